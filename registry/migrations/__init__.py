@@ -1,0 +1,13 @@
+"""Brings a registry's tables to the newest form."""
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+
+def upgrade(connection: Connection) -> None:
+    """Run every migration that has not run yet, in the connection's own transaction."""
+    config = Config()
+    config.set_main_option("script_location", "registry:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

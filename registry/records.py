@@ -1,0 +1,87 @@
+"""What is recorded of a model version: its lineage, its measured gain, and the digest of every file."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from registry import names
+
+Metrics = dict[str, dict[str, float]]
+"""Split name to metric name to value, as in ``metrics["test"]["mrr@5"]``."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseModelRecord(_Record):
+    """Where adaptation started from."""
+
+    name: str
+    revision: str | None = None
+    weights_sha256: str
+
+
+class DatasetRecord(_Record):
+    """The prepared data that a model learned from."""
+
+    fingerprint: str
+    counts: dict[str, int]
+
+
+class ModelRecord(_Record):
+    """What training knows of an adapted model."""
+
+    domain: str
+    base_model: BaseModelRecord
+    recipe: str
+    options: dict[str, Any]
+    dataset: DatasetRecord
+    base_metrics: Metrics
+    adapted_metrics: Metrics
+    dimension: int = Field(gt=0)
+    max_length: int | None = Field(description="tokens a text is cut at; None where the model sets no limit")
+    pooling: str
+    normalized: bool
+    improved: bool = Field(description="whether the model beat the untouched base on the dev split")
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        return names.check_domain(value)
+
+
+class ArtifactFile(_Record):
+    """One file of an artifact; the path is relative to the model folder."""
+
+    path: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        return names.check_file(value)
+
+
+class ModelVersion(ModelRecord):
+    """One immutable registered model of a domain."""
+
+    version: int = Field(ge=1)
+    created: datetime
+    author: str
+    code_version: str
+    parent: int | None = Field(description="the champion at the time of publishing")
+    artifact: str = Field(pattern="^[0-9a-f]{64}$", description="digest of the whole file list")
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def name(self) -> str:
+        """The reference of this version, like ``medical@3``."""
+        return f"{self.domain}@{self.version}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all artifact files."""
+        return sum(file.size for file in self.files)

@@ -1,0 +1,252 @@
+"""The model registry: immutable versions per domain, movable aliases, and artifacts checked on every load."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from registry.artifacts import ArtifactStore
+from registry.database import open_database, writing
+from registry.errors import NotRegisteredError, RegistryError
+from registry.location import locate
+from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
+from registry.records import ModelRecord, ModelVersion
+from registry.tables import alias_moves, aliases, model_versions
+
+log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Hears of what changed in a registry, after it was committed. An observer that raises is logged."""
+
+    def version_published(self, version: ModelVersion) -> None:
+        """A new version can be loaded."""
+
+    def alias_moved(self, domain: str, alias: str, version: int, previous: int | None) -> None:
+        """An alias names another version now."""
+
+
+class Registry:
+    """Model versions and aliases of one store. Safe to use from several threads and processes."""
+
+    def __init__(self, url: str | None = None, observer: Observer | None = None) -> None:
+        """Open a registry, and create it where there is none.
+
+        Args:
+            url: a folder, or a database URL with ``?artifacts=``; see :func:`registry.location.locate`.
+            observer: told of every change made through this object.
+        """
+        location = locate(url)
+        self.url = location.database.render_as_string()
+        self._engine = open_database(location.database)
+        self._artifacts = ArtifactStore(location.artifacts, location.cache)
+        self._observer = observer or Observer()
+
+    @classmethod
+    def open(cls, url: str | None = None, observer: Observer | None = None) -> Registry:
+        """The same as the constructor."""
+        return cls(url, observer)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def publish(self, folder: Path, record: ModelRecord) -> ModelVersion:
+        """Store a model folder as the next version of its domain.
+
+        The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
+        either the whole version or nothing visible.
+        """
+        if not folder.is_dir():
+            raise RegistryError(f"there is no model folder {folder}")
+        artifact, files = self._artifacts.put(folder)
+        with writing(self._engine) as connection:
+            newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
+            version = ModelVersion(
+                **record.model_dump(),
+                version=(connection.execute(newest).scalar() or 0) + 1,
+                created=_now(),
+                author=_author(),
+                code_version=distribution_version("domain-router"),
+                parent=_aliased(connection, record.domain, CHAMPION),
+                artifact=artifact,
+                files=files,
+            )
+            connection.execute(
+                insert(model_versions).values(
+                    domain=version.domain,
+                    version=version.version,
+                    created=version.created,
+                    record=version.model_dump(mode="json"),
+                )
+            )
+            alias = CANDIDATE if version.parent else CHAMPION
+            previous = _move(connection, version.domain, alias, version.version, "publish")
+        self._tell(lambda: self._observer.version_published(version))
+        self._tell(lambda: self._observer.alias_moved(version.domain, alias, version.version, previous))
+        return version
+
+    def versions(self, domain: str | None = None) -> list[ModelVersion]:
+        """Every version, oldest first, domain by domain."""
+        query = select(model_versions.c.record).order_by(model_versions.c.domain, model_versions.c.version)
+        if domain is not None:
+            query = query.where(model_versions.c.domain == check_domain(domain))
+        with self._engine.connect() as connection:
+            return [_read(row) for row in connection.execute(query)]
+
+    def get(self, reference: str) -> ModelVersion:
+        """The version that ``medical``, ``medical@3`` or ``medical@candidate`` refers to.
+
+        Raises:
+            NotRegisteredError: there is none.
+        """
+        wanted = parse_reference(reference)
+        with self._engine.connect() as connection:
+            number = wanted.version
+            if wanted.alias:
+                number = _aliased(connection, wanted.domain, wanted.alias)
+            row = connection.execute(
+                select(model_versions.c.record).where(
+                    model_versions.c.domain == wanted.domain, model_versions.c.version == number
+                )
+            ).first()
+        if row is None:
+            raise NotRegisteredError(f"no model {reference} in {self.url}: {self._known(wanted.domain)}")
+        return _read(row)
+
+    def champions(self) -> list[ModelVersion]:
+        """The version that queries of each domain are served with, in order of domain name."""
+        query = (
+            select(model_versions.c.record)
+            .join(
+                aliases,
+                (aliases.c.domain == model_versions.c.domain) & (aliases.c.version == model_versions.c.version),
+            )
+            .where(aliases.c.alias == CHAMPION)
+            .order_by(model_versions.c.domain)
+        )
+        with self._engine.connect() as connection:
+            return [_read(row) for row in connection.execute(query)]
+
+    def aliases(self, domain: str) -> dict[str, int]:
+        """Alias to version number."""
+        query = select(aliases.c.alias, aliases.c.version).where(aliases.c.domain == check_domain(domain))
+        with self._engine.connect() as connection:
+            return {row.alias: row.version for row in connection.execute(query.order_by(aliases.c.alias))}
+
+    def promote(self, reference: str) -> ModelVersion:
+        """Make a version the champion of its domain; a bare domain means its candidate.
+
+        A candidate that is promoted is no candidate any more.
+        """
+        version = self.get(reference if "@" in reference else f"{reference}@{CANDIDATE}")
+        with writing(self._engine) as connection:
+            previous = _move(connection, version.domain, CHAMPION, version.version, "promote")
+            connection.execute(
+                delete(aliases).where(
+                    aliases.c.domain == version.domain,
+                    aliases.c.alias == CANDIDATE,
+                    aliases.c.version == version.version,
+                )
+            )
+        if previous != version.version:
+            self._tell(lambda: self._observer.alias_moved(version.domain, CHAMPION, version.version, previous))
+        return version
+
+    def rollback(self, domain: str) -> ModelVersion:
+        """Give the champion's place back to the version that held it before; again goes one further back.
+
+        Raises:
+            NotRegisteredError: the domain has no champion, or it never had another one.
+        """
+        with writing(self._engine) as connection:
+            current = _aliased(connection, check_domain(domain), CHAMPION)
+            before = connection.execute(
+                select(alias_moves.c.previous)
+                .where(
+                    alias_moves.c.domain == domain,
+                    alias_moves.c.alias == CHAMPION,
+                    alias_moves.c.version == current,
+                    alias_moves.c.kind != "rollback",
+                )
+                .order_by(alias_moves.c.id.desc())
+            ).scalar()
+            if before is None:
+                raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
+            _move(connection, domain, CHAMPION, before, "rollback")
+        self._tell(lambda: self._observer.alias_moved(domain, CHAMPION, before, current))
+        return self.get(f"{domain}@{before}")
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """A local folder with the version's files, every digest checked just now.
+
+        Raises:
+            DamagedArtifactError: a file is missing or was changed.
+        """
+        return self._artifacts.fetch(version.artifact, version.files)
+
+    def verify(self, version: ModelVersion) -> list[str]:
+        """What is wrong with the version's stored files, one line each; empty where all is well."""
+        return self._artifacts.verify(version.artifact, version.files)
+
+    def _known(self, domain: str) -> str:
+        known = [version.name for version in self.versions(domain)]
+        if known:
+            named = ", ".join(f"{alias} is {number}" for alias, number in self.aliases(domain).items())
+            return f"it has {', '.join(known)}; {named}"
+        domains = sorted({version.domain for version in self.versions()})
+        return f"registered domains are {', '.join(domains)}" if domains else "nothing is registered yet"
+
+    def _tell(self, notify: Callable[[], None]) -> None:
+        try:
+            notify()
+        except Exception:
+            log.exception("an observer of the registry failed")
+
+
+def _read(row: Row[Any]) -> ModelVersion:
+    return ModelVersion.model_validate(row.record)
+
+
+def _aliased(connection: Connection, domain: str, alias: str) -> int | None:
+    query = select(aliases.c.version).where(aliases.c.domain == domain, aliases.c.alias == alias)
+    return connection.execute(query).scalar()
+
+
+def _move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:
+    """Point an alias at a version and write the move down; returns the version it named before."""
+    previous = _aliased(connection, domain, alias)
+    if previous == version:
+        return previous
+    connection.execute(delete(aliases).where(aliases.c.domain == domain, aliases.c.alias == alias))
+    connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
+    connection.execute(
+        insert(alias_moves).values(
+            domain=domain,
+            alias=alias,
+            version=version,
+            previous=previous,
+            kind=kind,
+            moved=_now(),
+            author=_author(),
+        )
+    )
+    return previous
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _author() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return "unknown"

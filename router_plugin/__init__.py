@@ -1,0 +1,43 @@
+"""Two-stage domain routing: a classifier picks the domain, that domain's encoder picks the route."""
+
+from typing import TYPE_CHECKING
+
+from registry.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from router_plugin.decision import Decision
+    from router_plugin.errors import PluginError, QueryError, RoutesError
+    from router_plugin.hookspecs import hookimpl
+    from router_plugin.opening import open_registry
+    from router_plugin.router import DomainRouter
+    from router_plugin.routes import Route, load_routes
+    from router_plugin.settings import Settings
+
+__all__ = [
+    "Decision",
+    "DomainRouter",
+    "PluginError",
+    "QueryError",
+    "Route",
+    "RoutesError",
+    "Settings",
+    "hookimpl",
+    "load_routes",
+    "open_registry",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Decision": "decision",
+        "DomainRouter": "router",
+        "PluginError": "errors",
+        "QueryError": "errors",
+        "Route": "routes",
+        "RoutesError": "errors",
+        "Settings": "settings",
+        "hookimpl": "hookspecs",
+        "load_routes": "routes",
+        "open_registry": "opening",
+    },
+)

@@ -1,0 +1,43 @@
+"""The command line ``domain-router``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from registry import DomainRouterError
+from router_plugin.cli import models, plugins, prepare, quickstart, route, train
+from router_plugin.plugins import plugins as load_plugins
+
+app = typer.Typer(
+    name="domain-router",
+    help="Train, register and route with one embedding model per domain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("prepare", epilog=prepare.EXAMPLE)(prepare.prepare)
+app.command("train", epilog=train.EXAMPLE)(train.train)
+app.add_typer(models.app, name="models")
+app.command("route", epilog=route.EXAMPLE)(route.route)
+app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
+app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one line on standard error and exit status 2."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # our own bars show what takes long
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        load_plugins().tell("register_commands", app=app)
+        app()
+    except DomainRouterError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,154 @@
+"""``domain-router models``: what is registered, and what queries are served with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from registry import ModelVersion
+
+app = typer.Typer(help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True)
+
+Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
+
+
+@app.command("list", epilog="Example: domain-router models list")
+def list_models(
+    domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List all versions with their aliases and measured gain."""
+    from router_plugin.opening import open_registry
+
+    store = open_registry(registry)
+    versions = store.versions(domain)
+    aliases = {name: store.aliases(name) for name in {version.domain for version in versions}}
+    named = {
+        version.name: [alias for alias, number in aliases[version.domain].items() if number == version.version]
+        for version in versions
+    }
+    if json:
+        print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
+        return
+    if not versions:
+        typer.echo(f"nothing is registered in {store.url}")
+        return
+    rows = []
+    for version in versions:
+        base, adapted = version.base_metrics["test"], version.adapted_metrics["test"]
+        rows.append(
+            (
+                version.name,
+                ", ".join(named[version.name]),
+                base["mrr@5"],
+                adapted["mrr@5"],
+                f"{version.size / 1e6:.1f} MB",
+                f"{version.created:%Y-%m-%d %H:%M}",
+            )
+        )
+    print_table(store.url, ("model", "alias", "base mrr@5", "adapted mrr@5", "size", "created (UTC)"), rows)
+
+
+@app.command(epilog="Example: domain-router models show medical@champion")
+def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Show the whole record of a version: lineage, metrics, files."""
+    from router_plugin.opening import open_registry
+
+    store = open_registry(registry)
+    version = store.get(reference)
+    if json:
+        print_json(version.model_dump(mode="json"))
+        return
+    aliases = [alias for alias, number in store.aliases(version.domain).items() if number == version.version]
+    rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
+    print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
+    metrics = [
+        (split, name, version.base_metrics[split][name], value)
+        for split, values in version.adapted_metrics.items()
+        for name, value in values.items()
+    ]
+    print_table("metrics", ("split", "metric", "base", "adapted"), metrics)
+    print_table("options", ("option", "value"), [(name, str(value)) for name, value in version.options.items()])
+    print_table("files", ("path", "bytes", "sha256"), [(file.path, file.size, file.sha256) for file in version.files])
+
+
+@app.command(epilog="Example: domain-router models promote medical@2")
+def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Make a version the champion, by default the domain's candidate."""
+    from router_plugin.opening import open_registry
+
+    _tell_champion(open_registry(registry).promote(reference), json)
+
+
+@app.command(epilog="Example: domain-router models rollback medical")
+def rollback(
+    domain: Annotated[str, typer.Argument(help="Name of the domain.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give the champion's place back to the version that held it before."""
+    from router_plugin.opening import open_registry
+
+    _tell_champion(open_registry(registry).rollback(domain), json)
+
+
+@app.command(epilog="Example: domain-router models verify")
+def verify(
+    reference: Annotated[str | None, typer.Argument(help="A version; by default all.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Recompute the digest of every file; exit status 1 if one is wrong."""
+    from router_plugin.opening import open_registry
+
+    store = open_registry(registry)
+    versions = [store.get(reference)] if reference else store.versions()
+    problems = {version.name: store.verify(version) for version in versions}
+    if json:
+        print_json(problems)
+    for name, found in problems.items() if not json else ():
+        typer.echo(f"{name}: {'; '.join(found) or 'all files have their recorded digest'}")
+    if any(problems.values()):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: domain-router models add work/legal-model")
+def add(
+    folder: Annotated[Path, typer.Argument(help="Model folder that train wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Also if the base model was not beaten.")] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register a trained model folder as the next version of its domain."""
+    from router_plugin.opening import open_registry
+    from training.publishing import publish
+
+    version = publish(folder, open_registry(registry), force)
+    if json:
+        print_json(_summary(version))
+    else:
+        typer.echo(f"registered as {version.name}")
+
+
+_TABLES = {"base_metrics", "adapted_metrics", "options", "files"}
+
+
+def _summary(version: ModelVersion) -> dict[str, object]:
+    return {
+        "name": version.name,
+        **version.model_dump(mode="json", exclude={"files", "options"}),
+        "size": version.size,
+    }
+
+
+def _tell_champion(version: ModelVersion, json: bool) -> None:
+    if json:
+        print_json(_summary(version))
+    else:
+        typer.echo(f"{version.name} is the champion of {version.domain}; running routers take it at their next start")

@@ -1,0 +1,99 @@
+"""``domain-router route``: one query, or a file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from registry import DomainRouterError
+from router_plugin.cli.output import JsonOption, RegistryOption, print_line, print_table
+from router_plugin.decision import Decision
+from router_plugin.settings import Settings
+
+EXAMPLE = 'Example: domain-router route "can my landlord keep the deposit" --routes examples/routes.yaml'
+BATCH = 256
+
+
+def route(
+    query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
+    routes: Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")] = [  # noqa: B006
+        Path("routes.yaml")
+    ],
+    batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Below this probability a query goes to general.")
+    ] = Settings.min_confidence,
+    threshold: Annotated[
+        float, typer.Option(min=-1, max=1, help="Least cosine for a route without its own threshold.")
+    ] = Settings.threshold,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let models run code of their own.")
+    ] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Route a query, or every line of a file, and print the decision. With --json, one object a query and line."""
+    from router_plugin.router import DomainRouter
+    from router_plugin.routes import load_routes
+
+    if (query is None) == (batch is None):
+        raise typer.BadParameter("give either a query or --batch FILE")
+    settings = Settings(
+        min_confidence=min_confidence, threshold=threshold, device=device, trust_remote_code=trust_remote_code
+    )
+    known = [route for path in routes for route in load_routes(path)]
+    router = DomainRouter(known, registry, base_model=base_model, settings=settings)
+    lines = _lines(batch) if batch else iter([query or ""])
+    while block := list(islice(lines, BATCH)):
+        decisions = router.route_many(block)
+        if json:
+            for decision in decisions:
+                print_line(decision.to_dict())
+        else:
+            print_decisions(decisions)
+
+
+def print_decisions(decisions: list[Decision]) -> None:
+    """A table of decisions."""
+    print_table(
+        f"{len(decisions)} queries" if len(decisions) > 1 else "decision",
+        ("query", "domain", "probability", "route", "score", "model", "ms"),
+        [
+            (
+                _shorten(decision.query) + (" (cut off)" if decision.truncated else ""),
+                decision.domain,
+                f"{decision.domains.get(decision.domain, 0):.2f}",
+                decision.route or f"none: {decision.reason}",
+                "" if decision.score is None else f"{decision.score:.2f}",
+                decision.model_version,
+                f"{decision.timings_ms['total'] - decision.timings_ms['load']:.1f}",
+            )
+            for decision in decisions
+        ],
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line in file:
+                yield line.rstrip("\r\n")
+    except OSError as error:
+        raise DomainRouterError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DomainRouterError(f"{path}: is not UTF-8 text") from error

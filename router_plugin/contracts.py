@@ -1,0 +1,43 @@
+"""What a domain classifier and an encoder must be able to do, whoever provides them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+class DomainClassifier(Protocol):
+    """Stage 1: query text to a probability per domain. Called from several threads."""
+
+    domains: Sequence[str]
+    """The domains in the order of the columns, ``general`` among them."""
+
+    def probabilities(self, queries: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities, ``(n, len(domains))``; every row sums to 1."""
+
+
+class Encoder(Protocol):
+    """Stage 2: texts to unit vectors of one model version. Called from several threads."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``."""
+
+    def truncates(self, text: str) -> bool:
+        """Whether the text is longer than the model reads."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base model as a domain classifier may use it: the digest of its weights, and queries to unit vectors.
+
+    The model is loaded at the first call of ``encode``.
+    """
+
+    digest: str
+    encode: Encode

@@ -1,0 +1,37 @@
+"""What the router answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A route for a query, or none, and how it came about.
+
+    Attributes:
+        query: the text that was routed.
+        route: name of the route; None where no candidate was near enough.
+        score: cosine of the nearest candidate; None where there was nothing to compare.
+        domain: the domain whose encoder was used.
+        domains: probability of every domain.
+        model_version: the encoder, like ``medical@3``, or the base model's name for ``general``.
+        timings_ms: milliseconds of each stage, shared evenly by the queries of a batch.
+        truncated: whether the end of the query was cut off.
+        reason: why there is no route; None where there is one.
+    """
+
+    query: str
+    route: str | None
+    score: float | None
+    domain: str
+    domains: dict[str, float]
+    model_version: str
+    timings_ms: dict[str, float]
+    truncated: bool = False
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as JSON can hold it."""
+        return asdict(self)

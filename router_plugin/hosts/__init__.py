@@ -1,0 +1,1 @@
+"""Adapters to the routers that people already run."""

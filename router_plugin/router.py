@@ -1,0 +1,293 @@
+"""The two-stage router: a classifier picks the domain, the domain's encoder picks the route."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_model
+from registry.base_models import weights_sha256
+from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.candidates import Candidates
+from router_plugin.contracts import Base, DomainClassifier, Encoder
+from router_plugin.decision import Decision
+from router_plugin.errors import QueryError
+from router_plugin.opening import open_registry
+from router_plugin.plugins import Plugins, plugins
+from router_plugin.routes import Route, check_routes, load_routes
+from router_plugin.settings import Settings
+
+EMPTY = "the query is empty"
+BELOW = "no route is near enough"
+NO_ROUTES = "the domain has no routes"
+
+
+class DomainRouter:
+    """Routes queries with the champions of a registry. Safe to use from several threads.
+
+    Models are loaded, and candidates embedded, when the first query of their domain comes.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route] | Path | str,
+        registry: Registry | str | None = None,
+        *,
+        base_model: str | None = None,
+        settings: Settings | None = None,
+        plugin_manager: Plugins | None = None,
+    ) -> None:
+        """Open the registry, check the champions' files, and assemble the domain classifier from their profiles.
+
+        Args:
+            routes: routes, or the path of a routes file.
+            registry: a registry, or its URL; see :meth:`registry.Registry.open`.
+            base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
+                all-MiniLM-L6-v2 where they differ or there is none.
+            settings: thresholds and limits.
+            plugin_manager: by default the plugins of this process.
+
+        Raises:
+            DamagedArtifactError: a champion's files are not what was registered.
+            RoutesError: the routes are malformed or name an unknown domain.
+        """
+        self.settings = settings or Settings()
+        self._plugins = plugin_manager or plugins()
+        store = registry if isinstance(registry, Registry) else open_registry(registry, self._plugins)
+        champions = store.champions()
+        folders = {version.domain: store.fetch(version) for version in champions}
+        profiles = {domain: Profile.load(folder) for domain, folder in folders.items()}
+        base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
+        self._base_name = base.name
+        general = _Domain(partial(self._encoder, base.path, None))
+        self._classifier: DomainClassifier = self._plugins.choose(
+            "domain_classifier",
+            profiles=profiles,
+            base=Base(weights_sha256(base.path), lambda texts: general.encoder.encode(texts)),
+            settings=self.settings,
+        )
+        self._domains = {GENERAL: general}
+        for version in champions:
+            self._domains[version.domain] = _Domain(partial(self._encoder, folders[version.domain], version), version)
+        self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The registered domains and ``general``."""
+        return tuple(self._domains)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes."""
+        return self._routes
+
+    def set_routes(self, routes: Iterable[Route]) -> None:
+        """Replace all routes."""
+        given = tuple(routes)
+        check_routes(given, self.domains)
+        self._routes = given
+        for name, domain in self._domains.items():
+            domain.set_routes([route for route in given if route.domain in (None, name)])
+
+    def route(self, query: str) -> Decision:
+        """Route one query.
+
+        An empty or blank query gets no route; one that is too long is cut, and the decision says so.
+
+        Raises:
+            QueryError: the query is not text.
+            PluginError: a plugin failed.
+        """
+        return self.route_many([query])[0]
+
+    def route_many(self, queries: Sequence[str]) -> list[Decision]:
+        """Route a batch; each domain's encoder runs once."""
+        texts = [self._text(query) for query in queries]
+        decisions = [
+            self._decide(text, scored) for text, scored in zip(texts, self._score([t.text for t in texts]), strict=True)
+        ]
+        return [self._plugins.change("after_route", "decision", decision) for decision in decisions]
+
+    async def aroute(self, query: str) -> Decision:
+        """Route one query without blocking the event loop."""
+        return await asyncio.to_thread(self.route, query)
+
+    async def aroute_many(self, queries: Sequence[str]) -> list[Decision]:
+        """Route a batch without blocking the event loop."""
+        return await asyncio.to_thread(self.route_many, queries)
+
+    def scores(self, queries: Sequence[str]) -> list[dict[str, float]]:
+        """For hosts that decide by themselves: the cosine of every query with every route.
+
+        A route of another domain than the query's has -1, the least cosine there is.
+        """
+        texts = [self._text(query).text for query in queries]
+        everywhere = {route.name: -1.0 for route in self._routes}
+        return [everywhere | scored.by_route() for scored in self._score(texts)]
+
+    def _encoder(self, folder: Path, version: ModelVersion | None) -> Encoder:
+        encoder: Encoder = self._plugins.choose("encoder", folder=folder, version=version, settings=self.settings)
+        return encoder
+
+    def _text(self, query: str) -> _Text:
+        if not isinstance(query, str):
+            raise QueryError(f"a query must be text, not {type(query).__name__}")
+        changed = self._plugins.change("before_route", "query", query)
+        # an unpaired surrogate is no text that a tokenizer could read
+        clean = changed.encode("utf-8", "replace").decode("utf-8").strip()
+        limit = self.settings.max_query_characters
+        return _Text(query, clean[:limit], len(clean) > limit)
+
+    def _score(self, texts: Sequence[str]) -> list[_Scored]:
+        """Both stages for a batch of texts; an empty one is not encoded."""
+        if not texts:
+            return []
+        clock = _Clock(len(texts))
+        with clock.stage("classify"):
+            probabilities = self._classifier.probabilities(texts)
+        chosen = [self._pick(text, row) for text, row in zip(texts, probabilities, strict=True)]
+        compared: dict[int, tuple[Candidates, NDArray[np.float32]]] = {}
+        for name in dict.fromkeys(chosen):
+            members = [i for i, picked in enumerate(chosen) if picked == name and texts[i]]
+            domain = self._domains[name]
+            if not members or not domain.has_routes:
+                continue
+            with clock.stage("load"):
+                encoder, candidates = domain.encoder, domain.candidates
+            with clock.stage("encode"):
+                vectors = encoder.encode([texts[i] for i in members])
+            with clock.stage("match"):
+                compared |= zip(members, ((candidates, row) for row in candidates.scores(vectors)), strict=True)
+        timings = clock.timings()
+        return [
+            _Scored(name, self._by_domain(probabilities[i]), timings, *compared.get(i, (None, None)))
+            for i, name in enumerate(chosen)
+        ]
+
+    def _pick(self, text: str, probabilities: NDArray[np.float64]) -> str:
+        best = int(probabilities.argmax())
+        if not text or probabilities[best] < self.settings.min_confidence:
+            return GENERAL
+        return self._classifier.domains[best]
+
+    def _by_domain(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
+        return {name: float(value) for name, value in zip(self._classifier.domains, probabilities, strict=True)}
+
+    def _decide(self, text: _Text, scored: _Scored) -> Decision:
+        domain = self._domains[scored.domain]
+        route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)
+        return Decision(
+            query=text.query,
+            route=route,
+            score=score,
+            domain=scored.domain,
+            domains=scored.probabilities,
+            model_version=domain.version.name if domain.version else self._base_name,
+            timings_ms=scored.timings,
+            truncated=text.cut or (scored.scores is not None and domain.encoder.truncates(text.text)),
+            reason=reason,
+        )
+
+
+class _Domain:
+    """A domain's encoder and candidates, both made at their first use."""
+
+    def __init__(self, load: Callable[[], Encoder], version: ModelVersion | None = None) -> None:
+        self.version = version
+        self._load = load
+        self._lock = threading.RLock()
+        self._encoder: Encoder | None = None
+        self._routes: list[Route] = []
+        self._candidates: Candidates | None = None
+
+    @property
+    def has_routes(self) -> bool:
+        return bool(self._routes)
+
+    @property
+    def encoder(self) -> Encoder:
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = self._load()
+            return self._encoder
+
+    @property
+    def candidates(self) -> Candidates:
+        with self._lock:
+            if self._candidates is None:
+                self._candidates = Candidates(self._routes, self.encoder)
+            return self._candidates
+
+    def set_routes(self, routes: list[Route]) -> None:
+        with self._lock:
+            self._routes = routes
+            self._candidates = None
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A query as it was given, and as it is routed."""
+
+    query: str
+    text: str
+    cut: bool
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What both stages found for one text; there are no scores where nothing was compared."""
+
+    domain: str
+    probabilities: dict[str, float]
+    timings: dict[str, float]
+    candidates: Candidates | None
+    scores: NDArray[np.float32] | None
+
+    def by_route(self) -> dict[str, float]:
+        if self.candidates is None or self.scores is None:
+            return {}
+        return {route.name: float(score) for route, score in zip(self.candidates.routes, self.scores, strict=True)}
+
+    def best(self, threshold: float) -> tuple[str | None, float | None, str | None]:
+        """The nearest route that reaches its threshold, else the nearest score and why it is no route."""
+        if self.candidates is None or self.scores is None:
+            return None, None, NO_ROUTES
+        for index in np.argsort(-self.scores, kind="stable"):
+            route, score = self.candidates.routes[index], float(self.scores[index])
+            if score >= (threshold if route.threshold is None else route.threshold):
+                return route.name, score, None
+        return None, float(self.scores.max()), BELOW
+
+
+class _Clock:
+    """Milliseconds by stage, shared evenly by the texts of a batch."""
+
+    def __init__(self, texts: int) -> None:
+        self._texts = texts
+        self._seconds = dict.fromkeys(("classify", "load", "encode", "match"), 0.0)
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._seconds[name] += time.perf_counter() - started
+
+    def timings(self) -> dict[str, float]:
+        total = time.perf_counter() - self._started
+        return {name: round(1000 * spent / self._texts, 3) for name, spent in {**self._seconds, "total": total}.items()}
+
+
+def _common_base(champions: Sequence[ModelVersion]) -> tuple[str, str | None]:
+    """Name and revision of the base model that all champions come from, else of the default one."""
+    bases = {(version.base_model.name, version.base_model.revision) for version in champions}
+    return bases.pop() if len(bases) == 1 else (DEFAULT_BASE_MODEL, None)

@@ -1,0 +1,123 @@
+"""What tests share: a tiny model built from a config, tiny trained domains, and registries of both kinds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+from registry import BaseModel, ModelRecord, ModelVersion, Registry, resolve_base_model
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def shared_data(name: str) -> Path:
+    """A real data set from outside the repository; the test is skipped where it is missing."""
+    path = SHARED_DATA / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not here: this test measures on real data that is not part of the repository")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_base() -> BaseModel:
+    """all-MiniLM-L6-v2, from the weights package."""
+    return resolve_base_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, real_base: BaseModel) -> BaseModel:
+    """A BERT of one layer and 32 dimensions with random weights and MiniLM's tokenizer, as a SentenceTransformer."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = AutoTokenizer.from_pretrained(str(real_base.path))
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(str(folder / "bert"))
+    tokenizer.save_pretrained(str(folder / "bert"))
+    transformer = Transformer(str(folder / "bert"), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean"), Normalize()], device="cpu")
+    model.save_pretrained(str(folder / "model"))
+    return resolve_base_model(str(folder / "model"))
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Path:
+    """The first 40 pairs of the legal example as JSONL."""
+    lines = (EXAMPLES / "data" / "legal.jsonl").read_text(encoding="utf-8").splitlines()[:40]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) -> dict[str, Path]:
+    """Model folders of three domains, trained for a few steps from the tiny base."""
+    from training import Contrastive, adapt, prepare, read_pairs, read_prepared
+
+    folder = tmp_path_factory.mktemp("domains")
+    models = {}
+    for domain in ("medical", "finance", "legal"):
+        lines = (EXAMPLES / "data" / f"{domain}.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+        source = folder / f"{domain}.jsonl"
+        source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        prepare(read_pairs(str(source)), folder / f"{domain}-data")
+        models[domain] = folder / f"{domain}-model"
+        recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-3)
+        adapt(read_prepared(folder / f"{domain}-data"), domain, tiny_base, models[domain], recipe, device="cpu")
+    return models
+
+
+@pytest.fixture(params=["folder", "urls"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """An empty registry: a folder, and a database URL with artifacts on another fsspec file system."""
+    import fsspec
+
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    if request.param == "folder":
+        store = Registry.open(str(tmp_path / "registry"))
+    else:
+        store = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=memory://models")
+    yield store
+    store.close()
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def published(registry: Registry, tiny_models: dict[str, Path]) -> dict[str, ModelVersion]:
+    """Three domains, one version each, in ``registry``."""
+    from training import publish
+
+    return {domain: publish(folder, registry, force=True) for domain, folder in tiny_models.items()}
+
+
+@pytest.fixture
+def record(tiny_models: dict[str, Path]) -> ModelRecord:
+    """What training recorded of the medical model."""
+    from training.report import read_record
+
+    return read_record(tiny_models["medical"])
+
+
+def read_json_lines(text: str) -> list[dict[str, object]]:
+    """Every line of a command's output as JSON."""
+    return [json.loads(line) for line in text.splitlines()]

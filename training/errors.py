@@ -1,0 +1,15 @@
+"""What can go wrong with the user's data and models in training."""
+
+from registry import DomainRouterError
+
+
+class SourceError(DomainRouterError):
+    """A source of training data cannot be read, or a row of it is bad."""
+
+
+class PreparedDataError(DomainRouterError):
+    """A folder of prepared data is missing, incomplete or changed."""
+
+
+class TrainingError(DomainRouterError):
+    """Training cannot start or go on with what it was given."""

@@ -1,0 +1,43 @@
+"""Retrieval metrics over binary relevance (Manning et al., 2008, ch. 8; Jarvelin and Kekalainen, 2002)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+CUTOFFS = (1, 5, 10)
+DECIDING = "ndcg@10"
+"""The metric by which the best model is chosen on dev: of all it moves in the smallest steps where queries are few."""
+
+
+def retrieval_metrics(
+    ranked: NDArray[np.int64], relevant: Sequence[set[int]], cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, float]:
+    """Means over queries of MRR, Recall, NDCG and DCG at each cutoff.
+
+    Recall@k is the share of a query's relevant documents that stand in its first k. DCG@k sums 1 / log2(rank + 1) over
+    relevant ranks, and NDCG@k divides it by the best that the query could reach.
+
+    Args:
+        ranked: document positions, best first: ``(q, n)`` with n at least the largest cutoff, or the whole corpus.
+        relevant: the relevant positions of each query, none of them empty.
+
+    Returns:
+        Metric name like ``mrr@5`` to value.
+    """
+    hits = np.array([[document in wanted for document in row] for row, wanted in zip(ranked, relevant, strict=True)])
+    counts = np.array([len(wanted) for wanted in relevant])
+    discounts = 1 / np.log2(np.arange(2, max(cutoffs) + 2))
+    metrics = {}
+    for k in cutoffs:
+        top = hits[:, :k]
+        first = np.where(top.any(axis=1), top.argmax(axis=1) + 1, np.inf)
+        dcg = top @ discounts[: top.shape[1]]
+        ideal = np.cumsum(discounts)[np.minimum(counts, k) - 1]
+        metrics[f"mrr@{k}"] = float(np.mean(1 / first))
+        metrics[f"recall@{k}"] = float(np.mean(top.sum(axis=1) / counts))
+        metrics[f"ndcg@{k}"] = float(np.mean(dcg / ideal))
+        metrics[f"dcg@{k}"] = float(np.mean(dcg))
+    return metrics

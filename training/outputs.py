@@ -1,0 +1,46 @@
+"""Output folders that appear whole or not at all."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from training.errors import TrainingError
+
+
+def check_free(out: Path, overwrite: bool, marker: str) -> None:
+    """Make sure that ``out`` may be written.
+
+    Args:
+        out: the folder to be written.
+        overwrite: whether an earlier output of the same kind may be replaced.
+        marker: the file by which an earlier output is known; nothing else is ever replaced.
+
+    Raises:
+        TrainingError: it may not.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise TrainingError(f"{out}: exists already: choose another folder, or --overwrite")
+    if not (out / marker).is_file():
+        raise TrainingError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
+
+
+def new_folder_beside(out: Path) -> Path:
+    """An empty hidden folder on the same disk as ``out``."""
+    parent = out.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
+    folder.chmod(0o755)
+    return folder
+
+
+def move_into_place(folder: Path, out: Path) -> None:
+    """Give a finished folder its name; an earlier output stands until the new one is there."""
+    if out.exists():
+        earlier = new_folder_beside(out) / "earlier"
+        out.rename(earlier)
+        folder.rename(out)
+        shutil.rmtree(earlier.parent)
+    else:
+        folder.rename(out)

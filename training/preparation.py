@@ -1,0 +1,110 @@
+"""From question-answer pairs to prepared data: answers cut into chunks, pairs split, all written at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from training.chunking import CHUNK_CHARACTERS, chunk
+from training.outputs import check_free, move_into_place, new_folder_beside
+from training.pairs import Pair, Pairs
+from training.prepared import MANIFEST, SPLITS, Qrels, write_prepared
+from training.splits import Split, grouped_split, random_split
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How pairs are cut and split.
+
+    Attributes:
+        split: ``grouped`` keeps near-duplicates on one side and counts equal texts once; ``random`` is the reference
+            protocol, every pair for itself.
+        test_size: share of pairs in the test part.
+        seed: of the split.
+        chunk_characters: answers longer than this are cut on sentence ends.
+    """
+
+    split: Literal["grouped", "random"] = "grouped"
+    test_size: float = 0.2
+    seed: int = 42
+    chunk_characters: int = CHUNK_CHARACTERS
+
+
+def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
+    """Write a folder of prepared data; returns its manifest.
+
+    The folder appears whole or not at all.
+
+    Raises:
+        TrainingError: the folder exists.
+        SourceError: the pairs cannot be split.
+    """
+    options = options or PrepareOptions()
+    check_target(out, overwrite)
+    if options.split == "grouped":
+        split = grouped_split(source.pairs, options.test_size, options.seed)
+    else:
+        split = random_split(len(source.pairs), options.test_size, options.seed)
+    corpus, queries, qrels = _layout(source.pairs, split, options)
+    staging = new_folder_beside(out)
+    try:
+        manifest = write_prepared(
+            staging,
+            corpus,
+            queries,
+            qrels,
+            source=source.source,
+            options=asdict(options),
+            counts={
+                "pairs": len(source.pairs),
+                "skipped": len(source.skipped),
+                "chunks": len(corpus),
+                "queries": len(queries),
+                **{f"{part}_queries": len(qrels[part]) for part in SPLITS},
+            },
+        )
+        move_into_place(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+def check_target(out: Path, overwrite: bool = False) -> None:
+    """Make sure that ``out`` may be written, before long work is done.
+
+    Raises:
+        TrainingError: it exists.
+    """
+    check_free(out, overwrite, MANIFEST)
+
+
+def _layout(
+    pairs: Sequence[Pair], split: Split, options: PrepareOptions
+) -> tuple[dict[str, str], dict[str, str], dict[str, Qrels]]:
+    """Corpus, queries and qrels; a grouped split gives equal texts one id, so that no right answer counts as wrong."""
+    merge = options.split == "grouped"
+    corpus: dict[str, str] = {}
+    queries: dict[str, str] = {}
+    query_ids: dict[str, str] = {}
+    chunk_ids: dict[str, list[str]] = {}
+    relevant: Qrels = {}
+    query_of: list[str] = []
+    for number, pair in enumerate(pairs):
+        query = query_ids.get(pair.question) if merge else None
+        if query is None:
+            query = query_ids[pair.question] = f"q{number}"
+            queries[query] = pair.question
+        chunks = chunk_ids.get(pair.answer) if merge else None
+        if chunks is None:
+            texts = chunk(pair.answer, options.chunk_characters)
+            chunks = chunk_ids[pair.answer] = [f"d{number}-{part}" for part in range(len(texts))]
+            corpus.update(zip(chunks, texts, strict=True))
+        known = relevant.setdefault(query, [])
+        known.extend(name for name in chunks if name not in known)
+        query_of.append(query)
+    parts = {"train": split.train, "dev": split.dev, "test": split.test}
+    qrels = {name: {query_of[i]: relevant[query_of[i]] for i in indices} for name, indices in parts.items()}
+    return corpus, queries, qrels

@@ -1,0 +1,103 @@
+"""Prepared data: a BEIR-layout folder with a manifest (Thakur et al., 2021, "BEIR")."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import PreparedDataError
+
+SPLITS = ("train", "dev", "test")
+MANIFEST = "manifest.json"
+
+Qrels = dict[str, list[str]]
+"""Query id to the ids of its relevant documents."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Documents and queries by id, in file order, and which answer which."""
+
+    corpus: dict[str, str]
+    queries: dict[str, str]
+    qrels: dict[str, Qrels]
+    manifest: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content, as the manifest has it."""
+        return str(self.manifest["fingerprint"])
+
+
+def write_prepared(
+    folder: Path,
+    corpus: Mapping[str, str],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Qrels],
+    **manifest: Any,
+) -> dict[str, Any]:
+    """Write a BEIR folder into an empty folder; returns its manifest."""
+    (folder / "qrels").mkdir()
+    _write_lines(folder / "corpus.jsonl", ({"_id": key, "title": "", "text": text} for key, text in corpus.items()))
+    _write_lines(folder / "queries.jsonl", ({"_id": key, "text": text} for key, text in queries.items()))
+    for split in SPLITS:
+        with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(["query-id", "corpus-id", "score"])
+            table.writerows((query, document, 1) for query, documents in qrels[split].items() for document in documents)
+    manifest["fingerprint"] = _fingerprint(folder)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return manifest
+
+
+def read_prepared(folder: Path) -> PreparedData:
+    """Read a folder that ``prepare`` wrote.
+
+    Raises:
+        PreparedDataError: a file is missing or malformed, or the content is not what the manifest says.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise PreparedDataError(f"{folder}: holds no {MANIFEST}: expected a folder that 'domain-router prepare' wrote")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != _fingerprint(folder):
+            raise PreparedDataError(f"{folder}: the files have changed since they were prepared: prepare them again")
+        corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}
+        queries = {row["_id"]: row["text"] for row in _read_lines(folder / "queries.jsonl")}
+        qrels = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PreparedDataError(f"{folder}: is damaged ({error}): prepare it again") from error
+    return PreparedData(corpus, queries, qrels, manifest)
+
+
+def _fingerprint(folder: Path) -> str:
+    sha256 = hashlib.sha256()
+    for name in ("corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in SPLITS)):
+        content = (folder / name).read_bytes()
+        sha256.update(f"{name} {len(content)}\n".encode())
+        sha256.update(content)
+    return sha256.hexdigest()
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _read_lines(path: Path) -> Iterable[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _read_qrels(path: Path) -> Qrels:
+    qrels: Qrels = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if int(row["score"]) > 0:
+                qrels.setdefault(row["query-id"], []).append(row["corpus-id"])
+    return qrels

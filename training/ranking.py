@@ -1,0 +1,49 @@
+"""The top k documents of every query, by blocked matrix products: memory is bounded whatever the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+QUERY_BLOCK = 512
+DOCUMENT_BLOCK = 16_384
+
+Embeddings = NDArray[np.float32]
+
+
+def top_k(
+    queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu"
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Rank documents by inner product, which is cosine for unit vectors.
+
+    Args:
+        queries: ``(q, d)``.
+        documents: ``(n, d)``; may be memory-mapped.
+        k: how many to keep; fewer where the corpus is smaller.
+        device: where the products are taken.
+
+    Yields:
+        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. Equal
+        scores are in no set order.
+    """
+    for start in range(0, len(queries), QUERY_BLOCK):
+        block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
+        scores = torch.empty(len(block), 0, device=device)
+        positions = torch.empty(len(block), 0, dtype=torch.long, device=device)
+        for offset in range(0, len(documents), DOCUMENT_BLOCK):
+            part = torch.tensor(documents[offset : offset + DOCUMENT_BLOCK], device=device)
+            best = (block @ part.T).topk(min(k, len(part)), dim=1)
+            scores = torch.cat([scores, best.values], dim=1)
+            positions = torch.cat([positions, best.indices + offset], dim=1)
+            scores, order = scores.topk(min(k, scores.shape[1]), dim=1)
+            positions = positions.gather(1, order)
+        yield scores.cpu().numpy(), positions.cpu().numpy()
+
+
+def ranking(queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu") -> NDArray[np.int64]:
+    """Document positions of all queries, best first: ``(q, min(k, n))``; see :func:`top_k`."""
+    blocks = [positions for _, positions in top_k(queries, documents, k, device)]
+    return np.concatenate(blocks) if blocks else np.empty((0, min(k, len(documents))), dtype=np.int64)

@@ -1,0 +1,163 @@
+"""Rows out of JSONL, JSON, CSV, TSV and Parquet files, plain or .gz, each with the line it stands on."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from training.errors import SourceError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_MAX_FIELD = 1 << 27
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a source: its place, like ``pairs.csv, line 7``, and its fields or what is wrong with it."""
+
+    place: str
+    fields: dict[str, Any] | None = None
+    fault: str | None = None
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Every row of a file, by the kind its name says.
+
+    Raises:
+        SourceError: the file is missing, of an unknown kind, or is not of the kind its name says.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path}: there is no such file")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    zipped = bool(suffixes) and suffixes[-1] == ".gz"
+    kind = (suffixes[:-1] if zipped else suffixes)[-1:] or [""]
+    reader = _READERS.get(kind[0])
+    if reader is None:
+        raise SourceError(f"{path}: unknown kind of file: expected {', '.join(_READERS)}, each plain or .gz")
+    try:
+        with _open(path, zipped) as file:
+            yield from reader(path, file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+@contextmanager
+def _open(path: Path, zipped: bool) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        magic = file.read(2)
+        file.seek(0)
+        if not zipped:
+            yield file
+        elif magic != _GZIP_MAGIC:
+            raise SourceError(f"{path}: is not compressed with gzip, as its name says")
+        else:
+            with gzip.open(file) as unzipped:
+                yield unzipped  # type: ignore[misc]
+
+
+def _jsonl(path: Path, file: BinaryIO) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        place = f"{path}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.removeprefix(codecs.BOM_UTF8))
+        except UnicodeDecodeError:
+            yield Row(place, fault="is not UTF-8 text: expected a JSON object on every line")
+        except (json.JSONDecodeError, RecursionError) as error:
+            yield Row(place, fault=f"is not JSON ({error}): expected a JSON object on every line")
+        else:
+            yield _object(place, value)
+
+
+def _json(path: Path, file: BinaryIO) -> Iterator[Row]:
+    expected = "expected an array of JSON objects"
+    try:
+        text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: is not UTF-8 text: {expected}") from error
+    decoder, at, line, counted = json.JSONDecoder(), _skip(text, 0), 1, 0
+    if text[at : at + 1] != "[":
+        raise SourceError(f"{path}: does not start with '[': {expected}")
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "]":
+        line, counted = line + text.count("\n", counted, at), at
+        place = f"{path}, line {line}"
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SourceError(f"{place}: is not JSON ({error}): {expected}") from error
+        yield _object(place, value)
+        at = _skip(text, at)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise SourceError(f"{place}: the array is not closed after this object: {expected}")
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _object(place: str, value: Any) -> Row:
+    if isinstance(value, dict):
+        return Row(place, value)
+    return Row(place, fault=f"holds {type(value).__name__}: expected a JSON object")
+
+
+def _separated(delimiter: str) -> Callable[[Path, BinaryIO], Iterator[Row]]:
+    def read(path: Path, file: BinaryIO) -> Iterator[Row]:
+        csv.field_size_limit(_MAX_FIELD)
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        expected = "expected a header line and quoted fields"
+        try:
+            header = next(reader, [])
+            for values in reader:
+                place = f"{path}, line {reader.line_num}"
+                if len(values) == len(header):
+                    yield Row(place, dict(zip(header, values, strict=True)))
+                elif values:
+                    yield Row(place, fault=f"has {len(values)} fields, the header {len(header)}: {expected}")
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{path}, after line {reader.line_num}: is not UTF-8 text: {expected}") from error
+        except csv.Error as error:
+            raise SourceError(f"{path}, line {reader.line_num}: {error}: {expected}") from error
+
+    return read
+
+
+def _parquet(path: Path, file: BinaryIO) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.ParquetFile(io.BytesIO(file.read()))
+        number = 0
+        for batch in table.iter_batches():
+            for fields in batch.to_pylist():
+                number += 1
+                yield Row(f"{path}, row {number}", fields)
+    except pyarrow.ArrowException as error:
+        raise SourceError(f"{path}: is not a Parquet file: {error}") from error
+
+
+_READERS: dict[str, Callable[[Path, BinaryIO], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".parquet": _parquet,
+}

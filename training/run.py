@@ -1,0 +1,80 @@
+"""The working folder of a training run: what is finished stays finished, so a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+
+_IDENTITY = "run.json"
+
+
+class Run:
+    """Steps by name, each with a small JSON result and perhaps a model, kept in a hidden folder beside the output."""
+
+    def __init__(self, out: Path, identity: dict[str, Any]) -> None:
+        """Open the run of ``out``.
+
+        Args:
+            out: the model folder to be written.
+            identity: all that decides the result; a run with another identity is started anew.
+        """
+        self.folder = out.absolute().parent / f".{out.name}.run"
+        known = _read(self.folder / _IDENTITY)
+        self.resumed = known == json.loads(json.dumps(identity))
+        if not self.resumed:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            _write(self.folder / _IDENTITY, identity)
+
+    def step(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The step's result: read back if it was finished before, else done now."""
+        path = self.folder / f"{name}.json"
+        result = _read(path)
+        if result is None:
+            result = do()
+            _write(path, result)
+        return result
+
+    def save_model(self, name: str, model: SentenceTransformer) -> None:
+        """Keep a model; it appears whole."""
+        partial = self.folder / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(self.model_folder(name), ignore_errors=True)
+        model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
+        partial.rename(self.model_folder(name))
+
+    def model_folder(self, name: str) -> Path:
+        """Where a kept model is."""
+        return self.folder / name
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what nobody needs afterwards."""
+        return self.folder / "scratch"
+
+    def embeddings(self, name: str) -> Path:
+        """Where the embeddings of a model state are kept."""
+        return self.folder / "embeddings" / name
+
+    def remove(self) -> None:
+        """Forget the run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or cut short by a crash
+        return None
+    return value
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    partial.replace(path)

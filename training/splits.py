@@ -1,0 +1,89 @@
+"""Which pairs are for training, for choosing (dev) and for the last measurement (test)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import train_test_split
+
+from training.duplicates import near_duplicates
+from training.errors import SourceError
+from training.pairs import Pair
+
+DEV_SHARE = 0.1
+DEV_MOST = 1000
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of pairs; every pair is in exactly one part."""
+
+    train: Indices
+    dev: Indices
+    test: Indices
+
+
+def random_split(count: int, test_size: float, seed: int) -> Split:
+    """The reference protocol: scikit-learn's ``train_test_split`` over pairs in file order, dev out of training."""
+    if count < 3:
+        raise SourceError(f"{count} pairs cannot be split three ways: at least 3 are needed")
+    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
+    if len(train) < 2:
+        raise SourceError(f"{count} pairs with --test-size {test_size} leave no training and dev queries")
+    order = np.random.default_rng(seed).permutation(len(train))
+    dev = order[: _dev_size(len(train))]
+    return Split(np.delete(train, dev), train[dev], test)
+
+
+def grouped_split(pairs: Sequence[Pair], test_size: float, seed: int) -> Split:
+    """Whole groups only: pairs whose questions or answers are near-duplicates stay on one side.
+
+    Groups are dealt in random order; one that would overfill the test or dev part goes to training.
+    """
+    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    test = _deal(groups, round(len(pairs) * test_size), seed)
+    rest = np.flatnonzero(~np.isin(np.arange(len(pairs)), test))
+    dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed + 1)]
+    train = np.setdiff1d(rest, dev)
+    if not (len(train) and len(dev) and len(test)):
+        raise SourceError(
+            f"{len(pairs)} pairs in {groups.max() + 1} groups of near-duplicates cannot be split three ways: "
+            "more different pairs are needed, or --split random"
+        )
+    return Split(train, dev, test)
+
+
+def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int64]:
+    """A group number for every pair; two pairs share one where questions or answers are near-duplicates."""
+    count = len(questions)
+    by_question, by_answer = near_duplicates(questions), near_duplicates(answers)
+    question_node = count + by_question
+    answer_node = question_node.max() + 1 + by_answer
+    start = np.tile(np.arange(count), 2)
+    end = np.concatenate([question_node, answer_node])
+    nodes = int(end.max()) + 1
+    graph = coo_matrix((np.ones(2 * count), (start, end)), shape=(nodes, nodes))
+    component = connected_components(graph, directed=False)[1][:count]
+    return np.unique(component, return_inverse=True)[1].ravel()
+
+
+def _deal(groups: NDArray[np.int64], size: int, seed: int) -> Indices:
+    """Positions in randomly drawn whole groups, as many as fit into ``size``."""
+    sizes = np.bincount(groups)
+    chosen, filled = [], 0
+    for group in np.random.default_rng(seed).permutation(len(sizes)):
+        if sizes[group] and filled + sizes[group] <= size:
+            chosen.append(group)
+            filled += sizes[group]
+    return np.flatnonzero(np.isin(groups, chosen))
+
+
+def _dev_size(training: int) -> int:
+    return min(DEV_MOST, max(1, round(training * DEV_SHARE)))

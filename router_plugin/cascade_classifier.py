@@ -114,10 +114,11 @@ def _pool(logs: Sequence[Probabilities], weights: NDArray[np.float64]) -> Probab
 
 
 def _pool_weights(logs: Sequence[Probabilities], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weights under which the labels are likeliest."""
+    """The weights under which the labels are likeliest, every domain counting the same."""
+    importance = 1 / np.bincount(labels)[labels]
 
     def loss(weights: NDArray[np.float64]) -> float:
-        return float(-_pool(logs, weights)[np.arange(len(labels)), labels].mean())
+        return float(-importance @ _pool(logs, weights)[np.arange(len(labels)), labels])
 
     found = minimize(loss, np.full(len(logs), 1 / len(logs)), method="L-BFGS-B", bounds=[(0.05, 10)] * len(logs))
     weights: NDArray[np.float64] = found.x

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +15,14 @@ from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_mode
 from registry.base_models import weights_sha256
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.candidates import Candidates
+from router_plugin.clock import Clock
 from router_plugin.contracts import Base, DomainClassifier, Encoder
 from router_plugin.decision import Decision
-from router_plugin.errors import QueryError
+from router_plugin.errors import PluginError, QueryError
 from router_plugin.opening import open_registry
 from router_plugin.plugins import Plugins, plugins
 from router_plugin.routes import Route, check_routes, load_routes
+from router_plugin.served_domain import ServedDomain
 from router_plugin.settings import Settings
 
 EMPTY = "the query is empty"
@@ -68,7 +67,7 @@ class DomainRouter:
         profiles = {domain: Profile.load(folder) for domain, folder in folders.items()}
         base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
         self._base_name = base.name
-        general = _Domain(partial(self._encoder, base.path, None))
+        general = ServedDomain(partial(self._encoder, base.path, None))
         self._classifier: DomainClassifier = self._plugins.choose(
             "domain_classifier",
             profiles=profiles,
@@ -77,7 +76,14 @@ class DomainRouter:
         )
         self._domains = {GENERAL: general}
         for version in champions:
-            self._domains[version.domain] = _Domain(partial(self._encoder, folders[version.domain], version), version)
+            self._domains[version.domain] = ServedDomain(
+                partial(self._encoder, folders[version.domain], version), version
+            )
+        if set(self._classifier.domains) != set(self._domains):
+            raise PluginError(
+                f"the domain classifier {type(self._classifier).__name__} knows the domains "
+                f"{', '.join(self._classifier.domains)}, expected {', '.join(self._domains)}"
+            )
         self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
 
     @property
@@ -149,12 +155,10 @@ class DomainRouter:
 
     def _score(self, texts: Sequence[str]) -> list[_Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
-        if not texts:
-            return []
-        clock = _Clock(len(texts))
+        clock = Clock(len(texts))
         with clock.stage("classify"):
-            probabilities = self._classifier.probabilities(texts)
-        chosen = [self._pick(text, row) for text, row in zip(texts, probabilities, strict=True)]
+            probabilities = self._probabilities(texts)
+        chosen = [self._pick(row) for row in probabilities]
         compared: dict[int, tuple[Candidates, NDArray[np.float32]]] = {}
         for name in dict.fromkeys(chosen):
             members = [i for i, picked in enumerate(chosen) if picked == name and texts[i]]
@@ -173,9 +177,17 @@ class DomainRouter:
             for i, name in enumerate(chosen)
         ]
 
-    def _pick(self, text: str, probabilities: NDArray[np.float64]) -> str:
+    def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probability of every domain, ``(n, len(self._classifier.domains))``; an empty text is ``general``."""
+        probabilities = np.zeros((len(texts), len(self._classifier.domains)))
+        probabilities[:, self._classifier.domains.index(GENERAL)] = 1
+        if filled := [i for i, text in enumerate(texts) if text]:
+            probabilities[filled] = self._classifier.probabilities([texts[i] for i in filled])
+        return probabilities
+
+    def _pick(self, probabilities: NDArray[np.float64]) -> str:
         best = int(probabilities.argmax())
-        if not text or probabilities[best] < self.settings.min_confidence:
+        if probabilities[best] < self.settings.min_confidence:
             return GENERAL
         return self._classifier.domains[best]
 
@@ -196,41 +208,6 @@ class DomainRouter:
             truncated=text.cut or (scored.scores is not None and domain.encoder.truncates(text.text)),
             reason=reason,
         )
-
-
-class _Domain:
-    """A domain's encoder and candidates, both made at their first use."""
-
-    def __init__(self, load: Callable[[], Encoder], version: ModelVersion | None = None) -> None:
-        self.version = version
-        self._load = load
-        self._lock = threading.RLock()
-        self._encoder: Encoder | None = None
-        self._routes: list[Route] = []
-        self._candidates: Candidates | None = None
-
-    @property
-    def has_routes(self) -> bool:
-        return bool(self._routes)
-
-    @property
-    def encoder(self) -> Encoder:
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = self._load()
-            return self._encoder
-
-    @property
-    def candidates(self) -> Candidates:
-        with self._lock:
-            if self._candidates is None:
-                self._candidates = Candidates(self._routes, self.encoder)
-            return self._candidates
-
-    def set_routes(self, routes: list[Route]) -> None:
-        with self._lock:
-            self._routes = routes
-            self._candidates = None
 
 
 @dataclass(frozen=True)
@@ -266,25 +243,6 @@ class _Scored:
             if score >= (threshold if route.threshold is None else route.threshold):
                 return route.name, score, None
         return None, float(self.scores.max()), BELOW
-
-
-class _Clock:
-    """Milliseconds by stage, shared evenly by the texts of a batch."""
-
-    def __init__(self, texts: int) -> None:
-        self._texts = texts
-        self._seconds = dict.fromkeys(("classify", "load", "encode", "match"), 0.0)
-        self._started = time.perf_counter()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - started
-
-    def timings(self) -> dict[str, float]:
-        total = time.perf_counter() - self._started
-        return {name: round(1000 * spent / self._texts, 3) for name, spent in {**self._seconds, "total": total}.items()}
 
 
 def _common_base(champions: Sequence[ModelVersion]) -> tuple[str, str | None]:

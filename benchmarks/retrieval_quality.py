@@ -1,0 +1,101 @@
+"""Both recipes against the untouched base model on question-answer pairs: retrieval quality and time.
+
+    python benchmarks/retrieval_quality.py --data ../shared/data/medquad.jsonl.gz --pairs 1000
+
+The last line is one JSON object with a key for every recipe, and the default recipe's numbers at the top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from rich.console import Console
+from rich.table import Table
+
+from registry import resolve_base_model
+from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training.pairs import Pairs
+from training.recipes import RECIPES, make_recipe
+from training.report import HEADLINE
+
+
+def main() -> None:
+    """Prepare, train with each recipe, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="question-answer pairs, any kind that prepare reads")
+    parser.add_argument("--pairs", type=int, default=None, help="only the first so many pairs; by default all")
+    parser.add_argument("--split", choices=("random", "grouped"), default="random", help="random: reference protocol")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), action="append", help="by default both")
+    parser.add_argument("--option", action="append", default=[], help="a number of the recipe, like max_length=128")
+    parser.add_argument("--base-model", default="all-MiniLM-L6-v2")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--device", default=None)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    pairs = read_pairs(str(arguments.data))
+    pairs = Pairs(pairs.source, pairs.pairs[: arguments.pairs])
+    with tempfile.TemporaryDirectory() as scratch:
+        prepare(pairs, Path(scratch) / "data", PrepareOptions(split=arguments.split))
+        reports = {
+            name: adapt(
+                read_prepared(Path(scratch) / "data"),
+                "benchmark",
+                resolve_base_model(arguments.base_model),
+                Path(scratch) / name,
+                make_recipe(name, dict(_number(option) for option in arguments.option)),
+                seed=arguments.seed,
+                device=arguments.device,
+            )
+            for name in arguments.recipe or RECIPES
+        }
+    _print(reports)
+
+
+def _number(option: str) -> tuple[str, float | int]:
+    name, _, value = option.partition("=")
+    return name, json.loads(value)
+
+
+def _print(reports: dict[str, dict[str, Any]]) -> None:
+    first = next(iter(reports.values()))
+    counts = first["dataset"]["counts"]
+    console = Console(width=120)
+    table = Table(title=f"{counts['pairs']} pairs, {counts['chunks']} chunks, {counts['test_queries']} test queries")
+    for column in ("model", *HEADLINE, "chosen", "steps", "seconds"):
+        table.add_column(column, justify="left" if column in ("model", "chosen") else "right")
+    base = first["base_metrics"]["test"]
+    table.add_row("untouched", *(f"{base[name]:.4f}" for name in HEADLINE), "", "", "")
+    for name, report in reports.items():
+        adapted = report["adapted_metrics"]["test"]
+        steps = sum(entry.get("steps", 0) for entry in report["iterations"])
+        values = [f"{adapted[metric]:.4f}" for metric in HEADLINE]
+        table.add_row(name, *values, report["chosen"], str(steps), f"{report['seconds']:.0f}")
+    console.print(table)
+    for name, report in reports.items():
+        for entry in report["iterations"]:
+            numbers = ", ".join(f"{metric} {entry['dev'][metric]:.4f}" for metric in HEADLINE)
+            console.print(f"{name}, dev, {entry['name']}: {numbers}", highlight=False)
+    console.print(f"{platform.processor() or platform.machine()}, {first['threads']} threads, {first['device']}")
+    results = {name: _result(report) for name, report in reports.items()}
+    print(json.dumps({**results[next(iter(results))], "recipes": results}))
+
+
+def _result(report: dict[str, Any]) -> dict[str, Any]:
+    sides = {
+        side: {metric: round(report[f"{side}_metrics"]["test"][metric], 4) for metric in HEADLINE}
+        for side in ("base", "adapted")
+    }
+    return {**sides, "seconds": report["seconds"]}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Measures the stages of a decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STAGES = ("classify", "load", "encode", "match")
+
+
+class Clock:
+    """Milliseconds by stage, shared evenly by the texts of a batch."""
+
+    def __init__(self, texts: int) -> None:
+        self._texts = texts
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds what it encloses to a stage."""
+        started = time.perf_counter()
+        yield
+        self._seconds[name] += time.perf_counter() - started
+
+    def timings(self) -> dict[str, float]:
+        """Milliseconds a text of every stage, and in total."""
+        total = time.perf_counter() - self._started
+        return {
+            name: round(1000 * spent / max(self._texts, 1), 3)
+            for name, spent in {**self._seconds, "total": total}.items()
+        }

@@ -1,0 +1,1 @@
+"""Tests of the package ``router_plugin``."""

@@ -1,0 +1,37 @@
+"""The whole chain on real data: prepare, train with the default recipe, register, route."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import islice
+from pathlib import Path
+
+from registry import BaseModel, Registry
+from router_plugin import DomainRouter, Route
+from training import Contrastive, adapt, prepare, publish, read_pairs, read_prepared
+
+from .conftest import shared_data
+
+PAIRS = 300
+MARGIN = 0.02
+
+
+def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModel) -> None:
+    with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
+        (tmp_path / "pairs.jsonl").write_text("".join(islice(file, PAIRS)), encoding="utf-8")
+    prepare(read_pairs(str(tmp_path / "pairs.jsonl")), tmp_path / "data")
+    recipe = Contrastive(iterations=1, least_steps=14, max_length=64)
+    report = adapt(read_prepared(tmp_path / "data"), "medical", real_base, tmp_path / "model", recipe, device="cpu")
+    assert report["improved"]
+    assert report["adapted_metrics"]["test"]["mrr@5"] > report["base_metrics"]["test"]["mrr@5"] + MARGIN
+
+    registry = Registry.open(str(tmp_path / "registry"))
+    assert publish(tmp_path / "model", registry).name == "medical@1"
+    routes = [
+        Route(name="treatment", domain="medical", utterances=("What are the treatments for leukemia?",)),
+        Route(name="greeting", domain="general", utterances=("hello, how are you?",)),
+    ]
+    router = DomainRouter(routes, registry)
+    decision = router.route("what are the treatments for childhood leukemia")
+    assert (decision.domain, decision.route, decision.model_version) == ("medical", "treatment", "medical@1")
+    assert router.route("hi, how are you doing today?").route == "greeting"

@@ -87,33 +87,10 @@ def adapt(
         log.warning("going on with the unfinished run in %s", run.folder)
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
     loop = _Loop(run, base.path, load, Texts(data), recipe, seed, encode_batch)
-
-    history = [run.step(BASE, partial(loop.measure, BASE))]
-    miner = recipe.miner(loop.texts)
-    for number in range(1, recipe.iterations + 1):
-        mined = miner.mine(loop.state(history[-1]["name"]).ranked("train"), seed + number)
-        history.append(run.step(f"iteration-{number}", partial(loop.iterate, number, miner, mined)))
-        log.info("iteration %d: dev %s %.4f", number, DECIDING, history[-1]["dev"][DECIDING])
+    history = loop.run_all()
     best = max(history, key=lambda entry: float(entry["dev"][DECIDING]))  # the first of equals: untouched, if it can be
-    test = {name: run.step(f"test-{name}", partial(loop.state(name).metrics, "test")) for name in (BASE, best["name"])}
-
-    model = loop.state(best["name"]).model
-    report = {
-        **identity,
-        "iterations": history,
-        "chosen": best["name"],
-        "improved": best["name"] != BASE,
-        "base_metrics": {"dev": history[0]["dev"], "test": test[BASE]},
-        "adapted_metrics": {"dev": best["dev"], "test": test[best["name"]]},
-        **describe_model(model),
-        "device": str(model.device),
-        "threads": torch.get_num_threads(),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    base_embeddings = loop.state(BASE).query_embeddings("train")
-    digest = report["base_model"]["weights_sha256"]
-    profile = Profile.from_queries(loop.texts.queries["train"], base_embeddings, digest, seed)
-    _write_model(out, model, profile, report)
+    report = {**identity, **loop.describe(history, best["name"]), "seconds": round(time.monotonic() - started, 1)}
+    _write_model(out, loop, report)
     run.remove()
     return report
 
@@ -144,6 +121,39 @@ class _Loop:
             )
         return self._states[name]
 
+    def run_all(self) -> list[dict[str, Any]]:
+        """Mine, fine-tune and measure in turn; returns what was measured of each state, the base model first."""
+        history = [self.run.step(BASE, partial(self.measure, BASE))]
+        miner = self.recipe.miner(self.texts)
+        for number in range(1, self.recipe.iterations + 1):
+            mined = miner.mine(self.state(history[-1]["name"]).ranked("train"), self.seed + number)
+            history.append(self.run.step(f"iteration-{number}", partial(self.iterate, number, miner, mined)))
+            log.info("iteration %d: dev %s %.4f", number, DECIDING, history[-1]["dev"][DECIDING])
+        return history
+
+    def describe(self, history: list[dict[str, Any]], chosen: str) -> dict[str, Any]:
+        """What the report says of the iterations and of the chosen model; only here is the test split used."""
+        dev = {entry["name"]: entry["dev"] for entry in history}
+        test = {
+            name: self.run.step(f"test-{name}", partial(self.state(name).metrics, "test"))
+            for name in dict.fromkeys((BASE, chosen))
+        }
+        return {
+            "iterations": history,
+            "chosen": chosen,
+            "improved": chosen != BASE,
+            "base_metrics": {"dev": dev[BASE], "test": test[BASE]},
+            "adapted_metrics": {"dev": dev[chosen], "test": test[chosen]},
+            **describe_model(self.state(chosen).model),
+            "device": str(self.state(chosen).model.device),
+            "threads": torch.get_num_threads(),
+        }
+
+    def profile(self, digest: str) -> Profile:
+        """The domain's classifier profile; the base model has encoded the training queries already."""
+        queries = self.texts.queries["train"]
+        return Profile.from_queries(queries, self.state(BASE).query_embeddings("train"), digest, self.seed)
+
     def measure(self, name: str) -> dict[str, Any]:
         """Metrics of a state on the dev split."""
         return {"name": name, "dev": self.state(name).metrics("dev")}
@@ -162,12 +172,12 @@ class _Loop:
         return {**measured, "mined": mined, **trained, "seconds": round(time.monotonic() - started, 1)}
 
 
-def _write_model(out: Path, model: SentenceTransformer, profile: Profile, report: dict[str, Any]) -> None:
+def _write_model(out: Path, loop: _Loop, report: dict[str, Any]) -> None:
     """Write the model folder, all of it at once."""
     staging = new_folder_beside(out)
     try:
-        model.save_pretrained(str(staging), create_model_card=False)
-        profile.save(staging)
+        loop.state(report["chosen"]).model.save_pretrained(str(staging), create_model_card=False)
+        loop.profile(report["base_model"]["weights_sha256"]).save(staging)
         (staging / CARD).write_text(model_card(report), encoding="utf-8")
         write_report(staging, report)
         move_into_place(staging, out)

@@ -140,6 +140,11 @@ RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrasti
 _MAY_BE_ZERO = {"negatives", "warmup_steps", "weight_decay", "interpolation", "easy_per_hard", "least_steps"}
 
 
+def number_names() -> set[str]:
+    """The numbers of all recipes."""
+    return {number.name for recipe in RECIPES.values() for number in fields(recipe)}
+
+
 def make_recipe(name: str, numbers: dict[str, Any]) -> Recipe:
     """A recipe with some of its numbers changed; a number that is None keeps its default.
 

@@ -26,6 +26,7 @@ def _number(help: str, **limits: Any) -> Any:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Folder that prepare wrote.")],
     domain: Annotated[str, typer.Option(help="Name of the domain.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
@@ -69,24 +70,9 @@ def train(
     from training.adaptation import adapt
     from training.prepared import read_prepared
     from training.publishing import publish
-    from training.recipes import make_recipe
+    from training.recipes import make_recipe, number_names
 
-    numbers = {
-        "iterations": iterations,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "warmup_steps": warmup_steps,
-        "weight_decay": weight_decay,
-        "max_length": max_length,
-        "interpolation": interpolation,
-        "negatives": negatives,
-        "scale": scale,
-        "least_steps": least_steps,
-        "most_epochs": most_epochs,
-        "margin": margin,
-        "easy_per_hard": easy_per_hard,
-    }
+    numbers = {name: value for name, value in context.params.items() if name in number_names()}
     check_domain(domain)
     chosen = make_recipe(recipe.value, numbers)
     prepared = read_prepared(data)

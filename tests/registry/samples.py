@@ -1,0 +1,59 @@
+"""Small model folders and records, and a way to run code in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from registry import BaseModelRecord, DatasetRecord, ModelRecord
+
+FILES = {"model.safetensors": "weights", "modules.json": "[]", "1_Pooling/config.json": "{}"}
+
+
+def write_model(folder: Path, weights: str = "weights") -> Path:
+    """A folder with the files of a model, a few bytes each."""
+    for name, text in {**FILES, "model.safetensors": weights}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
+    """A record with every field filled."""
+    values: dict[str, Any] = {
+        "domain": domain,
+        "base_model": BaseModelRecord(name="all-MiniLM-L6-v2", revision="c9745ed", weights_sha256="5" * 64),
+        "recipe": "contrastive",
+        "options": {"learning_rate": 5e-5, "iterations": 2, "max_length": None, "name": "Grüße", "list": [1, 2]},
+        "dataset": DatasetRecord(fingerprint="f" * 64, counts={"pairs": 60}),
+        "base_metrics": {"dev": {"mrr@5": 0.1}, "test": {"mrr@5": 1 / 3}},
+        "adapted_metrics": {"dev": {"mrr@5": 0.2}, "test": {"mrr@5": 2 / 3}},
+        "dimension": 32,
+        "max_length": 64,
+        "pooling": "mean",
+        "normalized": True,
+        "improved": True,
+    }
+    return ModelRecord(**{**values, **changes})
+
+
+def start_python(code: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Python code in a process of its own, which sees this folder's ``samples`` too."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+    )
+
+
+def run_python(code: str, *arguments: object, status: int = 0, **environment: str) -> str:
+    """What the code wrote to standard output, once it ended with the expected status."""
+    process = start_python(code, *arguments, **environment)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    return out

@@ -30,8 +30,7 @@ class ArtifactStore:
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         """Store a copy of the folder's files; returns its digest and file list."""
-        self._cache.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        staging = self._staging()
         try:
             files = tuple(_copy(folder / path, staging / path, path) for path in _walk(folder))
             digest = _digest(files)
@@ -65,8 +64,7 @@ class ArtifactStore:
             return self._get(digest, files, Path(scratch)) or _problems(Path(scratch), files)
 
     def _download(self, digest: str, files: Sequence[ArtifactFile]) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        staging = self._staging()
         try:
             problems = self._get(digest, files, staging) or _problems(staging, files)
             if problems:
@@ -74,6 +72,13 @@ class ArtifactStore:
             self._move_in(staging, digest, files)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def _staging(self) -> Path:
+        """An empty folder that others may read once it has its final name."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        staging.chmod(0o755)
+        return staging
 
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
         missing = []

@@ -27,15 +27,16 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np
         texts: any number of texts.
         threshold: Jaccard similarity of two near-duplicates, in (0, 1].
     """
+    if not texts:
+        return np.empty(0, dtype=np.int32)
     words = [" ".join(re.findall(r"\w+", text.casefold())) for text in texts]
-    _, same = np.unique(np.array(words, dtype=object).astype(str), return_inverse=True)
-    distinct = np.unique(same, return_index=True)[1]
-    shingles = _shingles([words[index] for index in distinct])
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(words))}
+    shingles = _shingles(list(numbers))
     edges = _similar_pairs(shingles, threshold)
-    count = len(distinct)
+    count = len(numbers)
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     groups: NDArray[np.int32] = connected_components(graph, directed=False)[1]
-    return groups[same.ravel()]
+    return groups[[numbers[text] for text in words]]
 
 
 def _shingles(texts: list[str]) -> list[NDArray[np.uint64]]:

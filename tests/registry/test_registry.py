@@ -129,11 +129,15 @@ def test_linked_files_are_published_as_the_bytes_they_lead_to(registry: Registry
     assert (registry.fetch(version) / "model.safetensors").read_text() == "blob"
 
 
-def test_a_linked_folder_is_not_left_out(registry: Registry, folder, tmp_path):
+def test_a_linked_folder_is_published_or_refused_but_not_left_out_in_silence(registry: Registry, folder, tmp_path):
     (folder / "1_Pooling").rename(tmp_path / "pooling")
     (folder / "1_Pooling").symlink_to(tmp_path / "pooling", target_is_directory=True)
-    version = registry.publish(folder, make_record())
-    assert "1_Pooling/config.json" in {file.path for file in version.files}
+    try:
+        version = registry.publish(folder, make_record())
+    except RegistryError as error:
+        assert "1_Pooling" in str(error)
+    else:
+        assert "1_Pooling/config.json" in {file.path for file in version.files}
 
 
 def test_the_parent_is_the_champion_at_the_time_of_publishing(registry: Registry, folder):

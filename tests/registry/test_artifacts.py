@@ -1,0 +1,224 @@
+"""Integrity of artifacts: damage is found on every load, content is stored once, and good copies replace bad ones."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from registry import DamagedArtifactError, Registry
+from tests.registry.samples import make_record, write_model
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder of a few bytes."""
+    return write_model(tmp_path / "model")
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    """A registry whose artifacts are on a file system other than the disk."""
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    registry = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models")
+    yield registry
+    registry.close()
+    fsspec.filesystem("memory").store.clear()
+
+
+def stored(registry, version, name):
+    """Where the bytes of a version's file are kept for good, as (file system, path)."""
+    memory = fsspec.filesystem("memory")
+    found = [path for path in memory.find("/") if path.endswith(f"{version.artifact}/{name}")]
+    return (memory, found[0]) if found else (fsspec.filesystem("file"), str(registry.fetch(version) / name))
+
+
+def change(registry, version, name, how):
+    """Damage a stored file, and forget any copy of it elsewhere."""
+    system, path = stored(registry, version, name)
+    if "memory" in system.protocol:
+        shutil.rmtree(registry.fetch(version))
+    content = system.cat_file(path)
+    if how == "missing":
+        system.rm_file(path)
+    else:
+        system.pipe_file(path, how(content))
+
+
+HOWS = {
+    "one bit flipped": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "truncated": lambda content: content[:-1],
+    "emptied": lambda content: b"",
+    "longer": lambda content: content + b"\0",
+    "missing": "missing",
+}
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "1_Pooling/config.json"])
+@pytest.mark.parametrize("how", HOWS.values(), ids=HOWS)
+def test_a_damaged_file_is_refused_and_reported_by_name(registry: Registry, folder, name, how):
+    version = registry.publish(folder, make_record())
+    assert registry.verify(version) == []
+    change(registry, version, name, how)
+    problems = registry.verify(version)
+    assert len(problems) == 1 and name in problems[0]
+    for _ in range(2):
+        with pytest.raises(DamagedArtifactError) as error:
+            registry.fetch(version)
+        assert name in str(error.value) and version.artifact in str(error.value)
+
+
+def test_every_damaged_file_is_reported(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    for system, path in [stored(registry, version, name) for name in (WEIGHTS, "modules.json")]:
+        system.pipe_file(path, b"other")
+    problems = registry.verify(version)
+    assert len(problems) == 2
+    assert WEIGHTS in problems[0] and "modules.json" in problems[1]
+
+
+def test_an_artifact_that_is_gone_is_refused_and_reported(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    shutil.rmtree(registry.fetch(version))
+    fsspec.filesystem("memory").store.clear()
+    assert len(registry.verify(version)) == len(version.files)
+    with pytest.raises(DamagedArtifactError, match="missing"):
+        registry.fetch(version)
+
+
+def test_a_file_that_does_not_belong_to_the_version_is_never_handed_out(registry: Registry, folder):
+    """A planted adapter_config.json would make transformers load an adapter that nobody registered."""
+    version = registry.publish(folder, make_record())
+    planted = registry.fetch(version) / "adapter_config.json"
+    planted.write_text("{}")
+    try:
+        fetched = registry.fetch(version)
+    except DamagedArtifactError as error:
+        assert "adapter_config.json" in str(error)
+        assert "adapter_config.json" in "".join(registry.verify(version))
+    else:
+        found = {path.relative_to(fetched).as_posix() for path in fetched.rglob("*") if path.is_file()}
+        assert found == {file.path for file in version.files}
+
+
+def test_a_file_replaced_by_a_link_to_other_bytes_is_refused(tmp_path, folder):
+    registry = Registry.open(str(tmp_path / "registry"))
+    version = registry.publish(folder, make_record())
+    (tmp_path / "other").write_text("other")
+    path = registry.fetch(version) / WEIGHTS
+    path.unlink()
+    path.symlink_to(tmp_path / "other")
+    with pytest.raises(DamagedArtifactError, match=WEIGHTS):
+        registry.fetch(version)
+
+
+def test_recorded_digests_are_those_of_the_files(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    fetched = registry.fetch(version)
+    assert {path.relative_to(fetched).as_posix() for path in fetched.rglob("*") if path.is_file()} == {
+        file.path for file in version.files
+    }
+    for file in version.files:
+        content = (fetched / file.path).read_bytes()
+        assert content == (folder / file.path).read_bytes()
+        assert (file.sha256, file.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_equal_content_is_stored_once(registry: Registry, folder, tmp_path):
+    first = registry.publish(folder, make_record())
+    memory = fsspec.filesystem("memory")
+
+    def count():
+        return len(memory.find("/")), sum(path.is_file() for path in registry.fetch(first).parent.rglob("*"))
+
+    before = count()
+    again = write_model(tmp_path / "again")
+    os.utime(again / WEIGHTS, (0, 0))
+    second, third = registry.publish(again, make_record()), registry.publish(again, make_record("law"))
+    assert first.artifact == second.artifact == third.artifact
+    assert registry.fetch(first) == registry.fetch(second) == registry.fetch(third)
+    assert count() == before
+
+
+def test_content_names_and_places_of_files_all_count(registry: Registry, folder):
+    seen = {registry.publish(folder, make_record()).artifact}
+    (folder / WEIGHTS).write_text("others")
+    seen.add(registry.publish(folder, make_record()).artifact)
+    (folder / WEIGHTS).rename(folder / "other.safetensors")
+    seen.add(registry.publish(folder, make_record()).artifact)
+    (folder / "other.safetensors").rename(folder / "1_Pooling" / "other.safetensors")
+    seen.add(registry.publish(folder, make_record()).artifact)
+    assert len(seen) == 4
+    assert all(registry.verify(version) == [] for version in registry.versions())
+
+
+def test_publishing_the_same_content_again_mends_a_damaged_artifact(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    change(registry, version, WEIGHTS, HOWS["one bit flipped"])
+    registry.publish(folder, make_record())
+    assert registry.verify(version) == []
+    assert (registry.fetch(version) / WEIGHTS).read_text() == "weights"
+
+
+def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    registry.publish(folder, make_record())
+    (folder / "bad name").write_text("x")
+    with pytest.raises(ValueError, match="bad name"):
+        registry.publish(folder, make_record())
+    assert [path.name for path in registry.fetch(version).parent.iterdir()] == [version.artifact]
+
+
+def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):
+    version = remote.publish(folder, make_record())
+    copy = remote.fetch(version)
+    for how in HOWS.values():
+        if how == "missing":
+            (copy / WEIGHTS).unlink()
+        else:
+            (copy / WEIGHTS).write_bytes(how((copy / WEIGHTS).read_bytes()))
+        assert remote.verify(version) == []
+        assert remote.fetch(version) == copy
+        assert (copy / WEIGHTS).read_text() == "weights"
+
+
+def test_a_remote_artifact_reaches_another_machine(remote: Registry, folder, tmp_path, monkeypatch):
+    version = remote.publish(folder, make_record())
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "elsewhere")
+    other = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models")
+    fetched = other.fetch(other.get("medical"))
+    assert fetched.is_relative_to(tmp_path / "elsewhere")
+    assert {file.path: (fetched / file.path).read_bytes() for file in version.files} == {
+        file.path: (folder / file.path).read_bytes() for file in version.files
+    }
+
+
+def test_a_whole_local_copy_serves_while_the_remote_store_is_out_of_reach(remote: Registry, folder):
+    version = remote.publish(folder, make_record())
+    remote.fetch(version)
+    fsspec.filesystem("memory").store.clear()
+    assert (remote.fetch(version) / WEIGHTS).read_text() == "weights"
+    assert len(remote.verify(version)) == len(version.files)
+
+
+def test_a_damaged_remote_artifact_never_replaces_what_is_cached(remote: Registry, folder):
+    version = remote.publish(folder, make_record())
+    copy = remote.fetch(version)
+    system, path = stored(remote, version, WEIGHTS)
+    system.pipe_file(path, b"other")
+    (copy / "modules.json").unlink()
+    with pytest.raises(DamagedArtifactError, match=WEIGHTS):
+        remote.fetch(version)
+    assert [path.name for path in copy.parent.iterdir()] == [version.artifact]
+
+
+def test_other_users_may_read_what_the_umask_lets_them(registry: Registry, folder, tmp_path):
+    (tmp_path / "plain").mkdir()
+    expected = (tmp_path / "plain").stat().st_mode & 0o777
+    fetched = registry.fetch(registry.publish(folder, make_record()))
+    for path in (fetched, fetched / "1_Pooling"):
+        assert oct(path.stat().st_mode & 0o777) == oct(expected)

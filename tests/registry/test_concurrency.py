@@ -1,0 +1,101 @@
+"""Several processes and threads that open and publish to one registry at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from registry import Registry
+from tests.registry.samples import make_record, start_python, write_model
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from registry import Registry
+from tests.registry.samples import make_record, write_model
+
+url, scratch, number = sys.argv[1:]
+own, same = write_model(Path(scratch) / number, number), write_model(Path(scratch) / f"same-{number}", "same")
+print("ready", flush=True)
+sys.stdin.readline()
+registry = Registry.open(url)
+for folder in (own, same, own):
+    version = registry.publish(folder, make_record())
+    assert (registry.fetch(version) / "model.safetensors").read_text() in (number, "same")
+    print(version.version, flush=True)
+"""
+
+
+def test_processes_that_open_a_new_registry_at_once_get_consecutive_versions(tmp_path):
+    url = str(tmp_path / "registry")
+    processes = [start_python(PUBLISH, url, tmp_path, number) for number in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    numbers = []
+    for process in processes:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        own = [int(line) for line in out.split()]
+        assert own == sorted(own)
+        numbers += own
+    assert sorted(numbers) == list(range(1, 13))
+    registry = Registry.open(url)
+    versions = registry.versions("medical")
+    assert [version.version for version in versions] == list(range(1, 13))
+    assert registry.aliases("medical") == {"champion": 1, "candidate": 12}
+    assert all(registry.verify(version) == [] for version in versions)
+    assert len({version.artifact for version in versions}) == 5
+
+
+def test_threads_get_consecutive_versions(registry: Registry, tmp_path):
+    folders = [write_model(tmp_path / str(number), str(number % 3)) for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        published = list(threads.map(lambda folder: registry.publish(folder, make_record()), folders))
+        fetched = list(threads.map(registry.fetch, published))
+    assert sorted(version.version for version in published) == list(range(1, 9))
+    assert registry.aliases("medical") == {"champion": 1, "candidate": 8}
+    for folder, place in zip(folders, fetched, strict=True):
+        assert (place / "model.safetensors").read_text() == (folder / "model.safetensors").read_text()
+
+
+def test_threads_that_promote_and_roll_back_leave_one_champion(registry: Registry, tmp_path):
+    folder = write_model(tmp_path / "model")
+    for _ in range(4):
+        registry.publish(folder, make_record())
+
+    def step(number):
+        registry.promote(f"medical@{number % 3 + 2}")
+        return registry.get("medical").version
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(step, range(18))) <= {2, 3, 4}
+    assert len(registry.champions()) == 1
+    for _ in range(19):  # the first champion and at most 18 promotions
+        if registry.get("medical").version == 1:
+            break
+        registry.rollback("medical")
+    assert registry.get("medical").version == 1
+
+
+def test_threads_that_mend_the_same_local_copy_all_get_it_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    registry = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=memory://mended")
+    version = registry.publish(write_model(tmp_path / "model"), make_record())
+    for _ in range(5):
+        (registry.fetch(version) / "model.safetensors").write_text("damaged")
+        with ThreadPoolExecutor(8) as threads:
+            fetched = list(threads.map(lambda _: registry.fetch(version), range(8)))
+        assert {(place / "model.safetensors").read_text() for place in fetched} == {"weights"}
+
+
+def test_readers_are_served_while_others_publish(registry: Registry, tmp_path):
+    folder = write_model(tmp_path / "model")
+    registry.publish(folder, make_record())
+
+    def read(_):
+        return [registry.get("medical").version, len(registry.champions()), registry.verify(registry.get("medical@1"))]
+
+    with ThreadPoolExecutor(8) as threads:
+        publishing = [threads.submit(registry.publish, folder, make_record()) for _ in range(6)]
+        assert list(threads.map(read, range(20))) == [[1, 1, []]] * 20
+    assert sorted(future.result().version for future in publishing) == list(range(2, 8))

@@ -1,0 +1,155 @@
+"""Opening a registry: migrations, repeated and read-only opening, and databases that are none of ours."""
+
+import shutil
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+from registry import Registry, RegistryError
+from registry.tables import HEAD, metadata
+from tests.registry.samples import make_record, run_python, write_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder of a few bytes."""
+    return write_model(tmp_path / "model")
+
+
+def test_migrations_lead_to_the_tables_as_written(tmp_path):
+    Registry.open(str(tmp_path)).close()
+    engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == HEAD
+        for name, table in metadata.tables.items():
+            keys = inspect(connection).get_pk_constraint(name)["constrained_columns"]
+            assert keys == [column.name for column in table.primary_key]
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_the_tables_name():
+    config = Config()
+    config.set_main_option("script_location", "registry:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_every_migration_can_be_taken_back(tmp_path):
+    from alembic import command
+
+    Registry.open(str(tmp_path)).close()
+    engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
+    config = Config()
+    config.set_main_option("script_location", "registry:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+    registry = Registry.open(str(tmp_path))
+    assert registry.versions() == []
+
+
+def test_opening_twice_is_harmless(tmp_path, folder):
+    first = Registry.open(str(tmp_path / "registry"))
+    version = first.publish(folder, make_record())
+    second = Registry.open(str(tmp_path / "registry"))
+    assert second.versions() == [version] == first.versions()
+    second.promote(version.name)
+    first.close()
+    second.close()
+    third = Registry.open(str(tmp_path / "registry"))
+    assert third.versions() == [version]
+    assert third.publish(folder, make_record()).version == 2
+
+
+def test_opening_an_up_to_date_registry_writes_nothing_and_loads_no_alembic(tmp_path, folder):
+    Registry.open(str(tmp_path / "registry")).publish(folder, make_record())
+    before = (tmp_path / "registry" / "registry.db").read_bytes()
+    code = """
+import sys
+from registry import Registry
+print(Registry.open(sys.argv[1]).get("medical").name, "alembic" in sys.modules)
+"""
+    assert run_python(code, tmp_path / "registry").split() == ["medical@1", "False"]
+    assert (tmp_path / "registry" / "registry.db").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX ones")
+def test_a_registry_that_may_only_be_read_is_read(tmp_path_factory):
+    """A superuser may write everywhere, so the process takes another user's rights first."""
+    place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
+    try:
+        store = Registry.open(str(place / "registry"))
+        store.publish(write_model(place / "model"), make_record())
+        store.publish(write_model(place / "model"), make_record())
+        store.close()
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        code = """
+import os, sys
+from pathlib import Path
+from registry import Registry
+
+def read():
+    registry = Registry.open(sys.argv[1])
+    version = registry.get("medical@2")
+    print(version.name, registry.champions()[0].name, registry.aliases("medical"), registry.verify(version))
+    print((registry.fetch(version) / "model.safetensors").read_text())
+    registry.close()
+
+read()  # imports all that is needed, which the other user might not be allowed to read
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+try:
+    Path(sys.argv[1], "probe").touch()
+except PermissionError:
+    read()
+"""
+        expected = "medical@2 medical@1 {'candidate': 2, 'champion': 1} []\nweights\n"
+        assert run_python(code, place / "registry") == expected * 2
+    finally:
+        for path in (place, *place.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        shutil.rmtree(place)
+
+
+def test_a_registry_made_by_a_newer_version_is_refused_with_advice(tmp_path):
+    Registry.open(str(tmp_path)).close()
+    with sqlite3.connect(tmp_path / "registry.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(RegistryError, match="registry.db.*9999"):
+        Registry.open(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"no database\n" * 100, b"\0" * 4096])
+def test_a_file_that_is_no_database_is_refused_by_name(tmp_path, content):
+    (tmp_path / "registry.db").write_bytes(content)
+    with pytest.raises(RegistryError, match="registry.db"):
+        Registry.open(str(tmp_path))
+    assert (tmp_path / "registry.db").read_bytes() == content
+
+
+def test_a_registry_that_cannot_be_created_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "taken" / "registry.db").mkdir(parents=True)
+    for place in (tmp_path / "file" / "registry", tmp_path / "taken"):
+        with pytest.raises(RegistryError, match=str(place)):
+            Registry.open(str(place))
+
+
+def test_a_registry_is_created_with_its_folders(tmp_path, folder):
+    registry = Registry.open(f"sqlite:///{tmp_path}/a/b/c.db?artifacts={tmp_path}/d/e")
+    version = registry.publish(folder, make_record())
+    assert registry.fetch(version).parent == tmp_path / "d" / "e"
+    assert (tmp_path / "a" / "b" / "c.db").is_file()

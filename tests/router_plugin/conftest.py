@@ -1,0 +1,83 @@
+"""What the router's tests share: a registry that is served from, one router, plugins, and the command line."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory, tiny_models):
+    """A registry folder with one version of three domains. Tests only read it."""
+    from registry import Registry
+    from training import publish
+
+    folder = tmp_path_factory.mktemp("served") / "registry"
+    store = Registry.open(str(folder))
+    for model in tiny_models.values():
+        publish(model, store, force=True)
+    store.close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _router(served):
+    from router_plugin import DomainRouter
+
+    return DomainRouter([], str(served))
+
+
+@pytest.fixture
+def router(_router, monkeypatch):
+    """A router of three domains with the example routes; what a test changes is undone."""
+    from router_plugin import Settings, load_routes
+    from tests.conftest import EXAMPLES
+
+    monkeypatch.setattr(_router, "settings", Settings())
+    _router.set_routes(load_routes(EXAMPLES / "routes.yaml") + load_routes(EXAMPLES / "legal_routes.yaml"))
+    return _router
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a module as a package with one entry point; returns the folder that now stands on the path."""
+    from router_plugin.plugins import plugins
+
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules = []
+
+    def write(name, source, entry=None):
+        (site / f"{name}.py").write_text(source, encoding="utf-8")
+        info = site / f"{name}-1.2.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.3\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[domain_router]\n{entry or name} = {name}\n", encoding="utf-8")
+        modules.append(name)
+        plugins.cache_clear()
+        return site
+
+    yield write
+    plugins.cache_clear()
+    for name in modules:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Run the command line in this process; returns its exit status, standard output and standard error."""
+    from router_plugin.cli import main
+
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["domain-router", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run

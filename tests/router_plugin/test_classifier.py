@@ -1,0 +1,183 @@
+"""The built-in domain classifier on the real base model: accuracy, unknown queries, and domains of every size."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from registry import GENERAL, Profile
+from registry.base_models import weights_sha256
+from registry.profiles import lexical_features
+from router_plugin.cascade_classifier import CascadeClassifier
+from router_plugin.contracts import Base
+from router_plugin.general import everyday_profile, everyday_queries
+from router_plugin.torch_encoder import TorchEncoder
+from tests.conftest import EXAMPLES
+
+DOMAINS = ("medical", "finance", "legal")
+QUESTIONS = 125
+"""So many of each domain: encoding them is most of what these tests take."""
+
+ACCURACY_FLOOR = 0.0
+
+UNKNOWN = (
+    "which bus goes to the zoo",
+    "how do I get candle wax out of a carpet",
+    "recommend a comedy for tonight",
+    "what is the capital of Mongolia",
+    "play some jazz",
+    "how long do I boil pasta",
+    "set an alarm for six tomorrow",
+    "who painted the ceiling of that chapel",
+    "my cat keeps scratching the sofa",
+    "what rhymes with orange",
+)
+
+
+@pytest.fixture(scope="module")
+def base(real_base):
+    """The real base model, loaded once."""
+    return Base(weights_sha256(real_base.path), TorchEncoder(real_base.path, "cpu").encode)
+
+
+@pytest.fixture(scope="module")
+def general(base):
+    return everyday_profile(base)
+
+
+@pytest.fixture(scope="module")
+def questions():
+    """Questions of each domain, spread over its file: four of five to learn from, and the others."""
+    split = {}
+    for domain in DOMAINS:
+        lines = (EXAMPLES / "data" / f"{domain}.jsonl").read_text(encoding="utf-8").splitlines()
+        chosen = [json.loads(line)["question"] for line in lines[:: len(lines) // QUESTIONS][:QUESTIONS]]
+        held_out = chosen[::5]
+        split[domain] = ([text for text in chosen if text not in held_out], held_out)
+    return split
+
+
+@pytest.fixture(scope="module")
+def profiles(base, questions):
+    return {
+        domain: Profile.from_queries(known, base.encode(known), base.digest) for domain, (known, _) in questions.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def classifier(base, general, profiles):
+    return CascadeClassifier(general, profiles, base)
+
+
+def best(classifier, queries):
+    """The likeliest domain of every query, after a look at the rows."""
+    rows = classifier.probabilities(queries)
+    assert rows.shape == (len(queries), len(classifier.domains))
+    assert (rows >= 0).all()
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-9)
+    return [classifier.domains[index] for index in rows.argmax(axis=1)]
+
+
+def test_held_out_questions_find_their_domain(classifier, questions):
+    found = [(best(classifier, held_out), domain) for domain, (_, held_out) in questions.items()]
+    right = [name == domain for names, domain in found for name in names]
+    print("ACC", np.mean(right), [(n.count(d), len(n)) for n, d in found]); assert 0
+
+
+def test_unknown_everyday_queries_go_to_general(classifier):
+    assert best(classifier, UNKNOWN).count(GENERAL) >= len(UNKNOWN) - 2
+
+
+def test_the_domains_are_general_and_the_registered_ones_in_their_order(classifier):
+    assert tuple(classifier.domains) == (GENERAL, *DOMAINS)
+
+
+def test_odd_queries_have_probabilities(classifier):
+    best(classifier, ["", " ", "\x00", "ÄÖÜ", "12345", "\U0001f9d1\u200d\U0001f692", "x" * 5000])
+
+
+def test_the_same_profiles_give_the_same_probabilities(classifier, base, general, profiles):
+    again = CascadeClassifier(general, profiles, base)
+    np.testing.assert_allclose(again.probabilities(UNKNOWN), classifier.probabilities(UNKNOWN), atol=1e-6)
+
+
+def test_another_domain_changes_no_profile(base, general, profiles):
+    before = {name: (p.lexical.copy(), p.embeddings.copy()) for name, p in {GENERAL: general, **profiles}.items()}
+    CascadeClassifier(general, {"medical": profiles["medical"], "finance": profiles["finance"]}, base)
+    CascadeClassifier(general, profiles, base)
+    for name, profile in {GENERAL: general, **profiles}.items():
+        lexical, embeddings = before[name]
+        assert (profile.lexical != lexical).nnz == 0
+        np.testing.assert_array_equal(profile.embeddings, embeddings)
+
+
+def test_without_a_domain_everything_is_general(base, general):
+    classifier = CascadeClassifier(general, {}, base)
+    assert tuple(classifier.domains) == (GENERAL,)
+    np.testing.assert_allclose(classifier.probabilities(["my knee hurts", ""]), 1)
+
+
+def test_one_domain_is_told_from_general(base, general, profiles, questions):
+    classifier = CascadeClassifier(general, {"legal": profiles["legal"]}, base)
+    assert best(classifier, questions["legal"][1]).count("legal") >= 0.8 * len(questions["legal"][1])
+    assert best(classifier, UNKNOWN).count(GENERAL) >= len(UNKNOWN) - 2
+
+
+def test_a_small_domain_is_found_beside_a_large_one(base, general, profiles, questions):
+    large = profiles["medical"]
+    rows = np.resize(np.arange(large.lexical.shape[0]), 1000)
+    small = Profile(profiles["legal"].lexical[:10], profiles["legal"].embeddings[:10], base.digest)
+    huge = Profile(large.lexical[rows], large.embeddings[rows], base.digest)
+    classifier = CascadeClassifier(general, {"medical": huge, "legal": small}, base)
+    assert best(classifier, questions["legal"][0][:10]) == ["legal"] * 10
+    assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
+    assert best(classifier, questions["legal"][1]).count("legal") >= 0.1 * len(questions["legal"][1])
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_domain_of_one_or_two_queries_is_taken(base, general, profiles, questions, size):
+    tiny = Profile(profiles["legal"].lexical[:size], profiles["legal"].embeddings[:size], base.digest)
+    classifier = CascadeClassifier(general, {"medical": profiles["medical"], "legal": tiny}, base)
+    assert len(best(classifier, questions["legal"][0][:size])) == size
+    assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
+
+
+def test_profiles_of_another_base_model_count_by_their_spelling_and_are_named(base, general, profiles, questions, caplog):
+    foreign = Profile(profiles["legal"].lexical, profiles["legal"].embeddings[:, :7], "0" * 64)
+    with caplog.at_level(logging.WARNING):
+        classifier = CascadeClassifier(general, {"medical": profiles["medical"], "legal": foreign}, base)
+    assert "legal" in caplog.text and "medical" not in caplog.text
+    assert best(classifier, questions["legal"][1]).count("legal") >= 0.5 * len(questions["legal"][1])
+
+
+def test_a_profile_survives_the_disk(tmp_path, base, profiles):
+    profiles["legal"].save(tmp_path)
+    loaded = Profile.load(tmp_path)
+    assert loaded.base == base.digest
+    assert (loaded.lexical != profiles["legal"].lexical).nnz == 0
+    np.testing.assert_allclose(loaded.embeddings, profiles["legal"].embeddings, atol=1e-3)
+
+
+def test_everyday_queries_are_distinct_and_not_blank():
+    queries = everyday_queries()
+    assert len(set(queries)) == len(queries) and all(query == query.strip() != "" for query in queries)
+
+
+def test_the_packaged_everyday_profile_is_up_to_date_with_its_queries(base, general):
+    queries = everyday_queries()
+    assert general.base == base.digest
+    assert general.lexical.shape[0] == general.embeddings.shape[0] == len(queries)
+    assert (general.lexical != lexical_features(queries)).nnz == 0
+    some = slice(None, None, 5)
+    np.testing.assert_allclose(general.embeddings[some], base.encode(queries[some]), atol=2e-3)
+
+
+def test_the_everyday_profile_is_made_anew_for_another_base_model():
+    def encode(texts):
+        return np.tile(np.float32([1, 0]), (len(texts), 1))
+
+    profile = everyday_profile(Base("f" * 64, encode))
+    assert profile.base == "f" * 64
+    assert profile.embeddings.shape == (len(everyday_queries()), 2)

@@ -1,0 +1,332 @@
+"""The command line: help, JSON, exit statuses, and mistakes that end with one line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import typer.main
+
+from registry import Registry
+from router_plugin.cli import app
+from tests.conftest import EXAMPLES, read_json_lines
+from training import prepare, publish, read_pairs
+
+ROUTES = EXAMPLES / "routes.yaml"
+FEW = ("--iterations", 1, "--least-steps", 1, "--most-epochs", 1, "--device", "cpu")
+
+
+def commands(group, path=()):
+    """Every command with its path."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def mistake(result, *said):
+    """Check that a run ended like a user's mistake, and that its one line says so much."""
+    status, out, err = result
+    assert status == 2
+    assert out == ""
+    assert [line for line in err.splitlines() if line.lower().startswith("error:")] != []
+    assert err.lower().count("error:") == 1
+    assert "Traceback" not in err
+    for part in said:
+        assert str(part) in err
+
+
+@pytest.fixture
+def own(tmp_path, tiny_models):
+    """A registry folder that a test may change: two versions of legal."""
+    store = Registry.open(str(tmp_path / "registry"))
+    for _ in range(2):
+        publish(tiny_models["legal"], store, force=True)
+    store.close()
+    return tmp_path / "registry"
+
+
+@pytest.fixture
+def prepared(tmp_path, pairs_file):
+    prepare(read_pairs(str(pairs_file)), tmp_path / "prepared")
+    return tmp_path / "prepared"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_help_of_every_command_has_an_example_of_it(cli, path):
+    status, out, _ = cli(*path, "--help")
+    assert status == 0
+    assert f"Example: domain-router {' '.join(path)}" in " ".join(out.split())
+
+
+def test_help_lists_every_command(cli):
+    _, out, _ = cli("--help")
+    for path in COMMANDS:
+        assert f"  {path[0]} " in out
+    _, out, _ = cli("models", "--help")
+    for path in COMMANDS:
+        assert len(path) == 1 or f"  {path[1]} " in out
+
+
+def test_help_is_quick_and_imports_no_torch():
+    code = (
+        "import sys\nfrom router_plugin.cli import main\nsys.argv = ['domain-router', *sys.argv[1:]]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n"
+        "    heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'datasets', 'sqlalchemy'} & set(sys.modules)\n"
+        "    assert end.code in (0, None), end.code\n    assert not heavy, heavy\n"
+    )
+    for arguments in (["--help"], ["train", "--help"]):
+        seconds = []
+        for _ in range(5):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, timeout=60)
+            seconds.append(time.perf_counter() - started)
+            if seconds[-1] < 0.5:
+                break
+        assert min(seconds) < 2 * 0.5
+
+
+def test_a_decision_is_printed_as_a_table_and_as_json(cli, served):
+    status, out, _ = cli("route", "please get me a human", "--routes", ROUTES, "--registry", served)
+    assert status == 0
+    assert "please get me a human" in out and "domain" in out
+    status, out, _ = cli("route", "please get me a human", "--routes", ROUTES, "--registry", served, "--json")
+    decision = json.loads(out)
+    assert (status, decision["query"]) == (0, "please get me a human")
+    assert set(decision["domains"]) == {"general", "finance", "legal", "medical"}
+
+
+def test_a_batch_gives_one_answer_a_line_also_for_blank_lines(cli, served, tmp_path):
+    queries = tmp_path / "queries.txt"
+    lines = ["why does my chest hurt", "", "  ", "tell me a joke", "Küche\x00", ""]
+    queries.write_text("\ufeff" + "".join(f"{line}\r\n" for line in lines), encoding="utf-8", newline="")
+    status, out, _ = cli("route", "--batch", queries, "--routes", ROUTES, "--registry", served, "--json")
+    decisions = read_json_lines(out)
+    assert status == 0
+    assert [decision["query"] for decision in decisions] == lines
+    assert [decision["reason"] == "the query is empty" for decision in decisions] == [not line.strip() for line in lines]
+
+
+def test_a_long_batch_is_answered_in_order(cli, served, tmp_path):
+    queries = tmp_path / "queries.txt"
+    queries.write_text("".join(f"question {n}\n" for n in range(300)), encoding="utf-8")
+    _, out, _ = cli("route", "--batch", queries, "--routes", ROUTES, "--registry", served, "--json")
+    assert [decision["query"] for decision in read_json_lines(out)] == [f"question {n}" for n in range(300)]
+
+
+def test_an_argument_that_is_not_utf_8_is_routed_and_printed(cli, served):
+    query = os.fsdecode(b"caf\xe9 in the court")
+    status, out, _ = cli("route", query, "--routes", ROUTES, "--registry", served, "--json")
+    assert status == 0 and "court" in json.loads(out)["query"]
+    assert cli("route", query, "--routes", ROUTES, "--registry", served)[0] == 0
+
+
+def test_several_routes_files_count_together(cli, served):
+    both = ("--routes", ROUTES, "--routes", EXAMPLES / "legal_routes.yaml")
+    status, out, _ = cli("route", "call me", *both, "--registry", served, "--json", "--threshold", -1)
+    assert status == 0 and json.loads(out)["route"]
+    mistake(cli("route", "call me", *both, *both[:2], "--registry", served), "stands twice")
+
+
+def test_the_options_of_route_reach_the_router(cli, served, tiny_base):
+    asked = ("route", "can my landlord evict me", "--routes", ROUTES, "--registry", served, "--json")
+    decision = json.loads(cli(*asked, "--min-confidence", 1, "--threshold", 1, "--device", "cpu")[1])
+    assert (decision["domain"], decision["route"]) == ("general", None)
+    assert decision["model_version"] == str(tiny_base.path)
+    assert json.loads(cli(*asked, "--base-model", tiny_base.path)[1])["model_version"] == str(tiny_base.path)
+
+
+def test_the_registry_may_be_named_by_the_environment(cli, served, monkeypatch):
+    monkeypatch.setenv("DOMAIN_ROUTER_REGISTRY", str(served))
+    assert {version["domain"] for version in json.loads(cli("models", "list", "--json")[1])} == {
+        "finance",
+        "legal",
+        "medical",
+    }
+
+
+def test_plugins_are_listed(cli):
+    status, out, _ = cli("plugins", "--json")
+    assert status == 0 and {"cascade-classifier", "torch-encoder"} <= {plugin["name"] for plugin in json.loads(out)}
+    assert "torch-encoder" in cli("plugins")[1]
+
+
+def test_prepare_says_what_it_wrote(cli, pairs_file, tmp_path):
+    status, out, _ = cli("prepare", pairs_file, "--out", tmp_path / "one")
+    assert status == 0 and "40 pairs" in out
+    status, out, _ = cli("prepare", pairs_file, "--out", tmp_path / "two", "--json", "--split", "random")
+    manifest = json.loads(out)
+    assert (status, manifest["counts"]["pairs"], manifest["skipped_rows"]) == (0, 40, [])
+
+
+def test_versions_are_listed_shown_promoted_and_rolled_back(cli, own):
+    registry = ("--registry", own)
+    listed = json.loads(cli("models", "list", *registry, "--json")[1])
+    assert [(version["name"], version["aliases"]) for version in listed] == [
+        ("legal@1", ["champion"]),
+        ("legal@2", ["candidate"]),
+    ]
+    status, out, _ = cli("models", "list", *registry)
+    assert status == 0 and "legal@1" in out and "candidate" in out
+    shown = json.loads(cli("models", "show", "legal@candidate", *registry, "--json")[1])
+    assert (shown["domain"], shown["version"], shown["parent"]) == ("legal", 2, 1)
+    status, out, _ = cli("models", "show", "legal", *registry)
+    assert status == 0 and "legal@1" in out and "mrr@5" in out and "model.safetensors" in out
+    assert json.loads(cli("models", "promote", "legal", *registry, "--json")[1])["name"] == "legal@2"
+    status, out, _ = cli("models", "rollback", "legal", *registry)
+    assert status == 0 and out.startswith("legal@1 is the champion of legal")
+    mistake(cli("models", "rollback", "legal", *registry), "legal", "no earlier champion")
+    status, out, _ = cli("models", "promote", "legal@2", *registry)
+    assert status == 0 and out.startswith("legal@2")
+    assert json.loads(cli("models", "rollback", "legal", *registry, "--json")[1])["name"] == "legal@1"
+
+
+def test_an_empty_registry_has_nothing_to_list(cli, tmp_path):
+    status, out, _ = cli("models", "list", "--registry", tmp_path / "new")
+    assert status == 0 and "nothing is registered" in out
+    assert json.loads(cli("models", "list", "--registry", tmp_path / "new", "--json")[1]) == []
+
+
+def test_a_domain_that_is_not_registered_does_not_make_the_registry_empty(cli, own):
+    _, out, err = cli("models", "list", "finance", "--registry", own)
+    assert "finance" in out + err
+
+
+def test_a_model_folder_is_added(cli, own, tiny_models):
+    status, out, _ = cli("models", "add", tiny_models["medical"], "--force", "--registry", own)
+    assert (status, out) == (0, "registered as medical@1\n")
+    status, out, _ = cli("models", "add", tiny_models["medical"], "--force", "--registry", own, "--json")
+    assert (status, json.loads(out)["name"]) == (0, "medical@2")
+
+
+def test_verify_ends_with_1_on_damage_and_names_the_file(cli, own, tiny_models):
+    registry = ("--registry", own)
+    assert cli("models", "add", tiny_models["medical"], "--force", *registry)[0] == 0
+    status, out, _ = cli("models", "verify", *registry)
+    assert status == 0 and out.count("all files have their recorded digest") == 3
+    store = Registry.open(str(own))
+    (store.fetch(store.get("legal")) / "config.json").write_text("{}", encoding="utf-8")
+    store.close()
+    status, out, _ = cli("models", "verify", *registry)
+    assert status == 1 and "legal@1: config.json" in out
+    status, out, _ = cli("models", "verify", *registry, "--json")
+    problems = json.loads(out)
+    assert status == 1 and problems["medical@1"] == [] and "config.json" in problems["legal@1"][0]
+    assert cli("models", "verify", "medical", *registry)[0] == 0
+    assert cli("models", "verify", "legal@1", *registry)[0] == 1
+    mistake(cli("route", "hello", "--routes", ROUTES, *registry), "config.json", "damaged")
+
+
+def test_a_model_is_trained_and_registered(cli, prepared, tiny_base, tmp_path):
+    status, out, _ = cli(
+        *("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path, *FEW),
+        *("--register", "--force", "--registry", tmp_path / "registry", "--json"),
+    )
+    report = json.loads(out)
+    assert (status, report["registered"], report["domain"]) == (0, "legal@1", "legal")
+    assert json.loads(cli("models", "show", "legal", "--registry", tmp_path / "registry", "--json")[1])["version"] == 1
+    again = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
+    mistake(cli(*again), tmp_path / "model", "exists already", "--overwrite")
+
+
+def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, tiny_base, tmp_path):
+    model, registry = tmp_path / "model", ("--registry", tmp_path / "registry")
+    status, out, err = cli(
+        *("train", prepared, "--domain", "legal", "--out", model, "--base-model", tiny_base.path, *FEW),
+        *("--interpolation", 0, "--register", *registry),
+    )
+    assert status == 2
+    assert "No iteration beat the base model" in out
+    assert err.splitlines()[-1].startswith("error: ") and "--force" in err and str(model) in err
+    assert json.loads(cli("models", "list", *registry, "--json")[1]) == []
+    mistake(cli("models", "add", model, *registry), model, "--force")
+    assert cli("models", "add", model, "--force", *registry)[0] == 0
+
+
+def test_the_quickstart_reuses_what_an_earlier_run_made(cli, tiny_models, tmp_path):
+    for domain in ("medical", "finance"):
+        shutil.copytree(tiny_models[domain].with_name(f"{domain}-data"), tmp_path / domain)
+        shutil.copytree(tiny_models[domain], tmp_path / f"{domain}-model")
+    status, out, _ = cli("quickstart", "--folder", tmp_path, "--examples", EXAMPLES, "--json")
+    summary = json.loads(out)
+    assert status == 0 and set(summary["metrics"]) == {"medical", "finance"}
+    assert len(summary["decisions"]) == len((EXAMPLES / "queries.txt").read_text(encoding="utf-8").splitlines())
+
+
+def test_without_a_command_the_help_is_shown(cli):
+    status, out, err = cli()
+    assert status == 2 and "Usage: domain-router" in out + err
+
+
+MISTAKES = {
+    "no such command": (["rout"], ["rout"]),
+    "no such option": (["route", "x", "--rutes", "y"], ["--rutes"]),
+    "neither query nor batch": (["route", "--routes", ROUTES], ["query", "--batch"]),
+    "query and batch": (["route", "x", "--batch", EXAMPLES / "queries.txt", "--routes", ROUTES], ["query", "--batch"]),
+    "confidence above one": (["route", "x", "--min-confidence", "1.5"], ["--min-confidence", "1.5"]),
+    "confidence not a number": (["route", "x", "--min-confidence", "nan", "--routes", ROUTES], ["--min-confidence"]),
+    "threshold too low": (["route", "x", "--threshold", "-2"], ["--threshold", "-2"]),
+    "threshold not a number": (["route", "x", "--threshold", "nan", "--routes", ROUTES], ["--threshold"]),
+    "threshold a word": (["route", "x", "--threshold", "high"], ["--threshold", "high"]),
+    "no routes file": (["route", "x", "--routes", "{tmp}/no.yaml"], ["{tmp}/no.yaml", "cannot be read"]),
+    "typo in routes": (["route", "x", "--routes", "{tmp}/typo.yaml"], ["{tmp}/typo.yaml, line 4", "'threshold'"]),
+    "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/new"], ["medical", "general"]),
+    "no batch file": (["route", "--batch", "{tmp}/no.txt", "--routes", "{tmp}/ok.yaml"], ["{tmp}/no.txt"]),
+    "batch of bytes": (["route", "--batch", "{tmp}/bytes", "--routes", "{tmp}/ok.yaml"], ["{tmp}/bytes", "UTF-8"]),
+    "no base model": (["route", "x", "--base-model", "./no", "--routes", "{tmp}/ok.yaml"], ["./no"]),
+    "no device": (["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"], ["abacus"]),
+    "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
+    "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
+    "bad reference": (["models", "show", "../legal"], ["../legal", "lower-case"]),
+    "version zero": (["models", "verify", "legal@0"], ["legal@0"]),
+    "bad domain": (["models", "list", "Legal Texts"], ["Legal Texts", "lower-case"]),
+    "no candidate": (["models", "promote", "legal"], ["legal@candidate", "legal@1"]),
+    "nothing to go back to": (["models", "rollback", "legal"], ["legal"]),
+    "no model folder": (["models", "add", "{tmp}/no"], ["{tmp}/no", "report.json"]),
+    "registry is a file": (["models", "list", "--registry", "{tmp}/ok.yaml"], ["{tmp}/ok.yaml"]),
+    "registry below a file": (["models", "list", "--registry", "{tmp}/ok.yaml/below"], ["{tmp}/ok.yaml"]),
+    "registry is damaged": (["models", "list", "--registry", "{tmp}/damaged"], ["{tmp}/damaged"]),
+    "registry of unknown scheme": (["models", "list", "--registry", "gopher://x"], ["gopher://x"]),
+    "no pairs": (["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out"], ["{tmp}/no.jsonl"]),
+    "pairs exist already": (["prepare", EXAMPLES / "data" / "legal.jsonl", "--out", "{tmp}"], ["{tmp}", "--overwrite"]),
+    "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
+    "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
+    "no prepared data": (["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m"], ["{tmp}/no", "manifest.json"]),
+    "reserved domain": (["train", "{tmp}/no", "--domain", "general", "--out", "{tmp}/m"], ["general", "reserved"]),
+    "bad name of a domain": (["train", "{tmp}/no", "--domain", "A b", "--out", "{tmp}/m"], ["'A b'", "lower-case"]),
+    "no iterations": (
+        ["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m", "--iterations", "0"],
+        ["--iterations", "0"],
+    ),
+    "option of the other recipe": (
+        ["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m", "--margin", "0.2"],
+        ["--margin", "contrastive"],
+    ),
+    "no examples": (["quickstart", "--folder", "{tmp}/q", "--examples", "{tmp}/no"], ["{tmp}/no", "--examples"]),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, monkeypatch, case):
+    monkeypatch.setenv("DOMAIN_ROUTER_REGISTRY", str(served))
+    (tmp_path / "ok.yaml").write_text("routes:\n  - name: a\n    utterances: [x]\n", encoding="utf-8")
+    (tmp_path / "typo.yaml").write_text(
+        "routes:\n  - name: a\n    utterances: [x]\n    treshold: 0.1\n", encoding="utf-8"
+    )
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "registry.db").write_text("this is no database " * 200, encoding="utf-8")
+    arguments, said = ([str(part).replace("{tmp}", str(tmp_path)) for part in parts] for parts in MISTAKES[case])
+    mistake(cli(*arguments), *said)
+
+
+def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):
+    arguments = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
+    mistake(cli(*arguments, "--device", "abacus"), "abacus")

@@ -1,0 +1,179 @@
+"""The router as one of semantic-router's own: calls, thresholds, calibration, changes of routes, Chain and Merge."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("semantic_router")
+
+from semantic_router import Route as HostRoute
+from semantic_router.encoders import DenseEncoder
+from semantic_router.routers import Chain, IndexedRouter, Merge
+
+from router_plugin import DomainRouter, Route, RoutesError, Settings
+from router_plugin.hosts.semantic_router import DOMAIN, DomainRoutedRouter
+
+SURE = Settings(min_confidence=0.0)
+RENT = "can my landlord keep the deposit"
+KNEE = "my knee swells up after running"
+LABELLED = [
+    (RENT, "rent"),
+    (KNEE, "symptoms"),
+    ("let me talk to a real person", "human"),
+    ("who painted this", "human"),
+    ("does it rain", "rent"),
+    ("two eggs please", "symptoms"),
+]
+
+
+def host_routes():
+    return [
+        HostRoute(name="rent", utterances=[RENT, "the heating in my flat is broken"], metadata={DOMAIN: "legal"}),
+        HostRoute(name="symptoms", utterances=[KNEE, "my chest hurts"], metadata={DOMAIN: "medical"}),
+        HostRoute(name="human", utterances=["let me talk to a real person"]),
+    ]
+
+
+class Letters(DenseEncoder):
+    """An encoder of another router: counts of letters."""
+
+    name: str = "letters"
+
+    def __call__(self, docs):
+        return [[float(doc.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"] for doc in docs]
+
+
+@pytest.fixture(scope="module")
+def _hosted(served):
+    return DomainRoutedRouter(host_routes(), str(served), settings=SURE)
+
+
+@pytest.fixture
+def hosted(_hosted):
+    """The routed router with three routes and no calibration; what a test changes is undone."""
+    yield _hosted
+    _hosted.calibrator, _hosted.confidence_threshold, _hosted._fit_data = None, None, None
+    _hosted.routes = []
+    _hosted.add(host_routes())
+
+
+def test_a_call_picks_the_route_that_our_own_router_picks(hosted, served):
+    routes = [Route(name="rent", domain="legal", utterances=(RENT, "the heating in my flat is broken"))]
+    own = DomainRouter(routes, str(served), settings=SURE).route(RENT)
+    choice = hosted(RENT)
+    assert (choice.name, choice.calibrated) == ("rent", False)
+    assert choice.confidence == pytest.approx(own.score, abs=1e-4) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_awaited_call_and_a_call_inside_a_running_loop_agree(hosted):
+    async def ask():
+        return await hosted.acall(KNEE), hosted(KNEE), await asyncio.gather(*(hosted.acall(q) for q, _ in LABELLED))
+
+    awaited, called, gathered = asyncio.run(ask())
+    assert awaited.name == called.name == hosted(KNEE).name
+    assert awaited.confidence == pytest.approx(called.confidence, abs=1e-4)
+    assert [choice.name for choice in gathered] == [hosted(query).name for query, _ in LABELLED]
+
+
+def test_every_route_has_a_score_and_other_domains_have_the_least(hosted):
+    choices = hosted(RENT, limit=None)
+    scores = {choice.name: choice.confidence for choice in choices}
+    assert set(scores) == {"rent", "symptoms", "human"}
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    assert scores["symptoms"] == -1 and scores["human"] > -1
+
+
+def test_limit_and_threshold_are_the_hosts(hosted):
+    assert [choice.name for choice in hosted(RENT, limit=2)][0] == "rent"
+    assert len(hosted(RENT, limit=2)) == 2
+    assert [choice.name for choice in hosted(RENT, limit=None, threshold=0.999)] == ["rent"]
+    assert hosted("something unheard of", threshold=1.1).name is None
+
+
+def test_the_threshold_of_a_route_comes_before_the_routers(hosted):
+    hosted.confidence_threshold = 2.0
+    assert hosted(RENT).name is None
+    hosted.remove("rent")
+    hosted.add(
+        HostRoute(name="rent", utterances=["deposit"], metadata={DOMAIN: "legal"}, confidence_threshold=-1.0)
+    )
+    assert hosted(RENT).name == "rent"
+
+
+def test_an_empty_query_has_the_least_score_for_every_route(hosted):
+    assert {choice.confidence for choice in hosted("", limit=None)} == {-1}
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_fit_calibrates_and_evaluate_counts(hosted, method):
+    queries, labels = map(list, zip(*LABELLED, strict=True))
+    names = [hosted(query).name for query in queries]
+    report = hosted.fit(queries, labels, method)
+    right = sum(name == label for name, label in zip(names, labels, strict=True)) / len(labels)
+    assert (report.method, report.n) == (method, len(queries))
+    assert report.accuracy == pytest.approx(right) == pytest.approx(hosted.evaluate(queries, labels))
+    choice = hosted(RENT)
+    assert choice.calibrated and 0 <= choice.confidence <= 1
+    assert [hosted(query).name for query in queries] == names
+
+
+def test_routes_added_and_removed_take_part_at_once_and_refit_the_calibrator(hosted):
+    queries, labels = map(list, zip(*LABELLED, strict=True))
+    hosted.fit(queries, labels)
+    before = hosted.calibrator
+    hosted.add(HostRoute(name="eviction", utterances=["they threw me out"], metadata={DOMAIN: "legal"}))
+    assert hosted.calibrator is not None and hosted.calibrator is not before
+    assert {choice.name for choice in hosted(RENT, limit=None)} == {"rent", "symptoms", "human", "eviction"}
+    hosted.remove("eviction")
+    hosted.remove("rent")
+    assert hosted(RENT).name != "rent"
+    assert {choice.name for choice in hosted(RENT, limit=None)} == {"symptoms", "human"}
+    assert {route.name for route in hosted.domain_router.routes} == {"symptoms", "human"}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        HostRoute(name="stars", utterances=["x"], metadata={DOMAIN: "astrology"}),
+        HostRoute(name="rent", utterances=["x"]),
+        HostRoute(name="empty", utterances=[]),
+        HostRoute(name="number", utterances=[5]),
+        HostRoute(name="odd", utterances=["x"], metadata={DOMAIN: 5}),
+    ],
+    ids=lambda route: route.name,
+)
+def test_a_route_that_cannot_be_added_leaves_the_others_as_they_were(hosted, bad):
+    with pytest.raises(RoutesError, match=bad.name):
+        hosted.add([HostRoute(name="fine", utterances=["y"]), bad])
+    assert [route.name for route in hosted.routes] == ["rent", "symptoms", "human"]
+    assert hosted(RENT).name == "rent"
+    hosted.add(HostRoute(name="fine", utterances=["y"]))
+    assert "fine" in {choice.name for choice in hosted(RENT, limit=None)}
+
+
+def test_a_router_without_a_route_answers_nothing(hosted):
+    for name in ("rent", "symptoms", "human"):
+        hosted.remove(name)
+    assert hosted(RENT).name is None
+    assert hosted(RENT, limit=None) == []
+
+
+def test_a_chain_falls_through_to_another_of_its_routers(hosted):
+    letters = IndexedRouter(Letters(), host_routes())
+    hosted.confidence_threshold = 0.999
+    chain = Chain([hosted, letters])
+    assert chain(RENT).name == "rent"
+    other = "let me talk to a real persona"
+    assert chain(other).confidence == pytest.approx(letters(other).confidence)
+    letters.confidence_threshold = 2.0
+    assert Chain([letters, hosted])(RENT).confidence == pytest.approx(hosted(RENT).confidence, abs=1e-4)
+
+
+def test_a_merge_takes_the_mean_with_another_of_its_routers(hosted):
+    letters = IndexedRouter(Letters(), host_routes())
+    merged = Merge([hosted, letters], weights=[3, 1])
+    ours = {choice.name: choice.confidence for choice in hosted(RENT, limit=None)}
+    theirs = {choice.name: choice.confidence for choice in letters(RENT, limit=None)}
+    for choice in merged(RENT, limit=None):
+        assert choice.confidence == pytest.approx((3 * ours[choice.name] + theirs[choice.name]) / 4, abs=1e-4)
+    assert asyncio.run(merged.acall(RENT)).name == "rent"

@@ -1,0 +1,40 @@
+"""What training tests share: one torch thread, and models trained once for many tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from registry import BaseModel
+from tests.training.samples import LEARNING, prepared, word_pairs
+from training import PreparedData, adapt
+
+
+class Trained(NamedTuple):
+    """A finished run."""
+
+    data: PreparedData
+    out: Path
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small only lose by threads, and sums then have one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) -> Trained:
+    """Two iterations on data that can be learnt."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = prepared(word_pairs(), folder / "data", test_size=0.3)
+    report = adapt(data, "words", tiny_base, folder / "out", LEARNING, device="cpu")
+    return Trained(data, folder / "out", report)

@@ -1,0 +1,65 @@
+"""Pairs that a tiny model can learn from, and short ways to prepare them and to run code in another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.conftest import ROOT
+from training import Contrastive, PreparedData, PrepareOptions, prepare, read_prepared
+from training.pairs import Pair, Pairs
+
+KEYS = "apple bridge castle desert engine forest garden hammer island jungle kitchen ladder".split()
+FILLERS = (
+    "please kindly tell something about general matters which people often wish to know when they come here today"
+).split()
+
+LEARNING = Contrastive(least_steps=20, most_epochs=20, learning_rate=1e-2, interpolation=1.0, batch_size=8)
+QUICK = Contrastive(iterations=1, least_steps=1, learning_rate=1e-3, batch_size=8)
+
+
+def word_pairs() -> list[Pair]:
+    """Texts of noise; a question and its answer have two key words in common, and no other pair has the same two."""
+    draw = np.random.default_rng(0)
+    return [
+        Pair(" ".join([*draw.choice(FILLERS, 8), *keys]), " ".join([*keys, *draw.choice(FILLERS, 12)]))
+        for keys in combinations(KEYS, 2)
+    ]
+
+
+def prepared(pairs: Sequence[Pair], folder: Path, **options: Any) -> PreparedData:
+    """The pairs as prepared data in ``folder``."""
+    prepare(Pairs("samples", list(pairs)), folder, PrepareOptions(**options))
+    return read_prepared(folder)
+
+
+def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, in the root of the project, with one thread."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Fail where the block hangs."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"still running after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

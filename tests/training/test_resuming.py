@@ -1,0 +1,121 @@
+"""Resuming: a run that was killed ends as if it had not been, and does nothing twice that was finished."""
+
+import json
+import logging
+import signal
+from pathlib import Path
+
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from tests.training.samples import LEARNING, QUICK, run_python
+from tests.training.test_adaptation import same_weights, timeless, weights
+from training import adapt
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from registry import resolve_base_model
+from tests.training.samples import LEARNING
+from training import adaptation, read_prepared
+from training.run import Run
+
+data, base, out, instant = sys.argv[1:]
+
+def die_at(name, original):
+    calls = []
+    def call(*args, **options):
+        calls.append(name)
+        if f"{name}-{len(calls)}" == instant:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **options)
+    return call
+
+adaptation.finetune = die_at("finetune", adaptation.finetune)
+adaptation._write_model = die_at("write", adaptation._write_model)
+Run.save_model = die_at("save", Run.save_model)
+adaptation.adapt(read_prepared(Path(data)), "words", resolve_base_model(base), Path(out), LEARNING, device="cpu")
+"""
+
+
+@pytest.mark.parametrize("instant", ["finetune-2", "save-4", "write-1"])
+def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, tiny_base, instant, monkeypatch, caplog):
+    out = tmp_path / "out"
+    data = trained.out.parent / "data"
+    finished = run_python(KILLED, data, tiny_base.path, out, instant)
+    assert finished.returncode == -signal.SIGKILL, finished.stderr
+    assert not out.exists()
+    first = json.loads((tmp_path / ".out.run" / "iteration-1.json").read_text(encoding="utf-8"))
+
+    encoded = []
+    original = SentenceTransformer.encode_document
+
+    def counting(self, texts, *args, **options):
+        encoded.extend(texts)
+        return original(self, texts, *args, **options)
+
+    monkeypatch.setattr(SentenceTransformer, "encode_document", counting)
+    with caplog.at_level(logging.WARNING):
+        report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
+    assert "going on with the unfinished run" in caplog.text
+    assert report["iterations"][1] == first
+    assert len(encoded) == (0 if instant == "write-1" else len(trained.data.corpus))
+    assert timeless(report) == timeless(trained.report)
+    assert same_weights(weights(out), weights(trained.out))
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".out-")] == ["out"]
+
+
+class Crash(BaseException):
+    """Power that fails."""
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4, 6, 8, 10])
+def test_a_crash_at_any_change_of_a_name_can_be_resumed(tmp_path, trained, tiny_base, monkeypatch, nth):
+    calls = []
+
+    def crashing(original):
+        def change(path, target):
+            calls.append(target)
+            if len(calls) == nth:
+                raise Crash
+            return original(path, target)
+
+        return change
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crashing(Path.rename))
+        patch.setattr(Path, "replace", crashing(Path.replace))
+        with pytest.raises(Crash):
+            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    assert not (tmp_path / "out").exists()
+    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    assert report["iterations"][0] == trained.report["iterations"][0]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_step_cut_short_on_disk_is_done_again(tmp_path, trained, tiny_base, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("training.adaptation._write_model", crash)
+        with pytest.raises(Crash):
+            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    step = tmp_path / ".out.run" / "base.json"
+    step.write_bytes(step.read_bytes()[:20])
+    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    assert report["iterations"][0] == trained.report["iterations"][0]
+
+
+def crash(*_):
+    raise Crash
+
+
+def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        patch.setattr("training.adaptation._write_model", crash)
+        with pytest.raises(Crash):
+            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, seed=7, device="cpu")
+    assert report["options"]["seed"] == 7
+    assert "going on" not in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

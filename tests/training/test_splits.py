@@ -1,0 +1,113 @@
+"""Splits: every pair in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from tests.training.test_duplicates import jaccard, templates
+from training import SourceError
+from training.pairs import Pair
+from training.splits import DEV_MOST, grouped_split, joint_groups, random_split
+
+
+def parts(split):
+    return [part.tolist() for part in (split.train, split.dev, split.test)]
+
+
+def different(count):
+    return [Pair(f"question {n} of thing {n * 7}", f"answer {n} is about {n * 3} and {n * 5}") for n in range(count)]
+
+
+def related(seed=0, count=120):
+    """Pairs of which many have questions or answers that are copies, more or less."""
+    draw = np.random.default_rng(seed)
+    questions = [f"how do I {verb} a {noun} today" for verb in ("buy", "sell", "mend") for noun in "abcdefghijkl"]
+    answers = [" ".join(f"{name}{word}" for word in range(40)) for name in "nopqrstuvwxyz"] + different_answers(60)
+    return [
+        Pair(
+            questions[draw.integers(len(questions))] + f" {draw.integers(40)}" * bool(draw.integers(4)),
+            answers[draw.integers(len(answers))].replace("20", f"changed{draw.integers(50)}"),
+        )
+        for _ in range(count)
+    ]
+
+
+def different_answers(count):
+    return [f"answer {number} says {number * 11} and no more" for number in range(count)]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(4, 300), st.sampled_from([0.1, 0.2, 0.25, 0.5]), st.integers(0, 1000))
+def test_random_is_the_split_of_scikit_learn_with_dev_taken_out_of_training(count, test_size, seed):
+    split = random_split(count, test_size, seed)
+    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
+    assert split.test.tolist() == test.tolist()
+    assert sorted([*split.train.tolist(), *split.dev.tolist()]) == sorted(train.tolist())
+    assert len(split.dev) == max(1, round(len(train) * 0.1))
+
+
+def test_dev_has_a_most_size():
+    assert len(random_split(20_000, 0.2, 42).dev) == DEV_MOST
+
+
+@pytest.mark.parametrize(("count", "test_size"), [(0, 0.2), (2, 0.2), (3, 0.9), (9, 0.9), (10, 0.9), (4, 0.7)])
+def test_too_few_pairs_for_a_random_split_are_refused(count, test_size):
+    with pytest.raises(SourceError, match=f"^{count} pairs"):
+        random_split(count, test_size, 42)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(0, 10), st.sampled_from([0.1, 0.2, 0.4]))
+def test_grouped_puts_every_pair_in_exactly_one_part_near_the_wished_sizes(seed, test_size):
+    pairs = related(seed) + different(60)
+    split = grouped_split(pairs, test_size, seed)
+    assert sorted(sum(parts(split), [])) == list(range(len(pairs)))
+    assert len(split.test) == pytest.approx(len(pairs) * test_size, abs=3)
+    assert len(split.dev) == pytest.approx((len(pairs) - len(split.test)) * 0.1, abs=3)
+
+
+@pytest.mark.parametrize("pairs", [related(), related(1), related(2, 60) + different(30)], ids=["a", "b", "c"])
+def test_no_near_duplicate_straddles_a_grouped_split(pairs):
+    check_apart(pairs, grouped_split(pairs, 0.3, 42))
+
+
+def test_no_near_duplicate_straddles_where_many_texts_come_from_one_template():
+    texts = templates(loose=40, close=40)
+    pairs = [Pair(f"question {number} about {number * 7}", text) for number, text in enumerate(texts)]
+    check_apart(pairs, grouped_split(pairs, 0.5, 42))
+
+
+def check_apart(pairs, split):
+    part = np.empty(len(pairs), dtype=int)
+    for number, positions in enumerate(parts(split)):
+        part[positions] = number
+    for i in range(len(pairs)):
+        for j in range(i):
+            if part[i] != part[j]:
+                assert jaccard(pairs[i].question, pairs[j].question) < 0.85
+                assert jaccard(pairs[i].answer, pairs[j].answer) < 0.85
+
+
+def test_a_question_and_an_answer_tie_pairs_together():
+    pairs = [Pair("a b c", "one"), Pair("d e f", "one"), Pair("D, e f!", "two"), Pair("g h i", "three")]
+    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    assert len(set(groups[:3].tolist())) == 1
+    assert groups[3] != groups[0]
+
+
+def test_a_question_that_equals_an_answer_ties_nothing():
+    assert len(set(joint_groups(["a b c", "d e f"], ["d e f", "a b c"]).tolist())) == 2
+
+
+def test_the_same_seed_gives_the_same_grouped_split_and_another_seed_another():
+    pairs = related()
+    assert parts(grouped_split(pairs, 0.2, 1)) == parts(grouped_split(pairs, 0.2, 1))
+    assert parts(grouped_split(pairs, 0.2, 1)) != parts(grouped_split(pairs, 0.2, 2))
+
+
+@pytest.mark.parametrize("pairs", [[], different(1), different(2), different(3)[:1] * 50], ids=[0, 1, 2, "one group"])
+def test_pairs_that_cannot_be_grouped_three_ways_are_refused(pairs):
+    with pytest.raises(SourceError, match=f"^{len(pairs)} pairs"):
+        grouped_split(pairs, 0.2, 42)

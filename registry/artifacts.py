@@ -5,11 +5,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import fsspec
 
-from registry.errors import DamagedArtifactError
+from registry.errors import DamagedArtifactError, RegistryError
 from registry.names import check_file
 from registry.records import ArtifactFile
 
@@ -24,7 +26,10 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str, cache: Path) -> None:
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError, OSError) as error:  # unknown, or its package is not installed
+            raise RegistryError(f"artifact store {url.partition('://')[0]}:// cannot be opened: {error}") from error
         self._local = "file" in self._fs.protocol if not isinstance(self._fs.protocol, str) else False
         self._cache = Path(self._root) if self._local else cache
 
@@ -36,6 +41,8 @@ class ArtifactStore:
             digest = _digest(files)
             if not self._local:
                 for file in files:
+                    if self._holds(digest, file):
+                        continue  # others may be reading it just now
                     self._fs.makedirs(f"{self._root}/{digest}/{file.path}".rpartition("/")[0], exist_ok=True)
                     self._fs.put_file(str(staging / file.path), f"{self._root}/{digest}/{file.path}")
             self._move_in(staging, digest, files)
@@ -62,6 +69,14 @@ class ArtifactStore:
             return _problems(self._cache / digest, files)
         with tempfile.TemporaryDirectory() as scratch:
             return self._get(digest, files, Path(scratch)) or _problems(Path(scratch), files)
+
+    def _holds(self, digest: str, file: ArtifactFile) -> bool:
+        """Whether the remote store has the file's very bytes already."""
+        try:
+            with self._fs.open(f"{self._root}/{digest}/{file.path}", "rb") as stored:
+                return _sha256(stored) == file.sha256
+        except FileNotFoundError:
+            return False
 
     def _download(self, digest: str, files: Sequence[ArtifactFile]) -> None:
         staging = self._staging()
@@ -94,7 +109,10 @@ class ArtifactStore:
         """Give the staged folder its final name, unless the same content already stands there."""
         target = self._cache / digest
         if target.exists() and _problems(target, files):
-            target.rename(staging.with_name(f".damaged-{staging.name.rpartition('-')[2]}"))
+            damaged = staging.with_name(f"{staging.name}-damaged")
+            with suppress(FileNotFoundError):  # another process repairs it too
+                target.rename(damaged)
+            shutil.rmtree(damaged, ignore_errors=True)
         try:
             staging.rename(target)
         except OSError:
@@ -103,8 +121,15 @@ class ArtifactStore:
 
 
 def _walk(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(check_file(path.relative_to(folder).as_posix()) for path in paths)
+    paths = []
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.is_dir():
+            raise RegistryError(f"{path} is a link to a folder: put the folder itself in its place")
+        if path.is_file():
+            paths.append(check_file(path.relative_to(folder).as_posix()))
+    if not paths:
+        raise RegistryError(f"{folder} holds no files: expected a model folder")
+    return sorted(paths)
 
 
 def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
@@ -119,7 +144,7 @@ def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
     return ArtifactFile(path=name, sha256=sha256.hexdigest(), size=size)
 
 
-def _problems(folder: Path, files: Iterable[ArtifactFile]) -> list[str]:
+def _problems(folder: Path, files: Sequence[ArtifactFile]) -> list[str]:
     problems = []
     for file in files:
         path = folder / file.path
@@ -127,15 +152,22 @@ def _problems(folder: Path, files: Iterable[ArtifactFile]) -> list[str]:
             problems.append(f"{file.path} is missing")
         elif sha256_of(path) != file.sha256:
             problems.append(f"{file.path} has not the recorded digest {file.sha256[:12]}")
+    known = {file.path for file in files}
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    problems += [f"{path} does not belong to it" for path in found if path not in known]
     return problems
 
 
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
-        sha256 = hashlib.sha256()
-        while block := file.read(_BLOCK):
-            sha256.update(block)
+        return _sha256(file)
+
+
+def _sha256(file: IO[bytes]) -> str:
+    sha256 = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        sha256.update(block)
     return sha256.hexdigest()
 
 

@@ -54,7 +54,7 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
         BaseModelError: none of the sources has it.
     """
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if _is_folder(folder):
         return BaseModel(str(folder), None, _checked(folder), "folder")
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise BaseModelError(f"base model {name}: there is no such folder")
@@ -76,6 +76,13 @@ def weights_sha256(folder: Path) -> str:
     if not digests:
         raise BaseModelError(f"base model {folder} holds no safetensors weights")
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _checked(folder: Path) -> Path:

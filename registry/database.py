@@ -5,19 +5,41 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from registry import tables
+from registry.errors import RegistryError
 
 
 def open_database(url: URL) -> Engine:
-    """An engine on an up-to-date database; creates the file and the tables where they are missing."""
+    """An engine on an up-to-date database; creates the file and the tables where they are missing.
+
+    Raises:
+        RegistryError: the database cannot be reached, is none of ours, or was made by a newer version.
+    """
+    try:
+        return _open(url)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        raise RegistryError(f"registry {url.render_as_string()} cannot be opened: {reason}") from error
+
+
+def _open(url: URL) -> Engine:
     options = {"timeout": 60} if _is_sqlite(url) else {}
     engine = create_engine(url, connect_args=options)
     if _is_sqlite(url):
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         _let_sqlalchemy_begin(engine)
-    if _revision(engine) != tables.HEAD:
+    revision = _revision(engine)
+    if revision is not None and revision > tables.HEAD:
+        raise RegistryError(
+            f"registry {url.render_as_string()} was made by a newer domain-router: its tables are at {revision}, "
+            f"this version knows {tables.HEAD}: upgrade domain-router"
+        )
+    if revision != tables.HEAD:
         from registry import migrations  # alembic takes half a second to import
 
         with writing(engine) as connection:

@@ -1,8 +1,10 @@
 """What a registry URL means: where the database is, and where the artifacts are."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -37,7 +39,7 @@ def locate(url: str | None) -> Location:
     cache = HOME.expanduser() / "cache" / "artifacts"
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
-        folder = Path(rest if separator else url).expanduser().absolute()
+        folder = Path(unquote(rest) if separator else url).expanduser().absolute()
         if folder.exists() and not folder.is_dir():
             raise RegistryError(f"registry {folder} is a file: name a folder")
         database = URL.create("sqlite", database=str(folder / "registry.db"))
@@ -45,8 +47,10 @@ def locate(url: str | None) -> Location:
     try:
         database = make_url(url)
         database.get_dialect()
-    except (ArgumentError, ImportError) as error:
-        raise RegistryError(f"registry {url!r} is neither a folder nor a database URL: {error}") from error
+    except (ArgumentError, ImportError, ValueError) as error:
+        raise RegistryError(
+            f"registry {_without_password(url)!r} is neither a folder nor a database URL: {error}"
+        ) from error
     artifacts = database.query.get("artifacts")
     if not isinstance(artifacts, str):
         raise RegistryError(
@@ -54,3 +58,7 @@ def locate(url: str | None) -> Location:
             "add ?artifacts=FOLDER or ?artifacts=s3://bucket/prefix"
         )
     return Location(database.difference_update_query(["artifacts"]), artifacts, cache)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:@/]*):.*@", r"\1:***@", url)

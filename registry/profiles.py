@@ -92,11 +92,14 @@ class Profile:
                 )
             lexical = csr_matrix((counts.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
             lexical.check_format(full_check=True)
+            base = metadata["base"]
+            if not np.isfinite(embeddings).all():
+                raise ValueError("it has embeddings that are no numbers")
             if embeddings.ndim != 2 or len(embeddings) != lexical.shape[0]:
                 raise ValueError(f"it has {lexical.shape[0]} queries, but embeddings of shape {embeddings.shape}")
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise DamagedArtifactError(f"{path} is no classifier profile: {error}") from error
-        return cls(lexical, embeddings.astype(np.float32), metadata["base"])
+        return cls(lexical, embeddings.astype(np.float32), base)
 
 
 def lexical_features(texts: Iterable[str]) -> csr_matrix:

@@ -45,8 +45,8 @@ class Registry:
         """
         location = locate(url)
         self.url = location.database.render_as_string()
-        self._engine = open_database(location.database)
         self._artifacts = ArtifactStore(location.artifacts, location.cache)
+        self._engine = open_database(location.database)
         self._observer = observer or Observer()
 
     @classmethod
@@ -167,19 +167,10 @@ class Registry:
             NotRegisteredError: the domain has no champion, or it never had another one.
         """
         with writing(self._engine) as connection:
-            current = _aliased(connection, check_domain(domain), CHAMPION)
-            before = connection.execute(
-                select(alias_moves.c.previous)
-                .where(
-                    alias_moves.c.domain == domain,
-                    alias_moves.c.alias == CHAMPION,
-                    alias_moves.c.version == current,
-                    alias_moves.c.kind != "rollback",
-                )
-                .order_by(alias_moves.c.id.desc())
-            ).scalar()
-            if before is None:
+            line = _champion_line(connection, check_domain(domain))
+            if len(line) < 2:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
+            before, current = line[-2:]
             _move(connection, domain, CHAMPION, before, "rollback")
         self._tell(lambda: self._observer.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
@@ -218,6 +209,20 @@ def _read(row: Row[Any]) -> ModelVersion:
 def _aliased(connection: Connection, domain: str, alias: str) -> int | None:
     query = select(aliases.c.version).where(aliases.c.domain == domain, aliases.c.alias == alias)
     return connection.execute(query).scalar()
+
+
+def _champion_line(connection: Connection, domain: str) -> list[int]:
+    """The domain's champions up to the present one; a rollback takes the last one away."""
+    query = select(alias_moves.c.version, alias_moves.c.kind).where(
+        alias_moves.c.domain == domain, alias_moves.c.alias == CHAMPION
+    )
+    line: list[int] = []
+    for move in connection.execute(query.order_by(alias_moves.c.id)):
+        if move.kind == "rollback":
+            line.pop()
+        else:
+            line.append(move.version)
+    return line
 
 
 def _move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:

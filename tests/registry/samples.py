@@ -1,4 +1,4 @@
-"""Small model folders and records, and a way to run code in a process of its own."""
+"""Small model folders and records, a remote file system, and a way to run code in a process of its own."""
 
 import os
 import subprocess
@@ -6,9 +6,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
 from registry import BaseModelRecord, DatasetRecord, ModelRecord
 
 FILES = {"model.safetensors": "weights", "modules.json": "[]", "1_Pooling/config.json": "{}"}
+
+
+class DiskFileSystem(LocalFileSystem):  # type: ignore[misc]
+    """A remote file system under ``disk://``: threads may read one file at a time, which ``memory://`` cannot stand."""
+
+    protocol = "disk"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(str(path).removeprefix("disk://")))
+
+
+fsspec.register_implementation("disk", DiskFileSystem, clobber=True)
 
 
 def write_model(folder: Path, weights: str = "weights") -> Path:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from registry import InvalidNameError, NotRegisteredError, Observer, Registry
 from tests.registry.samples import make_record, write_model
 
-STEPS = st.lists(st.just("publish") | st.just("rollback") | st.integers(1, 4), max_size=10)
+STEPS = st.lists(st.just("publish") | st.just("rollback") | st.integers(1, 4), max_size=8)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ fresh = count()
 @given(steps=STEPS)
 @example(steps=["publish", "publish", 2, 1, "rollback", "rollback", "rollback"])
 @example(steps=["publish", "publish", "publish", 2, 3, 2, "rollback", "rollback", "rollback"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_champion_is_the_top_of_a_stack_in_any_order_of_steps(registry: Registry, folder, steps):
     domain, versions, champions, candidate = f"d{next(fresh)}", 0, [], None
     for step in steps:

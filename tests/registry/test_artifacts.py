@@ -144,6 +144,14 @@ def test_equal_content_is_stored_once(registry: Registry, folder, tmp_path):
     assert count() == before
 
 
+def test_equal_content_is_not_written_over_what_others_may_be_reading(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    system, path = stored(registry, version, WEIGHTS)
+    before = system.created(path)
+    registry.publish(folder, make_record())
+    assert system.created(path) == before
+
+
 def test_content_names_and_places_of_files_all_count(registry: Registry, folder):
     seen = {registry.publish(folder, make_record()).artifact}
     (folder / WEIGHTS).write_text("others")

@@ -2,6 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from registry import Registry
 from tests.registry.samples import make_record, start_python, write_model
 
@@ -21,6 +23,15 @@ for folder in (own, same, own):
     assert (registry.fetch(version) / "model.safetensors").read_text() in (number, "same")
     print(version.version, flush=True)
 """
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """A registry whose artifacts are remote, on a file system that threads may read at a time."""
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    registry = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=disk://{tmp_path}/remote")
+    yield registry
+    registry.close()
 
 
 def test_processes_that_open_a_new_registry_at_once_get_consecutive_versions(tmp_path):
@@ -77,18 +88,18 @@ def test_threads_that_promote_and_roll_back_leave_one_champion(registry: Registr
     assert registry.get("medical").version == 1
 
 
-def test_threads_that_mend_the_same_local_copy_all_get_it_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
-    registry = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=memory://mended")
-    version = registry.publish(write_model(tmp_path / "model"), make_record())
-    for _ in range(5):
-        (registry.fetch(version) / "model.safetensors").write_text("damaged")
+def test_threads_that_mend_the_same_local_copy_all_get_it_whole(disk: Registry, tmp_path):
+    version = disk.publish(write_model(tmp_path / "model"), make_record())
+    for _ in range(4):
+        (disk.fetch(version) / "model.safetensors").write_text("damaged")
         with ThreadPoolExecutor(8) as threads:
-            fetched = list(threads.map(lambda _: registry.fetch(version), range(8)))
+            fetched = list(threads.map(lambda _: disk.fetch(version), range(8)))
         assert {(place / "model.safetensors").read_text() for place in fetched} == {"weights"}
 
 
-def test_readers_are_served_while_others_publish(registry: Registry, tmp_path):
+@pytest.mark.parametrize("kind", ["folder", "disk"])
+def test_readers_are_served_while_others_publish(kind, disk: Registry, tmp_path):
+    registry = disk if kind == "disk" else Registry.open(str(tmp_path / "registry"))
     folder = write_model(tmp_path / "model")
     registry.publish(folder, make_record())
 

@@ -1,6 +1,5 @@
 """Where a registry is: folders, URLs, the environment, mistakes in them, and secrets that stay secret."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -103,7 +102,9 @@ def test_a_file_in_the_place_of_the_folder_is_refused_by_name(tmp_path):
         locate(str(tmp_path / "file"))
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/models", "http://host/models", "nosuch://x?artifacts=y", "://x", "a b://c"])
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/models", "http://host/models", "nosuch://x?artifacts=y", "://x", "a b://c"]
+)
 def test_a_url_that_is_neither_a_folder_nor_a_database_is_refused_and_shown(url):
     with pytest.raises(RegistryError) as error:
         locate(url)
@@ -114,7 +115,7 @@ def test_a_url_that_is_neither_a_folder_nor_a_database_is_refused_and_shown(url)
 def test_a_database_without_one_place_for_artifacts_is_refused_with_advice(tmp_path, query):
     with pytest.raises(RegistryError, match=r"\?artifacts="):
         Registry.open(f"sqlite:///{tmp_path}/registry.db{query}")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_artifacts_on_an_unknown_file_system_are_refused_by_name(tmp_path):

@@ -80,7 +80,7 @@ def test_a_record_comes_back_whole(registry: Registry, folder):
 
 
 @given(options=OPTIONS, base=METRICS, adapted=METRICS, max_length=st.none() | st.integers(1, 9999), flag=st.booleans())
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, base, adapted, max_length, flag):
     record = make_record(
         options=options,

@@ -16,10 +16,11 @@ from router_plugin.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 
 DOMAINS = ("medical", "finance", "legal")
-QUESTIONS = 125
+QUESTIONS = 75
 """So many of each domain: encoding them is most of what these tests take."""
 
-ACCURACY_FLOOR = 0.0
+ACCURACY_FLOOR = 0.7
+"""Measured: 0.80 of 75, most others being taken for everyday ones."""
 
 UNKNOWN = (
     "which bus goes to the zoo",
@@ -82,7 +83,7 @@ def best(classifier, queries):
 def test_held_out_questions_find_their_domain(classifier, questions):
     found = [(best(classifier, held_out), domain) for domain, (_, held_out) in questions.items()]
     right = [name == domain for names, domain in found for name in names]
-    print("ACC", np.mean(right), [(n.count(d), len(n)) for n, d in found]); assert 0
+    assert np.mean(right) >= ACCURACY_FLOOR
 
 
 def test_unknown_everyday_queries_go_to_general(classifier):
@@ -144,7 +145,9 @@ def test_a_domain_of_one_or_two_queries_is_taken(base, general, profiles, questi
     assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
 
 
-def test_profiles_of_another_base_model_count_by_their_spelling_and_are_named(base, general, profiles, questions, caplog):
+def test_profiles_of_another_base_model_count_by_their_spelling_and_are_named(
+    base, general, profiles, questions, caplog
+):
     foreign = Profile(profiles["legal"].lexical, profiles["legal"].embeddings[:, :7], "0" * 64)
     with caplog.at_level(logging.WARNING):
         classifier = CascadeClassifier(general, {"medical": profiles["medical"], "legal": foreign}, base)

@@ -20,7 +20,9 @@ def site(tmp_path_factory):
     target = tmp_path_factory.mktemp("site")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(FOLDER)], check=True, timeout=120
+        [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(FOLDER)],
+        check=True,
+        timeout=120,
     )
     return target
 

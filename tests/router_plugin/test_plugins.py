@@ -82,7 +82,9 @@ def test_every_hook_has_a_docstring_of_one_line(hook):
 
 
 def test_the_catalogue_holds_nothing_but_hooks():
-    functions = [node.name for node in ast.parse(inspect.getsource(hookspecs)).body if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node.name for node in ast.parse(inspect.getsource(hookspecs)).body if isinstance(node, ast.FunctionDef)
+    ]
     assert functions == HOOKS
 
 
@@ -245,7 +247,9 @@ def test_an_observer_that_raises_is_logged_and_the_others_still_hear(tmp_path, t
         def alias_moved(self, domain):
             fail()
 
-    store = open_registry(str(tmp_path / "registry"), with_plugins(early=Failing(), listener=Listener(), late=Failing()))
+    store = open_registry(
+        str(tmp_path / "registry"), with_plugins(early=Failing(), listener=Listener(), late=Failing())
+    )
     with caplog.at_level(logging.ERROR):
         publish(tiny_models["legal"], store, force=True)
         publish(tiny_models["legal"], store, force=True)

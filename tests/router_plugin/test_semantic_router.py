@@ -84,8 +84,7 @@ def test_every_route_has_a_score_and_other_domains_have_the_least(hosted):
 
 
 def test_limit_and_threshold_are_the_hosts(hosted):
-    assert [choice.name for choice in hosted(RENT, limit=2)][0] == "rent"
-    assert len(hosted(RENT, limit=2)) == 2
+    assert [choice.name for choice in hosted(RENT, limit=2)] == ["rent", "human"]
     assert [choice.name for choice in hosted(RENT, limit=None, threshold=0.999)] == ["rent"]
     assert hosted("something unheard of", threshold=1.1).name is None
 
@@ -94,9 +93,7 @@ def test_the_threshold_of_a_route_comes_before_the_routers(hosted):
     hosted.confidence_threshold = 2.0
     assert hosted(RENT).name is None
     hosted.remove("rent")
-    hosted.add(
-        HostRoute(name="rent", utterances=["deposit"], metadata={DOMAIN: "legal"}, confidence_threshold=-1.0)
-    )
+    hosted.add(HostRoute(name="rent", utterances=["deposit"], metadata={DOMAIN: "legal"}, confidence_threshold=-1.0))
     assert hosted(RENT).name == "rent"
 
 

@@ -18,10 +18,8 @@ from tests.conftest import ROOT
 from training import Contrastive, PreparedData, PrepareOptions, prepare, read_prepared
 from training.pairs import Pair, Pairs
 
-KEYS = "apple bridge castle desert engine forest garden hammer island jungle kitchen ladder".split()
-FILLERS = (
-    "please kindly tell something about general matters which people often wish to know when they come here today"
-).split()
+KEYS = ["apple", "bridge", "castle", "desert", "engine", "forest", "garden", "hammer", "island", "jungle", "kitchen"]
+FILLERS = ["please", "kindly", "tell", "something", "about", "general", "matters", "which", "people", "often", "wish"]
 
 LEARNING = Contrastive(least_steps=20, most_epochs=20, learning_rate=1e-2, interpolation=1.0, batch_size=8)
 QUICK = Contrastive(iterations=1, least_steps=1, learning_rate=1e-3, batch_size=8)

@@ -198,7 +198,7 @@ def test_the_untouched_model_is_kept_where_nothing_beats_it(untouched, tiny_base
 
 def test_an_untouched_model_is_published_only_by_force(untouched, registry):
     out, _ = untouched
-    with pytest.raises(TrainingError, match="no iteration beat the base model on dev, so it is not registered; --force"):
+    with pytest.raises(TrainingError, match="no iteration beat the base model on dev, so it is not registered"):
         publish(out, registry)
     assert publish(out, registry, force=True).version == 1
 
@@ -231,7 +231,8 @@ def test_the_reference_recipe_runs(tmp_path, trained, tiny_base):
 def test_the_reference_recipe_says_so_where_it_finds_nothing_to_learn(tmp_path, tiny_base):
     pairs = [Pair(f"question {word}", f"answer of {word}") for word in ("alpha", "beta", "gamma", "delta", "epsilon")]
     with pytest.raises(TrainingError, match="triplet"):
-        adapt(prepared(pairs, tmp_path / "data"), "words", tiny_base, tmp_path / "out", ReferenceTriplet(), device="cpu")
+        data = prepared(pairs, tmp_path / "data")
+        adapt(data, "words", tiny_base, tmp_path / "out", ReferenceTriplet(), device="cpu")
 
 
 def test_few_pairs_are_enough_for_our_recipe(tmp_path, tiny_base):
@@ -241,7 +242,7 @@ def test_few_pairs_are_enough_for_our_recipe(tmp_path, tiny_base):
 
 def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
     data = prepared([Pair(pair.question, "yes") for pair in word_pairs()[:8]], tmp_path / "data", split="random")
-    with no_longer_than(15), pytest.raises(TrainingError):
+    with no_longer_than(10), pytest.raises(TrainingError):
         adapt(data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
 
 
@@ -291,7 +292,7 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path, trained, tiny_base):
 
 def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tiny_base):
     model = load_model(tiny_base.path, "cpu")
-    model.prompts = {"query": "zebra: ", "document": "walrus: "}
+    model.prompts = {"query": "zebra: ", "document": "elephant: "}
     model.save_pretrained(str(tmp_path / "base"))
     # without weight decay only the embeddings of tokens that were seen move
     recipe = Contrastive(
@@ -299,7 +300,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     )
     columns = {"anchor": ["apple", "bridge"] * 8, "positive": ["castle", "desert"] * 8}
     prompted, plain = (load_model(folder, "cpu") for folder in (tmp_path / "base", tiny_base.path))
-    words = ["zebra", "walrus", "apple", "castle", "violin"]
+    words = ["zebra", "elephant", "apple", "castle", "violin"]
     tokens = prompted.tokenizer.convert_tokens_to_ids(words)
     before = load_model(tiny_base.path, "cpu")[0].auto_model.get_input_embeddings().weight[tokens].detach()
     moved = {}
@@ -307,11 +308,11 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
         finetune(model, columns, recipe, 1, tmp_path / "scratch", name)
         after = model[0].auto_model.get_input_embeddings().weight[tokens].detach()
         moved[name] = [word for word, row in zip(words, (after != before).any(dim=1).tolist(), strict=True) if row]
-    assert moved == {"prompted": ["zebra", "walrus", "apple", "castle"], "plain": ["apple", "castle"]}
+    assert moved == {"prompted": ["zebra", "elephant", "apple", "castle"], "plain": ["apple", "castle"]}
 
     base = resolve_base_model(str(tmp_path / "base"))
     adapt(trained.data, "words", base, tmp_path / "out", QUICK, device="cpu")
-    assert load_model(tmp_path / "out", "cpu").prompts == {"query": "zebra: ", "document": "walrus: "}
+    assert load_model(tmp_path / "out", "cpu").prompts == {"query": "zebra: ", "document": "elephant: "}
 
 
 def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):

@@ -1,5 +1,7 @@
 """Chunking: nothing is lost, sizes are kept, and sentences are packed by the reference rule."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def test_a_chunk_is_within_the_size_unless_it_is_one_sentence(text, size):
 @given(texts, st.integers(1, 40))
 def test_chunks_are_packed_greedily(text, size):
     parts = chunk(text, size)
-    for one, following in zip(parts, parts[1:], strict=False):
+    for one, following in pairwise(parts):
         assert sum(map(len, sentences(one))) + len(sentences(following)[0]) > size
 
 

@@ -56,7 +56,7 @@ def test_another_reader_finds_all_pairs_in_the_folder(tmp_path, split):
             found.setdefault(queries[query]["text"], []).append(corpus[document]["text"])
     assert {Pair(question, " ".join(chunks)) for question, chunks in found.items()} == set(PAIRS)
     assert {document for part in qrels.values() for _, document, _ in part} == set(corpus)
-    assert Counter(query for part in qrels.values() for query in {row[0] for row in part}) == Counter(queries)
+    assert sorted(query for part in qrels.values() for query in {row[0] for row in part}) == sorted(queries)
 
 
 def test_our_own_reader_finds_the_same(tmp_path):
@@ -104,7 +104,11 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path):
     assert len({first, *changed}) == 5
 
 
-EQUAL = [Pair("question one", "Equal answer. Of two."), Pair("question one", "another answer"), Pair("question two", "b")]
+EQUAL = [
+    Pair("question one", "Equal answer. Of two."),
+    Pair("question one", "another answer"),
+    Pair("question two", "b"),
+]
 
 
 def test_equal_texts_are_one_in_a_grouped_split(tmp_path):
@@ -283,7 +287,7 @@ def test_a_manifest_without_counts_is_reported(tmp_path):
 
 
 def test_a_folder_that_is_no_prepared_data_is_reported(tmp_path):
-    with pytest.raises(PreparedDataError, match=r"holds no manifest\.json: expected a folder that 'domain-router prepare'"):
+    with pytest.raises(PreparedDataError, match=r"holds no manifest\.json: expected a folder that 'domain-router prep"):
         read_prepared(tmp_path)
     with pytest.raises(PreparedDataError, match="nowhere"):
         read_prepared(tmp_path / "nowhere")
@@ -291,4 +295,4 @@ def test_a_folder_that_is_no_prepared_data_is_reported(tmp_path):
 
 def test_sample_pairs_are_all_different(tmp_path):
     counts = prepared(word_pairs(), tmp_path / "out", test_size=0.3).manifest["counts"]
-    assert counts["queries"] == counts["chunks"] == counts["pairs"] == 66
+    assert counts["queries"] == counts["chunks"] == counts["pairs"] == 55

@@ -20,31 +20,27 @@ torch.set_num_threads(1)
 from registry import resolve_base_model
 from tests.training.samples import LEARNING
 from training import adaptation, read_prepared
-from training.run import Run
 
-data, base, out, instant = sys.argv[1:]
+data, base, out = sys.argv[1:]
 
-def die_at(name, original):
-    calls = []
-    def call(*args, **options):
-        calls.append(name)
-        if f"{name}-{len(calls)}" == instant:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **options)
-    return call
+finetune = adaptation.finetune
+calls = []
 
-adaptation.finetune = die_at("finetune", adaptation.finetune)
-adaptation._write_model = die_at("write", adaptation._write_model)
-Run.save_model = die_at("save", Run.save_model)
+def die_when_called_again(*arguments):
+    calls.append(1)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return finetune(*arguments)
+
+adaptation.finetune = die_when_called_again
 adaptation.adapt(read_prepared(Path(data)), "words", resolve_base_model(base), Path(out), LEARNING, device="cpu")
 """
 
 
-@pytest.mark.parametrize("instant", ["finetune-2", "save-4", "write-1"])
-def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, tiny_base, instant, monkeypatch, caplog):
+def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, tiny_base, monkeypatch, caplog):
     out = tmp_path / "out"
     data = trained.out.parent / "data"
-    finished = run_python(KILLED, data, tiny_base.path, out, instant)
+    finished = run_python(KILLED, data, tiny_base.path, out)
     assert finished.returncode == -signal.SIGKILL, finished.stderr
     assert not out.exists()
     first = json.loads((tmp_path / ".out.run" / "iteration-1.json").read_text(encoding="utf-8"))
@@ -61,7 +57,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, 
         report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
     assert "going on with the unfinished run" in caplog.text
     assert report["iterations"][1] == first
-    assert len(encoded) == (0 if instant == "write-1" else len(trained.data.corpus))
+    assert len(encoded) == len(trained.data.corpus)
     assert timeless(report) == timeless(trained.report)
     assert same_weights(weights(out), weights(trained.out))
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".out-")] == ["out"]
@@ -71,7 +67,7 @@ class Crash(BaseException):
     """Power that fails."""
 
 
-@pytest.mark.parametrize("nth", [1, 2, 4, 6, 8, 10])
+@pytest.mark.parametrize("nth", [1, 4, 6, 7, 10, 12])
 def test_a_crash_at_any_change_of_a_name_can_be_resumed(tmp_path, trained, tiny_base, monkeypatch, nth):
     calls = []
 

@@ -1,0 +1,128 @@
+"""What the packages import: no torch before it is needed, nothing that unpickles, and only the packages they may."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.registry.samples import run_python, write_model
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for name in ("registry", "training", "router_plugin") for path in sorted((ROOT / name).rglob("*.py"))]
+
+HEAVY = {"torch", "transformers", "sentence_transformers", "datasets", "sklearn", "scipy"}
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
+UNSAFE_CALLS = {"torch.load", "pd.read_pickle", "pandas.read_pickle", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+
+
+def trees():
+    for path in SOURCES:
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree):
+    """Every imported module with its line, those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module), node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def modules_after(code, *arguments):
+    """Which modules a fresh process has loaded after the code."""
+    return set(run_python(f"{code}\nimport sys\nprint('\\n'.join(sys.modules))", *arguments).splitlines())
+
+
+def test_the_sources_are_found():
+    assert {"registry.py", "adaptation.py", "router.py"} <= {path.name for path in SOURCES}
+
+
+def test_nothing_imports_what_unpickles():
+    found = [
+        f"{path}:{line}: {name}"
+        for path, tree in trees()
+        for name, line in imported(tree)
+        if set(name.split(".")) & UNSAFE_MODULES or name in UNSAFE_CALLS
+    ]
+    assert found == []
+
+
+def test_nothing_calls_what_unpickles_or_runs_text():
+    found = []
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name, options = ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}
+            loads_array = name in ("np.load", "numpy.load") and options.get("allow_pickle") != "False"
+            unsafe_yaml = name == "yaml.load" and not options.get("Loader", "").endswith("SafeLoader")
+            unsafe = UNSAFE_CALLS - {"yaml.load"} | {"eval", "exec"}
+            if loads_array or unsafe_yaml or name in unsafe or options.get("weights_only") == "False":
+                found.append(f"{path}:{node.lineno}: {name}")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"), [("registry", {"training", "router_plugin"}), ("training", {"router_plugin"})]
+)
+def test_packages_import_only_what_they_may(package, forbidden):
+    found = [
+        f"{path}:{line}: {name}"
+        for path, tree in trees()
+        for name, line in imported(tree)
+        if path.is_relative_to(ROOT / package) and name.split(".")[0] in forbidden
+    ]
+    assert found == []
+
+
+def test_the_router_imports_training_only_from_its_command_line_and_late():
+    for path, tree in trees():
+        if not path.is_relative_to(ROOT / "router_plugin"):
+            continue
+        names = {name.split(".")[0] for name, _ in imported(tree)}
+        early = {name.split(".")[0] for node in tree.body for name, _ in imported(ast.Module([node], []))
+                 if isinstance(node, (ast.Import, ast.ImportFrom))}  # fmt: skip
+        assert "training" not in early, path
+        assert "training" not in names or path.parent.name == "cli", path
+
+
+def test_importing_the_packages_takes_no_torch():
+    assert not modules_after("import registry, training, router_plugin") & HEAVY
+
+
+def test_every_public_name_of_the_registry_is_there_without_torch():
+    assert not modules_after("import registry\nfor name in registry.__all__: getattr(registry, name)") & HEAVY
+
+
+def test_a_registry_is_used_without_torch(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from registry import Registry
+from tests.registry.samples import make_record
+registry = Registry.open(sys.argv[1])
+version = registry.publish(Path(sys.argv[2]), make_record())
+registry.promote(version.name)
+registry.fetch(registry.get("medical"))
+assert registry.verify(version) == []
+"""
+    assert not modules_after(code, tmp_path / "registry", write_model(tmp_path / "model")) & HEAVY
+
+
+def test_help_and_listing_take_no_torch(tmp_path):
+    code = """
+import sys
+from router_plugin.cli import main
+for arguments in (["--help"], ["models", "list", "--registry", sys.argv[1]]):
+    sys.argv[1:], kept = arguments, sys.argv[1:]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, end.code
+    sys.argv[1:] = kept
+"""
+    loaded = modules_after(code, tmp_path)
+    assert "router_plugin.cli" in loaded
+    assert not loaded & HEAVY

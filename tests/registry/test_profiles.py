@@ -1,0 +1,178 @@
+"""Classifier profiles: round trip, the same features everywhere, privacy, and files that are none."""
+
+import hashlib
+import io
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from registry import DamagedArtifactError, Profile
+from registry.profiles import BUCKETS, FILE_NAME, MAX_QUERIES, lexical_features
+from tests.registry.samples import run_python
+
+QUERIES = ["What is tachycardia?", "Wie groß ist die Dosis?", "心臓の病気", "Is warfarin safe with aspirin?", "", "ﬁne"]
+
+FROZEN = [10127, 10401, 78676, 87678, 164483, 173880, 187046, 226022, 236353]
+
+
+def unit(rows, columns=8, seed=0):
+    """Unit vectors."""
+    vectors = np.random.default_rng(seed).normal(size=(rows, columns)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def profile():
+    return Profile.from_queries(QUERIES, unit(len(QUERIES)), "b" * 64)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6))
+@example(["a" * 100_000])
+def test_a_saved_profile_comes_back(tmp_path, queries):
+    before = Profile.from_queries(queries, unit(len(queries)), "b" * 64)
+    before.save(tmp_path)
+    after = Profile.load(tmp_path)
+    assert after.base == before.base
+    assert after.lexical.shape == (len(queries), BUCKETS)
+    assert after.lexical.dtype == after.embeddings.dtype == np.float32
+    np.testing.assert_array_equal(after.lexical.indptr, before.lexical.indptr)
+    np.testing.assert_array_equal(after.lexical.data, np.minimum(before.lexical.data, 65535))
+    np.testing.assert_allclose(after.embeddings, before.embeddings, atol=1e-3)
+
+
+def test_features_and_sample_are_the_same_in_another_process(profile):
+    code = """
+import hashlib, json, sys
+from registry.profiles import lexical_features
+matrix = lexical_features(json.loads(sys.argv[1]))
+print(hashlib.sha256(matrix.indices.tobytes() + matrix.data.tobytes()).hexdigest(), "torch" in sys.modules)
+"""
+    own = lexical_features(QUERIES)
+    digest = hashlib.sha256(own.indices.tobytes() + own.data.tobytes()).hexdigest()
+    assert run_python(code, json.dumps(QUERIES), PYTHONHASHSEED="7").split() == [digest, "False"]
+
+
+def test_features_do_not_change_between_releases():
+    """Profiles of years ago are compared with queries of today."""
+    row = lexical_features(["Ab c"])
+    assert sorted(row.indices.tolist()) == FROZEN
+    assert set(row.data.tolist()) == {1.0}
+
+
+def test_equivalent_spellings_have_equal_features():
+    first, second = lexical_features(["ﬁne Å", "fine A\u030a"]).toarray()
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_sample_is_bounded_and_keeps_queries_beside_their_embeddings():
+    count = MAX_QUERIES + 500
+    queries = [f"query {number}" for number in range(count)]
+    embeddings = np.zeros((count, 1), np.float32)
+    embeddings[:, 0] = np.arange(count)
+    profile = Profile.from_queries(queries, embeddings, "b")
+    assert profile.lexical.shape[0] == len(profile.embeddings) == MAX_QUERIES
+    kept = profile.embeddings[:, 0].astype(int)
+    assert len(set(kept)) == MAX_QUERIES
+    assert (profile.lexical != lexical_features(queries[number] for number in kept)).nnz == 0
+    again = Profile.from_queries(queries, embeddings, "b")
+    np.testing.assert_array_equal(again.embeddings, profile.embeddings)
+    assert not np.array_equal(Profile.from_queries(queries, embeddings, "b", seed=1).embeddings, profile.embeddings)
+
+
+def test_other_users_may_read_a_profile(profile, tmp_path):
+    profile.save(tmp_path)
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o644
+
+
+def test_no_word_of_a_query_is_in_the_file(profile, tmp_path):
+    profile.save(tmp_path)
+    content = (tmp_path / FILE_NAME).read_bytes().lower()
+    words = {word for query in QUERIES for word in re.findall(r"\w{4,}", query.lower())}
+    assert len(words) > 5
+    for word in words:
+        for encoding in ("utf-8", "utf-16-le", "utf-32-le"):
+            assert word.encode(encoding) not in content
+
+
+def refused(folder):
+    with pytest.raises(DamagedArtifactError) as error:
+        Profile.load(folder)
+    assert str(folder / FILE_NAME) in str(error.value)
+    return str(error.value)
+
+
+def test_a_missing_profile_is_refused_by_name(tmp_path):
+    refused(tmp_path)
+    (tmp_path / FILE_NAME).mkdir()
+    refused(tmp_path)
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (type(tmp_path).touch, (tmp_path / "ran",))
+
+    buffer = io.BytesIO()
+    np.savez(buffer, counts=np.array([Evil()], dtype=object))
+    for content in (pickle.dumps(Evil()), buffer.getvalue()):
+        (tmp_path / FILE_NAME).write_bytes(content)
+        refused(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+METADATA = {"format": "1", "base": "b" * 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "metadata"),
+    [
+        ({}, None),
+        ({}, {"base": "b" * 64}),
+        ({}, {"format": "2", "base": "b" * 64}),
+        ({}, {"format": "1"}),
+        ({"counts": None}, METADATA),
+        ({"embeddings": None}, METADATA),
+        ({"embeddings": np.zeros((2, 8), np.float16)}, METADATA),
+        ({"embeddings": np.zeros(6, np.float16)}, METADATA),
+        ({"embeddings": np.full((6, 8), np.nan, np.float16)}, METADATA),
+        ({"indices": np.zeros(3, np.int32)}, METADATA),
+        ({"indices": lambda old: old + BUCKETS}, METADATA),
+        ({"indices": lambda old: old - BUCKETS}, METADATA),
+        ({"indptr": lambda old: old[::-1].copy()}, METADATA),
+        ({"indptr": lambda old: old * 1000}, METADATA),
+        ({"indptr": np.zeros((2, 2), np.int64)}, METADATA),
+        ({"indptr": np.zeros(0, np.int64)}, METADATA),
+        ({"counts": np.zeros((2, 2), np.uint16)}, METADATA),
+    ],
+)
+def test_a_safetensors_file_that_is_no_profile_is_refused(profile, tmp_path, changes, metadata):
+    profile.save(tmp_path)
+    arrays = load_file(tmp_path / FILE_NAME)
+    for name, change in changes.items():
+        arrays[name] = change(arrays[name]) if callable(change) else change
+    save_file({name: array for name, array in arrays.items() if array is not None}, tmp_path / FILE_NAME, metadata)
+    refused(tmp_path)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.floats(0, 1), flip=st.floats(0, 0.999), bit=st.integers(0, 7))
+def test_a_damaged_file_is_refused_or_still_a_profile(profile, tmp_path, cut, flip, bit):
+    profile.save(tmp_path)
+    content = bytearray((tmp_path / FILE_NAME).read_bytes())
+    header = 8 + int.from_bytes(content[:8], "little")
+    content[int(flip * header)] ^= 1 << bit
+    content = content[: int(len(content) * (0.5 + cut))]
+    (tmp_path / FILE_NAME).write_bytes(bytes(content))
+    try:
+        loaded = Profile.load(tmp_path)
+    except DamagedArtifactError as error:
+        assert FILE_NAME in str(error)
+    else:
+        assert loaded.lexical.shape[0] == len(loaded.embeddings)

@@ -5,11 +5,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import fsspec
+from filelock import FileLock
 
 from registry.errors import DamagedArtifactError, RegistryError
 from registry.names import check_file
@@ -32,6 +32,7 @@ class ArtifactStore:
             raise RegistryError(f"artifact store {url.partition('://')[0]}:// cannot be opened: {error}") from error
         self._local = "file" in self._fs.protocol if not isinstance(self._fs.protocol, str) else False
         self._cache = Path(self._root) if self._local else cache
+        self._locks = cache.with_name("locks")
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         """Store a copy of the folder's files; returns its digest and file list."""
@@ -45,7 +46,8 @@ class ArtifactStore:
                         continue  # others may be reading it just now
                     self._fs.makedirs(f"{self._root}/{digest}/{file.path}".rpartition("/")[0], exist_ok=True)
                     self._fs.put_file(str(staging / file.path), f"{self._root}/{digest}/{file.path}")
-            self._move_in(staging, digest, files)
+            with self._lock(digest):
+                self._move_in(staging, digest, files)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return digest, files
@@ -58,7 +60,9 @@ class ArtifactStore:
         """
         folder = self._cache / digest
         if not self._local and _problems(folder, files):
-            self._download(digest, files)
+            with self._lock(digest):
+                if _problems(folder, files):  # else another has mended it meanwhile
+                    self._download(digest, files)
         if problems := _problems(folder, files):
             raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")
         return folder
@@ -108,16 +112,18 @@ class ArtifactStore:
     def _move_in(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
         """Give the staged folder its final name, unless the same content already stands there."""
         target = self._cache / digest
-        if target.exists() and _problems(target, files):
+        if target.exists():
+            if not _problems(target, files):
+                return
             damaged = staging.with_name(f"{staging.name}-damaged")
-            with suppress(FileNotFoundError):  # another process repairs it too
-                target.rename(damaged)
-            shutil.rmtree(damaged, ignore_errors=True)
-        try:
-            staging.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process has just stored the same bytes
-                raise
+            target.rename(damaged)
+            shutil.rmtree(damaged)
+        staging.rename(target)
+
+    def _lock(self, digest: str) -> FileLock:
+        """Held by the one thread or process that writes a local folder."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._locks / digest)
 
 
 def _walk(folder: Path) -> list[str]:
@@ -147,11 +153,11 @@ def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
 def _problems(folder: Path, files: Sequence[ArtifactFile]) -> list[str]:
     problems = []
     for file in files:
-        path = folder / file.path
-        if not path.is_file():
+        try:
+            if sha256_of(folder / file.path) != file.sha256:
+                problems.append(f"{file.path} has not the recorded digest {file.sha256[:12]}")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             problems.append(f"{file.path} is missing")
-        elif sha256_of(path) != file.sha256:
-            problems.append(f"{file.path} has not the recorded digest {file.sha256[:12]}")
     known = {file.path for file in files}
     found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
     problems += [f"{path} does not belong to it" for path in found if path not in known]

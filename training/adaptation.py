@@ -18,6 +18,7 @@ from registry import BaseModel
 from registry.names import check_domain
 from registry.profiles import Profile
 from training.encoding import load_model
+from training.errors import TrainingError
 from training.finetune import finetune, interpolate
 from training.metrics import DECIDING
 from training.miners import Miner
@@ -162,8 +163,11 @@ class _Loop:
         """Fine-tune from the weights of the iteration before, and measure them interpolated with the base model's."""
         started = time.monotonic()
         name, before = f"iteration-{number}", f"iteration-{number - 1}"
+        shutil.rmtree(self.run.embeddings(name), ignore_errors=True)  # of weights that were trained before a crash
         model = self.load(self.base if number == 1 else self.run.model_folder(f"{before}-trained"))
         examples = miner.examples(self.seed + number)
+        if not examples["anchor"]:
+            raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         trained = finetune(model, examples, self.recipe, self.seed + number, self.run.scratch, name)
         self.run.save_model(f"{name}-trained", model)
         interpolate(model, self.load(self.base), self.recipe.interpolation)
@@ -177,6 +181,8 @@ def _write_model(out: Path, loop: _Loop, report: dict[str, Any]) -> None:
     staging = new_folder_beside(out)
     try:
         loop.state(report["chosen"]).model.save_pretrained(str(staging), create_model_card=False)
+        for weights in staging.rglob("*.safetensors"):  # safetensors writes them for the owner alone
+            weights.chmod(0o644)
         loop.profile(report["base_model"]["weights_sha256"]).save(staging)
         (staging / CARD).write_text(model_card(report), encoding="utf-8")
         write_report(staging, report)

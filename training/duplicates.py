@@ -1,4 +1,4 @@
-"""Groups of near-duplicate texts, by MinHash signatures in bands (Broder, 1997; Leskovec et al., 2014, ch. 3)."""
+"""Groups of near-duplicate texts, found exactly by prefix filtering (Bayardo et al., 2007; Xiao et al., 2008)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 
-BANDS = 16
-ROWS = 8
-"""16 bands of 8 rows catch a pair of Jaccard similarity 0.85 with probability 0.995."""
+_BUCKETS = (1 << 31) - 1
+_TEXT_BLOCK = 1024
+_PAIR_BLOCK = 4096
+_ROUNDING = 1e-9
 
-_PRIME = np.uint64((1 << 31) - 1)
 
-
-def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np.int32]:
+def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np.int64]:
     """A group number for every text; texts whose 3-word shingles have at least that Jaccard similarity share one.
 
     Case, punctuation and white space do not count. Similarity is transitive here: a group is a connected component.
@@ -27,59 +26,58 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np
         texts: any number of texts.
         threshold: Jaccard similarity of two near-duplicates, in (0, 1].
     """
-    if not texts:
-        return np.empty(0, dtype=np.int32)
     words = [" ".join(re.findall(r"\w+", text.casefold())) for text in texts]
-    numbers = {text: number for number, text in enumerate(dict.fromkeys(words))}
-    shingles = _shingles(list(numbers))
-    edges = _similar_pairs(shingles, threshold)
-    count = len(numbers)
+    number: dict[str, int] = {}
+    same = np.array([number.setdefault(text, len(number)) for text in words], dtype=np.int64)
+    if not number:
+        return same
+    count = len(number)
+    edges = _similar_pairs(_shingles(list(number)), threshold)
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    groups: NDArray[np.int32] = connected_components(graph, directed=False)[1]
-    return groups[[numbers[text] for text in words]]
+    groups: NDArray[np.int64] = connected_components(graph, directed=False)[1][same]
+    return groups
 
 
-def _shingles(texts: list[str]) -> list[NDArray[np.uint64]]:
-    """The distinct hashed shingles of each text: all 3-word runs, and the shorter ones at its edges."""
+def _shingles(texts: list[str]) -> csr_matrix:
+    """Which text has which shingle, rarest shingles first: all 3-word runs, and the shorter ones at a text's edges."""
     vectorizer = HashingVectorizer(
         ngram_range=(3, 3),
-        n_features=int(_PRIME),
+        n_features=_BUCKETS,
         alternate_sign=False,
         norm=None,
+        binary=True,
         token_pattern=r"\S+",
     )
     matrix = vectorizer.transform([f"^ {text} $" for text in texts]).tocsr()
-    return [row.astype(np.uint64) for row in np.split(matrix.indices, matrix.indptr[1:-1])]
+    known, column = np.unique(matrix.indices, return_inverse=True)
+    rank = np.empty(len(known), dtype=np.int64)
+    rank[np.argsort(np.bincount(column, minlength=len(known)), kind="stable")] = np.arange(len(known))
+    shape = (len(texts), max(len(known), 1))
+    shingles = csr_matrix((np.ones(len(column), dtype=np.float32), rank[column], matrix.indptr), shape=shape)
+    shingles.sort_indices()
+    return shingles
 
 
-def _similar_pairs(shingles: list[NDArray[np.uint64]], threshold: float) -> NDArray[np.int64]:
-    """Pairs over the threshold: each text is compared with the first text of every bucket it falls into."""
-    signatures = _signatures(shingles)
-    pairs: set[tuple[int, int]] = set()
-    for band in range(BANDS):
-        rows = np.ascontiguousarray(signatures[:, band * ROWS : (band + 1) * ROWS])
-        _, first, bucket = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        representative = first[bucket.ravel()]
-        others = np.flatnonzero(representative != np.arange(len(rows)))
-        pairs.update(zip(representative[others].tolist(), others.tolist(), strict=True))
-    kept = [pair for pair in sorted(pairs) if _jaccard(shingles[pair[0]], shingles[pair[1]]) >= threshold]
-    return np.array(kept, dtype=np.int64).reshape(-1, 2)
-
-
-def _signatures(shingles: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """MinHash signatures: ``(n, BANDS * ROWS)``."""
-    draw = np.random.default_rng(0)
-    size = BANDS * ROWS
-    multiplier = draw.integers(1, int(_PRIME), size, dtype=np.uint64)
-    offset = draw.integers(0, int(_PRIME), size, dtype=np.uint64)
-    signatures = np.empty((len(shingles), size), dtype=np.uint64)
-    for index, values in enumerate(shingles):
-        hashed = (values[:, None] * multiplier + offset) % _PRIME
-        signatures[index] = hashed.min(axis=0) if len(values) else _PRIME
-    return signatures
-
-
-def _jaccard(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    union = len(one) + len(other) - common
-    return common / union if union else 1.0
+def _similar_pairs(shingles: csr_matrix, threshold: float) -> NDArray[np.int64]:
+    """Pairs over the threshold: two such texts share one of the ``n - ceil(threshold * n) + 1`` rarest shingles."""
+    sizes = np.diff(shingles.indptr).astype(np.int64)
+    kept = sizes - np.ceil(threshold * sizes - _ROUNDING).astype(np.int64) + 1
+    place = np.arange(shingles.nnz) - np.repeat(shingles.indptr[:-1], sizes)
+    prefix = shingles.copy()
+    prefix.data[place >= np.repeat(kept, sizes)] = 0
+    prefix.eliminate_zeros()
+    by_shingle = prefix.T.tocsr()
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for start in range(0, len(sizes), _TEXT_BLOCK):
+        shared = (prefix[start : start + _TEXT_BLOCK] @ by_shingle).tocoo()
+        one, other = shared.row + start, shared.col
+        likely = (one < other) & (
+            np.minimum(sizes[one], sizes[other]) >= threshold * np.maximum(sizes[one], sizes[other]) - _ROUNDING
+        )
+        candidates = np.stack([one[likely], other[likely]], axis=1)
+        for offset in range(0, len(candidates), _PAIR_BLOCK):
+            pairs = candidates[offset : offset + _PAIR_BLOCK]
+            common = np.asarray(shingles[pairs[:, 0]].multiply(shingles[pairs[:, 1]]).sum(axis=1)).ravel()
+            union = sizes[pairs].sum(axis=1) - common
+            found.append(pairs[common >= threshold * union - _ROUNDING])
+    return np.concatenate(found)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry.base_models import loading_options
+from training.errors import TrainingError
 from training.progress import bar
 
 BLOCK = 512
@@ -18,6 +20,11 @@ BLOCK = 512
 
 def load_model(folder: Path, device: str | None = None, trust_remote_code: bool = False) -> SentenceTransformer:
     """A model from a local folder, safetensors only."""
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:  # in torch's words: unknown, not there, not compiled in
+            raise TrainingError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
     return SentenceTransformer(str(folder), device=device, **loading_options(trust_remote_code))
 
 

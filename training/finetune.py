@@ -18,6 +18,7 @@ from sentence_transformers.base.losses.merged_forward import column_merging_disa
 from sentence_transformers.base.sampler import BatchSamplers
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
+from training.errors import TrainingError
 from training.miners import Columns
 from training.progress import Advance, bar
 from training.recipes import Recipe
@@ -64,6 +65,8 @@ def finetune(
         trainer.remove_callback(PrinterCallback)
         result = trainer.train()
     model.eval()
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise TrainingError(f"fine-tuning ({what}) diverged: choose a lower --learning-rate")
     return {"steps": result.global_step, "loss": result.training_loss}
 
 

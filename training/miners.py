@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import TrainingError
 from training.mining import Triplet, hard_negatives, reference_triplets
 from training.states import Texts
 
@@ -86,6 +87,9 @@ class NegativeMiner:
         known = self.known[query]
         chosen = [known[index] for index in draw.permutation(len(known))[: self.negatives]]
         right = {self.texts.documents[position] for position in relevant}
+        if len(chosen) < self.negatives and right.issuperset(self.texts.documents):
+            question = self.texts.queries["train"][query]
+            raise TrainingError(f"every text of the corpus answers {question!r}: nothing can be learnt from it")
         while len(chosen) < self.negatives:
             other = int(draw.integers(len(self.texts.documents)))
             if self.texts.documents[other] not in right:

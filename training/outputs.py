@@ -26,10 +26,22 @@ def check_free(out: Path, overwrite: bool, marker: str) -> None:
         raise TrainingError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        TrainingError: the system does not let us.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{folder}: cannot be made: {error}") from error
+
+
 def new_folder_beside(out: Path) -> Path:
     """An empty hidden folder on the same disk as ``out``."""
     parent = out.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
     folder.chmod(0o755)
     return folder
@@ -40,7 +52,12 @@ def move_into_place(folder: Path, out: Path) -> None:
     if out.exists():
         earlier = new_folder_beside(out) / "earlier"
         out.rename(earlier)
-        folder.rename(out)
-        shutil.rmtree(earlier.parent)
+        try:
+            folder.rename(out)
+        except OSError:
+            earlier.rename(out)
+            raise
+        finally:
+            shutil.rmtree(earlier.parent, ignore_errors=True)
     else:
         folder.rename(out)

@@ -10,7 +10,7 @@ from typing import Any
 
 from training.errors import SourceError
 from training.progress import track
-from training.rows import Row, read_rows
+from training.rows import SUFFIXES, Row, read_rows
 
 QUESTION_COLUMNS = ("question", "query", "q", "prompt", "instruction", "input", "anchor")
 ANSWER_COLUMNS = (
@@ -70,8 +70,12 @@ def read_pairs(
         SourceError: the source cannot be read, a row is bad, or no row is left.
     """
     result = Pairs(source)
-    path = Path(source).expanduser()
-    if path.exists() or not _HUB_ID.fullmatch(source) or path.suffix:
+    try:
+        path = Path(source).expanduser()
+        on_disk = path.exists()
+    except (OSError, RuntimeError) as error:  # too long a name, no such user, ...
+        raise SourceError(f"{source}: cannot be read: {error}") from error
+    if on_disk or not _HUB_ID.fullmatch(source) or path.suffix.lower() in SUFFIXES:
         rows = read_rows(path)
     else:
         rows = _hub_rows(source, hub_split, hub_config, hub_revision)

@@ -89,22 +89,22 @@ def _layout(
     corpus: dict[str, str] = {}
     queries: dict[str, str] = {}
     query_ids: dict[str, str] = {}
-    chunk_ids: dict[str, list[str]] = {}
-    relevant: Qrels = {}
+    chunk_ids: dict[str, str] = {}
+    relevant: dict[str, dict[str, None]] = {}
     query_of: list[str] = []
     for number, pair in enumerate(pairs):
         query = query_ids.get(pair.question) if merge else None
         if query is None:
             query = query_ids[pair.question] = f"q{number}"
             queries[query] = pair.question
-        chunks = chunk_ids.get(pair.answer) if merge else None
-        if chunks is None:
-            texts = chunk(pair.answer, options.chunk_characters)
-            chunks = chunk_ids[pair.answer] = [f"d{number}-{part}" for part in range(len(texts))]
-            corpus.update(zip(chunks, texts, strict=True))
-        known = relevant.setdefault(query, [])
-        known.extend(name for name in chunks if name not in known)
+        known = relevant.setdefault(query, {})
+        for part, text in enumerate(chunk(pair.answer, options.chunk_characters)):
+            name = chunk_ids.get(text) if merge else None
+            if name is None:
+                name = chunk_ids[text] = f"d{number}-{part}"
+                corpus[name] = text
+            known[name] = None
         query_of.append(query)
     parts = {"train": split.train, "dev": split.dev, "test": split.test}
-    qrels = {name: {query_of[i]: relevant[query_of[i]] for i in indices} for name, indices in parts.items()}
+    qrels = {name: {query_of[i]: list(relevant[query_of[i]]) for i in indices} for name, indices in parts.items()}
     return corpus, queries, qrels

@@ -51,7 +51,7 @@ def write_prepared(
             table.writerow(["query-id", "corpus-id", "score"])
             table.writerows((query, document, 1) for query, documents in qrels[split].items() for document in documents)
     manifest["fingerprint"] = _fingerprint(folder)
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return manifest
 
 
@@ -65,6 +65,8 @@ def read_prepared(folder: Path) -> PreparedData:
         raise PreparedDataError(f"{folder}: holds no {MANIFEST}: expected a folder that 'domain-router prepare' wrote")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(manifest["counts"], dict):
+            raise TypeError("counts")
         if manifest["fingerprint"] != _fingerprint(folder):
             raise PreparedDataError(f"{folder}: the files have changed since they were prepared: prepare them again")
         corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}

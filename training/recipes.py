@@ -54,7 +54,7 @@ class Recipe:
                 continue
             least = 0 if number.name in _MAY_BE_ZERO else 1 if isinstance(value, int) else 1e-12
             most = 1 if number.name == "interpolation" else float("inf")
-            if not least <= value <= most:
+            if not least <= value <= most or value == float("inf"):
                 limits = f"from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
                 raise TrainingError(f"--{number.name.replace('_', '-')} {value} is out of range: expected {limits}")
 

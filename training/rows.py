@@ -1,4 +1,4 @@
-"""Rows out of JSONL, JSON, CSV, TSV and Parquet files, plain or .gz, each with the line it stands on."""
+"""Rows out of JSONL, JSON, CSV, TSV and Parquet files, plain or .gz, each with the line it begins on."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         SourceError: the file is missing, of an unknown kind, or is not of the kind its name says.
     """
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder: expected a file")
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file")
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -73,7 +75,7 @@ def _jsonl(path: Path, file: BinaryIO) -> Iterator[Row]:
             value = json.loads(line.removeprefix(codecs.BOM_UTF8))
         except UnicodeDecodeError:
             yield Row(place, fault="is not UTF-8 text: expected a JSON object on every line")
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # not JSON, or a number of too many digits
             yield Row(place, fault=f"is not JSON ({error}): expected a JSON object on every line")
         else:
             yield _object(place, value)
@@ -94,7 +96,7 @@ def _json(path: Path, file: BinaryIO) -> Iterator[Row]:
         place = f"{path}, line {line}"
         try:
             value, at = decoder.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # not JSON, or a number of too many digits
             raise SourceError(f"{place}: is not JSON ({error}): {expected}") from error
         yield _object(place, value)
         at = _skip(text, at)
@@ -102,6 +104,10 @@ def _json(path: Path, file: BinaryIO) -> Iterator[Row]:
             at = _skip(text, at + 1)
         elif text[at : at + 1] != "]":
             raise SourceError(f"{place}: the array is not closed after this object: {expected}")
+    end = _skip(text, at + 1)
+    if end < len(text):
+        line += text.count("\n", counted, end)
+        raise SourceError(f"{path}, line {line}: text after the end of the array: {expected}")
 
 
 def _skip(text: str, at: int) -> int:
@@ -119,23 +125,31 @@ def _object(place: str, value: Any) -> Row:
 def _separated(delimiter: str) -> Callable[[Path, BinaryIO], Iterator[Row]]:
     def read(path: Path, file: BinaryIO) -> Iterator[Row]:
         csv.field_size_limit(_MAX_FIELD)
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        reader = csv.reader(_lines(file), delimiter=delimiter, strict=True)
         expected = "expected a header line and quoted fields"
+        start = 1
         try:
             header = next(reader, [])
+            start = reader.line_num + 1
             for values in reader:
-                place = f"{path}, line {reader.line_num}"
+                place = f"{path}, line {start}"
+                start = reader.line_num + 1
                 if len(values) == len(header):
                     yield Row(place, dict(zip(header, values, strict=True)))
                 elif values:
                     yield Row(place, fault=f"has {len(values)} fields, the header {len(header)}: {expected}")
         except UnicodeDecodeError as error:
-            raise SourceError(f"{path}, after line {reader.line_num}: is not UTF-8 text: {expected}") from error
+            raise SourceError(f"{path}, line {reader.line_num + 1}: is not UTF-8 text: {expected}") from error
         except csv.Error as error:
-            raise SourceError(f"{path}, line {reader.line_num}: {error}: {expected}") from error
+            raise SourceError(f"{path}, line {start}: {error}: {expected}") from error
 
     return read
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """Lines decoded one by one, so that the line of a bad byte is known."""
+    for number, line in enumerate(file):
+        yield line.removeprefix(codecs.BOM_UTF8 if number == 0 else b"").decode()
 
 
 def _parquet(path: Path, file: BinaryIO) -> Iterator[Row]:
@@ -149,7 +163,7 @@ def _parquet(path: Path, file: BinaryIO) -> Iterator[Row]:
             for fields in batch.to_pylist():
                 number += 1
                 yield Row(f"{path}, row {number}", fields)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise SourceError(f"{path}: is not a Parquet file: {error}") from error
 
 
@@ -161,3 +175,6 @@ _READERS: dict[str, Callable[[Path, BinaryIO], Iterator[Row]]] = {
     ".tsv": _separated("\t"),
     ".parquet": _parquet,
 }
+
+SUFFIXES = (*_READERS, ".gz")
+"""Endings by which a name is known to be a file's."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
+from training.outputs import make_folder
+
 _IDENTITY = "run.json"
 
 
@@ -28,7 +30,7 @@ class Run:
         self.resumed = known == json.loads(json.dumps(identity))
         if not self.resumed:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
+            make_folder(self.folder)
             _write(self.folder / _IDENTITY, identity)
 
     def step(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -75,6 +77,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.name}.partial")  # not the name of a partial model
     partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
     partial.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,9 @@ def random_split(count: int, test_size: float, seed: int) -> Split:
     """The reference protocol: scikit-learn's ``train_test_split`` over pairs in file order, dev out of training."""
     if count < 3:
         raise SourceError(f"{count} pairs cannot be split three ways: at least 3 are needed")
-    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
-    if len(train) < 2:
+    if count - math.ceil(count * test_size) < 2:
         raise SourceError(f"{count} pairs with --test-size {test_size} leave no training and dev queries")
+    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
     order = np.random.default_rng(seed).permutation(len(train))
     dev = order[: _dev_size(len(train))]
     return Split(np.delete(train, dev), train[dev], test)
@@ -47,6 +48,8 @@ def grouped_split(pairs: Sequence[Pair], test_size: float, seed: int) -> Split:
 
     Groups are dealt in random order; one that would overfill the test or dev part goes to training.
     """
+    if len(pairs) < 3:
+        raise SourceError(f"{len(pairs)} pairs cannot be split three ways: at least 3 are needed")
     groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
     test = _deal(groups, round(len(pairs) * test_size), seed)
     rest = np.flatnonzero(~np.isin(np.arange(len(pairs)), test))

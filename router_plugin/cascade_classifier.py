@@ -19,6 +19,7 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from registry import GENERAL, Profile
 from registry.profiles import lexical_features
@@ -34,6 +35,8 @@ look like everyday ones, and the base model's embedding is what ``general`` need
 
 CALIBRATION_QUERIES = 200
 """Queries of each domain that calibration looks at."""
+
+FOLDS = 3
 
 INVERSE_REGULARISATION = 10.0
 
@@ -89,14 +92,21 @@ class _Stage:
         rows = rows[:, self._columns]
         model = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=300, tol=1e-3)
         self.calibration = _some_of_each(labels)
-        folds = StratifiedKFold(3, shuffle=True, random_state=0)
-        self.held_out: Probabilities = cross_val_predict(
-            model, rows[self.calibration], labels[self.calibration], cv=folds, method="predict_log_proba"
-        )
-        self._model = model.fit(rows, labels)
+        self.held_out: Probabilities = np.zeros((len(self.calibration), 1))
+        self._model: LogisticRegression | None = None
+        if labels[-1] == 0:  # nothing but general
+            return
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+        with threadpool_limits(1, "blas"):  # the vectors are short: threads cost more than they save
+            self.held_out = cross_val_predict(
+                model, rows[self.calibration], labels[self.calibration], cv=folds, method="predict_log_proba"
+            )
+            self._model = model.fit(rows, labels)
 
     def log_probabilities(self, rows: Any) -> Probabilities:
         """Log-probability of every domain, ``(n, domains)``."""
+        if self._model is None:
+            return np.zeros((rows.shape[0], 1))
         logs: Probabilities = self._model.predict_log_proba(rows[:, self._columns])
         return logs
 
@@ -104,7 +114,8 @@ class _Stage:
 def _some_of_each(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     draw = np.random.default_rng(0)
     by_domain = [np.flatnonzero(labels == domain) for domain in np.unique(labels)]
-    return np.concatenate([draw.permutation(rows)[:CALIBRATION_QUERIES] for rows in by_domain])
+    some = [draw.permutation(rows)[:CALIBRATION_QUERIES] for rows in by_domain]
+    return np.concatenate([np.resize(rows, max(len(rows), FOLDS)) for rows in some])  # every fold needs every domain
 
 
 def _pool(logs: Sequence[Probabilities], weights: NDArray[np.float64]) -> Probabilities:

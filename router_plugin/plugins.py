@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from registry import DomainRouterError
 from router_plugin import hookspecs
 from router_plugin.builtin import BUILT_IN
 from router_plugin.errors import PluginError
@@ -69,10 +68,14 @@ class Plugins:
         Raises:
             PluginError: a plugin raised, or none answered.
         """
+        return self.choose_named(hook, **arguments)[1]
+
+    def choose_named(self, hook: str, **arguments: Any) -> tuple[str, Any]:
+        """Like :meth:`choose`; the name of the plugin comes before its answer."""
         for implementation in self._implementations(hook):
             answer = self._call(implementation, hook, arguments)
             if answer is not None:
-                return answer
+                return implementation.plugin_name, answer
         raise PluginError(f"no plugin answered the hook {hook}")
 
     def change(self, hook: str, name: str, value: T) -> T:
@@ -102,10 +105,17 @@ class Plugins:
                 log.exception("a plugin failed on hearing of something")
 
     def _register(self, name: str, plugin: object, source: str) -> None:
+        if self._manager.has_plugin(name):
+            raise PluginError(f"plugin {name} ({source}) cannot be loaded: {self._sources[name]} has the same name")
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
+            for call in self._manager.get_hookcallers(plugin) or ():
+                if any(each.plugin is plugin and (each.wrapper or each.hookwrapper) for each in call.get_hookimpls()):
+                    raise ValueError(f"{call.name} is a wrapper, and wrappers are not supported")
         except (ValueError, pluggy.PluginValidationError) as error:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
             raise PluginError(f"plugin {name} ({source}) cannot be loaded: {error}") from error
         self._sources[name] = source
 
@@ -117,7 +127,7 @@ class Plugins:
         function: Callable[..., Any] = implementation.function
         try:
             return function(**{name: arguments[name] for name in implementation.argnames})
-        except DomainRouterError:
+        except PluginError:
             raise
         except Exception as error:
             raise PluginError(f"plugin {implementation.plugin_name} failed in {hook}: {error!r}") from error

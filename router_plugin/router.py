@@ -22,7 +22,7 @@ from router_plugin.errors import PluginError, QueryError
 from router_plugin.opening import open_registry
 from router_plugin.plugins import Plugins, plugins
 from router_plugin.routes import Route, check_routes, load_routes
-from router_plugin.served_domain import ServedDomain
+from router_plugin.served_domain import ServedDomain, ServedRoutes
 from router_plugin.settings import Settings
 
 EMPTY = "the query is empty"
@@ -68,7 +68,8 @@ class DomainRouter:
         base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
         self._base_name = base.name
         general = ServedDomain(partial(self._encoder, base.path, None))
-        self._classifier: DomainClassifier = self._plugins.choose(
+        self._classifier: DomainClassifier
+        self._classified_by, self._classifier = self._plugins.choose_named(
             "domain_classifier",
             profiles=profiles,
             base=Base(weights_sha256(base.path), lambda texts: general.encoder.encode(texts)),
@@ -81,7 +82,7 @@ class DomainRouter:
             )
         if set(self._classifier.domains) != set(self._domains):
             raise PluginError(
-                f"the domain classifier {type(self._classifier).__name__} knows the domains "
+                f"plugin {self._classified_by}: its domain classifier knows the domains "
                 f"{', '.join(self._classifier.domains)}, expected {', '.join(self._domains)}"
             )
         self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
@@ -94,15 +95,13 @@ class DomainRouter:
     @property
     def routes(self) -> tuple[Route, ...]:
         """All routes."""
-        return self._routes
+        return self._served.routes
 
     def set_routes(self, routes: Iterable[Route]) -> None:
         """Replace all routes."""
         given = tuple(routes)
         check_routes(given, self.domains)
-        self._routes = given
-        for name, domain in self._domains.items():
-            domain.set_routes([route for route in given if route.domain in (None, name)])
+        self._served = ServedRoutes(given, self._domains)
 
     def route(self, query: str) -> Decision:
         """Route one query.
@@ -117,10 +116,9 @@ class DomainRouter:
 
     def route_many(self, queries: Sequence[str]) -> list[Decision]:
         """Route a batch; each domain's encoder runs once."""
-        texts = [self._text(query) for query in queries]
-        decisions = [
-            self._decide(text, scored) for text, scored in zip(texts, self._score([t.text for t in texts]), strict=True)
-        ]
+        texts = self._texts(queries)
+        scored = self._score([text.text for text in texts], self._served)
+        decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
         return [self._plugins.change("after_route", "decision", decision) for decision in decisions]
 
     async def aroute(self, query: str) -> Decision:
@@ -136,13 +134,19 @@ class DomainRouter:
 
         A route of another domain than the query's has -1, the least cosine there is.
         """
-        texts = [self._text(query).text for query in queries]
-        everywhere = {route.name: -1.0 for route in self._routes}
-        return [everywhere | scored.by_route() for scored in self._score(texts)]
+        served = self._served
+        everywhere = {route.name: -1.0 for route in served.routes}
+        texts = [text.text for text in self._texts(queries)]
+        return [everywhere | scored.by_route() for scored in self._score(texts, served)]
 
     def _encoder(self, folder: Path, version: ModelVersion | None) -> Encoder:
         encoder: Encoder = self._plugins.choose("encoder", folder=folder, version=version, settings=self.settings)
         return encoder
+
+    def _texts(self, queries: Sequence[str]) -> list[_Text]:
+        if isinstance(queries, str):
+            raise QueryError("a batch must be a list of texts, not one text")
+        return [self._text(query) for query in queries]
 
     def _text(self, query: str) -> _Text:
         if not isinstance(query, str):
@@ -153,7 +157,7 @@ class DomainRouter:
         limit = self.settings.max_query_characters
         return _Text(query, clean[:limit], len(clean) > limit)
 
-    def _score(self, texts: Sequence[str]) -> list[_Scored]:
+    def _score(self, texts: Sequence[str], served: ServedRoutes) -> list[_Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
         clock = Clock(len(texts))
         with clock.stage("classify"):
@@ -162,11 +166,10 @@ class DomainRouter:
         compared: dict[int, tuple[Candidates, NDArray[np.float32]]] = {}
         for name in dict.fromkeys(chosen):
             members = [i for i, picked in enumerate(chosen) if picked == name and texts[i]]
-            domain = self._domains[name]
-            if not members or not domain.has_routes:
+            if not members or not served.by_domain[name].routes:
                 continue
             with clock.stage("load"):
-                encoder, candidates = domain.encoder, domain.candidates
+                encoder, candidates = self._domains[name].encoder, served.by_domain[name].candidates
             with clock.stage("encode"):
                 vectors = encoder.encode([texts[i] for i in members])
             with clock.stage("match"):
@@ -182,7 +185,13 @@ class DomainRouter:
         probabilities = np.zeros((len(texts), len(self._classifier.domains)))
         probabilities[:, self._classifier.domains.index(GENERAL)] = 1
         if filled := [i for i, text in enumerate(texts) if text]:
-            probabilities[filled] = self._classifier.probabilities([texts[i] for i in filled])
+            try:
+                answer = self._classifier.probabilities([texts[i] for i in filled])
+            except Exception as error:
+                raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
+            if answer.shape != (len(filled), probabilities.shape[1]):  # numpy would stretch a single row
+                raise PluginError(f"plugin {self._classified_by}: its domain classifier answered {answer.shape}")
+            probabilities[filled] = answer
         return probabilities
 
     def _pick(self, probabilities: NDArray[np.float64]) -> str:

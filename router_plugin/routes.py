@@ -36,7 +36,7 @@ class Route(BaseModel):
     name: Text
     utterances: tuple[Text, ...] = Field(min_length=1)
     domain: str | None = None
-    threshold: float | None = Field(default=None, ge=-1, le=1)
+    threshold: float | None = Field(default=None, ge=-1, le=1, strict=True)
     description: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
@@ -66,23 +66,29 @@ def load_routes(path: Path) -> list[Route]:
         raise RoutesError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RoutesError(f"{path}: is not UTF-8 text") from error
-    loader = _StrictLoader(text)
+    node = None
     try:
+        loader = _StrictLoader(text)
         node = loader.get_single_node()
         content = loader.construct_document(node) if node else None
         routes = _RoutesFile.model_validate(content).routes
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RoutesError(f"{path}, line {line}: {error.problem}") from error
+    except RecursionError as error:
+        raise RoutesError(f"{path}: is nested too deeply") from error
     except yaml.YAMLError as error:
         raise RoutesError(f"{path}: is not YAML: {error}") from error
     except ValidationError as error:
         raise RoutesError(_explain(path, node, error)) from error
-    finally:
-        loader.dispose()
-    for index, name in enumerate(route.name for route in routes):
-        if name in (route.name for route in routes[:index]):
-            raise RoutesError(f"{path}, line {_line(node, ('routes', index, 'name'))}: route {name!r} stands twice")
+    except ValueError as error:  # an escape beyond Unicode
+        raise RoutesError(f"{path}, line {loader.line + 1}: {error}") from error
+    seen = set()
+    for index, route in enumerate(routes):
+        if route.name in seen:
+            line = _line(node, ("routes", index, "name"))
+            raise RoutesError(f"{path}, line {line}: route {route.name!r} stands twice")
+        seen.add(route.name)
     return routes
 
 
@@ -113,16 +119,26 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            tag = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"this is no {tag}: {error}", problem_mark=node.start_mark) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for index, (key, _) in enumerate(node.value):
-            if key.value in keys[:index]:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+        seen = set()
+        for key in (pair[0] for pair in node.value if isinstance(node, yaml.MappingNode)):
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _explain(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next((found for found in errors if found["type"] == "extra_forbidden"), errors[0])  # a typo explains others
     where = first["loc"]
     problem = first["msg"][0].lower() + first["msg"][1:]
     if first["type"] == "extra_forbidden":
@@ -130,6 +146,11 @@ def _explain(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
         near = difflib.get_close_matches(str(where[-1]), known, 1)
         meant = f", did you mean {near[0]!r}?" if near else ""
         problem = f"unknown key{meant} Allowed are {', '.join(known)}"
+    elif first["type"] in ("model_type", "model_attributes_type"):
+        expected = Route.model_fields if where else _RoutesFile.model_fields
+        problem = f"expected a mapping with {', '.join(expected)}"
+    elif first["type"] == "string_pattern_mismatch":
+        problem = "must not be blank"
     name = ".".join(str(part) for part in where) or "the file"
     return f"{path}, line {_line(node, where)}: {name}: {problem}"
 

@@ -1,9 +1,9 @@
-"""A domain as it is served: its encoder and its candidates, both made at their first use."""
+"""What is served: the encoder of each domain, and all routes at one time; both made ready at their first use."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from registry import ModelVersion
 from router_plugin.candidates import Candidates
@@ -17,15 +17,8 @@ class ServedDomain:
     def __init__(self, load: Callable[[], Encoder], version: ModelVersion | None = None) -> None:
         self.version = version
         self._load = load
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._encoder: Encoder | None = None
-        self._routes: list[Route] = []
-        self._candidates: Candidates | None = None
-
-    @property
-    def has_routes(self) -> bool:
-        """Whether any route is the domain's or everybody's."""
-        return bool(self._routes)
 
     @property
     def encoder(self) -> Encoder:
@@ -35,16 +28,31 @@ class ServedDomain:
                 self._encoder = self._load()
             return self._encoder
 
+
+class DomainRoutes:
+    """The routes that a domain's queries may take, embedded when the first of them comes. Never changed."""
+
+    def __init__(self, routes: list[Route], domain: ServedDomain) -> None:
+        self.routes = routes
+        self._domain = domain
+        self._lock = threading.Lock()
+        self._candidates: Candidates | None = None
+
     @property
     def candidates(self) -> Candidates:
-        """The domain's routes, embedded."""
+        """The routes, embedded by the domain's encoder."""
         with self._lock:
             if self._candidates is None:
-                self._candidates = Candidates(self._routes, self.encoder)
+                self._candidates = Candidates(self.routes, self._domain.encoder)
             return self._candidates
 
-    def set_routes(self, routes: list[Route]) -> None:
-        """Replace the routes; they are embedded when the next query comes."""
-        with self._lock:
-            self._routes = routes
-            self._candidates = None
+
+class ServedRoutes:
+    """All routes, and each domain's. Never changed: a query that holds them is decided by one set of routes."""
+
+    def __init__(self, routes: tuple[Route, ...], domains: Mapping[str, ServedDomain]) -> None:
+        self.routes = routes
+        self.by_domain = {
+            name: DomainRoutes([route for route in routes if route.domain in (None, name)], domain)
+            for name, domain in domains.items()
+        }

@@ -31,7 +31,7 @@ class TorchEncoder:
     def truncates(self, text: str) -> bool:
         """Whether the text has more tokens than the model reads."""
         limit = self._model.max_seq_length
-        if limit is None or len(text) < limit - 2:  # a token has at least one character
+        if limit is None:
             return False
         with self._lock:
             return len(self._model.tokenizer(text, truncation=False, verbose=False)["input_ids"]) > limit

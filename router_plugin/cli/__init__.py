@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -32,6 +33,9 @@ def main() -> None:
     """Run the command line; a user's mistake ends with one line on standard error and exit status 2."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # our own bars show what takes long
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         load_plugins().tell("register_commands", app=app)

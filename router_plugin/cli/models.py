@@ -37,7 +37,7 @@ def list_models(
         print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
         return
     if not versions:
-        typer.echo(f"nothing is registered in {store.url}")
+        typer.echo(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
         return
     rows = []
     for version in versions:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from pydantic import ValidationError
 from semantic_router import Route as HostRoute
 from semantic_router.calibration import Calibrator
 from semantic_router.routers.base import BaseRouter
 
-from registry import DomainRouterError, Registry
+from registry import Registry
+from router_plugin.errors import RoutesError
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
 from router_plugin.settings import Settings
@@ -48,8 +50,8 @@ class DomainRoutedRouter(BaseRouter):
     async def _on_add(self, routes: list[HostRoute]) -> None:
         try:
             await asyncio.to_thread(self.domain_router.set_routes, _own(self.routes))
-        except DomainRouterError:
-            self.routes = self.routes[: -len(routes)]
+        except Exception:
+            self.routes = self.routes[: len(self.routes) - len(routes)]
             raise
 
     async def _on_remove(self, name: str) -> None:
@@ -57,12 +59,18 @@ class DomainRoutedRouter(BaseRouter):
 
 
 def _own(routes: Sequence[HostRoute]) -> list[Route]:
-    return [
-        Route(
+    return [_own_route(route) for route in routes]
+
+
+def _own_route(route: HostRoute) -> Route:
+    try:
+        return Route(
             name=route.name,
             utterances=tuple(route.utterances),
             domain=route.metadata.get(DOMAIN),
             description=route.description,
         )
-        for route in routes
-    ]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RoutesError(f"route {route.name!r}: {where}: {first['msg']}") from error

@@ -328,7 +328,7 @@ def test_routes_replaced_while_others_route_never_mix(sure):
     done = threading.Event()
 
     def replace_them():
-        for routes in islice(cycle((ONE, TWO)), 60):
+        for routes in islice(cycle((ONE, TWO)), 30):
             sure.set_routes(routes)
             sure.route(EVERYDAY)
         done.set()
@@ -353,7 +353,7 @@ def test_scores_while_routes_are_replaced_are_of_one_set_of_routes(sure):
     done = threading.Event()
 
     def replace_them():
-        for routes in islice(cycle((TWO, ONE)), 60):
+        for routes in islice(cycle((TWO, ONE)), 30):
             sure.set_routes(routes)
             sure.route(EVERYDAY)
         done.set()

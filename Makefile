@@ -9,7 +9,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -32,7 +32,9 @@ def main() -> None:
     """Prepare, train with each recipe, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="question-answer pairs, any kind that prepare reads")
-    parser.add_argument("--pairs", type=int, default=None, help="only the first so many pairs; by default all")
+    parser.add_argument(
+        "--pairs", type=int, default=None, help="so many pairs, spread evenly over the file; by default all"
+    )
     parser.add_argument("--split", choices=("random", "grouped"), default="random", help="random: reference protocol")
     parser.add_argument("--recipe", choices=tuple(RECIPES), action="append", help="by default both")
     parser.add_argument("--option", action="append", default=[], help="a number of the recipe, like max_length=128")
@@ -42,7 +44,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     pairs = read_pairs(str(arguments.data))
-    pairs = Pairs(pairs.source, pairs.pairs[: arguments.pairs])
+    if arguments.pairs is not None and arguments.pairs < len(pairs.pairs):
+        spread = [pairs.pairs[i * len(pairs.pairs) // arguments.pairs] for i in range(arguments.pairs)]
+        pairs = Pairs(pairs.source, spread)
     with tempfile.TemporaryDirectory() as scratch:
         prepare(pairs, Path(scratch) / "data", PrepareOptions(split=arguments.split))
         reports = {

@@ -21,7 +21,7 @@ from .conftest import ROOT
 
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("prepare", "train", "registry", "route"))]
 PAGES += [ROOT / "docs" / "plugins.md", ROOT / "docs" / "semantic-router.md"]
-PAIRS = 48
+PAIRS = 24
 """Of each example domain, so that the pages' training runs are short."""
 
 

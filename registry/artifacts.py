@@ -159,9 +159,14 @@ def _problems(folder: Path, files: Sequence[ArtifactFile]) -> list[str]:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             problems.append(f"{file.path} is missing")
     known = {file.path for file in files}
-    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
-    problems += [f"{path} does not belong to it" for path in found if path not in known]
-    return problems
+    return problems + [f"{path} does not belong to it" for path in _found(folder) if path not in known]
+
+
+def _found(folder: Path) -> list[str]:
+    try:
+        return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    except FileNotFoundError:  # it is not there, or somebody mends it just now
+        return []
 
 
 def sha256_of(path: Path) -> str:

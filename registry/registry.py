@@ -198,7 +198,7 @@ class Registry:
     def _tell(self, notify: Callable[[], None]) -> None:
         try:
             notify()
-        except Exception:
+        except Exception:  # the change is committed; whoever listens cannot undo it by failing
             log.exception("an observer of the registry failed")
 
 

@@ -50,7 +50,7 @@ class DomainRoutedRouter(BaseRouter):
     async def _on_add(self, routes: list[HostRoute]) -> None:
         try:
             await asyncio.to_thread(self.domain_router.set_routes, _own(self.routes))
-        except Exception:
+        except Exception:  # whatever it was, it goes on to the caller, and the routes are as before
             self.routes = self.routes[: len(self.routes) - len(routes)]
             raise
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
     MultipleNegativesRankingLoss,
     TripletDistanceMetric,
     TripletLoss,
@@ -81,6 +82,8 @@ class Contrastive(Recipe):
         most_epochs: see ``least_steps``.
         negatives: mined hard negatives of each query in a step.
         scale: factor on the cosine, the inverse of the temperature.
+        mini_batch: texts that are in memory at a time, by gradient caching (Gao et al., 2021, "Scaling Deep Contrastive
+            Learning Batch Size under Memory Limited Setup"); None for the whole batch at once, which is faster.
     """
 
     name: ClassVar[str] = "contrastive"
@@ -94,6 +97,7 @@ class Contrastive(Recipe):
     most_epochs: int = 8
     negatives: int = 1
     scale: float = 20.0
+    mini_batch: int | None = None
 
     def miner(self, texts: Texts) -> Miner:
         """Remembers hard negatives; draws every pass anew."""
@@ -103,7 +107,9 @@ class Contrastive(Recipe):
 
     def loss(self, model: SentenceTransformer) -> nn.Module:
         """InfoNCE."""
-        return MultipleNegativesRankingLoss(model, scale=self.scale)
+        if self.mini_batch is None:
+            return MultipleNegativesRankingLoss(model, scale=self.scale)
+        return CachedMultipleNegativesRankingLoss(model, scale=self.scale, mini_batch_size=self.mini_batch)
 
     @property
     def trainer_epochs(self) -> int:

@@ -56,6 +56,7 @@ def train(
     interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
     negatives: Annotated[int | None, _number("contrastive: mined negatives a query.")] = None,
     scale: Annotated[float | None, _number("contrastive: inverse temperature.")] = None,
+    mini_batch: Annotated[int | None, _number("contrastive: texts in memory at a time.")] = None,
     least_steps: Annotated[int | None, _number("contrastive: steps an iteration has at least.")] = None,
     most_epochs: Annotated[int | None, _number("contrastive: passes added for least-steps end here.")] = None,
     margin: Annotated[float | None, _number("triplet: margin of the cosine distance.")] = None,

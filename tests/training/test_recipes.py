@@ -3,8 +3,10 @@
 import math
 
 import pytest
+import torch
 
 from training import Contrastive, ReferenceTriplet, TrainingError
+from training.encoding import load_model
 from training.recipes import RECIPES, make_recipe
 
 
@@ -78,6 +80,7 @@ def test_numbers_out_of_range_are_refused_by_their_option(recipe, number, value)
         ("contrastive", "negatives", -1),
         ("contrastive", "scale", 0.0),
         ("contrastive", "scale", math.inf),
+        ("contrastive", "mini_batch", 0),
         ("contrastive", "most_epochs", 0),
         ("contrastive", "least_steps", -1),
         ("triplet", "margin", -0.1),
@@ -107,3 +110,18 @@ def test_passes_are_added_up_to_the_least_steps_and_the_most_epochs():
     assert Contrastive(batch_size=10, least_steps=25).miner(Queries).passes == 3
     assert Contrastive(batch_size=10, least_steps=1000).miner(Queries).passes == 8
     assert Contrastive(batch_size=10, epochs=20).miner(Queries).passes == 20
+
+
+def test_gradients_are_the_same_with_few_texts_in_memory_as_with_the_whole_batch(tiny_base):
+    anchors = ["apple pie", "a bridge over water", "castle walls", "the desert sun", "engine oil"]
+    columns = [anchors, [f"all about {text}" for text in anchors], [f"nothing of {text}" for text in anchors]]
+    gradients = []
+    for mini_batch in (None, 2):
+        model = load_model(tiny_base.path, "cpu").eval()  # no dropout, which would draw anew
+        loss = Contrastive(mini_batch=mini_batch).loss(model)
+        loss([model.preprocess(texts) for texts in columns], torch.empty(0)).backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
+    whole, few = gradients
+    assert whole.keys() == few.keys() and any(gradient.abs().max() > 1e-3 for gradient in whole.values())
+    for name in whole:
+        assert torch.allclose(whole[name], few[name], rtol=1e-3, atol=1e-5), name

@@ -130,6 +130,8 @@ def _separated(delimiter: str) -> Callable[[Path, BinaryIO], Iterator[Row]]:
         start = 1
         try:
             header = next(reader, [])
+            if twice := sorted({name for name in header if name and header.count(name) > 1}):
+                raise SourceError(f"{path}, line 1: column {twice[0]!r} stands twice: expected each name once")
             start = reader.line_num + 1
             for values in reader:
                 place = f"{path}, line {start}"

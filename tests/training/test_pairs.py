@@ -153,6 +153,7 @@ BAD_FILES = {
     "quote not closed": ("csv", HEAD + 'q,a\n"q,a\nq,a\nq,a\n', ", line 3: ", "quoted"),
     "text after a quote": ("csv", HEAD + 'q,a\n"q"r,a\n', ", line 3: ", "quoted"),
     "CSV not UTF-8": ("csv", HEAD.encode() + b"q,a\nq,\xe9\nq,a\n", "line 3", "UTF-8"),
+    "column twice": ("csv", "question,answer,answer\nq,a,b\n", "line 1", "'answer' stands twice"),
     "binary CSV": ("csv", bytes(range(1, 256)), ": ", "UTF-8"),
     "not Parquet": ("parquet", b"PAR1" + bytes(100) + b"PAR1", ": ", "Parquet"),
     "Parquet cut short": ("parquet", CONTENTS["parquet"][:-20], ": ", "Parquet"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Pair:
 
     question: str
     answer: str
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Other columns of its row that were asked for."""
 
 
 @dataclass
@@ -50,6 +52,7 @@ def read_pairs(
     *,
     question: str | None = None,
     answer: str | None = None,
+    columns: Sequence[str] = (),
     hub_split: str = "train",
     hub_config: str | None = None,
     hub_revision: str | None = None,
@@ -61,6 +64,7 @@ def read_pairs(
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
         question: the question's column; by default the first of ``QUESTION_COLUMNS`` that the row has, in any case.
         answer: the answer's column; likewise of ``ANSWER_COLUMNS``.
+        columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
         hub_split: split of a Hub data set.
         hub_config: configuration of a Hub data set.
         hub_revision: revision of a Hub data set.
@@ -81,7 +85,7 @@ def read_pairs(
         rows = _hub_rows(source, hub_split, hub_config, hub_revision)
     for row in track(rows, f"reading {path.name}"):
         try:
-            result.pairs.append(_pair(row, question, answer))
+            result.pairs.append(_pair(row, question, answer, columns))
         except SourceError as error:
             if not skip_bad:
                 raise SourceError(f"{error} (--skip-bad goes on and counts such rows)") from None
@@ -92,20 +96,30 @@ def read_pairs(
     return result
 
 
-def _pair(row: Row, question: str | None, answer: str | None) -> Pair:
+def _pair(row: Row, question: str | None, answer: str | None, columns: Sequence[str]) -> Pair:
     if row.fields is None:
         raise SourceError(f"{row.place}: {row.fault}")
     return Pair(
         _text(row.place, row.fields, question, QUESTION_COLUMNS, "question"),
         _text(row.place, row.fields, answer, ANSWER_COLUMNS, "answer"),
+        {name: value for name in columns if (value := _plain(row.fields, name)) is not None},
     )
 
 
-def _text(place: str, fields: Mapping[str, Any], column: str | None, usual: tuple[str, ...], role: str) -> str:
+def _plain(fields: Mapping[str, Any], column: str) -> str | None:
+    name = _named(fields, (column,)) if column not in fields else column
+    value = fields.get(name)
+    return str(value).strip() if isinstance(value, (str, int, float)) else None
+
+
+def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first of these names that is a field's, in any case; None where there is none."""
     by_name = {str(name).strip().casefold(): name for name in fields}
-    name = next((by_name[known] for known in usual if known in by_name), None)
-    if column is not None:
-        name = column if column in fields else by_name.get(column.casefold())
+    return next((by_name[name.casefold()] for name in names if name.casefold() in by_name), None)
+
+
+def _text(place: str, fields: Mapping[str, Any], column: str | None, usual: tuple[str, ...], role: str) -> str:
+    name = column if column in fields else _named(fields, usual if column is None else (column,))
     if name is None:
         wanted = f"a column {column!r}" if column else f"one of {', '.join(usual)}"
         raise SourceError(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.chunking import CHUNK_CHARACTERS, chunk
+from training.holding_out import HoldOut, held_out
 from training.outputs import check_free, move_into_place, new_folder_beside
 from training.pairs import Pair, Pairs
 from training.prepared import MANIFEST, SPLITS, Qrels, write_prepared
-from training.splits import Split, grouped_split, random_split
+from training.splits import Split, grouped_split, held_out_split, random_split
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class PrepareOptions:
         test_size: share of pairs in the test part.
         seed: of the split.
         chunk_characters: answers longer than this are cut on sentence ends.
+        hold_out: these pairs are the test part, whatever ``test_size`` says. Under ``grouped`` the near-duplicates of
+            held-out pairs are in no part; their answers stay in the corpus.
     """
 
     split: Literal["grouped", "random"] = "grouped"
     test_size: float = 0.2
     seed: int = 42
     chunk_characters: int = CHUNK_CHARACTERS
+    hold_out: tuple[HoldOut, ...] = ()
 
 
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
@@ -44,10 +48,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     """
     options = options or PrepareOptions()
     check_target(out, overwrite)
-    if options.split == "grouped":
-        split = grouped_split(source.pairs, options.test_size, options.seed)
-    else:
-        split = random_split(len(source.pairs), options.test_size, options.seed)
+    split = _split(source.pairs, options)
     corpus, queries, qrels = _layout(source.pairs, split, options)
     staging = new_folder_beside(out)
     try:
@@ -63,6 +64,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
                 "skipped": len(source.skipped),
                 "chunks": len(corpus),
                 "queries": len(queries),
+                "left_out": len(source.pairs) - sum(map(len, (split.train, split.dev, split.test))),
                 **{f"{part}_queries": len(qrels[part]) for part in SPLITS},
             },
         )
@@ -79,6 +81,15 @@ def check_target(out: Path, overwrite: bool = False) -> None:
         TrainingError: it exists.
     """
     check_free(out, overwrite, MANIFEST)
+
+
+def _split(pairs: Sequence[Pair], options: PrepareOptions) -> Split:
+    grouped = options.split == "grouped"
+    if options.hold_out:
+        return held_out_split(pairs, held_out(pairs, options.hold_out), grouped, options.seed)
+    if grouped:
+        return grouped_split(pairs, options.test_size, options.seed)
+    return random_split(len(pairs), options.test_size, options.seed)
 
 
 def _layout(

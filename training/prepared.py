@@ -51,8 +51,10 @@ def write_prepared(
             table.writerow(["query-id", "corpus-id", "score"])
             table.writerows((query, document, 1) for query, documents in qrels[split].items() for document in documents)
     manifest["fingerprint"] = _fingerprint(folder)
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return manifest
+    text = json.dumps(manifest, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    written: dict[str, Any] = json.loads(text)
+    return written
 
 
 def read_prepared(folder: Path) -> PreparedData:

@@ -24,7 +24,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of pairs; every pair is in exactly one part."""
+    """Positions of pairs; no pair is in two parts."""
 
     train: Indices
     dev: Indices
@@ -61,6 +61,33 @@ def grouped_split(pairs: Sequence[Pair], test_size: float, seed: int) -> Split:
             "more different pairs are needed, or --split random"
         )
     return Split(train, dev, test)
+
+
+def held_out_split(pairs: Sequence[Pair], held: NDArray[np.bool_], grouped: bool, seed: int) -> Split:
+    """The held-out pairs for testing, dev out of the others.
+
+    Args:
+        pairs: any number of pairs.
+        held: which of them are held out, ``(n,)``.
+        grouped: whether near-duplicates of held-out pairs are left out of every part, and dev takes whole groups.
+        seed: of the dev part.
+
+    Raises:
+        SourceError: too few pairs are left for training and dev.
+    """
+    rest = np.flatnonzero(~held)
+    groups = np.arange(len(pairs))
+    if grouped:
+        groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+        rest = rest[~np.isin(groups[rest], groups[held])]
+    dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed)] if len(rest) else rest
+    train = np.setdiff1d(rest, dev)
+    if not (len(train) and len(dev)):
+        raise SourceError(
+            f"{held.sum()} of {len(pairs)} pairs are held out, and what is left cannot be split into training and dev: "
+            "hold out less"
+        )
+    return Split(train, dev, np.flatnonzero(held))
 
 
 def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int64]:

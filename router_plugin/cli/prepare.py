@@ -30,6 +30,12 @@ def prepare(
         typer.Option(help="grouped: near-duplicates stay on one side; random: the reference protocol."),
     ] = SplitName.grouped,
     test_size: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of test pairs.")] = 0.2,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE,VALUE: test on these rows, and on no other; repeatable.", show_default="--test-size"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Seed of the split.")] = 42,
     chunk_characters: Annotated[int, typer.Option(min=1, help="Cut longer answers on sentence ends.")] = 1000,
     question: Annotated[
@@ -44,27 +50,33 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Turn question-answer pairs into a BEIR folder: chunks, splits, manifest."""
+    from training.holding_out import parse_hold_out
     from training.pairs import read_pairs
     from training.preparation import PrepareOptions, check_target
     from training.preparation import prepare as write
 
     check_target(out, overwrite)
+    held = tuple(map(parse_hold_out, hold_out or ()))
     pairs = read_pairs(
         source,
         question=question,
         answer=answer,
+        columns=[each.column for each in held],
         hub_split=hub_split,
         hub_config=hub_config,
         hub_revision=hub_revision,
         skip_bad=skip_bad,
     )
-    manifest = write(pairs, out, PrepareOptions(split.value, test_size, seed, chunk_characters), overwrite)
+    options = PrepareOptions(split.value, test_size, seed, chunk_characters, held)
+    manifest = write(pairs, out, options, overwrite)
     if json:
         print_json({**manifest, "skipped_rows": pairs.skipped})
         return
     for line in pairs.skipped:
         typer.echo(f"skipped: {line}", err=True)
     counts = manifest["counts"]
+    if counts["left_out"]:
+        typer.echo(f"{counts['left_out']} pairs are near-duplicates of held-out ones and in no split")
     typer.echo(
         f"{out}: {counts['pairs']} pairs ({counts['skipped']} skipped), {counts['chunks']} chunks; "
         f"queries: {counts['train_queries']} train, {counts['dev_queries']} dev, {counts['test_queries']} test; "

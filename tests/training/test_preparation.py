@@ -76,12 +76,19 @@ def test_the_manifest_counts_what_is_there(tmp_path):
     corpus, queries, qrels = read_beir(tmp_path / "out")
     assert manifest == json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["source"] == "pairs.jsonl"
-    assert manifest["options"] == {"split": "grouped", "test_size": 0.3, "seed": 7, "chunk_characters": 30}
+    assert manifest["options"] == {
+        "split": "grouped",
+        "test_size": 0.3,
+        "seed": 7,
+        "chunk_characters": 30,
+        "hold_out": [],
+    }
     assert manifest["counts"] == {
         "pairs": 31,
         "skipped": 2,
         "chunks": len(corpus),
         "queries": len(queries),
+        "left_out": 0,
         **{f"{split}_queries": len({query for query, _, _ in rows}) for split, rows in qrels.items()},
     }
     assert manifest["counts"]["chunks"] > 31

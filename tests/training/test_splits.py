@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from tests.training.test_duplicates import jaccard, templates
 from training import SourceError
 from training.pairs import Pair
-from training.splits import DEV_MOST, grouped_split, joint_groups, random_split
+from training.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
 
 
 def parts(split):
@@ -113,3 +113,35 @@ def test_the_same_seed_gives_the_same_grouped_split_and_another_seed_another():
 def test_pairs_that_cannot_be_grouped_three_ways_are_refused(pairs):
     with pytest.raises(SourceError, match=f"^{len(pairs)} pairs"):
         grouped_split(pairs, 0.2, 42)
+
+
+def held(count, every=5):
+    return np.arange(count) % every == 0
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_held_out_pairs_and_no_others_are_the_test_part(grouped):
+    pairs = different(100)
+    split = held_out_split(pairs, held(100), grouped, seed=1)
+    assert split.test.tolist() == list(range(0, 100, 5))
+    assert sorted(chain(*parts(split))) == list(range(100))
+    assert len(split.dev) == 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
+    pairs = related(seed, count=200)
+    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    apart = np.isin(groups, np.unique(groups)[::3])
+    first = np.array([apart[i] and groups.tolist().index(groups[i]) == i for i in range(200)])
+    split = held_out_split(pairs, first, True, seed)
+    assert split.test.tolist() == np.flatnonzero(first).tolist()
+    assert set(np.concatenate([split.train, split.dev])) == set(np.flatnonzero(~apart))
+    assert not set(groups[split.train]) & set(groups[split.dev])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_holding_out_all_or_nearly_all_is_refused(grouped):
+    for kept in (0, 1):
+        with pytest.raises(SourceError, match=f"{20 - kept} of 20 pairs are held out.*hold out less"):
+            held_out_split(different(20), np.arange(20) >= kept, grouped, seed=1)

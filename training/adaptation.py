@@ -69,7 +69,7 @@ def adapt(
         The report.
 
     Raises:
-        TrainingError: the folder exists.
+        TrainingError: the folder exists, or another process is writing it.
         InvalidNameError: the domain's name is not allowed.
     """
     recipe = recipe or Contrastive()
@@ -83,16 +83,16 @@ def adapt(
         "options": {**asdict(recipe), "seed": seed},
         "dataset": {"fingerprint": data.fingerprint, "counts": data.manifest["counts"]},
     }
-    run = Run(out, identity)
-    if run.resumed:
-        log.warning("going on with the unfinished run in %s", run.folder)
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
-    loop = _Loop(run, base.path, load, Texts(data), recipe, seed, encode_batch)
-    history = loop.run_all()
-    best = max(history, key=lambda entry: float(entry["dev"][DECIDING]))  # the first of equals: untouched, if it can be
-    report = {**identity, **loop.describe(history, best["name"]), "seconds": round(time.monotonic() - started, 1)}
-    _write_model(out, loop, report)
-    run.remove()
+    with Run(out, identity) as run:
+        if run.resumed:
+            log.warning("going on with the unfinished run in %s", run.folder)
+        loop = _Loop(run, base.path, load, Texts(data), recipe, seed, encode_batch)
+        history = loop.run_all()
+        best = max(history, key=lambda entry: float(entry["dev"][DECIDING]))  # of equals the first: untouched, if it is
+        report = {**identity, **loop.describe(history, best["name"]), "seconds": round(time.monotonic() - started, 1)}
+        _write_model(out, loop, report)
+        run.remove()
     return report
 
 

@@ -8,15 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sentence_transformers import SentenceTransformer
 
+from training.errors import TrainingError
 from training.outputs import make_folder
 
 _IDENTITY = "run.json"
+_LOCK = "lock"
 
 
 class Run:
-    """Steps by name, each with a small JSON result and perhaps a model, kept in a hidden folder beside the output."""
+    """Steps by name, each with a small JSON result and perhaps a model, kept in a hidden folder beside the output.
+
+    While it is open, no other process can open the run of the same output.
+    """
 
     def __init__(self, out: Path, identity: dict[str, Any]) -> None:
         """Open the run of ``out``.
@@ -24,14 +30,28 @@ class Run:
         Args:
             out: the model folder to be written.
             identity: all that decides the result; a run with another identity is started anew.
+
+        Raises:
+            TrainingError: another process has it open.
         """
         self.folder = out.absolute().parent / f".{out.name}.run"
+        make_folder(self.folder)
+        self._lock = FileLock(self.folder / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TrainingError(f"{out}: another run is writing it: wait for that, or choose another folder") from error
         known = _read(self.folder / _IDENTITY)
         self.resumed = known == json.loads(json.dumps(identity))
         if not self.resumed:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            make_folder(self.folder)
+            self._clear()
             _write(self.folder / _IDENTITY, identity)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def step(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The step's result: read back if it was finished before, else done now."""
@@ -66,6 +86,13 @@ class Run:
     def remove(self) -> None:
         """Forget the run."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _LOCK:
+                path.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

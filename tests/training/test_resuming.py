@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from tests.training.samples import LEARNING, QUICK, run_python
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import adapt
+from training.run import Run
 
 KILLED = """
 import os, signal, sys
@@ -115,3 +116,30 @@ def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, mo
     assert report["options"]["seed"] == 7
     assert "going on" not in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from training import TrainingError
+from training.run import Run
+
+try:
+    with Run(Path(sys.argv[1]), {"seed": 2}) as run:
+        print("open", run.resumed)
+except TrainingError as error:
+    print(error)
+"""
+
+
+def test_two_processes_cannot_write_one_output_at_a_time(tmp_path):
+    out = tmp_path / "out"
+    with Run(out, {"seed": 1}) as run:
+        run.step("first", lambda: {"found": 1})
+        assert run_python(OPEN, out).stdout == (
+            f"{out}: another run is writing it: wait for that, or choose another folder\n"
+        )
+        assert run_python(OPEN, tmp_path / "other").stdout == "open False\n"
+        assert run.step("first", dict) == {"found": 1}
+    assert run_python(OPEN, out).stdout == "open False\n"
+    assert run_python(OPEN, out).stdout == "open True\n"

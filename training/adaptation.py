@@ -25,8 +25,9 @@ from training.miners import Miner
 from training.outputs import check_free, move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
-from training.report import CARD, REPORT, describe_model, model_card, write_report
+from training.report import CARD, HEADLINE, REPORT, describe_model, model_card, write_report
 from training.run import Run
+from training.significance import compare
 from training.states import State, Texts
 
 log = logging.getLogger(__name__)
@@ -145,10 +146,16 @@ class _Loop:
             "improved": chosen != BASE,
             "base_metrics": {"dev": dev[BASE], "test": test[BASE]},
             "adapted_metrics": {"dev": dev[chosen], "test": test[chosen]},
+            "comparison": self.compare(chosen),
             **describe_model(self.state(chosen).model),
             "device": str(self.state(chosen).model.device),
             "threads": torch.get_num_threads(),
         }
+
+    def compare(self, chosen: str) -> dict[str, dict[str, float]]:
+        """How sure the chosen model's gain on the test split is, for each headline metric."""
+        base, adapted = (self.state(name).query_metrics("test") for name in (BASE, chosen))
+        return {name: asdict(compare(base[name], adapted[name], self.seed)) for name in HEADLINE}
 
     def profile(self, digest: str) -> Profile:
         """The domain's classifier profile; the base model has encoded the training queries already."""

@@ -15,7 +15,14 @@ DECIDING = "ndcg@10"
 def retrieval_metrics(
     ranked: NDArray[np.int64], relevant: Sequence[set[int]], cutoffs: Sequence[int] = CUTOFFS
 ) -> dict[str, float]:
-    """Means over queries of MRR, Recall, NDCG and DCG at each cutoff.
+    """Means over queries of :func:`query_metrics`, under the same names."""
+    return {name: float(np.mean(values)) for name, values in query_metrics(ranked, relevant, cutoffs).items()}
+
+
+def query_metrics(
+    ranked: NDArray[np.int64], relevant: Sequence[set[int]], cutoffs: Sequence[int] = CUTOFFS
+) -> dict[str, NDArray[np.float64]]:
+    """MRR, Recall, NDCG and DCG at each cutoff of every query.
 
     Recall@k is the share of a query's relevant documents that stand in its first k. DCG@k sums 1 / log2(rank + 1) over
     relevant ranks, and NDCG@k divides it by the best that the query could reach.
@@ -25,7 +32,7 @@ def retrieval_metrics(
         relevant: the relevant positions of each query, none of them empty.
 
     Returns:
-        Metric name like ``mrr@5`` to value.
+        Metric name like ``mrr@5`` to a value for each query, ``(q,)``.
     """
     hits = np.array([[document in wanted for document in row] for row, wanted in zip(ranked, relevant, strict=True)])
     counts = np.array([len(wanted) for wanted in relevant])
@@ -36,8 +43,8 @@ def retrieval_metrics(
         first = np.where(top.any(axis=1), top.argmax(axis=1) + 1, np.inf)
         dcg = top @ discounts[: top.shape[1]]
         ideal = np.cumsum(discounts)[np.minimum(counts, k) - 1]
-        metrics[f"mrr@{k}"] = float(np.mean(1 / first))
-        metrics[f"recall@{k}"] = float(np.mean(top.sum(axis=1) / counts))
-        metrics[f"ndcg@{k}"] = float(np.mean(dcg / ideal))
-        metrics[f"dcg@{k}"] = float(np.mean(dcg))
+        metrics[f"mrr@{k}"] = 1 / first
+        metrics[f"recall@{k}"] = top.sum(axis=1) / counts
+        metrics[f"ndcg@{k}"] = dcg / ideal
+        metrics[f"dcg@{k}"] = dcg
     return metrics

@@ -30,6 +30,15 @@ def describe_model(model: SentenceTransformer) -> dict[str, Any]:
     }
 
 
+def describe_comparison(report: dict[str, Any]) -> list[str]:
+    """One line for each headline metric: the gain on the test split, its interval and its p-value."""
+    return [
+        f"{name}: {found['difference']:+.4f}, 95 % interval {found['low']:+.4f} to {found['high']:+.4f}, "
+        f"p = {found['p_value']:.4f}"
+        for name, found in report["comparison"].items()
+    ]
+
+
 def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write ``report.json``."""
     (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -58,6 +67,7 @@ def model_card(report: dict[str, Any]) -> str:
         f"| {metric} | {base[metric]:.4f} | {adapted[metric]:.4f} | {adapted[metric] - base[metric]:+.4f} |"
         for metric in base
     )
+    sure = "\n".join(f"- {line}" for line in describe_comparison(report))
     options = "\n".join(f"| {name} | {value} |" for name, value in report["options"].items())
     counts = report["dataset"]["counts"]
     untouched = "" if report["improved"] else "\n**No iteration beat the base model on dev: these are its weights.**\n"
@@ -87,6 +97,8 @@ embeddings = model.encode_query(["a question"])
 | metric | base | adapted | gain |
 |---|---|---|---|
 {rows}
+
+{sure}
 
 The model was chosen on {counts["dev_queries"]} dev queries; the test queries were used once, for this table.
 

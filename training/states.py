@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from training.encoding import encode
-from training.metrics import retrieval_metrics
+from training.metrics import query_metrics, retrieval_metrics
 from training.mining import DEPTH
 from training.prepared import PreparedData
 from training.ranking import Embeddings, ranking
@@ -65,6 +65,10 @@ class State:
     def metrics(self, split: str) -> dict[str, float]:
         """Retrieval metrics on a split."""
         return retrieval_metrics(self.ranked(split), self._texts.relevant[split])
+
+    def query_metrics(self, split: str) -> dict[str, NDArray[np.float64]]:
+        """The same metrics of every query of a split."""
+        return query_metrics(self.ranked(split), self._texts.relevant[split])
 
     def forget_model(self) -> None:
         """Free the weights; what they encoded stays."""

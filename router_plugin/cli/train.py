@@ -102,6 +102,8 @@ def train(
 
 def print_gain(report: dict[str, Any], title: str) -> None:
     """The table of base against adapted on the held-out queries."""
+    from training.report import describe_comparison
+
     base, adapted = report["base_metrics"]["test"], report["adapted_metrics"]["test"]
     queries = report["dataset"]["counts"]["test_queries"]
     print_table(
@@ -113,5 +115,7 @@ def print_gain(report: dict[str, Any], title: str) -> None:
             if not name.endswith("@1")  # where all four are the same
         ],
     )
+    for line in describe_comparison(report):
+        typer.echo(line)
     if not report["improved"]:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")

@@ -114,6 +114,17 @@ def test_the_best_state_on_dev_is_chosen(trained):
     assert report["adapted_metrics"]["test"]["ndcg@10"] > report["base_metrics"]["test"]["ndcg@10"]
 
 
+def test_the_gain_on_the_test_split_is_told_with_its_interval(trained):
+    base, adapted = trained.report["base_metrics"]["test"], trained.report["adapted_metrics"]["test"]
+    card = (trained.out / "README.md").read_text(encoding="utf-8")
+    assert set(trained.report["comparison"]) == {"mrr@5", "recall@5", "ndcg@10"}
+    for name, found in trained.report["comparison"].items():
+        assert math.isclose(found["difference"], adapted[name] - base[name], abs_tol=1e-9)
+        assert found["low"] <= found["difference"] <= found["high"]
+        assert 0 < found["p_value"] <= 1
+        assert f"{name}: {found['difference']:+.4f}, 95 % interval" in card
+
+
 def test_the_reported_test_metrics_are_those_of_the_saved_model(trained):
     model = load_model(trained.out, "cpu")
     documents, names = list(trained.data.corpus.values()), list(trained.data.corpus)

@@ -20,12 +20,12 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from rich.console import Console
 from rich.table import Table
+from samples import spread
 
 from registry import resolve_base_model
 from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
-from training.pairs import Pairs
+from training.metrics import HEADLINE
 from training.recipes import RECIPES, make_recipe
-from training.report import HEADLINE
 
 
 def main() -> None:
@@ -43,10 +43,7 @@ def main() -> None:
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    pairs = read_pairs(str(arguments.data))
-    if arguments.pairs is not None and arguments.pairs < len(pairs.pairs):
-        spread = [pairs.pairs[i * len(pairs.pairs) // arguments.pairs] for i in range(arguments.pairs)]
-        pairs = Pairs(pairs.source, spread)
+    pairs = spread(read_pairs(str(arguments.data)), arguments.pairs)
     with tempfile.TemporaryDirectory() as scratch:
         prepare(pairs, Path(scratch) / "data", PrepareOptions(split=arguments.split))
         reports = {

@@ -169,6 +169,14 @@ def _found(folder: Path) -> list[str]:
         return []
 
 
+def digest_of(folder: Path) -> str:
+    """The digest under which a model folder is stored, or would be."""
+    return _digest(
+        ArtifactFile(path=path, sha256=sha256_of(folder / path), size=(folder / path).stat().st_size)
+        for path in _walk(folder)
+    )
+
+
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from registry.adapters import is_adapter
 from registry.artifacts import sha256_of
 from registry.errors import BaseModelError
 from registry.names import DEFAULT_BASE_MODEL
@@ -32,16 +33,17 @@ class BaseModel:
 
     def record(self) -> BaseModelRecord:
         """What the registry keeps of it."""
-        return BaseModelRecord(name=self.name, revision=self.revision, weights_sha256=weights_sha256(self.path))
+        return BaseModelRecord(name=self.name, revision=self.revision, weights_sha256=self.digest)
 
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its weights; see :func:`weights_sha256`."""
+        return weights_sha256(self.path)
 
-def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
-    """Arguments for ``SentenceTransformer`` that keep it from running code or unpickling weights."""
-    return {
-        "trust_remote_code": trust_remote_code,
-        "local_files_only": True,
-        "model_kwargs": {"use_safetensors": True},
-    }
+    @property
+    def address(self) -> str:
+        """Where others find it: a Hub id, or the folder."""
+        return self.name if self.source == "folder" else _hub_id(self.name)
 
 
 def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModel:
@@ -55,6 +57,7 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     """
     folder = Path(name).expanduser()
     if _is_folder(folder):
+        folder = folder.absolute()
         return BaseModel(str(folder), None, _checked(folder), "folder")
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise BaseModelError(f"base model {name}: there is no such folder")
@@ -88,6 +91,8 @@ def _is_folder(path: Path) -> bool:
 def _checked(folder: Path) -> Path:
     if not (folder / "modules.json").is_file():
         raise BaseModelError(f"base model {folder} is no SentenceTransformer folder: it holds no modules.json")
+    if is_adapter(folder):
+        raise BaseModelError(f"base model {folder} is an adapter: give the whole model that it belongs to")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Which names are allowed for domains, aliases and artifact files, and how a version is referred to."""
+"""Which names are allowed for domains, aliases, test sets and artifact files, and how a version is referred to."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ GENERAL = "general"
 """The reserved domain of the base model."""
 
 DEFAULT_BASE_MODEL = "all-MiniLM-L6-v2"
+
+TEST = "test"
+"""The reserved name of a domain's own test split among the sets that a model is measured on."""
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
@@ -34,6 +37,18 @@ def check_domain(name: str) -> str:
 def check_alias(name: str) -> str:
     """The name itself, if an alias may be called so."""
     return _check(name, "alias")
+
+
+def check_test_set(name: str) -> str:
+    """The name itself, if a set that models are measured on may be called so.
+
+    Raises:
+        InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
+    """
+    _check(name, "test set")
+    if name == TEST:
+        raise InvalidNameError(f"test set {TEST!r} is reserved for the domain's own: choose another name")
+    return name
 
 
 def check_file(path: str) -> str:

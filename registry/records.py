@@ -30,6 +30,27 @@ class DatasetRecord(_Record):
     counts: dict[str, int]
 
 
+class ComparisonRecord(_Record):
+    """Adapted minus base: the mean over queries, its 95 % interval, and the p-value of a paired test."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+class EvaluationRecord(_Record):
+    """How the base and the adapted model did on one test set."""
+
+    fingerprint: str
+    queries: int
+    base: dict[str, float]
+    adapted: dict[str, float]
+    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="by metric")
+    max_loss: float | None = Field(None, description="how much MRR@5 the adapted model may lose; None for any amount")
+    lost_too_much: bool = False
+
+
 class ModelRecord(_Record):
     """What training knows of an adapted model."""
 
@@ -45,6 +66,24 @@ class ModelRecord(_Record):
     pooling: str
     normalized: bool
     improved: bool = Field(description="whether the model beat the untouched base on the dev split")
+    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="on the test split, by metric")
+    max_loss: float | None = Field(None, description="on the test split; as of an EvaluationRecord")
+    lost_too_much: bool = False
+    also: dict[str, EvaluationRecord] = Field(default_factory=dict, description="other test sets by name")
+
+    @property
+    def evaluations(self) -> dict[str, EvaluationRecord]:
+        """Every test set by name, the domain's own first."""
+        own = EvaluationRecord(
+            fingerprint=self.dataset.fingerprint,
+            queries=self.dataset.counts.get("test_queries", 0),
+            base=self.base_metrics["test"],
+            adapted=self.adapted_metrics["test"],
+            comparison=self.comparison,
+            max_loss=self.max_loss,
+            lost_too_much=self.lost_too_much,
+        )
+        return {names.TEST: own, **self.also}
 
     @field_validator("domain")
     @classmethod

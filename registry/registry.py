@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from registry.artifacts import ArtifactStore
+from registry.artifacts import ArtifactStore, digest_of
 from registry.database import open_database, writing
 from registry.errors import NotRegisteredError, RegistryError
 from registry.location import locate
@@ -120,6 +120,11 @@ class Registry:
         if row is None:
             raise NotRegisteredError(f"no model {reference} in {self.url}: {self._known(wanted.domain)}")
         return _read(row)
+
+    def holding(self, folder: Path) -> ModelVersion | None:
+        """The newest version with exactly the files of a model folder, if there is one."""
+        digest = digest_of(folder)
+        return next((version for version in reversed(self.versions()) if version.artifact == digest), None)
 
     def champions(self) -> list[ModelVersion]:
         """The version that queries of each domain are served with, in order of domain name."""

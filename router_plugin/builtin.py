@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from router_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from registry import ModelVersion, Profile
+    from registry import BaseModel, Profile
     from router_plugin.contracts import Base, DomainClassifier, Encoder
     from router_plugin.settings import Settings
 
@@ -30,11 +30,11 @@ class TorchEncoderPlugin:
     """SentenceTransformers on torch."""
 
     @hookimpl(trylast=True)
-    def encoder(self, folder: Path, version: ModelVersion | None, settings: Settings) -> Encoder:
-        """The model of the folder."""
+    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder:
+        """The model of the folder, whole or an adapter."""
         from router_plugin.torch_encoder import TorchEncoder
 
-        return TorchEncoder(folder, settings.device, settings.trust_remote_code)
+        return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
 
 
 BUILT_IN = {"cascade-classifier": CascadeClassifierPlugin(), "torch-encoder": TorchEncoderPlugin()}

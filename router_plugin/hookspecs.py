@@ -11,7 +11,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from registry import ModelVersion, Profile
+    from registry import BaseModel, ModelVersion, Profile
     from router_plugin.contracts import Base, DomainClassifier, Encoder
     from router_plugin.decision import Decision
     from router_plugin.settings import Settings
@@ -28,8 +28,8 @@ def domain_classifier(profiles: Mapping[str, Profile], base: Base, settings: Set
 
 
 @hookspec(firstresult=True)
-def encoder(folder: Path, version: ModelVersion | None, settings: Settings) -> Encoder | None:
-    """Choose the encoder for a model folder; version is None for the base model of the general domain."""
+def encoder(folder: Path, version: ModelVersion | None, base: BaseModel, settings: Settings) -> Encoder | None:
+    """Choose the encoder for a model folder; version is None for base, the model of the general domain."""
 
 
 @hookspec

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_model
-from registry.base_models import weights_sha256
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.candidates import Candidates
 from router_plugin.clock import Clock
@@ -66,13 +65,13 @@ class DomainRouter:
         folders = {version.domain: store.fetch(version) for version in champions}
         profiles = {domain: Profile.load(folder) for domain, folder in folders.items()}
         base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
-        self._base_name = base.name
+        self._base = base
         general = ServedDomain(partial(self._encoder, base.path, None))
         self._classifier: DomainClassifier
         self._classified_by, self._classifier = self._plugins.choose_named(
             "domain_classifier",
             profiles=profiles,
-            base=Base(weights_sha256(base.path), lambda texts: general.encoder.encode(texts)),
+            base=Base(base.digest, lambda texts: general.encoder.encode(texts)),
             settings=self.settings,
         )
         self._domains = {GENERAL: general}
@@ -140,7 +139,9 @@ class DomainRouter:
         return [everywhere | scored.by_route() for scored in self._score(texts, served)]
 
     def _encoder(self, folder: Path, version: ModelVersion | None) -> Encoder:
-        encoder: Encoder = self._plugins.choose("encoder", folder=folder, version=version, settings=self.settings)
+        encoder: Encoder = self._plugins.choose(
+            "encoder", folder=folder, version=version, base=self._base, settings=self.settings
+        )
         return encoder
 
     def _texts(self, queries: Sequence[str]) -> list[_Text]:
@@ -212,7 +213,7 @@ class DomainRouter:
             score=score,
             domain=scored.domain,
             domains=scored.probabilities,
-            model_version=domain.version.name if domain.version else self._base_name,
+            model_version=domain.version.name if domain.version else self._base.name,
             timings_ms=scored.timings,
             truncated=text.cut or (scored.scores is not None and domain.encoder.truncates(text.text)),
             reason=reason,

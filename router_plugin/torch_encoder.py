@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router
 
-from registry.base_models import loading_options
+from registry import BaseModel
+from registry.loading import load_sentence_transformer
 
 
 class TorchEncoder:
     """Encodes texts as queries: a route's utterances are example queries."""
 
-    def __init__(self, folder: Path, device: str | None = None, trust_remote_code: bool = False) -> None:
-        self._model = SentenceTransformer(str(folder), device=device, **loading_options(trust_remote_code))
+    def __init__(
+        self,
+        folder: Path,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        base: BaseModel | None = None,
+    ) -> None:
+        self._model = load_sentence_transformer(folder, base, device, trust_remote_code)
         self._lock = threading.Lock()  # a fast tokenizer refuses to be used by two threads at a time
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -29,9 +39,20 @@ class TorchEncoder:
         return vectors
 
     def truncates(self, text: str) -> bool:
-        """Whether the text has more tokens than the model reads."""
-        limit = self._model.max_seq_length
-        if limit is None:
+        """Whether the text, after the model's prompt for queries, has more tokens than the model reads."""
+        reader = _reader(self._model)
+        limit = getattr(reader, "max_seq_length", None)
+        if limit is None or limit == math.inf:
             return False
+        asked = (self._model.prompts.get("query") or "") + text
         with self._lock:
-            return len(self._model.tokenizer(text, truncation=False, verbose=False)["input_ids"]) > limit
+            return bool(len(reader.tokenizer(asked, truncation=False, verbose=False)["input_ids"]) > limit)
+
+
+def _reader(model: SentenceTransformer) -> Any:
+    """The module that turns queries into tokens; a Router has one for queries and another for documents."""
+    first: Any = model[0]
+    if not isinstance(first, Router):
+        return first
+    branches: Any = first.sub_modules
+    return branches["query" if "query" in branches else first.default_route][0]

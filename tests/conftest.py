@@ -87,6 +87,18 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) 
     return models
 
 
+@pytest.fixture(scope="session")
+def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel, tiny_models: dict[str, Path]) -> Path:
+    """The folder of an adapter for the medical domain, in a folder of ready-made domains."""
+    from training import Contrastive, adapt, read_prepared
+
+    folder = tmp_path_factory.mktemp("ready-made") / "models" / "medical"
+    data = read_prepared(tiny_models["medical"].with_name("medical-data"))
+    recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-2, lora=2)
+    adapt(data, "medical", tiny_base, folder, recipe, device="cpu")
+    return folder
+
+
 @pytest.fixture(params=["folder", "urls"])
 def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     """An empty registry: a folder, and a database URL with artifacts on another fsspec file system."""

@@ -20,7 +20,8 @@ from training.recipes import RECIPES
 from .conftest import ROOT
 
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("prepare", "train", "registry", "route"))]
-PAGES += [ROOT / "docs" / "plugins.md", ROOT / "docs" / "semantic-router.md"]
+PAGES += [ROOT / "docs" / "plugins.md", ROOT / "docs" / "semantic-router.md", ROOT / "docs" / "ready-made.md"]
+PAGES += [ROOT / "docs" / "training-recipes.md"]
 PAIRS = 24
 """Of each example domain, so that the pages' training runs are short."""
 

@@ -1,11 +1,11 @@
-"""The training loop: measure the base model; mine, fine-tune, measure; keep the best on dev; test it once."""
+"""The training loop: measure the base model; mine, fine-tune, measure; keep the best on dev; judge it once."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,19 +20,19 @@ from registry.profiles import Profile
 from training.encoding import load_model
 from training.errors import TrainingError
 from training.finetune import finetune, interpolate
+from training.frozen import check_one_branch, with_frozen_documents
+from training.judging import Judge, Outcome, best_outcome, check_judging
+from training.lora import scale_adapter, train_adapter_only
 from training.metrics import DECIDING
 from training.miners import Miner
 from training.outputs import check_free, move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
-from training.report import CARD, HEADLINE, REPORT, describe_model, model_card, write_report
-from training.run import Run
-from training.significance import compare
-from training.states import State, Texts
+from training.report import CARD, REPORT, describe_model, model_card, write_report
+from training.run import Run, save_model
+from training.states import BASE, States, Texts
 
 log = logging.getLogger(__name__)
-
-BASE = "base"
 
 
 def adapt(
@@ -42,7 +42,9 @@ def adapt(
     out: Path,
     recipe: Recipe | None = None,
     *,
-    seed: int = 42,
+    seed: int | Sequence[int] = 42,
+    also: Mapping[str, PreparedData] | None = None,
+    max_loss: Mapping[str, float] | None = None,
     encode_batch: int = 64,
     device: str | None = None,
     trust_remote_code: bool = False,
@@ -60,7 +62,11 @@ def adapt(
         base: where adaptation starts.
         out: the model folder to write.
         recipe: how to train; ``Contrastive()`` by default.
-        seed: of everything random; the same seed on the same machine gives the same metrics.
+        seed: of everything random; the same seed on the same machine gives the same metrics. Of several seeds each is
+            trained whole, and the model that is best on dev is kept.
+        also: other prepared data by name; the base and the chosen model are measured on their test splits too.
+        max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on a set of ``also``, or on the domain's own
+            test split, which is named ``test``. A model that loses more is written, and published only by force.
         encode_batch: texts encoded at a time.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let the base model run code of its own.
@@ -70,127 +76,146 @@ def adapt(
         The report.
 
     Raises:
-        TrainingError: the folder exists, or another process is writing it.
-        InvalidNameError: the domain's name is not allowed.
+        TrainingError: the folder exists, or another process is writing it; data without the queries that are needed; a
+            limit that is out of range or of no known set; a seed given twice or none.
+        InvalidNameError: the name of the domain or of another set is not allowed.
     """
     recipe = recipe or Contrastive()
+    also, max_loss = also or {}, max_loss or {}
+    seeds = _seeds(seed)
     check_domain(domain)
+    check_judging(data, also, max_loss)
     check_free(out, overwrite, REPORT)
     started = time.monotonic()
     identity = {
         "domain": domain,
         "base_model": base.record().model_dump(),
         "recipe": recipe.name,
-        "options": {**asdict(recipe), "seed": seed},
+        "options": {**asdict(recipe), **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds})},
         "dataset": {"fingerprint": data.fingerprint, "counts": data.manifest["counts"]},
     }
-    load = partial(load_model, device=device, trust_remote_code=trust_remote_code)
+    load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     with Run(out, identity) as run:
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
-        loop = _Loop(run, base.path, load, Texts(data), recipe, seed, encode_batch)
-        history = loop.run_all()
-        best = max(history, key=lambda entry: float(entry["dev"][DECIDING]))  # of equals the first: untouched, if it is
-        report = {**identity, **loop.describe(history, best["name"]), "seconds": round(time.monotonic() - started, 1)}
-        _write_model(out, loop, report)
+        texts = Texts(data)
+        states = States(run, base.path, load, texts, encode_batch, recipe.same_documents)
+        _check_model(states[BASE].model, recipe)
+        loops = [
+            _Loop(run, base, load, states, texts, recipe, each, f"seed-{each}-" if len(seeds) > 1 else "")
+            for each in seeds
+        ]
+        outcomes = [loop.run_all() for loop in loops]
+        judged = Judge(run, states, data, also, recipe.dims).report(outcomes, max_loss)
+        model = states[judged["chosen"]].model
+        report = {
+            **identity,
+            **judged,
+            **describe_model(model),
+            "device": str(model.device),
+            "threads": torch.get_num_threads(),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        seed = best_outcome(outcomes).seed
+        if recipe.lora:
+            train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
+        profile = _profile(texts, states, report["base_model"]["weights_sha256"], seed)
+        _write_model(out, model, base, profile, report)
         run.remove()
     return report
 
 
+def _seeds(given: int | Sequence[int]) -> list[int]:
+    seeds = [given] if isinstance(given, int) else list(given)
+    if not seeds:
+        raise TrainingError("no --seed: at least one is needed")
+    if len(set(seeds)) < len(seeds):
+        raise TrainingError(f"--seed {' --seed '.join(map(str, seeds))}: a seed is given twice: each gives one model")
+    return seeds
+
+
 @dataclass
 class _Loop:
-    """What the iterations of a run share."""
+    """What the iterations of a seed share."""
 
     run: Run
-    base: Path
+    base: BaseModel
     load: Callable[[Path], SentenceTransformer]
+    states: States
     texts: Texts
     recipe: Recipe
     seed: int
-    encode_batch: int
+    prefix: str
 
-    def __post_init__(self) -> None:
-        self._states: dict[str, State] = {}
-
-    def state(self, name: str) -> State:
-        """The base model's state, or that of an iteration's result."""
-        if name not in self._states:
-            for other in self._states.values():
-                other.forget_model()
-            folder = self.base if name == BASE else self.run.model_folder(name)
-            self._states[name] = State(
-                name, self.run.embeddings(name), partial(self.load, folder), self.texts, self.encode_batch
-            )
-        return self._states[name]
-
-    def run_all(self) -> list[dict[str, Any]]:
-        """Mine, fine-tune and measure in turn; returns what was measured of each state, the base model first."""
+    def run_all(self) -> Outcome:
+        """Mine, fine-tune and measure in turn."""
         history = [self.run.step(BASE, partial(self.measure, BASE))]
         miner = self.recipe.miner(self.texts)
         for number in range(1, self.recipe.iterations + 1):
-            mined = miner.mine(self.state(history[-1]["name"]).ranked("train"), self.seed + number)
-            history.append(self.run.step(f"iteration-{number}", partial(self.iterate, number, miner, mined)))
-            log.info("iteration %d: dev %s %.4f", number, DECIDING, history[-1]["dev"][DECIDING])
-        return history
+            mined = miner.mine(self.states[history[-1]["name"]].ranked_with_scores("train"), self.seed + number)
+            history.append(self.run.step(self.name(number), partial(self.iterate, number, miner, mined)))
+            log.info("%s: dev %s %.4f", self.name(number), DECIDING, history[-1]["dev"][DECIDING])
+        return Outcome(self.seed, history)
 
-    def describe(self, history: list[dict[str, Any]], chosen: str) -> dict[str, Any]:
-        """What the report says of the iterations and of the chosen model; only here is the test split used."""
-        dev = {entry["name"]: entry["dev"] for entry in history}
-        test = {
-            name: self.run.step(f"test-{name}", partial(self.state(name).metrics, "test"))
-            for name in dict.fromkeys((BASE, chosen))
-        }
-        return {
-            "iterations": history,
-            "chosen": chosen,
-            "improved": chosen != BASE,
-            "base_metrics": {"dev": dev[BASE], "test": test[BASE]},
-            "adapted_metrics": {"dev": dev[chosen], "test": test[chosen]},
-            "comparison": self.compare(chosen),
-            **describe_model(self.state(chosen).model),
-            "device": str(self.state(chosen).model.device),
-            "threads": torch.get_num_threads(),
-        }
-
-    def compare(self, chosen: str) -> dict[str, dict[str, float]]:
-        """How sure the chosen model's gain on the test split is, for each headline metric."""
-        base, adapted = (self.state(name).query_metrics("test") for name in (BASE, chosen))
-        return {name: asdict(compare(base[name], adapted[name], self.seed)) for name in HEADLINE}
-
-    def profile(self, digest: str) -> Profile:
-        """The domain's classifier profile; the base model has encoded the training queries already."""
-        queries = self.texts.queries["train"]
-        return Profile.from_queries(queries, self.state(BASE).query_embeddings("train"), digest, self.seed)
+    def name(self, number: int) -> str:
+        """The name of an iteration's state."""
+        return f"{self.prefix}iteration-{number}"
 
     def measure(self, name: str) -> dict[str, Any]:
         """Metrics of a state on the dev split."""
-        return {"name": name, "dev": self.state(name).metrics("dev")}
+        return {"name": name, "dev": self.states[name].metrics("dev")}
 
     def iterate(self, number: int, miner: Miner, mined: int) -> dict[str, Any]:
         """Fine-tune from the weights of the iteration before, and measure them interpolated with the base model's."""
         started = time.monotonic()
-        name, before = f"iteration-{number}", f"iteration-{number - 1}"
+        name, before = self.name(number), self.name(number - 1)
         shutil.rmtree(self.run.embeddings(name), ignore_errors=True)  # of weights that were trained before a crash
-        model = self.load(self.base if number == 1 else self.run.model_folder(f"{before}-trained"))
-        examples = miner.examples(self.seed + number)
-        if not examples["anchor"]:
+        model = self.load(self.base.path if number == 1 else self.run.model_folder(f"{before}-trained"))
+        seed, scratch = self.seed + number, self.run.scratch
+        examples = miner.examples(seed)
+        if not len(examples):
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
-        trained = finetune(model, examples, self.recipe, self.seed + number, self.run.scratch, name)
-        self.run.save_model(f"{name}-trained", model)
-        interpolate(model, self.load(self.base), self.recipe.interpolation)
-        self.run.save_model(name, model)
+        if self.recipe.lora:
+            train_adapter_only(model, self.recipe.lora, self.seed)
+        trained = finetune(model, examples, self.recipe, seed, scratch, name, self.states[BASE])
+        self.run.save_model(f"{name}-trained", model, self.base)
+        if self.recipe.lora:
+            scale_adapter(model, self.recipe.interpolation)
+        else:
+            interpolate(model, self.load(self.base.path), self.recipe.interpolation)
+        if self.recipe.same_documents:
+            model = with_frozen_documents(model, self.load(self.base.path))
+        self.run.save_model(name, model, self.base)
         measured = self.measure(name)
         return {**measured, "mined": mined, **trained, "seconds": round(time.monotonic() - started, 1)}
 
 
-def _write_model(out: Path, loop: _Loop, report: dict[str, Any]) -> None:
+def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:
+    """Make sure that the recipe can train the base model, before long work is done.
+
+    Raises:
+        TrainingError: it cannot.
+    """
+    if recipe.same_documents:
+        check_one_branch(base)
+    dimension = base.get_embedding_dimension() or 0
+    if recipe.dims and max(recipe.dims) > dimension:
+        raise TrainingError(f"--dims {max(recipe.dims)}: the base model has only {dimension} dimensions")
+
+
+def _profile(texts: Texts, states: States, digest: str, seed: int) -> Profile:
+    """The domain's classifier profile; the base model has encoded the training queries already."""
+    return Profile.from_queries(texts.queries["train"], states[BASE].query_embeddings("train")[:], digest, seed)
+
+
+def _write_model(
+    out: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any]
+) -> None:
     """Write the model folder, all of it at once."""
     staging = new_folder_beside(out)
     try:
-        loop.state(report["chosen"]).model.save_pretrained(str(staging), create_model_card=False)
-        for weights in staging.rglob("*.safetensors"):  # safetensors writes them for the owner alone
-            weights.chmod(0o644)
-        loop.profile(report["base_model"]["weights_sha256"]).save(staging)
+        save_model(model, staging, base)
+        profile.save(staging)
         (staging / CARD).write_text(model_card(report), encoding="utf-8")
         write_report(staging, report)
         move_into_place(staging, out)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
@@ -14,26 +16,44 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.base.losses.merged_forward import column_merging_disabled
-from sentence_transformers.base.sampler import BatchSamplers
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from torch import nn
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from training.errors import TrainingError
-from training.miners import Columns
+from training.miners import Examples
+from training.modules import branches
 from training.progress import Advance, bar
 from training.recipes import Recipe
+from training.slicing import in_slices
+from training.states import State
 
 
 def finetune(
-    model: SentenceTransformer, examples: Columns, recipe: Recipe, seed: int, scratch: Path, what: str
+    model: SentenceTransformer,
+    examples: Examples,
+    recipe: Recipe,
+    seed: int,
+    scratch: Path,
+    what: str,
+    base: State | None = None,
 ) -> dict[str, float]:
     """Train the model in place.
+
+    Args:
+        model: learns.
+        examples: what is learnt.
+        recipe: how.
+        seed: of everything random.
+        scratch: a folder for what nobody needs afterwards.
+        what: for the progress bar and errors.
+        base: the untouched model, for recipes that learn from its embeddings.
 
     Returns:
         ``steps``, and ``loss``, the mean over them.
     """
     set_seed(seed)
-    on_cpu = model.device.type == "cpu"
+    on_cpu, half = model.device.type == "cpu", half_precision(model.device)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=recipe.trainer_epochs,
@@ -41,8 +61,10 @@ def finetune(
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
-        batch_sampler=BatchSamplers.NO_DUPLICATES if recipe.distinct_batches else BatchSamplers.BATCH_SAMPLER,
         prompts=_prompts(model, examples),
+        router_mapping={column: _task(column) for column in examples.columns if column != "label"},
+        bf16=half == "bf16",
+        fp16=half == "fp16",
         seed=seed,
         use_cpu=on_cpu,
         eval_strategy="no",
@@ -52,16 +74,19 @@ def finetune(
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
     )
-    # one forward pass for all columns would pad queries to the length of documents, which only a GPU has time for
-    apart = column_merging_disabled() if on_cpu else nullcontext()
-    with bar(f"fine-tuning ({what})") as advance, _cut_at(model, recipe.max_length), apart:
+    with ExitStack() as while_training:
+        advance = while_training.enter_context(bar(f"fine-tuning ({what})"))
+        while_training.enter_context(_cut_at(model, recipe.max_length))
+        if on_cpu:
+            while_training.enter_context(in_slices(model))
         trainer = _Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_dict(examples),
-            loss=recipe.loss(model),
+            train_dataset=Dataset.from_dict(examples.columns),
+            loss=_loss(recipe, model, base),
             callbacks=[_Advance(advance)],
         )
+        trainer.batches = examples.batches
         trainer.remove_callback(PrinterCallback)
         result = trainer.train()
     model.eval()
@@ -70,32 +95,82 @@ def finetune(
     return {"steps": result.global_step, "loss": result.training_loss}
 
 
+def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
+    """What mixed precision a device trains in: bfloat16 on a GPU that has it, else float16; None where it is no GPU."""
+    if device.type != "cuda":
+        return None
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
 def interpolate(model: SentenceTransformer, base: SentenceTransformer, share: float) -> None:
     """Move the model's weights towards the base model's: ``share`` of its own, the rest of the base's."""
+    weights, others = (chain(one.parameters(), one.buffers()) for one in (model, base))
     with torch.no_grad():
-        for own, other in zip(model.parameters(), base.parameters(), strict=True):
-            own.lerp_(other.to(own.device), 1 - share)
+        for own, other in zip(weights, others, strict=True):
+            if own.is_floating_point():
+                own.lerp_(other.to(own), 1 - share)
 
 
-def _prompts(model: SentenceTransformer, examples: Columns) -> dict[str, str] | None:
+def _loss(recipe: Recipe, model: SentenceTransformer, base: State | None) -> nn.Module:
+    try:
+        return recipe.loss(model, base)
+    except ValueError as error:  # in the words of sentence-transformers: some losses cannot train some models
+        raise TrainingError(f"recipe {recipe.name} with these options cannot train this base model: {error}") from error
+
+
+def _prompts(model: SentenceTransformer, examples: Examples) -> dict[str, str] | None:
     """The model's own prompts, queries' on anchors and documents' on the rest, as encoding uses them."""
-    prompts = {column: model.prompts.get("query" if column == "anchor" else "document") or "" for column in examples}
+    prompts = {column: model.prompts.get(_task(column)) or "" for column in examples.columns if column != "label"}
     return prompts if any(prompts.values()) else None
+
+
+def _task(column: str) -> str:
+    """What the texts of a column are to the model: it may have other prompts or other weights for it."""
+    return "query" if column == "anchor" else "document"
 
 
 @contextmanager
 def _cut_at(model: SentenceTransformer, max_length: int | None) -> Iterator[None]:
-    own = model.max_seq_length
-    if max_length is not None and (own is None or max_length < own):
-        model.max_seq_length = max_length
+    readers: list[Any] = [modules[0] for modules in branches(model).values()]
+    limits = [getattr(reader, "max_seq_length", None) for reader in readers]
+    cut = [
+        (reader, limit)
+        for reader, limit in zip(readers, limits, strict=True)
+        if max_length is not None and limit is not None and max_length < limit < math.inf
+    ]
+    for reader, _ in cut:
+        reader.max_seq_length = max_length
     try:
         yield
     finally:
-        if own is not None:
-            model.max_seq_length = own
+        for reader, limit in cut:
+            reader.max_seq_length = limit
+
+
+class _Laid(DefaultBatchSampler):
+    """Batches of set sizes, in the order of the data."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        super().__init__(range(sum(sizes)), batch_size=max(sizes), drop_last=False)
+        self._sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = 0
+        for size in self._sizes:
+            yield list(range(start, start + size))
+            start += size
 
 
 class _Trainer(SentenceTransformerTrainer):
+    batches: list[int] | None = None
+
+    def get_batch_sampler(self, *arguments: Any, **options: Any) -> Any:
+        """The miner's batches, where it laid them out."""
+        return super().get_batch_sampler(*arguments, **options) if self.batches is None else _Laid(self.batches)
+
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """No such callback: the card is our own."""
 

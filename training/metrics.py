@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CUTOFFS = (1, 5, 10)
+HEADLINE = ("mrr@5", "recall@5", "ndcg@10")
+"""The metrics that cards and tables lead with; of the first of them a guard limits the loss."""
 DECIDING = "ndcg@10"
 """The metric by which the best model is chosen on dev: of all it moves in the smallest steps where queries are few."""
 

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from training.batching import Example, lay_out
 from training.errors import TrainingError
 from training.mining import Triplet, hard_negatives, reference_triplets
+from training.ranking import Ranked
 from training.states import Texts
 
-Columns = dict[str, list[str]]
-"""Training examples column by column: anchor, positive, and one or more negatives."""
+
+@dataclass(frozen=True)
+class Examples:
+    """What one iteration learns from.
+
+    Attributes:
+        columns: texts column by column: anchor, positive, and one or more negatives; or anchor and ``label``, the
+            query's position.
+        batches: how many rows each step takes, in order; None for batches drawn at random.
+    """
+
+    columns: dict[str, list[Any]]
+    batches: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns["anchor"])
 
 
 class Miner(Protocol):
     """Accumulates what is mined from iteration to iteration."""
 
-    def mine(self, ranked: NDArray[np.int64], seed: int) -> int:
+    def mine(self, ranked: Ranked, seed: int) -> int:
         """Learn from the current ranking of the training queries; returns how much is known now."""
 
-    def examples(self, seed: int) -> Columns:
+    def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
 
 
@@ -35,63 +50,105 @@ class TripletMiner:
     easy_per_hard: int
     triplets: list[Triplet] = field(default_factory=list)
 
-    def mine(self, ranked: NDArray[np.int64], seed: int) -> int:
+    def mine(self, ranked: Ranked, seed: int) -> int:
         """Add the triplets of this ranking; returns the number of triplets."""
-        self.triplets += reference_triplets(ranked, self.texts.relevant["train"], self.easy_per_hard, seed)
+        self.triplets += reference_triplets(ranked.positions, self.texts.relevant["train"], self.easy_per_hard, seed)
         return len(self.triplets)
 
-    def examples(self, seed: int) -> Columns:
+    def examples(self, seed: int) -> Examples:
         """All triplets so far."""
         queries, documents = self.texts.queries["train"], self.texts.documents
-        return {
-            "anchor": [queries[triplet.query] for triplet in self.triplets],
-            "positive": [documents[triplet.positive] for triplet in self.triplets],
-            "negative": [documents[triplet.negative] for triplet in self.triplets],
-        }
+        return Examples(
+            {
+                "anchor": [queries[triplet.query] for triplet in self.triplets],
+                "positive": [documents[triplet.positive] for triplet in self.triplets],
+                "negative": [documents[triplet.negative] for triplet in self.triplets],
+            }
+        )
 
 
 @dataclass
 class NegativeMiner:
-    """The hard negatives of every training query, the newest first."""
+    """The hard negatives of every training query, the newest first.
+
+    Attributes:
+        texts: prepared data.
+        passes: how often an iteration asks every query.
+        batch_size: examples a step.
+        negatives: of an example.
+        easy_share: share of the negatives that are any wrong document instead of a mined one.
+        most_likely: see :func:`training.mining.hard_negatives`.
+    """
 
     texts: Texts
     passes: int
+    batch_size: int
     negatives: int
+    easy_share: float
+    most_likely: float
     known: list[list[int]] = field(default_factory=list)
 
-    def mine(self, ranked: NDArray[np.int64], seed: int) -> int:
+    def mine(self, ranked: Ranked, seed: int) -> int:
         """Add the hard negatives of this ranking; returns the number of different ones."""
-        found = hard_negatives(ranked, self.texts.relevant["train"], self.texts.documents)
+        found = hard_negatives(ranked, self.texts.relevant["train"], self.texts.document_groups, self.most_likely)
         before = self.known or [[] for _ in found]
         self.known = [list(dict.fromkeys(new + old)) for new, old in zip(found, before, strict=True)]
         return sum(map(len, self.known))
 
-    def examples(self, seed: int) -> Columns:
+    def examples(self, seed: int) -> Examples:
         """Passes over the queries in random order, each time with any chunk of the answer and other negatives."""
         draw = np.random.default_rng(seed)
-        queries, documents = self.texts.queries["train"], self.texts.documents
-        columns: Columns = {"anchor": [], "positive": []}
-        columns |= {f"negative_{number}": [] for number in range(1, self.negatives + 1)}
+        relevant, groups = self.texts.relevant["train"], self.texts.document_groups.tolist()
+        answers = [{groups[document] for document in wanted} for wanted in relevant]
+        laid_out = []
         for _ in range(self.passes):
-            for query in draw.permutation(len(queries)):
-                relevant = sorted(self.texts.relevant["train"][query])
-                positive = relevant[draw.integers(len(relevant))]
-                row = [queries[query], documents[positive]]
-                row += [documents[negative] for negative in self._draw_negatives(query, relevant, draw)]
-                for column, text in zip(columns.values(), row, strict=True):
-                    column.append(text)
-        return columns
+            order = draw.permutation(len(relevant))
+            drawn = [self._draw(int(query), answers[query], draw) for query in order]
+            laid_out += lay_out(drawn, answers, groups, self.batch_size)
+        queries, documents = self.texts.queries["train"], self.texts.documents
+        columns: dict[str, list[str]] = {"anchor": [], "positive": []}
+        columns |= {f"negative_{number}": [] for number in range(1, self.negatives + 1)}
+        for example in (example for batch in laid_out for example in batch):
+            row = [queries[example.query], *(documents[position] for position in example.documents)]
+            for column, text in zip(columns.values(), row, strict=True):
+                column.append(text)
+        return Examples(columns, [len(batch) for batch in laid_out])
 
-    def _draw_negatives(self, query: int, relevant: Sequence[int], draw: np.random.Generator) -> list[int]:
-        """Mined negatives, filled up with random documents where there are too few."""
-        known = self.known[query]
-        chosen = [known[index] for index in draw.permutation(len(known))[: self.negatives]]
-        right = {self.texts.documents[position] for position in relevant}
-        if len(chosen) < self.negatives and right.issuperset(self.texts.documents):
+    def _draw(self, query: int, answers: set[int], draw: np.random.Generator) -> Example:
+        """A query with any document that answers it and some that do not."""
+        relevant = sorted(self.texts.relevant["train"][query])
+        positive = relevant[draw.integers(len(relevant))]
+        mined = draw.permutation(self.known[query])[: draw.binomial(self.negatives, 1 - self.easy_share)].tolist()
+        return Example(query, (positive, *mined, *self._easy(query, self.negatives - len(mined), answers, draw)))
+
+    def _easy(self, query: int, count: int, answers: set[int], draw: np.random.Generator) -> Sequence[int]:
+        """Any wrong documents."""
+        groups = self.texts.document_groups
+        if count and len(answers) > groups.max():
             question = self.texts.queries["train"][query]
             raise TrainingError(f"every text of the corpus answers {question!r}: nothing can be learnt from it")
-        while len(chosen) < self.negatives:
-            other = int(draw.integers(len(self.texts.documents)))
-            if self.texts.documents[other] not in right:
+        chosen: list[int] = []
+        while len(chosen) < count:
+            other = int(draw.integers(len(groups)))
+            if groups[other] not in answers:
                 chosen.append(other)
         return chosen
+
+
+@dataclass
+class WholeCorpus:
+    """Nothing is mined where every document of the corpus counts as a negative."""
+
+    texts: Texts
+    passes: int
+
+    def mine(self, ranked: Ranked, seed: int) -> int:
+        """Returns the number of queries."""
+        return len(self.texts.queries["train"])
+
+    def examples(self, seed: int) -> Examples:
+        """Passes over the queries in random order."""
+        draw = np.random.default_rng(seed)
+        queries = self.texts.queries["train"]
+        order = [int(query) for _ in range(self.passes) for query in draw.permutation(len(queries))]
+        return Examples({"anchor": [queries[query] for query in order], "label": order})

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.ranking import Ranked
+
 DEPTH = 100
 HARD_NEGATIVE_RANKS = 15
 EASY_POSITIVE_RANKS = 5
@@ -68,10 +70,26 @@ def reference_triplets(
     return hard + [easy[index] for index in np.sort(kept)]
 
 
-def hard_negatives(ranked: NDArray[np.int64], relevant: Sequence[set[int]], corpus: Sequence[str]) -> list[list[int]]:
-    """The hard negatives of every query, best first; a copy of a relevant text is no negative."""
+def hard_negatives(
+    ranked: Ranked, relevant: Sequence[set[int]], groups: NDArray[np.int64], most_likely: float
+) -> list[list[int]]:
+    """The hard negatives of every query, best first: the first 15 of the first 100 that are surely wrong.
+
+    A near-duplicate of a relevant document is no negative, nor is one that scores more than ``most_likely`` times what
+    the best relevant document scores: what no one has judged and looks nearly as right is often right (Moreira et al.,
+    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2).
+
+    Args:
+        ranked: of every query the first documents, and the score of its best relevant document.
+        relevant: the relevant positions of every query.
+        groups: for each document the group of its near-duplicates.
+        most_likely: share of the best relevant document's score.
+    """
     found = []
-    for row, wanted in zip(ranked, relevant, strict=True):
-        right = {corpus[document] for document in wanted}
-        found.append([document for document in judge(row, wanted).hard_negatives if corpus[document] not in right])
+    for positions, scores, best, wanted in zip(
+        ranked.positions[:, :DEPTH], ranked.scores[:, :DEPTH], ranked.best_relevant, relevant, strict=True
+    ):
+        right = groups[sorted(wanted)]
+        sure = (scores <= most_likely * best) & ~np.isin(groups[positions], right)
+        found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
     return found

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.chunking import CHUNK_CHARACTERS, chunk
+from training.errors import SourceError
 from training.holding_out import HoldOut, held_out
 from training.outputs import check_free, move_into_place, new_folder_beside
 from training.pairs import Pair, Pairs
 from training.prepared import MANIFEST, SPLITS, Qrels, write_prepared
-from training.splits import Split, grouped_split, held_out_split, random_split
+from training.splits import Split, grouped_split, held_out_split, only_test_split, random_split
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,27 @@ class PrepareOptions:
 
     Attributes:
         split: ``grouped`` keeps near-duplicates on one side and counts equal texts once; ``random`` is the reference
-            protocol, every pair for itself.
+            protocol, every pair for itself; ``test`` makes every pair a test pair, for data that only measure, and
+            counts equal texts once.
         test_size: share of pairs in the test part.
         seed: of the split.
         chunk_characters: answers longer than this are cut on sentence ends.
         hold_out: these pairs are the test part, whatever ``test_size`` says. Under ``grouped`` the near-duplicates of
             held-out pairs are in no part; their answers stay in the corpus.
+
+    Raises:
+        SourceError: ``hold_out`` with the split ``test``.
     """
 
-    split: Literal["grouped", "random"] = "grouped"
+    split: Literal["grouped", "random", "test"] = "grouped"
     test_size: float = 0.2
     seed: int = 42
     chunk_characters: int = CHUNK_CHARACTERS
     hold_out: tuple[HoldOut, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.split == "test" and self.hold_out:
+            raise SourceError("--hold-out cannot be used with --split test: every pair is a test pair already")
 
 
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
@@ -85,6 +94,8 @@ def check_target(out: Path, overwrite: bool = False) -> None:
 
 def _split(pairs: Sequence[Pair], options: PrepareOptions) -> Split:
     grouped = options.split == "grouped"
+    if options.split == "test":
+        return only_test_split(len(pairs))
     if options.hold_out:
         return held_out_split(pairs, held_out(pairs, options.hold_out), grouped, options.seed)
     if grouped:
@@ -95,8 +106,8 @@ def _split(pairs: Sequence[Pair], options: PrepareOptions) -> Split:
 def _layout(
     pairs: Sequence[Pair], split: Split, options: PrepareOptions
 ) -> tuple[dict[str, str], dict[str, str], dict[str, Qrels]]:
-    """Corpus, queries and qrels; a grouped split gives equal texts one id, so that no right answer counts as wrong."""
-    merge = options.split == "grouped"
+    """Corpus, queries and qrels; but for a random split equal texts have one id, so that no right answer is wrong."""
+    merge = options.split != "random"
     corpus: dict[str, str] = {}
     queries: dict[str, str] = {}
     query_ids: dict[str, str] = {}

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.vectors import StoredVectors
+
 QUERY_BLOCK = 512
 DOCUMENT_BLOCK = 16_384
 
-Embeddings = NDArray[np.float32]
+Embeddings = NDArray[np.float32] | StoredVectors
+"""Unit vectors, in memory or read from their file block by block: ``(n, d)``, float32."""
+
+
+class Ranked(NamedTuple):
+    """What queries find first, best first.
+
+    Attributes:
+        positions: of documents, ``(q, k)``.
+        scores: of these documents, ``(q, k)``.
+        best_relevant: score of each query's best relevant document, wherever it ranks, ``(q,)``.
+    """
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    best_relevant: NDArray[np.float32]
 
 
 def top_k(
@@ -21,7 +39,7 @@ def top_k(
 
     Args:
         queries: ``(q, d)``.
-        documents: ``(n, d)``; may be memory-mapped.
+        documents: ``(n, d)``.
         k: how many to keep; fewer where the corpus is smaller.
         device: where the products are taken.
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
+    MatryoshkaLoss,
     MultipleNegativesRankingLoss,
     TripletDistanceMetric,
     TripletLoss,
@@ -15,8 +16,9 @@ from sentence_transformers.sentence_transformer.losses import (
 from torch import nn
 
 from training.errors import TrainingError
-from training.miners import Miner, NegativeMiner, TripletMiner
-from training.states import Texts
+from training.frozen import FrozenDocuments
+from training.miners import Miner, NegativeMiner, TripletMiner, WholeCorpus
+from training.states import State, Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,34 +29,42 @@ class Recipe:
         iterations: rounds of mine, fine-tune, evaluate.
         epochs: passes over the examples in an iteration.
         batch_size: examples a step.
-        learning_rate: at the end of the warm-up, from where it falls linearly to 0.
+        learning_rate: at the end of the warm-up, from where it falls linearly to 0; by default 5e-5, and 5e-4 for an
+            adapter (Schulman et al., 2025, "LoRA Without Regret": ten times that of full fine-tuning).
         warmup_steps: steps of rising learning rate; below 1 a share of the iteration's steps.
         weight_decay: of AdamW.
         max_length: tokens a text is cut at while training; None for the model's own limit.
         interpolation: share of the trained weights in the result, the rest being the base model's (Wortsman et al.,
             2022, "Robust fine-tuning of zero-shot models").
+        lora: rank of the adapter that is trained instead of the weights (Hu et al., 2022, "LoRA: Low-Rank Adaptation of
+            Large Language Models"); None for the weights themselves.
+        dims: numbers of leading dimensions that shall serve alone as well (Kusupati et al., 2022, "Matryoshka
+            Representation Learning"); None for the full vector only.
     """
 
     name: ClassVar[str]
-    distinct_batches: ClassVar[bool]
-    """Whether no text may stand twice in a batch, because each counts as a negative of the others."""
-
     iterations: int = 2
     epochs: int = 2
     batch_size: int = 8
-    learning_rate: float = 5e-5
+    learning_rate: float = None  # type: ignore[assignment]  # never after __post_init__
     warmup_steps: float = 100
     weight_decay: float = 0.01
     max_length: int | None = None
     interpolation: float = 1.0
+    lora: int | None = None
+    dims: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", 5e-4 if self.lora else 5e-5)
+        if self.dims is not None and (not self.dims or min(self.dims) < 1 or len(set(self.dims)) < len(self.dims)):
+            raise TrainingError(f"--dims {self.dims}: expected different numbers of dimensions from 1")
         for number in fields(self):
             value = getattr(self, number.name)
-            if value is None:
+            if value is None or number.name == "dims":
                 continue
             least = 0 if number.name in _MAY_BE_ZERO else 1 if isinstance(value, int) else 1e-12
-            most = 1 if number.name == "interpolation" else float("inf")
+            most = 1 if number.name in _SHARES else float("inf")
             if not least <= value <= most or value == float("inf"):
                 limits = f"from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
                 raise TrainingError(f"--{number.name.replace('_', '-')} {value} is out of range: expected {limits}")
@@ -63,9 +73,24 @@ class Recipe:
         """A miner that knows nothing yet."""
         raise NotImplementedError
 
-    def loss(self, model: SentenceTransformer) -> nn.Module:
-        """What fine-tuning minimises."""
+    def loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """What fine-tuning minimises.
+
+        Args:
+            model: learns.
+            base: the untouched model, for recipes that learn from its embeddings.
+        """
+        loss = self.full_loss(model, base)
+        return MatryoshkaLoss(model, loss, matryoshka_dims=list(self.dims)) if self.dims else loss
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """The same for the full vector only."""
         raise NotImplementedError
+
+    @property
+    def same_documents(self) -> bool:
+        """Whether the adapted model encodes documents as the base model does."""
+        return False
 
     @property
     def trainer_epochs(self) -> int:
@@ -80,14 +105,16 @@ class Contrastive(Recipe):
     Attributes:
         least_steps: passes are added until an iteration has at least so many steps, ``most_epochs`` at most.
         most_epochs: see ``least_steps``.
-        negatives: mined hard negatives of each query in a step.
+        negatives: of each query in a step, beside the texts of the other queries.
+        easy_share: share of them that are drawn from all wrong documents, the rest being mined.
+        most_likely: a document that scores more than this times the best relevant one is no negative.
         scale: factor on the cosine, the inverse of the temperature.
+        freeze_documents: train queries only, against documents as the base model encodes them.
         mini_batch: texts that are in memory at a time, by gradient caching (Gao et al., 2021, "Scaling Deep Contrastive
             Learning Batch Size under Memory Limited Setup"); None for the whole batch at once, which is faster.
     """
 
     name: ClassVar[str] = "contrastive"
-    distinct_batches: ClassVar[bool] = True
 
     epochs: int = 1
     batch_size: int = 32
@@ -96,20 +123,40 @@ class Contrastive(Recipe):
     least_steps: int = 20
     most_epochs: int = 8
     negatives: int = 1
+    easy_share: float = 0.0
+    most_likely: float = 0.95
     scale: float = 20.0
+    freeze_documents: bool = False
     mini_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        other = next((name for name in ("lora", "dims", "mini_batch") if getattr(self, name)), None)
+        if self.freeze_documents and other:
+            raise TrainingError(f"--freeze-documents does not go with --{other.replace('_', '-')}: leave one out")
 
     def miner(self, texts: Texts) -> Miner:
         """Remembers hard negatives; draws every pass anew."""
         queries = len(texts.queries["train"])
         passes = -(-self.least_steps * self.batch_size // queries)
-        return NegativeMiner(texts, max(self.epochs, min(passes, self.most_epochs)), self.negatives)
+        passes = max(self.epochs, min(passes, self.most_epochs))
+        if self.freeze_documents:
+            return WholeCorpus(texts, passes)
+        return NegativeMiner(texts, passes, self.batch_size, self.negatives, self.easy_share, self.most_likely)
 
-    def loss(self, model: SentenceTransformer) -> nn.Module:
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE."""
+        if self.freeze_documents:
+            assert base is not None
+            return FrozenDocuments(model, base, self.scale)
         if self.mini_batch is None:
             return MultipleNegativesRankingLoss(model, scale=self.scale)
         return CachedMultipleNegativesRankingLoss(model, scale=self.scale, mini_batch_size=self.mini_batch)
+
+    @property
+    def same_documents(self) -> bool:
+        """So it is where only queries are trained."""
+        return self.freeze_documents
 
     @property
     def trainer_epochs(self) -> int:
@@ -127,7 +174,6 @@ class ReferenceTriplet(Recipe):
     """
 
     name: ClassVar[str] = "triplet"
-    distinct_batches: ClassVar[bool] = False
 
     margin: float = 0.1
     easy_per_hard: int = 2
@@ -136,14 +182,23 @@ class ReferenceTriplet(Recipe):
         """Remembers triplets."""
         return TripletMiner(texts, self.easy_per_hard)
 
-    def loss(self, model: SentenceTransformer) -> nn.Module:
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """Triplet loss on cosine distance."""
         return TripletLoss(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=self.margin)
 
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrastive, ReferenceTriplet)}
 
-_MAY_BE_ZERO = {"negatives", "warmup_steps", "weight_decay", "interpolation", "easy_per_hard", "least_steps"}
+_SHARES = {"interpolation", "easy_share", "most_likely"}
+_MAY_BE_ZERO = {
+    "negatives",
+    "warmup_steps",
+    "weight_decay",
+    "easy_per_hard",
+    "least_steps",
+    "freeze_documents",
+    *_SHARES,
+}
 
 
 def number_names() -> set[str]:

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from torch import nn
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from registry import ModelRecord
 from training.errors import TrainingError
+from training.modules import branches
+from training.verdicts import (
+    BOTH_SIDES,
+    OVER_DIMS,
+    OVER_SEEDS,
+    Row,
+    both_sides,
+    broken_guards,
+    over_dims,
+    over_seeds,
+)
 
 REPORT = "report.json"
 CARD = "README.md"
-HEADLINE = ("mrr@5", "recall@5", "ndcg@10")
-"""The metrics that cards and tables lead with."""
 
 
 def describe_model(model: SentenceTransformer) -> dict[str, Any]:
-    """Dimension, maximum length in tokens, pooling, and whether the model normalises by itself."""
-    pooling = [module.pooling_mode for module in model if isinstance(module, Pooling)]
+    """Dimension, maximum length in tokens, pooling, and whether the model normalises by itself.
+
+    Of a model with a branch for queries and one for documents it is the longer length, and the pooling of each.
+    """
+    chains = branches(model)
+    limits = [getattr(chain[0], "max_seq_length", None) or math.inf for chain in chains.values()]
     return {
         "dimension": model.get_embedding_dimension(),
-        "max_length": model.max_seq_length,
-        "pooling": "+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in pooling) or "none",
-        "normalized": any(isinstance(module, Normalize) for module in model),
+        "max_length": max((limit for limit in limits if limit < VERY_LARGE_INTEGER), default=None),
+        "pooling": ", ".join(f"{name} {_pooling(chain)}".strip() for name, chain in chains.items()),
+        "normalized": all(any(isinstance(module, Normalize) for module in chain) for chain in chains.values()),
     }
+
+
+def _pooling(chain: list[nn.Module]) -> str:
+    modes = [module.pooling_mode for module in chain if isinstance(module, Pooling)]
+    return "+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "none"
 
 
 def describe_comparison(report: dict[str, Any]) -> list[str]:
@@ -44,6 +66,12 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def record_of(report: dict[str, Any]) -> ModelRecord:
+    """What the registry keeps of a report; one written before a field was added goes without."""
+    fields = ModelRecord.model_fields.items()
+    return ModelRecord(**{name: report[name] for name, field in fields if field.is_required() or name in report})
+
+
 def read_record(folder: Path) -> ModelRecord:
     """What the registry keeps of a model folder's report.
 
@@ -55,13 +83,16 @@ def read_record(folder: Path) -> ModelRecord:
         raise TrainingError(f"{folder}: holds no {REPORT}: expected a folder that 'domain-router train' wrote")
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        return ModelRecord(**{name: report[name] for name in ModelRecord.model_fields})
+        return record_of(report)
     except (ValueError, TypeError, KeyError, ValidationError) as error:
         raise TrainingError(f"{path}: is no report of a training run: {error}") from error
 
 
 def model_card(report: dict[str, Any]) -> str:
     """The model's README, in the form that the Hugging Face Hub reads."""
+    record = record_of(report)
+    warnings = ["No iteration beat the base model on dev: these are its weights."] if not report["improved"] else []
+    warned = "".join(f"\n**{warning}**\n" for warning in [*warnings, *broken_guards(record)])
     base, adapted = report["base_metrics"]["test"], report["adapted_metrics"]["test"]
     rows = "\n".join(
         f"| {metric} | {base[metric]:.4f} | {adapted[metric]:.4f} | {adapted[metric] - base[metric]:+.4f} |"
@@ -70,7 +101,6 @@ def model_card(report: dict[str, Any]) -> str:
     sure = "\n".join(f"- {line}" for line in describe_comparison(report))
     options = "\n".join(f"| {name} | {value} |" for name, value in report["options"].items())
     counts = report["dataset"]["counts"]
-    untouched = "" if report["improved"] else "\n**No iteration beat the base model on dev: these are its weights.**\n"
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -79,11 +109,16 @@ tags: [sentence-transformers, domain-router, {report["domain"]}]
 ---
 
 # {report["base_model"]["name"]}, adapted to {report["domain"]}
-{untouched}
+{warned}
+{_table(BOTH_SIDES, both_sides(record))}
+
+`test` is the domain's own test split; no test set decided which model was kept. A difference is adapted minus base,
+with its bootstrap interval and the p-value of a paired randomisation test.
+{_seeds(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
 {counts["train_queries"]} queries over {counts["chunks"]} chunks. {report["dimension"]} dimensions,
-{report["max_length"]} tokens at most, {report["pooling"]} pooling. Compare vectors by cosine, and only with vectors of
-this same model.
+{report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling. Compare vectors by cosine, and
+only with vectors of this same model.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -99,8 +134,8 @@ embeddings = model.encode_query(["a question"])
 {rows}
 
 {sure}
-
-The model was chosen on {counts["dev_queries"]} dev queries; the test queries were used once, for this table.
+{_dims(report)}
+The model was chosen on {counts["dev_queries"]} dev queries; the test queries decided nothing.
 
 ## How it was trained
 
@@ -111,3 +146,27 @@ The model was chosen on {counts["dev_queries"]} dev queries; the test queries we
 Base model weights: SHA-256 `{report["base_model"]["weights_sha256"]}`. Data: fingerprint
 `{report["dataset"]["fingerprint"]}`.
 """
+
+
+def _dims(report: dict[str, Any]) -> str:
+    """The card's words on leading dimensions; none where no others than all were asked for."""
+    rows = over_dims(report)
+    return f"\nWith leading dimensions only, made unit vectors again:\n\n{_table(OVER_DIMS, rows)}\n" if rows else ""
+
+
+def _seeds(report: dict[str, Any]) -> str:
+    """The card's words on several seeds; none for one."""
+    rows = over_seeds(report)
+    if not rows:
+        return ""
+    return f"""
+Over {len(report["seeds"])} seeds, of which the model that is best on dev, {report["chosen"]}, was kept:
+
+{_table(OVER_SEEDS, rows)}
+"""
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -11,6 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sentence_transformers import SentenceTransformer
 
+from registry import BaseModel
+from registry.adapters import has_adapter, save_adapter
 from training.errors import TrainingError
 from training.outputs import make_folder
 
@@ -62,12 +64,12 @@ class Run:
             _write(path, result)
         return result
 
-    def save_model(self, name: str, model: SentenceTransformer) -> None:
-        """Keep a model; it appears whole."""
+    def save_model(self, name: str, model: SentenceTransformer, base: BaseModel) -> None:
+        """Keep a model, or the adapter that it has on the base model; it appears whole."""
         partial = self.folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(self.model_folder(name), ignore_errors=True)
-        model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
+        save_model(model, partial, base)
         partial.rename(self.model_folder(name))
 
     def model_folder(self, name: str) -> Path:
@@ -93,6 +95,16 @@ class Run:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != _LOCK:
                 path.unlink()
+
+
+def save_model(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:
+    """Write a model, or the adapter that it has on the base model, into a folder that others may read."""
+    if has_adapter(model):
+        save_adapter(model, folder, base)
+    else:
+        model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+    for weights in folder.rglob("*.safetensors"):  # safetensors writes them for the owner alone
+        weights.chmod(0o644)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

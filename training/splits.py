@@ -63,6 +63,12 @@ def grouped_split(pairs: Sequence[Pair], test_size: float, seed: int) -> Split:
     return Split(train, dev, test)
 
 
+def only_test_split(count: int) -> Split:
+    """Every pair for testing: data that only measure."""
+    none = np.empty(0, dtype=np.int64)
+    return Split(none, none, np.arange(count))
+
+
 def held_out_split(pairs: Sequence[Pair], held: NDArray[np.bool_], grouped: bool, seed: int) -> Split:
     """The held-out pairs for testing, dev out of the others.
 

@@ -1,9 +1,9 @@
-"""One state of a model's weights and how it ranks the prepared data; every text is encoded once a state."""
+"""States of a model's weights and how each ranks prepared data; every text is encoded once a state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
+from training.duplicates import near_duplicates
 from training.encoding import encode
 from training.metrics import query_metrics, retrieval_metrics
 from training.mining import DEPTH
 from training.prepared import PreparedData
-from training.ranking import Embeddings, ranking
+from training.ranking import Ranked, ranking, top_k
+from training.run import Run
+from training.vectors import StoredVectors
+
+BASE = "base"
+"""The name of the base model's state."""
 
 
 class Texts:
@@ -30,18 +36,30 @@ class Texts:
             for split, qrels in data.qrels.items()
         }
 
+    @cached_property
+    def document_groups(self) -> NDArray[np.int64]:
+        """For each document the number of the group of its near-duplicates, from 0 up without a gap."""
+        return near_duplicates(self.documents)
+
 
 class State:
-    """A named set of weights. Its embeddings are kept in ``folder`` and read back memory-mapped."""
+    """A named set of weights. Its embeddings are kept in ``folder`` and read back block by block."""
 
     def __init__(
-        self, name: str, folder: Path, load: Callable[[], SentenceTransformer], texts: Texts, batch_size: int
+        self,
+        name: str,
+        folder: Path,
+        load: Callable[[], SentenceTransformer],
+        texts: Texts,
+        batch_size: int,
+        documents_folder: Path | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
         self._load = load
-        self._texts = texts
+        self.texts = texts
         self._batch_size = batch_size
+        self._documents_folder = documents_folder or folder
         folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
@@ -50,35 +68,95 @@ class State:
         return self._load()
 
     @cached_property
-    def documents(self) -> Embeddings:
+    def documents(self) -> StoredVectors:
         """Embeddings of the corpus, ``(n, d)``."""
-        return self._embeddings("documents", self._texts.documents, "document")
+        return self._embeddings(self._documents_folder / "documents", self.texts.documents, "document")
 
-    def query_embeddings(self, split: str) -> Embeddings:
+    def query_embeddings(self, split: str) -> StoredVectors:
         """Embeddings of a split's queries, ``(q, d)``."""
-        return self._embeddings(f"{split} queries", self._texts.queries[split], "query")
+        return self._embeddings(self._folder / f"{split}-queries", self.texts.queries[split], "query")
 
-    def ranked(self, split: str) -> NDArray[np.int64]:
+    def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
         """The first documents of every query of a split: ``(q, 100)``, or the whole corpus where it is smaller."""
-        return ranking(self.query_embeddings(split), self.documents, DEPTH)
+        queries, documents = self.query_embeddings(split), self.documents
+        if dims:
+            queries, documents = queries.truncated(dims), documents.truncated(dims)
+        return ranking(queries, documents, DEPTH, str(self.model.device))
 
-    def metrics(self, split: str) -> dict[str, float]:
-        """Retrieval metrics on a split."""
-        return retrieval_metrics(self.ranked(split), self._texts.relevant[split])
+    def ranked_with_scores(self, split: str) -> Ranked:
+        """The same with scores."""
+        queries, documents, relevant = self.query_embeddings(split), self.documents, self.texts.relevant[split]
+        blocks = list(top_k(queries, documents, DEPTH, str(self.model.device)))
+        best = [np.max(documents[sorted(right)] @ query) for query, right in zip(queries[:], relevant, strict=True)]
+        return Ranked(
+            np.concatenate([positions for _, positions in blocks]),
+            np.concatenate([scores for scores, _ in blocks]),
+            np.array(best, dtype=np.float32),
+        )
+
+    def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:
+        """Retrieval metrics on a split, with all or so many leading dimensions."""
+        return retrieval_metrics(self.ranked(split, dims), self.texts.relevant[split])
 
     def query_metrics(self, split: str) -> dict[str, NDArray[np.float64]]:
         """The same metrics of every query of a split."""
-        return query_metrics(self.ranked(split), self._texts.relevant[split])
+        return query_metrics(self.ranked(split), self.texts.relevant[split])
+
+    def over(self, what: str, texts: Texts, folder: str) -> State:
+        """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
+        own, documents = self._folder / folder, self._documents_folder / folder
+        return State(f"{self.name}, {what}", own, lambda: self.model, texts, self._batch_size, documents)
 
     def forget_model(self) -> None:
         """Free the weights; what they encoded stays."""
         self.__dict__.pop("model", None)
 
-    def _embeddings(self, what: str, texts: Sequence[str], kind: Literal["query", "document"]) -> Embeddings:
-        path = self._folder / f"{what.replace(' ', '-')}.npy"
+    def _embeddings(self, file: Path, texts: Sequence[str], kind: Literal["query", "document"]) -> StoredVectors:
+        path = file.with_suffix(".npy")
         if not path.exists():
-            partial = path.with_suffix(".partial.npy")
-            np.save(partial, encode(self.model, texts, kind, self._batch_size, f"{what} ({self.name})"))
+            partial = file.with_suffix(".partial.npy")
+            encode(self.model, texts, kind, self._batch_size, f"{file.name.replace('-', ' ')} ({self.name})", partial)
             partial.rename(path)
-        kept: Embeddings = np.load(path, mmap_mode="r", allow_pickle=False)
-        return kept
+        return StoredVectors(path)
+
+
+class States:
+    """The base model's state and those of a run's results, by name; at most one of them has its model in memory."""
+
+    def __init__(
+        self,
+        run: Run,
+        base: Path,
+        load: Callable[[Path], SentenceTransformer],
+        texts: Texts,
+        batch_size: int,
+        same_documents: bool = False,
+    ) -> None:
+        """
+        Args:
+            run: keeps models and embeddings.
+            base: folder of the base model.
+            load: a model from its folder.
+            texts: prepared data.
+            batch_size: texts encoded at a time.
+            same_documents: whether all states encode documents as the base model does, so that one encoding serves all.
+        """
+        self._run = run
+        self._base = base
+        self._load = load
+        self._texts = texts
+        self._batch_size = batch_size
+        self._documents_folder = run.embeddings(BASE) if same_documents else None
+        self._states: dict[str, State] = {}
+
+    def __getitem__(self, name: str) -> State:
+        """The state of that name; all others forget their models."""
+        if name not in self._states:
+            load = partial(self._load, self._base if name == BASE else self._run.model_folder(name))
+            self._states[name] = State(
+                name, self._run.embeddings(name), load, self._texts, self._batch_size, self._documents_folder
+            )
+        for other in self._states.values():
+            if other.name != name:
+                other.forget_model()
+        return self._states[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,6 +58,7 @@ def list_models(
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Show the whole record of a version: lineage, metrics, files."""
     from router_plugin.opening import open_registry
+    from training.verdicts import BOTH_SIDES, both_sides, broken_guards
 
     store = open_registry(registry)
     version = store.get(reference)
@@ -68,6 +68,9 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     aliases = [alias for alias, number in store.aliases(version.domain).items() if number == version.version]
     rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
     print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
+    print_table("test sets", BOTH_SIDES, both_sides(version))
+    for line in broken_guards(version):
+        typer.echo(line)
     metrics = [
         (split, name, version.base_metrics[split][name], value)
         for split, values in version.adapted_metrics.items()
@@ -120,23 +123,31 @@ def verify(
 
 @app.command(epilog="Example: domain-router models add work/legal-model")
 def add(
-    folder: Annotated[Path, typer.Argument(help="Model folder that train wrote.")],
-    force: Annotated[bool, typer.Option("--force", help="Also if the base model was not beaten.")] = False,
+    model: Annotated[str, typer.Argument(help="Model folder that train wrote, or name of a ready-made domain.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if no better, if a --max-loss is broken, or if registered already.")
+    ] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Register a trained model folder as the next version of its domain."""
+    """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
+    from router_plugin.cli.ready_made import find_model
     from router_plugin.opening import open_registry
     from training.publishing import publish
 
-    version = publish(folder, open_registry(registry), force)
+    folder = find_model(model)
+    store = open_registry(registry)
+    same = None if force else store.holding(folder)
+    version = same or publish(folder, store, force)
     if json:
-        print_json(_summary(version))
+        print_json({**_summary(version), "added": same is None})
+    elif same:
+        typer.echo(f"{version.name} has exactly these files already: nothing added (--force adds them once more)")
     else:
         typer.echo(f"registered as {version.name}")
 
 
-_TABLES = {"base_metrics", "adapted_metrics", "options", "files"}
+_TABLES = {"base_metrics", "adapted_metrics", "comparison", "max_loss", "lost_too_much", "also", "options", "files"}
 
 
 def _summary(version: ModelVersion) -> dict[str, object]:

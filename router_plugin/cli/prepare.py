@@ -18,6 +18,7 @@ class SplitName(str, Enum):
 
     grouped = "grouped"
     random = "random"
+    test = "test"
 
 
 def prepare(
@@ -27,7 +28,9 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     split: Annotated[
         SplitName,
-        typer.Option(help="grouped: near-duplicates stay on one side; random: the reference protocol."),
+        typer.Option(
+            help="grouped: near-duplicates stay on one side; random: the reference protocol; test: every pair is one."
+        ),
     ] = SplitName.grouped,
     test_size: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of test pairs.")] = 0.2,
     hold_out: Annotated[
@@ -57,6 +60,7 @@ def prepare(
 
     check_target(out, overwrite)
     held = tuple(map(parse_hold_out, hold_out or ()))
+    options = PrepareOptions(split.value, test_size, seed, chunk_characters, held)
     pairs = read_pairs(
         source,
         question=question,
@@ -67,7 +71,6 @@ def prepare(
         hub_revision=hub_revision,
         skip_bad=skip_bad,
     )
-    options = PrepareOptions(split.value, test_size, seed, chunk_characters, held)
     manifest = write(pairs, out, options, overwrite)
     if json:
         print_json({**manifest, "skipped_rows": pairs.skipped})

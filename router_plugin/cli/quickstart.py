@@ -1,4 +1,4 @@
-"""``domain-router quickstart``: two domains prepared, trained, registered and routed with, measured as it runs."""
+"""``domain-router quickstart``: two domains, registered and routed with; what is not ready-made is trained first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def quickstart(
     examples: Annotated[Path, typer.Option(help="The examples folder of the repository.")] = Path("examples"),
     json: JsonOption = False,
 ) -> None:
-    """Train, register and route with two domains. Killed, it goes on when started again; trained models are reused."""
+    """Register and route with two domains, one of them trained here. Killed, it goes on when started again."""
+    from router_plugin.cli.ready_made import ready_made
     from router_plugin.cli.route import print_decisions
     from router_plugin.cli.train import print_gain
     from router_plugin.opening import open_registry
@@ -34,13 +35,18 @@ def quickstart(
 
     started = time.monotonic()
     routes, queries = examples / "routes.yaml", examples / "queries.txt"
-    for needed in (routes, queries, *(examples / "data" / f"{domain}.jsonl" for domain in DOMAINS)):
+    ready = {domain: found for domain, found in ready_made().items() if domain in DOMAINS}
+    pairs = {domain: examples / "data" / f"{domain}.jsonl" for domain in DOMAINS if domain not in ready}
+    for needed in (routes, queries, *pairs.values()):
         if not needed.is_file():
             raise DomainRouterError(f"{needed}: not found: run this in a clone of the repository, or give --examples")
     store = open_registry(str(folder / "registry"))
     reports = {}
     for domain in DOMAINS:
-        reports[domain] = _adapted(domain, examples / "data" / f"{domain}.jsonl", folder, store, quiet=json)
+        if domain in ready:
+            reports[domain] = _added(domain, ready[domain], store, quiet=json)
+        else:
+            reports[domain] = _adapted(domain, pairs[domain], folder, store, quiet=json)
         if not json:
             print_gain(reports[domain], domain)
     if not json:
@@ -68,6 +74,17 @@ def quickstart(
     typer.echo(f'  domain-router route "why do my ankles swell" --routes {routes} --registry {folder / "registry"}')
 
 
+def _added(domain: str, model: Path, store: Any, quiet: bool) -> dict[str, Any]:
+    """Register a ready-made domain, unless an earlier run has done it; returns its training report."""
+    from training.publishing import publish
+
+    if not quiet:
+        typer.echo(f"Adding the ready-made domain {domain}, which was trained and measured before it was packed ...")
+    if not store.holding(model):
+        store.promote(publish(model, store, force=True).name)
+    return _report(model)
+
+
 def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) -> dict[str, Any]:
     """Prepare, train and register one domain, unless an earlier run has done it; returns the training report."""
     from registry import NotRegisteredError, resolve_base_model
@@ -77,7 +94,6 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     from training.prepared import read_prepared
     from training.publishing import publish
     from training.recipes import Contrastive
-    from training.report import REPORT
 
     prepared, model = folder / domain, folder / f"{domain}-model"
     if not quiet:
@@ -92,5 +108,11 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
         store.get(domain)
     except NotRegisteredError:
         publish(model, store, force=True)
+    return _report(model)
+
+
+def _report(model: Path) -> dict[str, Any]:
+    from training.report import REPORT
+
     report: dict[str, Any] = json_format.loads((model / REPORT).read_text(encoding="utf-8"))
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,13 @@ def _number(help: str, **limits: Any) -> Any:
     return typer.Option(help=help, show_default="the recipe's", rich_help_panel="Numbers of the recipe", **limits)
 
 
+def _dims(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text}: expected whole numbers with commas between them, like 256,128") from None
+
+
 def train(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Folder that prepare wrote.")],
@@ -36,9 +44,31 @@ def train(
     base_model: Annotated[str, typer.Option(help="SentenceTransformer folder or Hub id.")] = DEFAULT_BASE_MODEL,
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the Hub.")] = None,
     register: Annotated[bool, typer.Option("--register", help="Register the model when it is trained.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Register even if the base model was not beaten.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of everything random.")] = 42,
+    also_evaluate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Measure on the test split of this prepared folder too; repeatable."),
+    ] = None,
+    max_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOSS",
+            help="MRR@5 that may be lost on that set, or on test, the domain's own: 0 to 1; repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            max=2**31,
+            help="Seed of everything random; repeatable: each is trained, the best on dev kept.",
+            metavar="<int>",
+            show_default="42",
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
     ] = None,
@@ -54,6 +84,17 @@ def train(
     weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
     max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
     interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
+    lora: Annotated[int | None, _number("Train a LoRA adapter of this rank instead of all weights.")] = None,
+    dims: Annotated[
+        Any, _number("Leading dimensions that shall serve alone too, like 256,128.", parser=_dims, metavar="N,N")
+    ] = None,
+    freeze_documents: Annotated[
+        bool | None, _number("contrastive: train queries only; an existing index stays valid.")
+    ] = None,
+    easy_share: Annotated[float | None, _number("contrastive: share of negatives that are not mined.")] = None,
+    most_likely: Annotated[
+        float | None, _number("contrastive: what scores higher, relative to the right text, is no negative.")
+    ] = None,
     negatives: Annotated[int | None, _number("contrastive: mined negatives a query.")] = None,
     scale: Annotated[float | None, _number("contrastive: inverse temperature.")] = None,
     mini_batch: Annotated[int | None, _number("contrastive: texts in memory at a time.")] = None,
@@ -69,6 +110,7 @@ def train(
     from registry.names import check_domain
     from router_plugin.opening import open_registry
     from training.adaptation import adapt
+    from training.judging import check_judging
     from training.prepared import read_prepared
     from training.publishing import publish
     from training.recipes import make_recipe, number_names
@@ -76,7 +118,11 @@ def train(
     numbers = {name: value for name, value in context.params.items() if name in number_names()}
     check_domain(domain)
     chosen = make_recipe(recipe.value, numbers)
+    folders = _named("--also-evaluate", "DIR", also_evaluate or ())
+    limits = {name: _limit(name, text) for name, text in _named("--max-loss", "LOSS", max_loss or ()).items()}
     prepared = read_prepared(data)
+    also = {name: read_prepared(Path(folder)) for name, folder in folders.items()}
+    check_judging(prepared, also, limits)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
     report = adapt(
@@ -85,7 +131,9 @@ def train(
         base,
         out,
         chosen,
-        seed=seed,
+        seed=seed or 42,
+        also=also,
+        max_loss=limits,
         encode_batch=encode_batch,
         device=device,
         trust_remote_code=trust_remote_code,
@@ -101,13 +149,20 @@ def train(
 
 
 def print_gain(report: dict[str, Any], title: str) -> None:
-    """The table of base against adapted on the held-out queries."""
-    from training.report import describe_comparison
+    """Both sides on every test set; then the details of the domain's own."""
+    from training.report import describe_comparison, record_of
+    from training.verdicts import BOTH_SIDES, OVER_DIMS, OVER_SEEDS, both_sides, broken_guards, over_dims, over_seeds
 
+    record = record_of(report)
+    print_table(f"{title}: {report['chosen']}, {report['seconds']} s", BOTH_SIDES, both_sides(record))
+    if rows := over_seeds(report):
+        print_table(f"{len(report['seeds'])} seeds", OVER_SEEDS, rows)
+    if rows := over_dims(report):
+        print_table("leading dimensions", OVER_DIMS, rows)
     base, adapted = report["base_metrics"]["test"], report["adapted_metrics"]["test"]
     queries = report["dataset"]["counts"]["test_queries"]
     print_table(
-        f"{title}: {report['chosen']}, {queries} held-out queries, {report['seconds']} s",
+        f"test: {queries} held-out queries",
         ("metric", "base", "adapted", "gain"),
         [
             (name, base[name], adapted[name], f"{adapted[name] - base[name]:+.4f}")
@@ -115,7 +170,31 @@ def print_gain(report: dict[str, Any], title: str) -> None:
             if not name.endswith("@1")  # where all four are the same
         ],
     )
-    for line in describe_comparison(report):
+    for line in [*describe_comparison(report), *broken_guards(record)]:
         typer.echo(line)
     if not report["improved"]:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")
+
+
+def _named(option: str, value: str, given: Sequence[str]) -> dict[str, str]:
+    """Values by name from ``NAME=VALUE``, each name once."""
+    from training.errors import TrainingError
+
+    named: dict[str, str] = {}
+    for text in given:
+        name, _, rest = text.partition("=")
+        if not name or not rest:
+            raise TrainingError(f"{option} {text}: expected NAME={value}")
+        if name in named:
+            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name")
+        named[name] = rest
+    return named
+
+
+def _limit(name: str, text: str) -> float:
+    from training.errors import TrainingError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise TrainingError(f"--max-loss {name}={text}: expected a number from 0 to 1") from None

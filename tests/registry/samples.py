@@ -10,6 +10,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from registry import BaseModelRecord, DatasetRecord, ModelRecord
+from registry.records import ComparisonRecord, EvaluationRecord
 
 FILES = {"model.safetensors": "weights", "modules.json": "[]", "1_Pooling/config.json": "{}"}
 
@@ -50,6 +51,18 @@ def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
         "pooling": "mean",
         "normalized": True,
         "improved": True,
+        "comparison": {"mrr@5": ComparisonRecord(difference=1 / 3, low=0.1, high=0.5, p_value=0.01)},
+        "max_loss": 0.0,
+        "also": {
+            "real-questions": EvaluationRecord(
+                fingerprint="a" * 64,
+                queries=7,
+                base={"mrr@5": 0.5},
+                adapted={"mrr@5": 0.25},
+                comparison={"mrr@5": ComparisonRecord(difference=-0.25, low=-0.5, high=0.1, p_value=0.2)},
+                max_loss=0.3,
+            )
+        },
     }
     return ModelRecord(**{**values, **changes})
 

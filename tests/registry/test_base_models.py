@@ -8,7 +8,8 @@ import pytest
 
 from registry import BaseModel, BaseModelError, resolve_base_model
 from registry.artifacts import sha256_of
-from registry.base_models import DEFAULT_SHA256, PACKAGE, PACKAGE_ON_PYPI, loading_options, weights_sha256
+from registry.base_models import DEFAULT_SHA256, PACKAGE, PACKAGE_ON_PYPI, weights_sha256
+from registry.loading import loading_options
 from registry.profiles import FILE_NAME
 from tests.registry.samples import run_python, write_model
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry import InvalidNameError, Registry
-from registry.names import Reference, check_alias, check_domain, check_file, parse_reference
+from registry.names import Reference, check_alias, check_domain, check_file, check_test_set, parse_reference
 from registry.records import ArtifactFile
 from tests.registry.samples import make_record, write_model
 
@@ -72,14 +72,15 @@ REFUSED_FILES = [
 @settings(max_examples=25, deadline=None)
 @given(NAMES)
 @example("a" * 64)
-def test_words_joined_by_hyphen_or_underscore_are_domains_and_aliases(name):
+def test_words_joined_by_hyphen_or_underscore_are_domains_aliases_and_test_sets(name):
     assert check_domain(name) == name
+    assert name == "test" or check_test_set(name) == name
     assert check_alias(name) == name
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_name_is_shown_with_what_would_be_allowed(name):
-    for check, kind in ((check_domain, "domain"), (check_alias, "alias")):
+    for check, kind in ((check_domain, "domain"), (check_alias, "alias"), (check_test_set, "test set")):
         with pytest.raises(InvalidNameError) as error:
             check(name)
         assert repr(name) in str(error.value)
@@ -104,6 +105,11 @@ def test_general_is_reserved_as_a_domain():
         parse_reference("general@1")
     with pytest.raises(ValueError, match="reserved"):
         make_record(domain="general")
+
+
+def test_test_is_reserved_for_the_domains_own_test_set():
+    with pytest.raises(InvalidNameError, match="'test' is reserved"):
+        check_test_set("test")
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "1_Pooling/config.json", "a/b/c-d_e.1", "_x"])

@@ -7,12 +7,15 @@ from datetime import datetime, timedelta, timezone
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
-from registry import InvalidNameError, NotRegisteredError, Observer, Registry, RegistryError
+from registry import InvalidNameError, NotRegisteredError, Observer, Profile, Registry, RegistryError
 from registry.records import ModelRecord
+from registry.tables import model_versions
 from tests.registry.samples import FILES, make_record, write_model
 
 NUMBERS = st.floats(0, 1, allow_nan=False)
@@ -93,6 +96,25 @@ def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, ba
     version = registry.publish(folder, record)
     assert registry.get(version.name) == version
     assert ModelRecord(**{name: getattr(version, name) for name in ModelRecord.model_fields}) == record
+
+
+def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):
+    new = registry.publish(folder, make_record())
+    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also"})
+    with registry._engine.begin() as connection:
+        connection.execute(update(model_versions).values(record=old))
+    version = registry.get(new.name)
+    assert (version.comparison, version.max_loss, version.lost_too_much, version.also) == ({}, None, False, {})
+    assert list(version.evaluations) == ["test"]
+    assert version.base_metrics == new.base_metrics
+    assert registry.publish(folder, make_record()).version == 2
+
+
+def test_the_test_sets_of_a_version_begin_with_the_domains_own(registry: Registry, folder):
+    version = registry.publish(folder, make_record())
+    assert list(version.evaluations) == ["test", "real-questions"]
+    assert version.evaluations["test"].adapted == version.adapted_metrics["test"]
+    assert version.evaluations["test"].comparison == version.comparison
 
 
 def test_a_version_cannot_be_changed(registry: Registry, folder):
@@ -256,6 +278,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
         report = {**make_record(**changes).model_dump(mode="json"), "seconds": 1.0}
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
+    Profile.from_queries(["a query"], np.ones((1, 1), dtype=np.float32), "5" * 64).save(folder)
     write_report(improved=False)
     with pytest.raises(TrainingError, match=f"{folder}.*--force"):
         publish(folder, registry)
@@ -279,3 +302,12 @@ def test_a_folder_without_a_whole_report_is_not_published(registry: Registry, fo
         publish(folder, registry)
     assert str(folder) in str(error.value) and "report" in str(error.value)
     assert registry.versions() == []
+
+
+def test_the_version_with_the_files_of_a_folder_is_found_and_no_other(registry: Registry, folder, tmp_path):
+    assert registry.holding(folder) is None
+    published = [registry.publish(folder, make_record()) for _ in range(2)]
+    registry.publish(write_model(tmp_path / "other", "other weights"), make_record())
+    assert registry.holding(folder) == published[-1]
+    (folder / "modules.json").write_text("[1]", encoding="utf-8")
+    assert registry.holding(folder) is None

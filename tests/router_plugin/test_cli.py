@@ -200,7 +200,15 @@ def test_a_model_folder_is_added(cli, own, tiny_models):
     status, out, _ = cli("models", "add", tiny_models["medical"], "--force", "--registry", own)
     assert (status, out) == (0, "registered as medical@1\n")
     status, out, _ = cli("models", "add", tiny_models["medical"], "--force", "--registry", own, "--json")
-    assert (status, json.loads(out)["name"]) == (0, "medical@2")
+    assert (status, json.loads(out)["name"], json.loads(out)["added"]) == (0, "medical@2", True)
+
+
+def test_the_same_files_are_not_added_twice_unless_by_force(cli, own, tiny_models):
+    status, out, _ = cli("models", "add", tiny_models["legal"], "--registry", own)
+    assert status == 0 and out.startswith("legal@2 has exactly these files already")
+    status, out, _ = cli("models", "add", tiny_models["legal"], "--registry", own, "--json")
+    assert (status, json.loads(out)["name"], json.loads(out)["added"]) == (0, "legal@2", False)
+    assert len(json.loads(cli("models", "list", "--registry", own, "--json")[1])) == 2
 
 
 def test_verify_ends_with_1_on_damage_and_names_the_file(cli, own, tiny_models):
@@ -247,7 +255,85 @@ def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, ti
     assert cli("models", "add", model, "--force", *registry)[0] == 0
 
 
-def test_the_quickstart_reuses_what_an_earlier_run_made(cli, tiny_models, tmp_path):
+def test_a_model_that_loses_too_much_elsewhere_is_registered_only_by_force(cli, tiny_models, tmp_path):
+    report = json.loads((tiny_models["legal"] / "report.json").read_text(encoding="utf-8"))
+    metrics = report["base_metrics"]["test"]
+    sure = {"mrr@5": {"difference": -0.2, "low": -0.3, "high": -0.1, "p_value": 0.01}}
+    report["also"]["real-questions"] = {
+        **{
+            "fingerprint": "f" * 64,
+            "queries": 7,
+            "base": {**metrics, "mrr@5": 0.6},
+            "adapted": {**metrics, "mrr@5": 0.4},
+        },
+        **{"comparison": sure, "max_loss": 0.05, "lost_too_much": True},
+    }
+    model, registry = shutil.copytree(tiny_models["legal"], tmp_path / "model"), ("--registry", tmp_path / "registry")
+    (model / "report.json").write_text(json.dumps({**report, "improved": True}), encoding="utf-8")
+    lost = "On real-questions the model lost 0.2000 mrr@5 to its base, more than the 0.05 that was allowed."
+    mistake(cli("models", "add", model, *registry), model, lost, "--force")
+    assert cli("models", "add", model, "--force", *registry)[0] == 0
+    status, out, _ = cli("models", "show", "legal", *registry)
+    assert status == 0 and lost in out
+    row = next(line for line in out.splitlines() if "real-questions" in line)
+    for cell in ("7", "0.6000", "0.4000", "-0.2000", "-0.3000 to -0.1000", "0.0100", "0.05: BROKEN"):
+        assert f" {cell} " in row
+    shown = json.loads(cli("models", "show", "legal", *registry, "--json")[1])
+    assert shown["also"] == {"real-questions": report["also"]["real-questions"]}
+
+
+def test_other_sets_and_seeds_reach_the_report_and_the_printout(cli, prepared, tiny_base, tmp_path, pairs_file):
+    status, out, _ = cli("prepare", pairs_file, "--split", "test", "--out", tmp_path / "other", "--json")
+    assert (status, json.loads(out)["counts"]["test_queries"]) == (0, 40)
+    train = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, *FEW)
+    judged = ("--also-evaluate", f"all={tmp_path / 'other'}", "--max-loss", "all=1", "--seed", 3, "--seed", 4)
+    status, out, err = cli(*train, *judged, "--out", tmp_path / "model")
+    assert status == 0, err
+    report = json.loads((tmp_path / "model" / "report.json").read_text(encoding="utf-8"))
+    assert (report["options"]["seeds"], report["also"]["all"]["max_loss"]) == ([3, 4], 1)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    assert [row[0] for row in rows[:4]] == ["test", "all", "test", "all"]
+    assert (rows[1][1], rows[1][-1], len(rows[2])) == ("40", "1: kept", 4)
+
+
+def test_what_can_only_be_measured_is_not_trained_on(cli, pairs_file, tmp_path):
+    cli("prepare", pairs_file, "--split", "test", "--out", tmp_path / "other")
+    arguments = ("train", tmp_path / "other", "--domain", "legal", "--base-model", "./no", "--out", tmp_path / "model")
+    mistake(cli(*arguments), "no training queries", pairs_file)
+    assert not (tmp_path / "model").exists()
+
+
+JUDGING_MISTAKES = {
+    "a set without a folder": (["--also-evaluate", "other"], ["--also-evaluate other: expected NAME=DIR"]),
+    "a set without a name": (["--also-evaluate", "=other"], ["--also-evaluate =other: expected NAME=DIR"]),
+    "a set twice": (["--also-evaluate", "a=x", "--also-evaluate", "a=y"], ["--also-evaluate a=y: a is given twice"]),
+    "a set that is not prepared": (["--also-evaluate", "a={tmp}/no"], ["{tmp}/no", "manifest.json"]),
+    "a bad name of a set": (["--also-evaluate", "A b={data}"], ["'A b'", "lower-case"]),
+    "the reserved name": (["--also-evaluate", "test={data}"], ["'test'", "reserved"]),
+    "a limit of no set": (["--max-loss", "a=0.1"], ["--max-loss a", "--also-evaluate a=DIR"]),
+    "a limit twice": (["--max-loss", "test=0.1", "--max-loss", "test=0.2"], ["--max-loss test=0.2", "twice"]),
+    "a limit that is a word": (["--max-loss", "test=little"], ["--max-loss test=little", "from 0 to 1"]),
+    "a limit above one": (["--max-loss", "test=1.5"], ["--max-loss test=1.5", "from 0 to 1"]),
+    "a limit below zero": (["--max-loss", "test=-0.1"], ["--max-loss test=-0.1", "from 0 to 1"]),
+    "a limit that is no number": (["--max-loss", "test=nan"], ["--max-loss test=nan", "from 0 to 1"]),
+    "a seed twice": (["--seed", "1", "--seed", "1"], ["--seed 1", "twice"]),
+    "a seed below zero": (["--seed", "-1"], ["--seed", "equal to 0"]),
+}
+
+
+@pytest.mark.parametrize("case", JUDGING_MISTAKES)
+def test_a_mistake_in_what_to_judge_on_is_found_before_any_work(cli, prepared, tiny_base, tmp_path, case):
+    arguments, said = (
+        [part.replace("{tmp}", str(tmp_path)).replace("{data}", str(prepared)) for part in parts]
+        for parts in JUDGING_MISTAKES[case]
+    )
+    train = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, "--out", tmp_path / "model")
+    mistake(cli(*train, *arguments), *said)
+    assert [path.name for path in tmp_path.iterdir() if "model" in path.name] == []
+
+
+def test_the_quickstart_reuses_what_an_earlier_run_made(cli, tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setattr("router_plugin.cli.ready_made.HOMES", ())
     for domain in ("medical", "finance"):
         shutil.copytree(tiny_models[domain].with_name(f"{domain}-data"), tmp_path / domain)
         shutil.copytree(tiny_models[domain], tmp_path / f"{domain}-model")
@@ -293,6 +379,10 @@ MISTAKES = {
     "registry of unknown scheme": (["models", "list", "--registry", "gopher://x"], ["gopher://x"]),
     "no pairs": (["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out"], ["{tmp}/no.jsonl"]),
     "pairs exist already": (["prepare", EXAMPLES / "data" / "legal.jsonl", "--out", "{tmp}"], ["{tmp}", "--overwrite"]),
+    "held out of test": (
+        ["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out", "--split", "test", "--hold-out", "a=b"],
+        ["--hold-out", "--split test"],
+    ),
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
     "no prepared data": (["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m"], ["{tmp}/no", "manifest.json"]),

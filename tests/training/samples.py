@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
 
 from tests.conftest import ROOT
 from training import Contrastive, PreparedData, PrepareOptions, prepare, read_prepared
@@ -34,6 +37,13 @@ def word_pairs() -> list[Pair]:
     ]
 
 
+def filler_pairs() -> list[Pair]:
+    """Pairs that have only noise in common: who learns to read over it loses them."""
+    draw = np.random.default_rng(1)
+    drawn = [draw.choice(FILLERS, 5) for _ in range(30)]
+    return [Pair(" ".join(words), " ".join([*words[::-1], *draw.choice(FILLERS, 3)])) for words in drawn]
+
+
 def prepared(pairs: Sequence[Pair], folder: Path, **options: Any) -> PreparedData:
     """The pairs as prepared data in ``folder``."""
     prepare(Pairs("samples", list(pairs)), folder, PrepareOptions(**options))
@@ -45,6 +55,22 @@ def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@contextmanager
+def texts_encoded() -> Iterator[Counter[tuple[str, str]]]:
+    """How often each text is encoded within the block, by the name of the method and the text."""
+    encoded: Counter[tuple[str, str]] = Counter()
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ("encode_document", "encode_query"):
+            original = getattr(SentenceTransformer, kind)
+
+            def counting(self, texts, *args, original=original, kind=kind, **options):  # type: ignore[no-untyped-def]
+                encoded.update((kind, text) for text in texts)
+                return original(self, texts, *args, **options)
+
+            patch.setattr(SentenceTransformer, kind, counting)
+        yield encoded
 
 
 @contextmanager

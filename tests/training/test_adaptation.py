@@ -4,7 +4,6 @@ import json
 import math
 import re
 import stat
-from collections import Counter
 
 import pytest
 import torch
@@ -13,11 +12,12 @@ from sentence_transformers import SentenceTransformer
 
 from registry import InvalidNameError, resolve_base_model
 from registry.profiles import Profile
-from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, word_pairs
+from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model
 from training.finetune import finetune, interpolate
 from training.metrics import CUTOFFS
+from training.miners import Examples
 from training.pairs import Pair
 from training.report import read_record
 
@@ -36,16 +36,7 @@ def untouched(tmp_path_factory, trained, tiny_base):
 def again(tmp_path_factory, trained, tiny_base):
     """The run of ``trained`` once more, with the texts that were encoded."""
     out = tmp_path_factory.mktemp("again") / "out"
-    encoded = Counter()
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in ("encode_document", "encode_query"):
-            original = getattr(SentenceTransformer, kind)
-
-            def counting(self, texts, *args, original=original, kind=kind, **options):
-                encoded.update((kind, text) for text in texts)
-                return original(self, texts, *args, **options)
-
-            patch.setattr(SentenceTransformer, kind, counting)
+    with texts_encoded() as encoded:
         report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
     return out, report, encoded
 
@@ -316,7 +307,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     before = load_model(tiny_base.path, "cpu")[0].auto_model.get_input_embeddings().weight[tokens].detach()
     moved = {}
     for name, model in (("prompted", prompted), ("plain", plain)):
-        finetune(model, columns, recipe, 1, tmp_path / "scratch", name)
+        finetune(model, Examples(columns), recipe, 1, tmp_path / "scratch", name)
         after = model[0].auto_model.get_input_embeddings().weight[tokens].detach()
         moved[name] = [word for word, row in zip(words, (after != before).any(dim=1).tolist(), strict=True) if row]
     assert moved == {"prompted": ["zebra", "elephant", "apple", "castle"], "plain": ["apple", "castle"]}

@@ -5,8 +5,10 @@ import pytest
 
 from tests.training.samples import no_longer_than
 from training import PreparedData, TrainingError
+from training.duplicates import near_duplicates
 from training.miners import NegativeMiner, TripletMiner
 from training.mining import Triplet, hard_negatives, judge, reference_triplets
+from training.ranking import Ranked
 from training.states import Texts
 
 
@@ -90,53 +92,92 @@ def texts(documents, *relevant):
     return Texts(PreparedData(dict(zip(names, documents, strict=True)), queries, {"train": qrels}, {}))
 
 
-DOCUMENTS = [f"document {number}" for number in range(30)]
+def ranked(*positions, best=1.0):
+    """Rankings whose scores fall from 0.9, and the score of the best relevant document."""
+    rows = np.array(positions)
+    scores = np.tile(0.9 - 0.01 * np.arange(rows.shape[1], dtype=np.float32), (len(rows), 1))
+    return Ranked(rows, scores, np.full(len(rows), best, dtype=np.float32))
+
+
+DOCUMENTS = [f"document {number} is about {number * 7}" for number in range(30)]
+
+
+def miner(texts, *, passes=1, batch_size=8, negatives=1, easy_share=0.0, most_likely=1.0):
+    return NegativeMiner(texts, passes, batch_size, negatives, easy_share, most_likely)
+
+
+def rows(examples):
+    return list(zip(*examples.columns.values(), strict=True))
 
 
 def test_triplets_accumulate_over_iterations():
     miner = TripletMiner(texts(DOCUMENTS, [7]), easy_per_hard=2)
-    assert miner.mine(np.arange(30)[None], seed=1) == 1
-    assert miner.mine(np.arange(30)[None, ::-1], seed=2) == 2
-    assert miner.examples(3) == {
+    assert miner.mine(ranked(range(30)), seed=1) == 1
+    assert miner.mine(ranked(range(29, -1, -1)), seed=2) == 2
+    assert miner.examples(3).columns == {
         "anchor": ["question q0"] * 2,
-        "positive": ["document 7"] * 2,
-        "negative": ["document 0", "document 29"],
+        "positive": [DOCUMENTS[7]] * 2,
+        "negative": [DOCUMENTS[0], DOCUMENTS[29]],
     }
 
 
-def test_a_copy_of_a_right_text_is_no_negative():
-    documents = ["right", "wrong", "right", "also wrong"]
-    assert hard_negatives(np.array([[2, 1, 0, 3]]), [{0}], documents) == [[1, 3]]
+def found(ranked, relevant, documents, most_likely=1.0):
+    return hard_negatives(ranked, relevant, near_duplicates(documents), most_likely)
+
+
+def test_a_copy_or_near_copy_of_a_right_text_is_no_negative():
+    right = " ".join(f"word{number}" for number in range(60))
+    documents = [right, "wrong", right.upper() + "!", "also wrong", f"{right} again"]
+    assert found(ranked([2, 1, 0, 4, 3]), [{0}], documents) == [[1, 3]]
+
+
+def test_what_scores_nearly_as_well_as_the_right_text_is_no_negative():
+    order = ranked(range(1, 30), best=0.8)  # ranks 1, 2, 3 ... score 0.90, 0.89, 0.88 ...
+    assert found(order, [{0}], DOCUMENTS, most_likely=1.0)[0] == list(range(11, 26))
+    assert found(order, [{0}], DOCUMENTS, most_likely=0.95)[0] == list(range(15, 30))
+    assert found(order, [{0}], DOCUMENTS, most_likely=0.0) == [[]]
 
 
 def test_hard_negatives_accumulate_the_newest_first():
-    miner = NegativeMiner(texts(DOCUMENTS, [0]), passes=1, negatives=2)
-    assert miner.mine(np.arange(30)[None], seed=1) == 14
-    assert miner.mine(np.arange(30)[None, ::-1], seed=2) == 29
-    assert miner.known == [[*range(29, 14, -1), *range(1, 15)]]
+    mining = miner(texts(DOCUMENTS, [0]), negatives=2)
+    assert mining.mine(ranked(range(30)), seed=1) == 15
+    assert mining.mine(ranked(range(29, -1, -1)), seed=2) == 29
+    assert mining.known == [[*range(29, 14, -1), *range(1, 15)]]
 
 
 def test_every_pass_asks_every_query_with_a_right_text_and_mined_negatives():
-    miner = NegativeMiner(texts(DOCUMENTS, [0, 1], [2], [3]), passes=4, negatives=3)
-    miner.mine(np.tile(np.arange(30), (3, 1)), seed=1)
-    columns = miner.examples(seed=5)
-    assert list(columns) == ["anchor", "positive", "negative_1", "negative_2", "negative_3"]
-    right = {"question q0": {"document 0", "document 1"}, "question q1": {"document 2"}, "question q2": {"document 3"}}
-    rows = list(zip(*columns.values(), strict=True))
-    assert sorted(row[0] for row in rows) == sorted(list(right) * 4)
-    for anchor, positive, *negatives in rows:
+    mining = miner(texts(DOCUMENTS, [0, 1], [2], [3]), passes=4, negatives=3)
+    mining.mine(ranked(*[range(10, 30)] * 3), seed=1)
+    examples = mining.examples(seed=5)
+    assert list(examples.columns) == ["anchor", "positive", "negative_1", "negative_2", "negative_3"]
+    right = {
+        "question q0": {DOCUMENTS[0], DOCUMENTS[1]},
+        "question q1": {DOCUMENTS[2]},
+        "question q2": {DOCUMENTS[3]},
+    }
+    assert sorted(row[0] for row in rows(examples)) == sorted(list(right) * 4)
+    for anchor, positive, *negatives in rows(examples):
         assert positive in right[anchor]
         assert len(set(negatives)) == 3
-        assert set(negatives) <= set(DOCUMENTS[:15]) - right[anchor]
-    assert {row[1] for row in rows if row[0] == "question q0"} == right["question q0"]
-    assert miner.examples(seed=5) == columns
-    assert miner.examples(seed=6) != columns
+        assert set(negatives) <= set(DOCUMENTS[10:25])
+    assert {row[1] for row in rows(examples) if row[0] == "question q0"} == right["question q0"]
+    assert mining.examples(seed=5) == examples
+    assert mining.examples(seed=6) != examples
+
+
+def test_a_share_of_the_negatives_is_easy():
+    mining = miner(texts(DOCUMENTS, [0]), passes=200, negatives=2, easy_share=0.5)
+    mining.mine(ranked([0, 1, 2]), seed=1)
+    negatives = [text for row in rows(mining.examples(1)) for text in row[2:]]
+    hard = sum(text in DOCUMENTS[1:3] for text in negatives) / len(negatives)
+    assert 0.45 < hard < 0.62
+    assert set(negatives) == set(DOCUMENTS[1:])
 
 
 def test_where_too_few_negatives_are_mined_wrong_texts_are_drawn():
-    miner = NegativeMiner(texts(["right", "right", "wrong"], [0]), passes=1, negatives=2)
-    miner.mine(np.array([[0, 1]]), seed=1)
-    assert miner.examples(1) == {
+    mining = miner(texts(["right", "right", "wrong"], [0]), negatives=2)
+    mining.mine(ranked([0, 1]), seed=1)
+    assert mining.examples(1).columns == {
         "anchor": ["question q0"],
         "positive": ["right"],
         "negative_1": ["wrong"],
@@ -145,15 +186,7 @@ def test_where_too_few_negatives_are_mined_wrong_texts_are_drawn():
 
 
 def test_a_query_that_every_text_answers_is_reported():
-    miner = NegativeMiner(texts(["yes", "yes", "yes"], [0], [1]), passes=1, negatives=1)
-    miner.mine(np.array([[0, 1, 2]] * 2), seed=1)
+    mining = miner(texts(["yes", "yes", "yes"], [0], [1]))
+    mining.mine(ranked(*[[0, 1, 2]] * 2), seed=1)
     with no_longer_than(3), pytest.raises(TrainingError, match="question q"):
-        miner.examples(1)
-
-
-def test_without_negatives_none_are_drawn():
-    miner = NegativeMiner(texts(["yes", "yes", "yes"], [0], [1]), passes=1, negatives=0)
-    miner.mine(np.array([[0, 1, 2]] * 2), seed=1)
-    columns = miner.examples(1)
-    assert (sorted(columns["anchor"]), columns["positive"]) == (["question q0", "question q1"], ["yes"] * 2)
-    assert len(columns) == 2
+        mining.examples(1)

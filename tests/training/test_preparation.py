@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import shared_data
 from tests.training.samples import prepared, run_python, word_pairs
-from training import PreparedDataError, PrepareOptions, TrainingError, prepare, read_pairs, read_prepared
+from training import PreparedDataError, PrepareOptions, SourceError, TrainingError, prepare, read_pairs, read_prepared
+from training.holding_out import HoldOut
 from training.pairs import Pair, Pairs
 
 FILES = ["corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.tsv", "qrels/test.tsv", "manifest.json"]
@@ -151,6 +152,34 @@ def test_the_reference_protocol_gives_the_published_counts(tmp_path):
     assert counts["train_queries"] + counts["dev_queries"] == 13_125
     assert counts["dev_queries"] == 1000
     assert counts["test_queries"] == 3_282
+
+
+def test_every_pair_may_be_for_testing_with_equal_texts_counted_once(tmp_path):
+    pairs = [*PAIRS, *EQUAL, EQUAL[0], Pair("question two", "Equal answer. Of two.")]
+    data = prepared(pairs, tmp_path / "out", split="test", test_size=0.9, seed=3)
+    assert (data.qrels["train"], data.qrels["dev"]) == ({}, {})
+    found = [(data.queries[query], data.corpus[name]) for query, names in data.qrels["test"].items() for name in names]
+    assert sorted(found) == sorted({(pair.question, pair.answer) for pair in pairs})
+    assert list(data.queries) == list(data.qrels["test"])
+    assert max(Counter([*data.queries.values(), *data.corpus.values()]).values()) == 1
+    assert data.manifest["counts"]["test_queries"] == len(PAIRS) + 2
+
+
+def test_one_pair_is_enough_to_measure_on(tmp_path):
+    assert prepare(source(PAIRS[:1]), tmp_path / "out", PrepareOptions(split="test"))["counts"]["test_queries"] == 1
+
+
+def test_holding_out_where_all_is_held_out_is_refused():
+    with pytest.raises(SourceError, match="--hold-out cannot be used with --split test"):
+        PrepareOptions(split="test", hold_out=(HoldOut("source", ("a",)),))
+
+
+def test_the_protocol_of_real_questions_gives_the_published_queries(tmp_path):
+    pairs = read_pairs(str(shared_data("medicationqa.jsonl.gz")))
+    counts = prepare(pairs, tmp_path / "out", PrepareOptions(split="test", chunk_characters=10_000))["counts"]
+    assert counts["pairs"] == 690
+    assert counts["queries"] == counts["test_queries"] == 651
+    assert counts["chunks"] == 653 - 2  # of the published answers two are copies but for white space, which we collapse
 
 
 def test_a_source_whose_name_is_not_utf8_can_be_prepared(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from training import ranking as module
 from training.ranking import ranking, top_k
+from training.vectors import StoredVectors
 
 
 def vectors(count, seed, dimension=8):
@@ -42,8 +43,12 @@ def test_equal_documents_are_all_ranked(monkeypatch):
     assert sorted(ranking(corpus[:1], corpus, 10)[0].tolist()) == list(range(10))
 
 
-def test_embeddings_may_be_mapped_from_a_file(tmp_path):
-    corpus = vectors(30, 1)
-    np.save(tmp_path / "corpus.npy", corpus)
-    mapped = np.load(tmp_path / "corpus.npy", mmap_mode="r")
-    assert ranking(mapped, mapped, 1)[:, 0].tolist() == list(range(30))
+def test_vectors_in_a_file_are_ranked_as_those_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "QUERY_BLOCK", 7)
+    monkeypatch.setattr(module, "DOCUMENT_BLOCK", 11)
+    stored = {}
+    for name, count in (("queries", 20), ("documents", 50)):
+        stored[name] = StoredVectors.create(tmp_path / f"{name}.npy", count, 8)
+        stored[name][:] = vectors(count, count)
+    expected = ranking(vectors(20, 20), vectors(50, 50), 12)
+    assert np.array_equal(ranking(stored["queries"], stored["documents"], 12), expected)

@@ -1,0 +1,210 @@
+"""Training variants judged on both sides: the domain's own test set, and sets of other questions, sources and fields.
+
+    python benchmarks/both_sides.py --data ../shared/data --pairs 2000 --protocol held-out --out work/both-sides
+
+Trains on MedQuAD; measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
+--clinc the accuracy of CLINC150 intents by the 5 nearest training queries. The whole figures:
+
+    for protocol in random held-out; do
+        python benchmarks/both_sides.py --data ../shared/data --protocol $protocol --seed 1 --seed 2 --seed 3 --clinc \\
+            --out work/whole-$protocol
+    done
+
+A variant that is finished is not trained again, so a killed run goes on. --plot FILE draws the frontier (needs
+matplotlib).
+The last line is one JSON object with a key for every variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from samples import spread
+
+from registry import resolve_base_model
+from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training.encoding import load_model
+from training.holding_out import HoldOut
+from training.pairs import Pairs
+from training.ranking import ranking
+from training.recipes import make_recipe
+from training.report import REPORT
+
+MEASURES = ("mrr@5", "recall@5")
+SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
+OTHERS = {"medicationqa": 1, "finance10k": 7, "policyqa": 7}
+"""Sets that only measure, and how many pairs one of them stands for."""
+UNCUT = 1_000_000
+VARIANTS = (
+    "contrastive",
+    "triplet recipe=triplet",
+    "specialist interpolation=1.0",
+    "lora lora=16",
+    "queries-only freeze_documents=true",
+    "dims dims=[384,256,128]",
+)
+
+
+def main() -> None:
+    """Prepare, train every variant, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--out", type=Path, required=True, help="working folder")
+    parser.add_argument("--pairs", type=int, default=None, help="so many MedQuAD pairs; by default all")
+    parser.add_argument("--protocol", choices=("random", "held-out"), default="held-out")
+    parser.add_argument("--variant", action="append", help=f"'NAME number=value ...'; by default {VARIANTS}")
+    parser.add_argument("--seed", type=int, action="append", help="repeatable; by default 42")
+    parser.add_argument("--clinc", action="store_true", help="measure CLINC150 intents too")
+    parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file of the frontier")
+    parser.add_argument("--device", default=None)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    medquad, others = _prepare(arguments)
+    results = {}
+    for variant in arguments.variant or VARIANTS:
+        name, *numbers = variant.split()
+        results[name] = _train(name, numbers, medquad, others, arguments)
+        if arguments.clinc:
+            clinc = arguments.data / "clinc150.jsonl.gz"
+            results[name]["clinc150"] = [_accuracy(clinc, path) for path in (_base(), arguments.out / name)]
+        _print(results)
+    if arguments.plot:
+        _plot(results, arguments.plot)
+    print(json.dumps(results))
+
+
+def _prepare(arguments: argparse.Namespace) -> tuple[PreparedData, dict[str, PreparedData]]:
+    folder = arguments.out / "data"
+    if not (folder / "medquad").exists():
+        pairs = spread(read_pairs(str(arguments.data / "medquad.jsonl.gz"), columns=("source",)), arguments.pairs)
+        held_out = PrepareOptions(hold_out=(HoldOut("source", SOURCES),))
+        prepare(pairs, folder / "medquad", PrepareOptions(split="random") if _random(arguments) else held_out)
+    for name, step in OTHERS.items():
+        if not (folder / name).exists():
+            pairs = read_pairs(str(arguments.data / f"{name}.jsonl.gz"))
+            part = Pairs(pairs.source, pairs.pairs[::step])
+            prepare(part, folder / name, PrepareOptions(split="test", chunk_characters=UNCUT))
+    return read_prepared(folder / "medquad"), {name: read_prepared(folder / name) for name in OTHERS}
+
+
+def _random(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.protocol == "random")
+
+
+def _base() -> Path:
+    return resolve_base_model().path
+
+
+def _train(
+    name: str,
+    numbers: Sequence[str],
+    medquad: PreparedData,
+    others: dict[str, PreparedData],
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    out = arguments.out / name
+    if not out.exists():
+        options = _options(numbers)
+        recipe = make_recipe(options.pop("recipe", "contrastive"), options)
+        seeds = arguments.seed or [42]
+        adapt(medquad, name, resolve_base_model(), out, recipe, seed=seeds, also=others, device=arguments.device)
+    report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
+    sets = {
+        "medquad": {"base": report["base_metrics"]["test"], "adapted": report["adapted_metrics"]["test"]},
+        **report["also"],
+    }
+    return {
+        "options": report["options"],
+        "chosen": report["chosen"],
+        "steps": sum(entry.get("steps", 0) for entry in report["iterations"]),
+        "seconds": report["seconds"],
+        "training_seconds": sum(entry.get("seconds", 0) for entry in report["iterations"]),
+        "sets": {
+            name: {side: {measure: round(found[side][measure], 4) for measure in MEASURES} for side in sides}
+            for name, found in sets.items()
+            for sides in [("base", "adapted")]
+        },
+        "seeds": [
+            {name: round(each[MEASURES[0]], 4) for name, each in {"medquad": seed["test"], **seed["also"]}.items()}
+            for seed in report["seeds"]
+        ],
+        "dims": {dims: round(found["adapted"][MEASURES[0]], 4) for dims, found in report["dims"].items()},
+    }
+
+
+def _options(numbers: Sequence[str]) -> dict[str, Any]:
+    """Numbers like ``lora=16`` and ``dims=[384,128]``: values are JSON, or else plain text."""
+    options: dict[str, Any] = {}
+    for number in numbers:
+        key, _, text = number.partition("=")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        options[key] = tuple(value) if isinstance(value, list) else value
+    return options
+
+
+def _accuracy(file: Path, folder: Path) -> float:
+    """Share of CLINC150's in-scope test queries whose intent most of their 5 nearest training queries have."""
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if row["intent"]]
+    known, asked = ([row for row in rows if row["part"] == part] for part in ("train", "test"))
+    model = load_model(folder)
+    near, queries = (
+        model.encode_query([row["text"] for row in part], normalize_embeddings=True) for part in (known, asked)
+    )
+    hits = [
+        Counter(known[position]["intent"] for position in row).most_common(1)[0][0] == query["intent"]
+        for row, query in zip(ranking(queries, near, 5), asked, strict=True)
+    ]
+    return round(float(np.mean(hits)), 4)
+
+
+def _print(results: dict[str, dict[str, Any]]) -> None:
+    table = Table(title=f"{MEASURES[0]}, base and adapted")
+    for column in ("variant", "medquad", *OTHERS, "chosen", "steps", "seconds"):
+        table.add_column(column)
+    for name, result in results.items():
+        cells = [
+            f"{sides['base'][MEASURES[0]]:.4f} {sides['adapted'][MEASURES[0]]:.4f}" for sides in result["sets"].values()
+        ]
+        table.add_row(name, *cells, result["chosen"], str(result["steps"]), f"{result['seconds']:.0f}")
+    Console(width=160).print(table)
+
+
+def _plot(results: dict[str, dict[str, Any]], file: Path) -> None:
+    """In-domain MRR@5 against MedicationQA's: up and to the right is better."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 5))
+    first = next(iter(results.values()))["sets"]
+    points = {"untouched": [first[name]["base"][MEASURES[0]] for name in ("medquad", "medicationqa")]}
+    points |= {
+        name: [result["sets"][one]["adapted"][MEASURES[0]] for one in ("medquad", "medicationqa")]
+        for name, result in results.items()
+    }
+    for name, (own, other) in points.items():
+        axes.scatter(own, other)
+        axes.annotate(name, (own, other), textcoords="offset points", xytext=(5, 4))
+    axes.axhline(points["untouched"][1], linewidth=0.5)
+    axes.axvline(points["untouched"][0], linewidth=0.5)
+    axes.set(xlabel="MedQuAD test MRR@5", ylabel="MedicationQA MRR@5")
+    figure.savefig(file, bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Makes the classifier profile of models/medical: python models/medical_profile.py PREPARED-MEDQUAD MODEL-FOLDER
+
+MedQuAD's questions are made from templates, which real users do not speak in. So half of the profile are the questions
+of examples/data/medical.jsonl.
+"""
+
+import sys
+from pathlib import Path
+
+from registry import resolve_base_model
+from registry.profiles import MAX_QUERIES, Profile
+from training import read_pairs, read_prepared
+from training.encoding import load_model
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "medical.jsonl"
+
+data, folder = read_prepared(Path(sys.argv[1])), Path(sys.argv[2])
+asked = [pair.question for pair in read_pairs(str(EXAMPLES)).pairs]
+templates = [data.queries[name] for name in data.qrels["train"]]
+queries = [*asked, *templates[:: len(templates) // len(asked)]][:MAX_QUERIES]
+base = resolve_base_model()
+embeddings = load_model(base.path).encode_query(queries, normalize_embeddings=True)
+Profile.from_queries(queries, embeddings, base.record().weights_sha256).save(folder)

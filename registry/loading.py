@@ -1,0 +1,65 @@
+"""Loads a model folder, be it a whole model or an adapter, without running code that comes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.adapters import attach_adapter, base_of, is_adapter
+from registry.base_models import BaseModel, resolve_base_model
+from registry.errors import BaseModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def load_sentence_transformer(
+    folder: Path, base: BaseModel | None = None, device: str | None = None, trust_remote_code: bool = False
+) -> SentenceTransformer:
+    """The model of a folder, from safetensors only.
+
+    Args:
+        folder: a SentenceTransformer, or an adapter that training wrote.
+        base: the base model that is at hand; an adapter of another one finds its own by the name it has recorded.
+        device: as torch names it; by default a GPU where there is one.
+        trust_remote_code: let a whole model, or the base model of an adapter, run code of its own.
+
+    Raises:
+        BaseModelError: the base model of the adapter is out of reach or has other weights, or the adapter is damaged.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    options = {"device": device, **loading_options(trust_remote_code)}
+    if not is_adapter(folder):
+        return SentenceTransformer(str(folder), **options)
+    model = SentenceTransformer(str(_find_base(folder, base).path), **options).float()  # as it was trained and measured
+    attach_adapter(model, folder)
+    return model
+
+
+def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
+    """Arguments for ``SentenceTransformer`` that keep it from running code or unpickling weights."""
+    return {
+        "trust_remote_code": trust_remote_code,
+        "local_files_only": True,
+        "model_kwargs": {"use_safetensors": True},
+    }
+
+
+def _find_base(folder: Path, at_hand: BaseModel | None) -> BaseModel:
+    """The base model with the very weights that the adapter was trained on."""
+    wanted = base_of(folder)
+    if at_hand is not None and at_hand.digest == wanted.weights_sha256:
+        return at_hand
+    try:
+        found = resolve_base_model(wanted.name, wanted.revision)
+    except BaseModelError as error:
+        raise BaseModelError(
+            f"adapter {folder} belongs to a model with weights {wanted.weights_sha256}, which is not here: {error}"
+        ) from error
+    if found.digest != wanted.weights_sha256:
+        raise BaseModelError(
+            f"adapter {folder} was trained on {wanted.name} with weights {wanted.weights_sha256}, "
+            f"but {found.path} has weights {found.digest}: give the model that it was trained on"
+        )
+    return found

@@ -1,0 +1,199 @@
+"""Any SentenceTransformer can be adapted: other poolings, long texts, prompts, half precision, two encoders."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from registry import BaseModel, resolve_base_model
+from router_plugin.torch_encoder import TorchEncoder
+from tests.training.kinds import KINDS
+from tests.training.samples import QUICK
+from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
+from training.encoding import load_model
+from training.finetune import finetune, half_precision, interpolate
+from training.metrics import retrieval_metrics
+from training.miners import Examples
+from training.modules import branches
+from training.ranking import ranking
+from training.report import describe_model
+
+DESCRIBED = {
+    "cls": (32, 64, "cls", False),
+    "long": (32, 1024, "mean", True),
+    "prompts": (32, 64, "mean", True),
+    "half": (32, 64, "mean", True),
+    "two_encoders": (32, 64, "query cls, document mean", True),
+    "static_queries": (32, 64, "query none, document mean", False),
+    "two_heads": (16, 64, "query mean, document mean", True),
+}
+APART = {"prompts", "two_encoders", "static_queries", "two_heads"}
+"""The kinds to which a text is one thing as a query and another as a document."""
+
+FULL = {"iterations": 1, "learning_rate": 1e-2, "warmup_steps": 0, "weight_decay": 0.0, "interpolation": 1.0}
+COLUMNS = {
+    "anchor": ["apple", "bridge"] * 8,
+    "positive": ["castle", "desert"] * 8,
+    "negative": ["engine", "forest"] * 8,
+}
+WORDS = ["apple", "castle", "engine", "zebra", "elephant", "violin"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def base(kind: str, tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp(kind)
+    KINDS[kind](folder).save_pretrained(str(folder / "model"))
+    return resolve_base_model(str(folder / "model"))
+
+
+@pytest.fixture(scope="module")
+def adapted(base, trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("adapted") / "out"
+    return out, adapt(trained.data, "words", base, out, Contrastive(**FULL, least_steps=6, batch_size=8), device="cpu")
+
+
+def plain(folder):
+    """As whoever has none of our code loads it."""
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+def token_vectors(model):
+    """The input embeddings of ``WORDS`` for queries and for documents, ``(6, d)`` each."""
+    chains = branches(model)
+    vectors = {}
+    for task in ("query", "document"):
+        reader = chains.get(task, chains.get(""))[0]
+        table = reader.auto_model.get_input_embeddings() if hasattr(reader, "auto_model") else reader.embedding
+        tokens = model.tokenizer.token_to_id if task == "query" and not hasattr(reader, "auto_model") else None
+        numbers = [(tokens or reader.tokenizer.convert_tokens_to_ids)(word) for word in WORDS]
+        vectors[task] = table.weight[numbers].detach().clone()
+    return vectors
+
+
+def test_the_report_describes_the_model(kind, adapted):
+    _, report = adapted
+    expected = dict(zip(("dimension", "max_length", "pooling", "normalized"), DESCRIBED[kind], strict=True))
+    assert {name: report[name] for name in expected} == expected
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_the_model_folder_gives_the_embeddings_that_were_measured(adapted, trained):
+    out, report = adapted
+    model = plain(out)
+    qrels, names = trained.data.qrels["test"], list(trained.data.corpus)
+    queries = model.encode_query([trained.data.queries[name] for name in qrels], normalize_embeddings=True)
+    documents = model.encode_document(list(trained.data.corpus.values()), normalize_embeddings=True)
+    relevant = [{names.index(name) for name in wanted} for wanted in qrels.values()]
+    measured = retrieval_metrics(ranking(queries, documents, 100), relevant)
+    assert report["adapted_metrics"]["test"] == pytest.approx(measured, abs=1e-3)
+
+
+def test_a_query_is_encoded_unlike_a_document_where_the_model_tells_them_apart(kind, adapted):
+    model = plain(adapted[0])
+    query, document = (encode(["apple castle"]) for encode in (model.encode_query, model.encode_document))
+    assert np.allclose(query, document, atol=1e-6) == (kind not in APART)
+
+
+def test_training_moves_what_queries_pass_by_queries_and_what_documents_pass_by_documents(kind, base, tmp_path):
+    model = load_model(base.path, "cpu")
+    before = token_vectors(model)
+    finetune(model, Examples(COLUMNS), Contrastive(**FULL, least_steps=2), 1, tmp_path, kind)
+    after = token_vectors(model)
+    moved = {
+        task: [word for word, row in zip(WORDS, (after[task] != before[task]).any(dim=1).tolist(), strict=True) if row]
+        for task in before
+    }
+    if kind in ("two_encoders", "static_queries"):
+        assert moved == {"query": ["apple"], "document": ["castle", "engine"]}
+    else:
+        told = ["zebra", "elephant"] if kind == "prompts" else []
+        assert moved["query"] == moved["document"] == ["apple", "castle", "engine", *told]
+
+
+def test_an_option_that_a_kind_cannot_be_trained_with_is_refused(tmp_path):
+    model = KINDS["static_queries"](tmp_path)
+    with pytest.raises(
+        TrainingError, match="recipe contrastive with these options cannot train this base model: Cached"
+    ):
+        finetune(model, Examples(COLUMNS), Contrastive(mini_batch=4), 1, tmp_path, "static")
+
+
+@pytest.mark.parametrize("recipe", [ReferenceTriplet(epochs=1), Contrastive(mini_batch=4, max_length=8)])
+def test_every_recipe_trains_every_kind_and_leaves_its_lengths(kind, base, tmp_path, recipe):
+    if kind == "static_queries" and isinstance(recipe, Contrastive):
+        recipe = replace(recipe, mini_batch=None)
+    model = load_model(base.path, "cpu")
+    before = [getattr(chain[0], "max_seq_length", None) for chain in branches(model).values()]
+    finetuned = finetune(model, Examples(COLUMNS), recipe, 1, tmp_path, kind)
+    assert finetuned["steps"] > 0 and math.isfinite(finetuned["loss"])
+    assert [getattr(chain[0], "max_seq_length", None) for chain in branches(model).values()] == before
+
+
+def test_interpolation_moves_every_weight_once(adapted, base):
+    model, start = load_model(adapted[0], "cpu"), load_model(base.path, "cpu").state_dict()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    interpolate(model, load_model(base.path, "cpu"), 0.25)
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, 0.25 * before[name] + 0.75 * start[name])
+
+
+def test_a_published_model_is_served(adapted, registry, kind):
+    version = publish(adapted[0], registry, force=True)
+    encoder = TorchEncoder(registry.fetch(version), device="cpu")
+    assert encoder.encode(["apple castle"]).shape == (1, DESCRIBED[kind][0])
+
+
+def test_truncation_counts_the_tokens_of_a_query_and_its_prompt(kind, base):
+    encoder = TorchEncoder(base.path, device="cpu")
+    model = plain(base.path)
+    for words in (10, 29, 30, 31, 59, 60, 61, 62, 63, 1021, 1022, 1023):
+        text = " ".join(["apple"] * words)
+        longer = text + " castle"
+        cut = np.array_equal(model.encode_query([text]), model.encode_query([longer]))
+        assert encoder.truncates(longer) == cut, words
+
+
+def test_long_texts_are_read_to_their_end(tmp_path):
+    model = KINDS["long"](tmp_path)
+    text = " ".join(["apple"] * 900)
+    assert not np.allclose(*model.encode([text + " castle", text + " desert"]), atol=1e-7)
+
+
+def test_a_model_that_sets_no_limit_has_none_in_the_report(tmp_path):
+    model = KINDS["cls"](tmp_path)
+    model.max_seq_length = int(1e30)
+    assert describe_model(model)["max_length"] is None
+
+
+def test_attention_is_fused(tmp_path):
+    KINDS["cls"](tmp_path).save_pretrained(str(tmp_path / "model"))
+    assert load_model(tmp_path / "model", "cpu")[0].auto_model.config._attn_implementation == "sdpa"
+
+
+def test_weights_stored_in_half_precision_are_trained_in_full(tmp_path, trained):
+    KINDS["half"](tmp_path).save_pretrained(str(tmp_path / "model"))
+    assert plain(tmp_path / "model").dtype == torch.bfloat16
+    adapt(trained.data, "words", resolve_base_model(str(tmp_path / "model")), tmp_path / "out", QUICK, device="cpu")
+    assert plain(tmp_path / "out").dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("device", "bfloat16", "expected"),
+    [("cuda", True, "bf16"), ("cuda:1", False, "fp16"), ("cpu", True, None), ("mps", True, None)],
+)
+def test_a_gpu_trains_in_the_half_precision_that_it_has(monkeypatch, device, bfloat16, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+    assert half_precision(torch.device(device)) == expected

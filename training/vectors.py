@@ -1,0 +1,56 @@
+"""Vectors in a ``.npy`` file, of which no more is in memory than the rows that are being read or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class StoredVectors:
+    """The rows of a ``.npy`` file, ``(n, d)``, float32.
+
+    Every access maps the file anew, for the pages of a map that stays open stay resident once they were touched.
+    """
+
+    def __init__(self, path: Path, dims: int | None = None) -> None:
+        """
+        Args:
+            path: of the file.
+            dims: read only so many leading dimensions, and make these unit vectors.
+        """
+        self._path = path
+        self._dims = dims
+        count, dimension = self._map("r").shape
+        self.shape: tuple[int, int] = (count, dims or dimension)
+
+    def truncated(self, dims: int) -> StoredVectors:
+        """The same, with only so many leading dimensions, of unit length (Kusupati et al., 2022, "Matryoshka")."""
+        return StoredVectors(self._path, dims)
+
+    @classmethod
+    def create(cls, path: Path, count: int, dimension: int) -> StoredVectors:
+        """A new file of zeros, ``(count, dimension)``; where one was, it is replaced."""
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+        return cls(path)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """A copy of some rows, named as numpy does: by a slice, positions or a mask."""
+        vectors = np.array(self._map("r")[rows])
+        if self._dims is None:
+            return vectors
+        leading = vectors[..., : self._dims]
+        unit: NDArray[np.float32] = leading / np.linalg.norm(leading, axis=-1, keepdims=True).clip(min=1e-12)
+        return unit
+
+    def __setitem__(self, rows: Any, vectors: NDArray[np.float32]) -> None:
+        self._map("r+")[rows] = vectors
+
+    def _map(self, mode: Any) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = np.load(self._path, mmap_mode=mode, allow_pickle=False)
+        return vectors

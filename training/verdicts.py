@@ -1,0 +1,84 @@
+"""The verdict on a model in rows and words: both sides on every test set, broken guards, and the gain over seeds."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+from typing import Any
+
+from registry import ModelRecord
+from registry.names import TEST
+from training.metrics import HEADLINE
+
+MEASURE = HEADLINE[0]
+
+BOTH_SIDES = (
+    "test set",
+    "queries",
+    f"base {MEASURE}",
+    f"adapted {MEASURE}",
+    "difference",
+    "95 % interval",
+    "p",
+    "max. loss",
+)
+OVER_DIMS = ("dimensions", f"base {MEASURE}", f"adapted {MEASURE}")
+OVER_SEEDS = ("test set", "mean gain", "standard deviation", "gains")
+
+Row = tuple[str, ...]
+
+
+def both_sides(record: ModelRecord) -> list[Row]:
+    """A row for each test set, the domain's own first, under the columns ``BOTH_SIDES``."""
+    rows: list[Row] = []
+    for name, found in record.evaluations.items():
+        base, adapted = found.base[MEASURE], found.adapted[MEASURE]
+        sure = found.comparison.get(MEASURE)
+        guard = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"
+        rows.append(
+            (
+                name,
+                str(found.queries),
+                f"{base:.4f}",
+                f"{adapted:.4f}",
+                f"{adapted - base:+.4f}",
+                f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
+                f"{sure.p_value:.4f}" if sure else "",
+                guard,
+            )
+        )
+    return rows
+
+
+def broken_guards(record: ModelRecord) -> list[str]:
+    """A sentence for each test set on which the model lost more than it was allowed to."""
+    return [
+        f"On {name} the model lost {found.base[MEASURE] - found.adapted[MEASURE]:.4f} {MEASURE} to its base, more than "
+        f"the {found.max_loss:g} that was allowed."
+        for name, found in record.evaluations.items()
+        if found.lost_too_much
+    ]
+
+
+def over_dims(report: dict[str, Any]) -> list[Row]:
+    """A row for each number of leading dimensions that was asked for, under the columns ``OVER_DIMS``."""
+    return [
+        (dims, *(f"{found[side][MEASURE]:.4f}" for side in ("base", "adapted")))
+        for dims, found in report.get("dims", {}).items()
+    ]
+
+
+def over_seeds(report: dict[str, Any]) -> list[Row]:
+    """A row for each test set under the columns ``OVER_SEEDS``; none where one seed was trained.
+
+    The deviation is the sample's, with n - 1 below the root.
+    """
+    seeds = report.get("seeds", ())
+    if len(seeds) < 2:
+        return []
+    bases = {TEST: report["base_metrics"][TEST], **{name: found["base"] for name, found in report["also"].items()}}
+    rows: list[Row] = []
+    for name, base in bases.items():
+        gains = [(seed[TEST] if name == TEST else seed["also"][name])[MEASURE] - base[MEASURE] for seed in seeds]
+        shown = ", ".join(f"{seed['seed']}: {gain:+.4f}" for seed, gain in zip(seeds, gains, strict=True))
+        rows.append((name, f"{mean(gains):+.4f}", f"{stdev(gains):.4f}", shown))
+    return rows

@@ -3,7 +3,8 @@
     python benchmarks/both_sides.py --data ../shared/data --pairs 2000 --protocol held-out --out work/both-sides
 
 Trains on MedQuAD; measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
---clinc the accuracy of CLINC150 intents by the 5 nearest training queries. The whole figures:
+--clinc the accuracy of CLINC150 intents by the 5 nearest training queries. Beside each variant's seconds stand those of
+its unavoidable parts, training steps and encoding. `mix=FILE,FILE` in a variant mixes pairs in. The whole figures:
 
     for protocol in random held-out; do
         python benchmarks/both_sides.py --data ../shared/data --protocol $protocol --seed 1 --seed 2 --seed 3 --clinc \\
@@ -22,10 +23,13 @@ import gzip
 import json
 import logging
 import os
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
@@ -33,7 +37,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from samples import spread
+from sentence_transformers import SentenceTransformerTrainer
 
+import training.states
 from registry import resolve_base_model
 from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
 from training.encoding import load_model
@@ -48,10 +54,11 @@ SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
 OTHERS = {"medicationqa": 1, "finance10k": 7, "policyqa": 7}
 """Sets that only measure, and how many pairs one of them stands for."""
 UNCUT = 1_000_000
+PROGRESS = ("interpolation", "steps", "seconds")
 VARIANTS = (
     "contrastive",
     "triplet recipe=triplet",
-    "specialist interpolation=1.0",
+    "specialist kept_gain=1.0",
     "lora lora=16",
     "queries-only freeze_documents=true",
     "dims dims=[384,256,128]",
@@ -118,9 +125,14 @@ def _train(
     out = arguments.out / name
     if not out.exists():
         options = _options(numbers)
+        mixed = {
+            Path(file).stem: _mixed(Path(file), arguments) for file in filter(None, options.pop("mix", "").split(","))
+        }
         recipe = make_recipe(options.pop("recipe", "contrastive"), options)
-        seeds = arguments.seed or [42]
-        adapt(medquad, name, resolve_base_model(), out, recipe, seed=seeds, also=others, device=arguments.device)
+        base, seeds = resolve_base_model(), arguments.seed or [42]
+        with _watched() as spent:
+            adapt(medquad, name, base, out, recipe, seed=seeds, also=others, mixed=mixed, device=arguments.device)
+        out.with_suffix(".json").write_text(json.dumps({part: round(seconds, 1) for part, seconds in spent.items()}))
     report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
     sets = {
         "medquad": {"base": report["base_metrics"]["test"], "adapted": report["adapted_metrics"]["test"]},
@@ -131,7 +143,11 @@ def _train(
         "chosen": report["chosen"],
         "steps": sum(entry.get("steps", 0) for entry in report["iterations"]),
         "seconds": report["seconds"],
-        "training_seconds": sum(entry.get("seconds", 0) for entry in report["iterations"]),
+        "parts": json.loads(out.with_suffix(".json").read_text()),
+        "dev": [
+            {"mrr@5": round(entry["dev"][MEASURES[0]], 4), **{key: entry[key] for key in PROGRESS if key in entry}}
+            for entry in report["iterations"]
+        ],
         "sets": {
             name: {side: {measure: round(found[side][measure], 4) for measure in MEASURES} for side in sides}
             for name, found in sets.items()
@@ -143,6 +159,36 @@ def _train(
         ],
         "dims": {dims: round(found["adapted"][MEASURES[0]], 4) for dims, found in report["dims"].items()},
     }
+
+
+def _mixed(file: Path, arguments: argparse.Namespace) -> PreparedData:
+    folder = arguments.out / "data" / f"mixed-{file.stem}"
+    if not folder.exists():
+        prepare(read_pairs(str(file)), folder)
+    return read_prepared(folder)
+
+
+@contextmanager
+def _watched() -> Iterator[Counter[str]]:
+    """Seconds spent in training steps and in encoding, which no implementation could do without."""
+    spent: Counter[str] = Counter()
+
+    def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            started = time.monotonic()
+            try:
+                return call(*arguments, **options)
+            finally:
+                spent[part] += time.monotonic() - started
+
+        return run
+
+    steps = timed("training", SentenceTransformerTrainer.train)
+    with (
+        mock.patch.object(SentenceTransformerTrainer, "train", lambda *given, **options: steps(*given, **options)),
+        mock.patch.object(training.states, "encode", timed("encoding", training.states.encode)),
+    ):
+        yield spent
 
 
 def _options(numbers: Sequence[str]) -> dict[str, Any]:
@@ -176,13 +222,14 @@ def _accuracy(file: Path, folder: Path) -> float:
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
     table = Table(title=f"{MEASURES[0]}, base and adapted")
-    for column in ("variant", "medquad", *OTHERS, "chosen", "steps", "seconds"):
+    for column in ("variant", "medquad", *OTHERS, "chosen", "steps", "seconds", "of parts"):
         table.add_column(column)
     for name, result in results.items():
         cells = [
             f"{sides['base'][MEASURES[0]]:.4f} {sides['adapted'][MEASURES[0]]:.4f}" for sides in result["sets"].values()
         ]
-        table.add_row(name, *cells, result["chosen"], str(result["steps"]), f"{result['seconds']:.0f}")
+        ratio = result["seconds"] / sum(result["parts"].values())
+        table.add_row(name, *cells, result["chosen"], str(result["steps"]), f"{result['seconds']:.0f}", f"{ratio:.2f}")
     Console(width=160).print(table)
 
 

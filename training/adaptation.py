@@ -19,17 +19,19 @@ from registry.names import check_domain
 from registry.profiles import Profile
 from training.encoding import load_model
 from training.errors import TrainingError
-from training.finetune import finetune, interpolate
+from training.finetune import finetune
 from training.frozen import check_one_branch, with_frozen_documents
+from training.interpolation import DevSample, choose_share, move_towards
 from training.judging import Judge, Outcome, best_outcome, check_judging
-from training.lora import scale_adapter, train_adapter_only
+from training.lora import train_adapter_only
 from training.metrics import DECIDING
-from training.miners import Miner
+from training.mixing import Mixture, check_mixing
 from training.outputs import check_free, move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
 from training.report import CARD, REPORT, describe_model, model_card, write_report
 from training.run import Run, save_model
+from training.significance import compare_metrics
 from training.states import BASE, States, Texts
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def adapt(
     seed: int | Sequence[int] = 42,
     also: Mapping[str, PreparedData] | None = None,
     max_loss: Mapping[str, float] | None = None,
+    mixed: Mapping[str, PreparedData] | None = None,
     encode_batch: int = 64,
     device: str | None = None,
     trust_remote_code: bool = False,
@@ -67,6 +70,7 @@ def adapt(
         also: other prepared data by name; the base and the chosen model are measured on their test splits too.
         max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on a set of ``also``, or on the domain's own
             test split, which is named ``test``. A model that loses more is written, and published only by force.
+        mixed: other prepared data by name, whose training queries are learnt from too.
         encode_batch: texts encoded at a time.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let the base model run code of its own.
@@ -76,15 +80,16 @@ def adapt(
         The report.
 
     Raises:
-        TrainingError: the folder exists, or another process is writing it; data without the queries that are needed; a
-            limit that is out of range or of no known set; a seed given twice or none.
+        TrainingError: the folder exists, or another process is writing it; data without the queries that are needed, or
+            that the recipe cannot mix in; a limit that is out of range or of no known set; a seed given twice or none.
         InvalidNameError: the name of the domain or of another set is not allowed.
     """
     recipe = recipe or Contrastive()
-    also, max_loss = also or {}, max_loss or {}
+    also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
     seeds = _seeds(seed)
     check_domain(domain)
     check_judging(data, also, max_loss)
+    check_mixing(recipe, mixed)
     check_free(out, overwrite, REPORT)
     started = time.monotonic()
     identity = {
@@ -92,7 +97,8 @@ def adapt(
         "base_model": base.record().model_dump(),
         "recipe": recipe.name,
         "options": {**asdict(recipe), **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds})},
-        "dataset": {"fingerprint": data.fingerprint, "counts": data.manifest["counts"]},
+        "dataset": _lineage(data),
+        "mixed": {name: _lineage(other) for name, other in mixed.items()},
     }
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     with Run(out, identity) as run:
@@ -102,7 +108,7 @@ def adapt(
         states = States(run, base.path, load, texts, encode_batch, recipe.same_documents)
         _check_model(states[BASE].model, recipe)
         loops = [
-            _Loop(run, base, load, states, texts, recipe, each, f"seed-{each}-" if len(seeds) > 1 else "")
+            _Loop(run, base, load, states, texts, mixed, recipe, each, f"seed-{each}-" if len(seeds) > 1 else "")
             for each in seeds
         ]
         outcomes = [loop.run_all() for loop in loops]
@@ -125,6 +131,10 @@ def adapt(
     return report
 
 
+def _lineage(data: PreparedData) -> dict[str, Any]:
+    return {"fingerprint": data.fingerprint, "counts": data.manifest["counts"]}
+
+
 def _seeds(given: int | Sequence[int]) -> list[int]:
     seeds = [given] if isinstance(given, int) else list(given)
     if not seeds:
@@ -143,6 +153,7 @@ class _Loop:
     load: Callable[[Path], SentenceTransformer]
     states: States
     texts: Texts
+    mixed: Mapping[str, PreparedData]
     recipe: Recipe
     seed: int
     prefix: str
@@ -150,10 +161,10 @@ class _Loop:
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         history = [self.run.step(BASE, partial(self.measure, BASE))]
-        miner = self.recipe.miner(self.texts)
+        mixture = Mixture(self.recipe, self.texts, self.mixed)
         for number in range(1, self.recipe.iterations + 1):
-            mined = miner.mine(self.states[history[-1]["name"]].ranked_with_scores("train"), self.seed + number)
-            history.append(self.run.step(self.name(number), partial(self.iterate, number, miner, mined)))
+            mined = mixture.mine(self.states[history[-1]["name"]], self.seed + number)
+            history.append(self.run.step(self.name(number), partial(self.iterate, number, mixture, mined)))
             log.info("%s: dev %s %.4f", self.name(number), DECIDING, history[-1]["dev"][DECIDING])
         return Outcome(self.seed, history)
 
@@ -165,29 +176,48 @@ class _Loop:
         """Metrics of a state on the dev split."""
         return {"name": name, "dev": self.states[name].metrics("dev")}
 
-    def iterate(self, number: int, miner: Miner, mined: int) -> dict[str, Any]:
+    def iterate(self, number: int, mixture: Mixture, mined: int) -> dict[str, Any]:
         """Fine-tune from the weights of the iteration before, and measure them interpolated with the base model's."""
         started = time.monotonic()
         name, before = self.name(number), self.name(number - 1)
-        shutil.rmtree(self.run.embeddings(name), ignore_errors=True)  # of weights that were trained before a crash
-        model = self.load(self.base.path if number == 1 else self.run.model_folder(f"{before}-trained"))
+        for state in (name, _trained(name)):  # embeddings of weights that were trained before a crash
+            shutil.rmtree(self.run.embeddings(state), ignore_errors=True)
+        model = self.load(self.base.path if number == 1 else self.run.model_folder(_trained(before)))
         seed, scratch = self.seed + number, self.run.scratch
-        examples = miner.examples(seed)
+        examples = mixture.examples(seed)
         if not len(examples):
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         if self.recipe.lora:
             train_adapter_only(model, self.recipe.lora, self.seed)
         trained = finetune(model, examples, self.recipe, seed, scratch, name, self.states[BASE])
-        self.run.save_model(f"{name}-trained", model, self.base)
-        if self.recipe.lora:
-            scale_adapter(model, self.recipe.interpolation)
-        else:
-            interpolate(model, self.load(self.base.path), self.recipe.interpolation)
+        self.run.save_model(_trained(name), model, self.base)
+        share = self.share(name)
+        move_towards(model, self.load(self.base.path), share)
         if self.recipe.same_documents:
             model = with_frozen_documents(model, self.load(self.base.path))
         self.run.save_model(name, model, self.base)
         measured = self.measure(name)
-        return {**measured, "mined": mined, **trained, "seconds": round(time.monotonic() - started, 1)}
+        measured["comparison"] = self.compare(name)
+        seconds = round(time.monotonic() - started, 1)
+        return {**measured, "mined": mined, **trained, "interpolation": share, "seconds": seconds}
+
+    def compare(self, name: str) -> dict[str, dict[str, float]]:
+        """A state against the base model on the dev split, which the best of several is chosen by: it flatters."""
+        before, after = (self.states[state].query_metrics("dev") for state in (BASE, name))
+        return compare_metrics(before, after, self.seed)
+
+    def share(self, name: str) -> float:
+        """The share of an iteration's trained weights in its result."""
+        if self.recipe.interpolation is not None:
+            return self.recipe.interpolation
+        sample = DevSample(self.states[BASE])
+        base = sample.of(self.states[BASE])
+        return choose_share(base, sample.of(self.states[_trained(name)]), self.recipe.kept_gain)
+
+
+def _trained(name: str) -> str:
+    """The name of an iteration's weights before they are moved towards the base model's."""
+    return f"{name}-trained"
 
 
 def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:

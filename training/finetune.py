@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +76,8 @@ def finetune(
     with ExitStack() as while_training:
         advance = while_training.enter_context(bar(f"fine-tuning ({what})"))
         while_training.enter_context(_cut_at(model, recipe.max_length))
+        if not recipe.dropout:
+            while_training.enter_context(_without_dropout(model))
         if on_cpu:
             while_training.enter_context(in_slices(model))
         trainer = _Trainer(
@@ -100,15 +101,6 @@ def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
     if device.type != "cuda":
         return None
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-
-
-def interpolate(model: SentenceTransformer, base: SentenceTransformer, share: float) -> None:
-    """Move the model's weights towards the base model's: ``share`` of its own, the rest of the base's."""
-    weights, others = (chain(one.parameters(), one.buffers()) for one in (model, base))
-    with torch.no_grad():
-        for own, other in zip(weights, others, strict=True):
-            if own.is_floating_point():
-                own.lerp_(other.to(own), 1 - share)
 
 
 def _loss(recipe: Recipe, model: SentenceTransformer, base: State | None) -> nn.Module:
@@ -145,6 +137,20 @@ def _cut_at(model: SentenceTransformer, max_length: int | None) -> Iterator[None
     finally:
         for reader, limit in cut:
             reader.max_seq_length = limit
+
+
+@contextmanager
+def _without_dropout(model: SentenceTransformer) -> Iterator[None]:
+    attribute = {True: "p", False: "attention_dropout"}
+    layers = [(module, attribute[isinstance(module, nn.Dropout)]) for module in model.modules()]
+    rates = [(module, name, rate) for module, name in layers if isinstance(rate := getattr(module, name, None), float)]
+    for module, name, _ in rates:
+        setattr(module, name, 0.0)
+    try:
+        yield
+    finally:
+        for module, name, rate in rates:
+            setattr(module, name, rate)
 
 
 class _Laid(DefaultBatchSampler):

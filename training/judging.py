@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from training.errors import TrainingError
 from training.metrics import DECIDING, HEADLINE
 from training.prepared import SPLITS, PreparedData
 from training.run import Run
-from training.significance import compare
+from training.significance import compare_metrics
 from training.states import BASE, State, States, Texts
 
 _ROUNDING = 1e-9
@@ -39,12 +39,17 @@ def check_judging(data: PreparedData, also: Mapping[str, PreparedData], max_loss
         if not 0 <= limit <= 1:
             raise TrainingError(f"--max-loss {name}={limit:g} is out of range: expected from 0 to 1")
     for split in SPLITS:
-        _check_queries("data to train on", data, split, "prepare them with --split grouped or random")
+        check_queries("data to train on", data, split, "prepare them with --split grouped or random")
     for name, other in also.items():
-        _check_queries(f"--also-evaluate {name}", other, TEST, "prepare it with --split test")
+        check_queries(f"--also-evaluate {name}", other, TEST, "prepare it with --split test")
 
 
-def _check_queries(what: str, data: PreparedData, split: str, remedy: str) -> None:
+def check_queries(what: str, data: PreparedData, split: str, remedy: str) -> None:
+    """Make sure that a split is there.
+
+    Raises:
+        TrainingError: it has no queries.
+    """
     if not data.qrels[split]:
         named = "training" if split == "train" else split
         raise TrainingError(f"{what}, prepared from {data.manifest.get('source')}: no {named} queries: {remedy}")
@@ -101,7 +106,7 @@ class Judge:
             "base_metrics": {"dev": kept.history[0]["dev"], "test": own["base"]},
             "adapted_metrics": {"dev": kept.best["dev"], "test": own["adapted"]},
             **{name: own[name] for name in ("comparison", "max_loss", "lost_too_much")},
-            "dims": {str(dims): self._truncated(chosen, dims) for dims in self._dims},
+            "dims": {str(dims): self._truncated(chosen, dims, kept.seed) for dims in self._dims},
             "also": sets,
             "seeds": [self._of_seed(outcome) for outcome in outcomes],
         }
@@ -116,24 +121,22 @@ class Judge:
                 "queries": len(data.qrels[TEST]),
                 "base": base[name],
                 "adapted": adapted[name],
-                "comparison": {
-                    metric: asdict(compare(before[name][metric], after[name][metric], seed)) for metric in HEADLINE
-                },
+                "comparison": compare_metrics(before[name], after[name], seed),
                 "max_loss": max_loss.get(name),
                 "lost_too_much": _loss(base[name], adapted[name]) > max_loss.get(name, 1) + _ROUNDING,
             }
             for name, data in self._sets.items()
         }
 
-    def _truncated(self, chosen: str, dims: int) -> dict[str, dict[str, float]]:
+    def _truncated(self, chosen: str, dims: int, seed: int) -> dict[str, dict[str, Any]]:
         """Both sides of the domain's own test set, with so many leading dimensions."""
         fingerprint = self._sets[TEST].fingerprint
-        return {
-            side: self._run.step(
-                f"{TEST}-{fingerprint}-{state}-{dims}", partial(self._states[state].metrics, TEST, dims)
-            )
-            for side, state in (("base", BASE), ("adapted", chosen))
-        }
+        base, adapted = (
+            self._run.step(f"{TEST}-{fingerprint}-{name}-{dims}", partial(self._states[name].metrics, TEST, dims))
+            for name in (BASE, chosen)
+        )
+        before, after = (self._states[name].query_metrics(TEST, dims) for name in (BASE, chosen))
+        return {"base": base, "adapted": adapted, "comparison": compare_metrics(before, after, seed)}
 
     def _of_seed(self, outcome: Outcome) -> dict[str, Any]:
         also = self._metrics(outcome.best["name"])

@@ -1,4 +1,4 @@
-"""LoRA in the training loop: which weights are trained, and an adapter interpolated with the untouched base model."""
+"""LoRA in the training loop: which weights are trained."""
 
 from __future__ import annotations
 
@@ -15,14 +15,3 @@ def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None
         add_adapter(model, rank)
     for name, weight in model.named_parameters():
         weight.requires_grad_(".lora_" in name)
-
-
-def scale_adapter(model: SentenceTransformer, share: float) -> None:
-    """Move a model with an adapter towards its base model: ``share`` of its own weights, the rest of the base's.
-
-    The weights of a layer are W + s B A, of which W is the base's, so that is the same as share times B.
-    """
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if ".lora_B." in name:
-                weight.mul_(share)

@@ -31,8 +31,10 @@ class PrepareOptions:
         hold_out: these pairs are the test part, whatever ``test_size`` says. Under ``grouped`` the near-duplicates of
             held-out pairs are in no part; their answers stay in the corpus.
 
+        hold_out_dev: these pairs are the dev part, by which models are chosen, in the same way.
+
     Raises:
-        SourceError: ``hold_out`` with the split ``test``.
+        SourceError: ``hold_out`` or ``hold_out_dev`` with the split ``test``.
     """
 
     split: Literal["grouped", "random", "test"] = "grouped"
@@ -40,9 +42,10 @@ class PrepareOptions:
     seed: int = 42
     chunk_characters: int = CHUNK_CHARACTERS
     hold_out: tuple[HoldOut, ...] = ()
+    hold_out_dev: tuple[HoldOut, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.split == "test" and self.hold_out:
+        if self.split == "test" and (self.hold_out or self.hold_out_dev):
             raise SourceError("--hold-out cannot be used with --split test: every pair is a test pair already")
 
 
@@ -96,8 +99,9 @@ def _split(pairs: Sequence[Pair], options: PrepareOptions) -> Split:
     grouped = options.split == "grouped"
     if options.split == "test":
         return only_test_split(len(pairs))
-    if options.hold_out:
-        return held_out_split(pairs, held_out(pairs, options.hold_out), grouped, options.seed)
+    if options.hold_out or options.hold_out_dev:
+        test, dev = held_out(pairs, options.hold_out), held_out(pairs, options.hold_out_dev, "--hold-out-dev")
+        return held_out_split(pairs, grouped, options.seed, test=test, dev=dev, test_size=options.test_size)
     if grouped:
         return grouped_split(pairs, options.test_size, options.seed)
     return random_split(len(pairs), options.test_size, options.seed)

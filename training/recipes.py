@@ -35,7 +35,9 @@ class Recipe:
         weight_decay: of AdamW.
         max_length: tokens a text is cut at while training; None for the model's own limit.
         interpolation: share of the trained weights in the result, the rest being the base model's (Wortsman et al.,
-            2022, "Robust fine-tuning of zero-shot models").
+            2022, "Robust fine-tuning of zero-shot models"); None for the share that ``kept_gain`` asks for.
+        kept_gain: share of the best gain on dev that interpolation shall keep, by the smallest share of trained weights
+            that does; 1 for the best on dev.
         lora: rank of the adapter that is trained instead of the weights (Hu et al., 2022, "LoRA: Low-Rank Adaptation of
             Large Language Models"); None for the weights themselves.
         dims: numbers of leading dimensions that shall serve alone as well (Kusupati et al., 2022, "Matryoshka
@@ -43,6 +45,8 @@ class Recipe:
     """
 
     name: ClassVar[str]
+    dropout: ClassVar[bool] = True
+    """Whether the model's dropout is on while it is trained. A CPU has no fused attention with it."""
     iterations: int = 2
     epochs: int = 2
     batch_size: int = 8
@@ -50,7 +54,8 @@ class Recipe:
     warmup_steps: float = 100
     weight_decay: float = 0.01
     max_length: int | None = None
-    interpolation: float = 1.0
+    interpolation: float | None = 1.0
+    kept_gain: float = 1.0
     lora: int | None = None
     dims: tuple[int, ...] | None = None
 
@@ -64,7 +69,7 @@ class Recipe:
             if value is None or number.name == "dims":
                 continue
             least = 0 if number.name in _MAY_BE_ZERO else 1 if isinstance(value, int) else 1e-12
-            most = 1 if number.name in _SHARES else float("inf")
+            most = _MOST.get(number.name, float("inf"))
             if not least <= value <= most or value == float("inf"):
                 limits = f"from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
                 raise TrainingError(f"--{number.name.replace('_', '-')} {value} is out of range: expected {limits}")
@@ -107,6 +112,7 @@ class Contrastive(Recipe):
         most_epochs: see ``least_steps``.
         negatives: of each query in a step, beside the texts of the other queries.
         easy_share: share of them that are drawn from all wrong documents, the rest being mined.
+        mix_share: share of the batches that are of data mixed in, where there are such.
         most_likely: a document that scores more than this times the best relevant one is no negative.
         scale: factor on the cosine, the inverse of the temperature.
         freeze_documents: train queries only, against documents as the base model encodes them.
@@ -115,15 +121,18 @@ class Contrastive(Recipe):
     """
 
     name: ClassVar[str] = "contrastive"
+    dropout: ClassVar[bool] = False
 
     epochs: int = 1
     batch_size: int = 32
     warmup_steps: float = 0.1
-    interpolation: float = 0.5
+    interpolation: float | None = None
+    kept_gain: float = 0.8
     least_steps: int = 20
     most_epochs: int = 8
     negatives: int = 1
     easy_share: float = 0.0
+    mix_share: float = 0.25
     most_likely: float = 0.95
     scale: float = 20.0
     freeze_documents: bool = False
@@ -187,9 +196,12 @@ class ReferenceTriplet(Recipe):
         return TripletLoss(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=self.margin)
 
 
+SPECIALIST: dict[str, Any] = {"kept_gain": 1.0}
+"""Numbers of ``contrastive`` where nothing but the domain's own questions counts."""
+
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrastive, ReferenceTriplet)}
 
-_SHARES = {"interpolation", "easy_share", "most_likely"}
+_MOST = {"interpolation": 1, "kept_gain": 1, "easy_share": 1, "most_likely": 1, "mix_share": 0.9}
 _MAY_BE_ZERO = {
     "negatives",
     "warmup_steps",
@@ -197,7 +209,7 @@ _MAY_BE_ZERO = {
     "easy_per_hard",
     "least_steps",
     "freeze_documents",
-    *_SHARES,
+    *_MOST,
 }
 
 

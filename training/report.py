@@ -116,7 +116,7 @@ tags: [sentence-transformers, domain-router, {report["domain"]}]
 with its bootstrap interval and the p-value of a paired randomisation test.
 {_seeds(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
-{counts["train_queries"]} queries over {counts["chunks"]} chunks. {report["dimension"]} dimensions,
+{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_mixed(report)} {report["dimension"]} dimensions,
 {report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling. Compare vectors by cosine, and
 only with vectors of this same model.
 
@@ -146,6 +146,15 @@ The model was chosen on {counts["dev_queries"]} dev queries; the test queries de
 Base model weights: SHA-256 `{report["base_model"]["weights_sha256"]}`. Data: fingerprint
 `{report["dataset"]["fingerprint"]}`.
 """
+
+
+def _mixed(report: dict[str, Any]) -> str:
+    """The card's words on other data learned from; none where there were none."""
+    others = ", ".join(
+        f"`{name}` ({found['counts']['train_queries']} queries, fingerprint `{found['fingerprint']}`)"
+        for name, found in report.get("mixed", {}).items()
+    )
+    return f" Mixed in: {others}." if others else ""
 
 
 def _dims(report: dict[str, Any]) -> str:

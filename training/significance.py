@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.metrics import HEADLINE
 
 DRAWS = 10_000
 _BLOCK = 250
@@ -45,3 +48,10 @@ def compare(base: NDArray[np.float64], adapted: NDArray[np.float64], seed: int) 
     as_far = np.count_nonzero(np.abs(flipped) >= abs(difference) - 1e-12)
     low, high = np.percentile(means, _LEVELS)
     return Comparison(difference, float(low), float(high), (as_far + 1) / (DRAWS + 1))
+
+
+def compare_metrics(
+    base: Mapping[str, NDArray[np.float64]], adapted: Mapping[str, NDArray[np.float64]], seed: int
+) -> dict[str, dict[str, float]]:
+    """The comparison of every headline metric, by its name."""
+    return {metric: asdict(compare(base[metric], adapted[metric], seed)) for metric in HEADLINE}

@@ -69,31 +69,54 @@ def only_test_split(count: int) -> Split:
     return Split(none, none, np.arange(count))
 
 
-def held_out_split(pairs: Sequence[Pair], held: NDArray[np.bool_], grouped: bool, seed: int) -> Split:
-    """The held-out pairs for testing, dev out of the others.
+def held_out_split(
+    pairs: Sequence[Pair],
+    grouped: bool,
+    seed: int,
+    *,
+    test: NDArray[np.bool_] | None = None,
+    dev: NDArray[np.bool_] | None = None,
+    test_size: float = 0.2,
+) -> Split:
+    """Held-out pairs for testing, for choosing, or both; a part for which none are held out is dealt from the others.
 
     Args:
         pairs: any number of pairs.
-        held: which of them are held out, ``(n,)``.
-        grouped: whether near-duplicates of held-out pairs are left out of every part, and dev takes whole groups.
-        seed: of the dev part.
+        grouped: whether near-duplicates of held-out pairs are left out of every other part, and what is dealt is whole
+            groups.
+        seed: of what is dealt.
+        test: which pairs are held out for testing, ``(n,)``; a pair that is held out for dev too is for testing.
+        dev: which pairs are held out for dev, ``(n,)``.
+        test_size: share of all pairs that are dealt for testing where none are held out for that.
 
     Raises:
-        SourceError: too few pairs are left for training and dev.
+        SourceError: a part is empty.
     """
-    rest = np.flatnonzero(~held)
+    none = np.zeros(len(pairs), dtype=bool)
     groups = np.arange(len(pairs))
     if grouped:
         groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
-        rest = rest[~np.isin(groups[rest], groups[held])]
-    dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed)] if len(rest) else rest
-    train = np.setdiff1d(rest, dev)
-    if not (len(train) and len(dev)):
+
+    def apart(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return ~np.isin(groups, groups[held])
+
+    held_test = none if test is None else test
+    held_dev = none if dev is None else dev & apart(held_test)
+    rest = np.flatnonzero(apart(held_test) & apart(held_dev))
+    tested = np.flatnonzero(held_test) if test is not None else _part(rest, groups, round(len(pairs) * test_size), seed)
+    rest = np.setdiff1d(rest, tested)
+    chosen = np.flatnonzero(held_dev) if dev is not None else _part(rest, groups, _dev_size(len(rest)), seed)
+    train = np.setdiff1d(rest, chosen)
+    if not (len(train) and len(chosen) and len(tested)):
         raise SourceError(
-            f"{held.sum()} of {len(pairs)} pairs are held out, and what is left cannot be split into training and dev: "
-            "hold out less"
+            f"{(held_test | held_dev).sum()} of {len(pairs)} pairs are held out, and what is left cannot be split into "
+            "the other parts: hold out less"
         )
-    return Split(train, dev, np.flatnonzero(held))
+    return Split(train, chosen, tested)
+
+
+def _part(rest: Indices, groups: NDArray[np.int64], size: int, seed: int) -> Indices:
+    return rest[_deal(groups[rest], size, seed)] if len(rest) else rest
 
 
 def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,8 @@ from training.prepared import PreparedData
 from training.ranking import Ranked, ranking, top_k
 from training.run import Run
 from training.vectors import StoredVectors
+
+Indices = NDArray[np.int64]
 
 BASE = "base"
 """The name of the base model's state."""
@@ -40,6 +43,15 @@ class Texts:
     def document_groups(self) -> NDArray[np.int64]:
         """For each document the number of the group of its near-duplicates, from 0 up without a gap."""
         return near_duplicates(self.documents)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some queries and some documents, which among these documents answer each query, and the state's unit vectors."""
+
+    queries: NDArray[np.float32]
+    documents: NDArray[np.float32]
+    relevant: list[set[int]]
 
 
 class State:
@@ -70,11 +82,18 @@ class State:
     @cached_property
     def documents(self) -> StoredVectors:
         """Embeddings of the corpus, ``(n, d)``."""
-        return self._embeddings(self._documents_folder / "documents", self.texts.documents, "document")
+        return self._embeddings(self._corpus, self.texts.documents, "document")
+
+    @property
+    def _corpus(self) -> Path:
+        return self._documents_folder / "documents"
+
+    def _queries(self, split: str) -> Path:
+        return self._folder / f"{split}-queries"
 
     def query_embeddings(self, split: str) -> StoredVectors:
         """Embeddings of a split's queries, ``(q, d)``."""
-        return self._embeddings(self._folder / f"{split}-queries", self.texts.queries[split], "query")
+        return self._embeddings(self._queries(split), self.texts.queries[split], "query")
 
     def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
         """The first documents of every query of a split: ``(q, 100)``, or the whole corpus where it is smaller."""
@@ -98,9 +117,24 @@ class State:
         """Retrieval metrics on a split, with all or so many leading dimensions."""
         return retrieval_metrics(self.ranked(split, dims), self.texts.relevant[split])
 
-    def query_metrics(self, split: str) -> dict[str, NDArray[np.float64]]:
+    def query_metrics(self, split: str, dims: int | None = None) -> dict[str, NDArray[np.float64]]:
         """The same metrics of every query of a split."""
-        return query_metrics(self.ranked(split), self.texts.relevant[split])
+        return query_metrics(self.ranked(split, dims), self.texts.relevant[split])
+
+    def sample(self, split: str, queries: Indices, documents: Indices) -> Sample:
+        """Some of a split's queries and some documents, which are encoded alone where the corpus has not been.
+
+        Args:
+            split: of the queries.
+            queries: positions of queries in the split.
+            documents: positions of documents; among them all that answer one of the queries.
+        """
+        position = {int(document): index for index, document in enumerate(documents)}
+        return Sample(
+            self._some(self._queries(split), self.texts.queries[split], queries, "query"),
+            self._some(self._corpus, self.texts.documents, documents, "document"),
+            [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
+        )
 
     def over(self, what: str, texts: Texts, folder: str) -> State:
         """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
@@ -110,6 +144,14 @@ class State:
     def forget_model(self) -> None:
         """Free the weights; what they encoded stays."""
         self.__dict__.pop("model", None)
+
+    def _some(
+        self, file: Path, texts: Sequence[str], rows: Indices, kind: Literal["query", "document"]
+    ) -> NDArray[np.float32]:
+        if file.with_suffix(".npy").exists():
+            return StoredVectors(file.with_suffix(".npy"))[rows]
+        own = self._folder / f"{file.name}-sample"
+        return self._embeddings(own, [texts[row] for row in rows], kind)[:]
 
     def _embeddings(self, file: Path, texts: Sequence[str], kind: Literal["query", "document"]) -> StoredVectors:
         path = file.with_suffix(".npy")

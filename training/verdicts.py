@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import mean, stdev
 from typing import Any
 
 from registry import ModelRecord
 from registry.names import TEST
+from registry.records import ComparisonRecord
 from training.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]
 
-BOTH_SIDES = (
-    "test set",
-    "queries",
-    f"base {MEASURE}",
-    f"adapted {MEASURE}",
-    "difference",
-    "95 % interval",
-    "p",
-    "max. loss",
-)
-OVER_DIMS = ("dimensions", f"base {MEASURE}", f"adapted {MEASURE}")
+SIDES = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
+BOTH_SIDES = ("test set", "queries", *SIDES, "max. loss")
+OVER_DIMS = ("dimensions", *SIDES)
 OVER_SEEDS = ("test set", "mean gain", "standard deviation", "gains")
 
 Row = tuple[str, ...]
@@ -31,22 +25,21 @@ def both_sides(record: ModelRecord) -> list[Row]:
     """A row for each test set, the domain's own first, under the columns ``BOTH_SIDES``."""
     rows: list[Row] = []
     for name, found in record.evaluations.items():
-        base, adapted = found.base[MEASURE], found.adapted[MEASURE]
-        sure = found.comparison.get(MEASURE)
         guard = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"
-        rows.append(
-            (
-                name,
-                str(found.queries),
-                f"{base:.4f}",
-                f"{adapted:.4f}",
-                f"{adapted - base:+.4f}",
-                f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
-                f"{sure.p_value:.4f}" if sure else "",
-                guard,
-            )
-        )
+        rows.append((name, str(found.queries), *_sides(found.base, found.adapted, found.comparison), guard))
     return rows
+
+
+def _sides(base: Mapping[str, float], adapted: Mapping[str, float], comparison: Mapping[str, ComparisonRecord]) -> Row:
+    """The cells under ``SIDES``."""
+    sure = comparison.get(MEASURE)
+    return (
+        f"{base[MEASURE]:.4f}",
+        f"{adapted[MEASURE]:.4f}",
+        f"{adapted[MEASURE] - base[MEASURE]:+.4f}",
+        f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
+        f"{sure.p_value:.4f}" if sure else "",
+    )
 
 
 def broken_guards(record: ModelRecord) -> list[str]:
@@ -61,10 +54,11 @@ def broken_guards(record: ModelRecord) -> list[str]:
 
 def over_dims(report: dict[str, Any]) -> list[Row]:
     """A row for each number of leading dimensions that was asked for, under the columns ``OVER_DIMS``."""
-    return [
-        (dims, *(f"{found[side][MEASURE]:.4f}" for side in ("base", "adapted")))
-        for dims, found in report.get("dims", {}).items()
-    ]
+    rows: list[Row] = []
+    for dims, found in report.get("dims", {}).items():
+        comparison = {metric: ComparisonRecord(**values) for metric, values in found["comparison"].items()}
+        rows.append((dims, *_sides(found["base"], found["adapted"], comparison)))
+    return rows
 
 
 def over_seeds(report: dict[str, Any]) -> list[Row]:

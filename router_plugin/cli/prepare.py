@@ -39,6 +39,13 @@ def prepare(
             help="COLUMN=VALUE,VALUE: test on these rows, and on no other; repeatable.", show_default="--test-size"
         ),
     ] = None,
+    hold_out_dev: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE,VALUE: choose models by these rows, and by no other; repeatable.",
+            show_default="a tenth of the training rows",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Seed of the split.")] = 42,
     chunk_characters: Annotated[int, typer.Option(min=1, help="Cut longer answers on sentence ends.")] = 1000,
     question: Annotated[
@@ -60,12 +67,13 @@ def prepare(
 
     check_target(out, overwrite)
     held = tuple(map(parse_hold_out, hold_out or ()))
-    options = PrepareOptions(split.value, test_size, seed, chunk_characters, held)
+    held_dev = tuple(parse_hold_out(text, "--hold-out-dev") for text in hold_out_dev or ())
+    options = PrepareOptions(split.value, test_size, seed, chunk_characters, held, held_dev)
     pairs = read_pairs(
         source,
         question=question,
         answer=answer,
-        columns=[each.column for each in held],
+        columns=[each.column for each in (*held, *held_dev)],
         hub_split=hub_split,
         hub_config=hub_config,
         hub_revision=hub_revision,

@@ -76,6 +76,13 @@ def train(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the base model run code of its own.")
     ] = False,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."),
+    ] = None,
+    specialist: Annotated[
+        bool, typer.Option("--specialist", help="contrastive: only the domain's own questions count (--kept-gain 1).")
+    ] = False,
     iterations: Annotated[int | None, _number("Rounds of mine, fine-tune, evaluate.")] = None,
     epochs: Annotated[int | None, _number("Passes over the examples in an iteration.")] = None,
     batch_size: Annotated[int | None, _number("Examples a step.")] = None,
@@ -84,6 +91,9 @@ def train(
     weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
     max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
     interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
+    kept_gain: Annotated[
+        float | None, _number("Share of the gain on dev that the smallest such share shall keep, 0 to 1.")
+    ] = None,
     lora: Annotated[int | None, _number("Train a LoRA adapter of this rank instead of all weights.")] = None,
     dims: Annotated[
         Any, _number("Leading dimensions that shall serve alone too, like 256,128.", parser=_dims, metavar="N,N")
@@ -92,6 +102,7 @@ def train(
         bool | None, _number("contrastive: train queries only; an existing index stays valid.")
     ] = None,
     easy_share: Annotated[float | None, _number("contrastive: share of negatives that are not mined.")] = None,
+    mix_share: Annotated[float | None, _number("contrastive: share of the batches that --mix takes.")] = None,
     most_likely: Annotated[
         float | None, _number("contrastive: what scores higher, relative to the right text, is no negative.")
     ] = None,
@@ -111,18 +122,22 @@ def train(
     from router_plugin.opening import open_registry
     from training.adaptation import adapt
     from training.judging import check_judging
+    from training.mixing import check_mixing
     from training.prepared import read_prepared
     from training.publishing import publish
-    from training.recipes import make_recipe, number_names
+    from training.recipes import SPECIALIST, make_recipe, number_names
 
-    numbers = {name: value for name, value in context.params.items() if name in number_names()}
+    given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
+    numbers = {**(SPECIALIST if specialist else {}), **given}
     check_domain(domain)
     chosen = make_recipe(recipe.value, numbers)
     folders = _named("--also-evaluate", "DIR", also_evaluate or ())
     limits = {name: _limit(name, text) for name, text in _named("--max-loss", "LOSS", max_loss or ()).items()}
     prepared = read_prepared(data)
     also = {name: read_prepared(Path(folder)) for name, folder in folders.items()}
+    mixed = {name: read_prepared(Path(folder)) for name, folder in _named("--mix", "DIR", mix or ()).items()}
     check_judging(prepared, also, limits)
+    check_mixing(chosen, mixed)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
     report = adapt(
@@ -134,6 +149,7 @@ def train(
         seed=seed or 42,
         also=also,
         max_loss=limits,
+        mixed=mixed,
         encode_batch=encode_batch,
         device=device,
         trust_remote_code=trust_remote_code,

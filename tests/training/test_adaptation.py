@@ -15,7 +15,8 @@ from registry.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model
-from training.finetune import finetune, interpolate
+from training.finetune import finetune
+from training.interpolation import move_towards
 from training.metrics import CUTOFFS
 from training.miners import Examples
 from training.pairs import Pair
@@ -116,6 +117,14 @@ def test_the_gain_on_the_test_split_is_told_with_its_interval(trained):
         assert f"{name}: {found['difference']:+.4f}, 95 % interval" in card
 
 
+def test_every_iteration_is_compared_with_the_base_model_on_dev(trained):
+    base, *iterations = trained.report["iterations"]
+    for entry in iterations:
+        for name, found in entry["comparison"].items():
+            assert math.isclose(found["difference"], entry["dev"][name] - base["dev"][name], abs_tol=1e-9)
+            assert found["low"] <= found["difference"] <= found["high"]
+
+
 def test_the_reported_test_metrics_are_those_of_the_saved_model(trained):
     model = load_model(trained.out, "cpu")
     documents, names = list(trained.data.corpus.values()), list(trained.data.corpus)
@@ -181,7 +190,7 @@ def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
 def test_interpolation_takes_its_share_of_the_trained_weights(tiny_base, trained, share):
     model, base = load_model(trained.out, "cpu"), load_model(tiny_base.path, "cpu")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    interpolate(model, base, share)
+    move_towards(model, base, share)
     start = base.state_dict()
     for name, value in model.state_dict().items():
         if share in (0, 1):

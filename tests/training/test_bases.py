@@ -17,7 +17,8 @@ from tests.training.kinds import KINDS
 from tests.training.samples import QUICK
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model
-from training.finetune import finetune, half_precision, interpolate
+from training.finetune import finetune, half_precision
+from training.interpolation import move_towards
 from training.metrics import retrieval_metrics
 from training.miners import Examples
 from training.modules import branches
@@ -144,7 +145,7 @@ def test_every_recipe_trains_every_kind_and_leaves_its_lengths(kind, base, tmp_p
 def test_interpolation_moves_every_weight_once(adapted, base):
     model, start = load_model(adapted[0], "cpu"), load_model(base.path, "cpu").state_dict()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    interpolate(model, load_model(base.path, "cpu"), 0.25)
+    move_towards(model, load_model(base.path, "cpu"), 0.25)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.25 * before[name] + 0.75 * start[name])

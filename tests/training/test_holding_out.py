@@ -78,3 +78,21 @@ def test_a_column_or_value_that_no_row_has_is_refused(rows, tmp_path, given, exp
     with pytest.raises(SourceError, match=expected):
         held_out_rows(rows, tmp_path / "out", given)
     assert not (tmp_path / "out").exists()
+
+
+def test_models_can_be_chosen_by_a_source_and_tested_on_another(rows, tmp_path):
+    options = PrepareOptions(
+        hold_out=(parse_hold_out("source=clinic"),), hold_out_dev=(parse_hold_out("source=forum"),)
+    )
+    prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)
+    data = read_prepared(tmp_path / "out")
+    for part, sources in (("test", {"clinic"}), ("dev", {"forum"}), ("train", {"library", None})):
+        assert {SOURCES[int(data.queries[name].split()[1]) % 4] for name in data.qrels[part]} == sources
+
+
+def test_what_cannot_be_held_out_for_dev_is_named_by_its_option(rows, tmp_path):
+    with pytest.raises(SourceError, match="^--hold-out-dev source: expected COLUMN=VALUE"):
+        parse_hold_out("source", "--hold-out-dev")
+    options = PrepareOptions(hold_out_dev=(parse_hold_out("source=hospital"),))
+    with pytest.raises(SourceError, match="^--hold-out-dev source=hospital: no row has that value"):
+        prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)

@@ -19,8 +19,8 @@ from tests.training.samples import LEARNING, QUICK
 from tests.training.test_adaptation import timeless
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt
 from training.encoding import load_model
-from training.finetune import interpolate
-from training.lora import scale_adapter, train_adapter_only
+from training.interpolation import move_towards
+from training.lora import train_adapter_only
 from training.recipes import make_recipe
 from training.run import save_model
 from training.states import State, Texts
@@ -150,9 +150,9 @@ def test_an_adapter_keeps_the_maximum_length_and_the_prompts_it_was_trained_with
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_scaling_an_adapter_is_interpolating_the_merged_weights(tiny_base, share):
     whole = merged(with_random_adapter(tiny_base), tiny_base)
-    interpolate(whole, load_model(tiny_base.path, "cpu"), share)
+    move_towards(whole, load_model(tiny_base.path, "cpu"), share)
     scaled = with_random_adapter(tiny_base)
-    scale_adapter(scaled, share)
+    move_towards(scaled, load_model(tiny_base.path, "cpu"), share)
     assert np.allclose(vectors(scaled.eval()), vectors(whole.eval()), atol=1e-6)
     same = merged(scaled, tiny_base).state_dict()
     assert all(torch.allclose(same[name], weight, atol=1e-6) for name, weight in whole.state_dict().items())

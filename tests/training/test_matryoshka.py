@@ -22,6 +22,7 @@ def test_every_number_of_dimensions_is_measured_on_both_sides(matryoshka):
     assert list(matryoshka["dims"]) == ["32", "16", "8"]
     for dims, side in (("32", "base"), ("32", "adapted")):
         assert matryoshka["dims"][dims][side] == matryoshka[f"{side}_metrics"]["test"]
+    assert matryoshka["dims"]["32"]["comparison"] == matryoshka["comparison"]
 
 
 def test_few_dimensions_are_better_for_having_been_trained(matryoshka):

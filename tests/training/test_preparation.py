@@ -83,6 +83,7 @@ def test_the_manifest_counts_what_is_there(tmp_path):
         "seed": 7,
         "chunk_characters": 30,
         "hold_out": [],
+        "hold_out_dev": [],
     }
     assert manifest["counts"] == {
         "pairs": 31,

@@ -7,6 +7,8 @@ import torch
 
 from training import Contrastive, ReferenceTriplet, TrainingError
 from training.encoding import load_model
+from training.finetune import finetune
+from training.miners import Examples
 from training.recipes import RECIPES, make_recipe
 
 
@@ -125,3 +127,15 @@ def test_gradients_are_the_same_with_few_texts_in_memory_as_with_the_whole_batch
     assert whole.keys() == few.keys() and any(gradient.abs().max() > 1e-3 for gradient in whole.values())
     for name in whole:
         assert torch.allclose(whole[name], few[name], rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize(("recipe", "rates"), [(Contrastive(), {0.0}), (ReferenceTriplet(epochs=1), {0.1})])
+def test_only_the_reference_recipe_trains_with_dropout(tiny_base, tmp_path, recipe, rates, monkeypatch):
+    seen = set()
+    original = torch.nn.Dropout.forward
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, x: seen.add(self.p) or original(self, x))
+    model = load_model(tiny_base.path, "cpu")
+    columns = {"anchor": ["a", "b"], "positive": ["c", "d"], "negative": ["e", "f"]}
+    finetune(model, Examples(columns), recipe, 1, tmp_path, "test")
+    assert seen == rates
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.1}

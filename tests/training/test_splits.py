@@ -1,6 +1,6 @@
 """Splits: every pair in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
 
-from itertools import chain
+from itertools import chain, combinations
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def held(count, every=5):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_held_out_pairs_and_no_others_are_the_test_part(grouped):
     pairs = different(100)
-    split = held_out_split(pairs, held(100), grouped, seed=1)
+    split = held_out_split(pairs, grouped, seed=1, test=held(100))
     assert split.test.tolist() == list(range(0, 100, 5))
     assert sorted(chain(*parts(split))) == list(range(100))
     assert len(split.dev) == 8
@@ -134,7 +134,7 @@ def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
     groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
     apart = np.isin(groups, np.unique(groups)[::3])
     first = np.array([apart[i] and groups.tolist().index(groups[i]) == i for i in range(200)])
-    split = held_out_split(pairs, first, True, seed)
+    split = held_out_split(pairs, True, seed, test=first)
     assert split.test.tolist() == np.flatnonzero(first).tolist()
     assert set(np.concatenate([split.train, split.dev])) == set(np.flatnonzero(~apart))
     assert not set(groups[split.train]) & set(groups[split.dev])
@@ -144,4 +144,26 @@ def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
 def test_holding_out_all_or_nearly_all_is_refused(grouped):
     for kept in (0, 1):
         with pytest.raises(SourceError, match=f"{20 - kept} of 20 pairs are held out.*hold out less"):
-            held_out_split(different(20), np.arange(20) >= kept, grouped, seed=1)
+            held_out_split(different(20), grouped, seed=1, test=np.arange(20) >= kept)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_pairs_held_out_for_dev_are_the_dev_part_and_the_test_part_is_dealt_from_the_others(grouped):
+    pairs = different(100)
+    split = held_out_split(pairs, grouped, seed=1, dev=held(100), test_size=0.3)
+    assert split.dev.tolist() == list(range(0, 100, 5))
+    assert len(split.test) == 30
+    assert sorted(chain(*parts(split))) == list(range(100))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_that_are_held_out_have_no_near_duplicates_in_each_other_or_in_training(seed):
+    pairs = related(seed, count=200)
+    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    draw = np.random.default_rng(seed)
+    test, dev = draw.random(200) < 0.05, draw.random(200) < 0.1
+    split = held_out_split(pairs, True, seed, test=test, dev=dev)
+    assert split.test.tolist() == np.flatnonzero(test).tolist()
+    assert set(split.dev) <= set(np.flatnonzero(dev))
+    for one, other in combinations(parts(split), 2):
+        assert not set(groups[one]) & set(groups[other])

@@ -4,7 +4,9 @@
 
 Trains on MedQuAD; measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
 --clinc the accuracy of CLINC150 intents by the 5 nearest training queries. Beside each variant's seconds stand those of
-its unavoidable parts, training steps and encoding. `mix=FILE,FILE` in a variant mixes pairs in. The whole figures:
+its unavoidable parts, training steps and encoding. `mix=FILE,FILE` in a variant mixes pairs in, and `recipe=` may name
+one of tried_recipes.py too. To choose between recipes, --dev-source makes whole sources the dev split. The whole
+figures:
 
     for protocol in random held-out; do
         python benchmarks/both_sides.py --data ../shared/data --protocol $protocol --seed 1 --seed 2 --seed 3 --clinc \\
@@ -27,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -38,6 +41,7 @@ from rich.console import Console
 from rich.table import Table
 from samples import spread
 from sentence_transformers import SentenceTransformerTrainer
+from tried_recipes import TRIED
 
 import training.states
 from registry import resolve_base_model
@@ -46,7 +50,7 @@ from training.encoding import load_model
 from training.holding_out import HoldOut
 from training.pairs import Pairs
 from training.ranking import ranking
-from training.recipes import make_recipe
+from training.recipes import RECIPES, make_recipe
 from training.report import REPORT
 
 MEASURES = ("mrr@5", "recall@5")
@@ -73,12 +77,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=None, help="so many MedQuAD pairs; by default all")
     parser.add_argument("--protocol", choices=("random", "held-out"), default="held-out")
     parser.add_argument("--variant", action="append", help=f"'NAME number=value ...'; by default {VARIANTS}")
+    parser.add_argument("--dev-source", action="append", help="repeatable; by default the dev split is of all sources")
+    parser.add_argument("--other", action="append", choices=OTHERS, help="repeatable; by default all other sets")
     parser.add_argument("--seed", type=int, action="append", help="repeatable; by default 42")
     parser.add_argument("--clinc", action="store_true", help="measure CLINC150 intents too")
     parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file of the frontier")
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
+    RECIPES.update(TRIED)
     medquad, others = _prepare(arguments)
     results = {}
     for variant in arguments.variant or VARIANTS:
@@ -97,14 +104,16 @@ def _prepare(arguments: argparse.Namespace) -> tuple[PreparedData, dict[str, Pre
     folder = arguments.out / "data"
     if not (folder / "medquad").exists():
         pairs = spread(read_pairs(str(arguments.data / "medquad.jsonl.gz"), columns=("source",)), arguments.pairs)
-        held_out = PrepareOptions(hold_out=(HoldOut("source", SOURCES),))
+        dev = (HoldOut("source", tuple(arguments.dev_source)),) if arguments.dev_source else ()
+        held_out = PrepareOptions(hold_out=(HoldOut("source", SOURCES),), hold_out_dev=dev)
         prepare(pairs, folder / "medquad", PrepareOptions(split="random") if _random(arguments) else held_out)
-    for name, step in OTHERS.items():
+    others = arguments.other or OTHERS
+    for name in others:
         if not (folder / name).exists():
             pairs = read_pairs(str(arguments.data / f"{name}.jsonl.gz"))
-            part = Pairs(pairs.source, pairs.pairs[::step])
+            part = Pairs(pairs.source, pairs.pairs[:: OTHERS[name]])
             prepare(part, folder / name, PrepareOptions(split="test", chunk_characters=UNCUT))
-    return read_prepared(folder / "medquad"), {name: read_prepared(folder / name) for name in OTHERS}
+    return read_prepared(folder / "medquad"), {name: read_prepared(folder / name) for name in others}
 
 
 def _random(arguments: argparse.Namespace) -> bool:
@@ -204,6 +213,7 @@ def _options(numbers: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+@cache
 def _accuracy(file: Path, folder: Path) -> float:
     """Share of CLINC150's in-scope test queries whose intent most of their 5 nearest training queries have."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
@@ -222,7 +232,7 @@ def _accuracy(file: Path, folder: Path) -> float:
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
     table = Table(title=f"{MEASURES[0]}, base and adapted")
-    for column in ("variant", "medquad", *OTHERS, "chosen", "steps", "seconds", "of parts"):
+    for column in ("variant", *next(iter(results.values()))["sets"], "chosen", "steps", "seconds", "of parts"):
         table.add_column(column)
     for name, result in results.items():
         cells = [

@@ -1,0 +1,155 @@
+"""Recipes that were tried and not kept; both_sides.py trains one where a variant says `recipe=NAME`."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.miners import Examples, Miner
+from training.recipes import Contrastive
+from training.states import State, Texts
+
+WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout(Contrastive):
+    """With the model's dropout on."""
+
+    name: ClassVar[str] = "dropout"
+    dropout: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpperLayers(Contrastive):
+    """The token embeddings and the lower half of the layers stay as they are."""
+
+    name: ClassVar[str] = "upper-layers"
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """InfoNCE, with the lower part frozen."""
+        transformer = model.transformers_model
+        layers = transformer.encoder.layer
+        for part in (transformer.embeddings, *layers[: len(layers) // 2]):
+            part.requires_grad_(False)
+        return super().full_loss(model, base)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(Contrastive):
+    """A pull of the similarities in a batch towards those of the untouched model."""
+
+    name: ClassVar[str] = "pull"
+    pull: float = 20.0
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """InfoNCE and the pull."""
+        assert base is not None
+        return _PulledLoss(model, base.model, self.scale, self.pull)
+
+
+class _PulledLoss(MultipleNegativesRankingLoss):
+    """InfoNCE, and the squared difference to the untouched model's cosines between all queries of the batch."""
+
+    def __init__(self, model: SentenceTransformer, base: SentenceTransformer, scale: float, pull: float) -> None:
+        super().__init__(model, scale=scale)
+        self._base = [base]  # in a list, so that its weights are none of this module's
+        self._pull = pull
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        features = list(sentence_features)
+        kept = {name: value.clone() for name, value in features[0].items() if isinstance(value, Tensor)}
+        with torch.no_grad():
+            wanted = self._cosines(self._base[0](kept)["sentence_embedding"])
+        embeddings = [self.model(each)["sentence_embedding"] for each in features]
+        loss: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
+        return loss + self._pull * functional.mse_loss(self._cosines(embeddings[0]), wanted)
+
+    @staticmethod
+    def _cosines(vectors: Tensor) -> Tensor:
+        unit = functional.normalize(vectors, dim=-1)
+        return unit @ unit.T
+
+
+@dataclass
+class _Rearranged:
+    """A miner whose examples are changed before they are learnt."""
+
+    miner: Miner
+    change: Callable[[Examples, np.random.Generator], Examples]
+
+    def mine(self, ranked: Any, seed: int) -> int:
+        return self.miner.mine(ranked, seed)
+
+    def examples(self, seed: int) -> Examples:
+        return self.change(self.miner.examples(seed), np.random.default_rng(seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneTemplate(Contrastive):
+    """All questions of a batch begin with the same three words, so that only names tell their answers apart."""
+
+    name: ClassVar[str] = "one-template"
+
+    def miner(self, texts: Texts) -> Miner:
+        """Mines as ever."""
+        return _Rearranged(super().miner(texts), self._by_template)
+
+    def _by_template(self, examples: Examples, draw: np.random.Generator) -> Examples:
+        by_template: dict[str, list[int]] = defaultdict(list)
+        for row, question in enumerate(examples.columns["anchor"]):
+            by_template[" ".join(question.lower().split()[:3])].append(row)
+        cuts = range(0, len(examples), self.batch_size)
+        rows = [row for template in by_template.values() for row in template]
+        batches = [rows[start : start + self.batch_size] for start in cuts]
+        laid = [batches[number] for number in draw.permutation(len(batches))]
+        order = [row for batch in laid for row in batch]
+        columns = {name: [column[row] for row in order] for name, column in examples.columns.items()}
+        return Examples(columns, [len(batch) for batch in laid])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Styles(Contrastive):
+    """Half of the questions in another style: keywords, in a conversation, misspelt, or a sentence of the answer."""
+
+    name: ClassVar[str] = "styles"
+
+    def miner(self, texts: Texts) -> Miner:
+        """Mines as ever."""
+        return _Rearranged(super().miner(texts), _in_styles)
+
+
+def _in_styles(examples: Examples, draw: np.random.Generator) -> Examples:
+    anchors = [
+        _restyled(question, passage, draw) if draw.random() < 0.5 else question
+        for question, passage in zip(examples.columns["anchor"], examples.columns["positive"], strict=True)
+    ]
+    return replace(examples, columns={**examples.columns, "anchor": anchors})
+
+
+def _restyled(question: str, passage: str, draw: np.random.Generator) -> str:
+    style = draw.integers(4)
+    if style == 0:
+        words = re.findall(r"[\w-]+", question.lower())
+        return " ".join(word for word in words if word not in ENGLISH_STOP_WORDS) or question
+    if style == 1:
+        return WRAPPERS[draw.integers(len(WRAPPERS))].format(question)
+    if style == 2:
+        at = int(draw.integers(max(1, len(question) - 1)))
+        return question[:at] + question[at + 1 : at + 2] + question[at : at + 1] + question[at + 2 :]
+    sentences = re.split(r"(?<=[.!?]) ", passage)
+    return sentences[draw.integers(len(sentences))]
+
+
+TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, OneTemplate, Styles)}

@@ -5,6 +5,7 @@ of examples/data/medical.jsonl.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from registry import resolve_base_model
@@ -19,5 +20,5 @@ asked = [pair.question for pair in read_pairs(str(EXAMPLES)).pairs]
 templates = [data.queries[name] for name in data.qrels["train"]]
 queries = [*asked, *templates[:: len(templates) // len(asked)]][:MAX_QUERIES]
 base = resolve_base_model()
-embeddings = load_model(base.path).encode_query(queries, normalize_embeddings=True)
-Profile.from_queries(queries, embeddings, base.record().weights_sha256).save(folder)
+encode = partial(load_model(base.path).encode_query, normalize_embeddings=True)
+Profile.from_queries(queries, encode, base.record().weights_sha256).save(folder)

@@ -1,72 +1,112 @@
 """Classifier profiles: what a domain contributes to the domain classifier, stored with its model version.
 
-A profile holds features of a sample of the domain's queries, never the queries themselves: hashed counts of character
-2- to 5-grams within words, which fit together across machines and days without a shared vocabulary (Weinberger et al.,
-2009, "Feature Hashing for Large Scale Multitask Learning"), and embeddings of the base model.
+A profile holds features of a sample of the domain's queries, never the queries themselves, and the words that several
+of them share.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import DamagedArtifactError
+from registry.features import BUCKETS, lexical_features, normalised, words
+from registry.typos import misspell
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 FILE_NAME = "classifier_profile.safetensors"
-BUCKETS = 1 << 18
-MAX_QUERIES = 1000
+MAX_QUERIES = 1500
+MAX_MISSPELT = 150
+MAX_WORDS = 20_000
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Features of ``n`` queries.
+    """Features of ``n`` queries, in random order.
 
     Attributes:
-        lexical: counts of hashed character n-grams, ``(n, BUCKETS)``, float32.
+        lexical: counts of hashed words and character n-grams, ``(n, BUCKETS)``, float32.
         embeddings: unit vectors of the base model, ``(n, d)``, float32.
+        misspelt: counts of the same queries with typing errors, ``(n, BUCKETS)``, float32.
+        misspelt_embeddings: unit vectors of the first of these, ``(at most MAX_MISSPELT, d)``, float32.
+        vocabulary: the words that at least two of all the domain's queries hold, the most frequent first.
         base: digest of the base model's weights; embeddings of different base models do not compare.
     """
 
     lexical: csr_matrix
     embeddings: NDArray[np.float32]
+    misspelt: csr_matrix
+    misspelt_embeddings: NDArray[np.float32]
+    vocabulary: tuple[str, ...]
     base: str
 
     @classmethod
     def from_queries(
-        cls, queries: Sequence[str], embeddings: NDArray[np.float32], base: str, seed: int = 42
+        cls,
+        queries: Sequence[str],
+        encode: Callable[[Sequence[str]], NDArray[np.float32]],
+        base: str,
+        seed: int = 42,
+        embeddings: NDArray[np.float32] | None = None,
     ) -> Profile:
         """The profile of a domain, from at most ``MAX_QUERIES`` of its queries.
 
         Args:
-            queries: the domain's queries.
-            embeddings: their unit vectors by the base model, ``(len(queries), d)``.
+            queries: the domain's queries, at least one.
+            encode: the base model, texts to unit vectors.
             base: digest of the base model's weights.
             seed: of the sample.
+            embeddings: unit vectors of the queries, ``(len(queries), d)``, where there are such already.
         """
-        sample = np.sort(np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES])
-        return cls(lexical_features(queries[index] for index in sample), np.asarray(embeddings)[sample], base)
+        sample = np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES]
+        chosen = [queries[index] for index in sample]
+        draw = random.Random(seed)
+        misspelt = [misspell(query, draw) for query in chosen]
+        return cls(
+            lexical_features(chosen),
+            encode(chosen) if embeddings is None else np.asarray(embeddings)[sample],
+            lexical_features(misspelt),
+            encode(misspelt[:MAX_MISSPELT]),
+            _shared_words(queries),
+            base,
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> Profile:
+        """The profile of some of the queries only.
+
+        Args:
+            rows: in rising order.
+        """
+        embedded = rows[rows < len(self.misspelt_embeddings)]
+        return replace(
+            self,
+            lexical=self.lexical[rows],
+            embeddings=self.embeddings[rows],
+            misspelt=self.misspelt[rows],
+            misspelt_embeddings=self.misspelt_embeddings[embedded],
+        )
 
     def save(self, folder: Path) -> None:
         """Write the profile into a model folder; embeddings in half precision."""
         from safetensors.numpy import save_file
 
         arrays = {
-            "counts": np.minimum(self.lexical.data, np.iinfo(np.uint16).max).astype(np.uint16),
-            "indices": self.lexical.indices.astype(np.int32),
-            "indptr": self.lexical.indptr.astype(np.int64),
+            **_arrays("lexical", self.lexical),
+            **_arrays("misspelt", self.misspelt),
             "embeddings": self.embeddings.astype(np.float16),
+            "misspelt.embeddings": self.misspelt_embeddings.astype(np.float16),
+            "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
         }
         save_file(arrays, folder / FILE_NAME, metadata={"format": _FORMAT, "base": self.base})
         (folder / FILE_NAME).chmod(0o644)
@@ -79,43 +119,57 @@ class Profile:
             DamagedArtifactError: there is none, or it is not of this format.
         """
         from safetensors import SafetensorError, safe_open
-        from scipy.sparse import csr_matrix
 
         path = folder / FILE_NAME
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
-                    raise ValueError(f"its format is {metadata.get('format')}, expected {_FORMAT}")
-                counts, indices, indptr, embeddings = map(
-                    file.get_tensor, ("counts", "indices", "indptr", "embeddings")
-                )
-            lexical = csr_matrix((counts.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
-            lexical.check_format(full_check=True)
+                    raise ValueError(
+                        f"its format is {metadata.get('format')}, expected {_FORMAT}: train or register the model again"
+                    )
+                lexical, misspelt = (_matrix(file.get_tensor, name) for name in ("lexical", "misspelt"))
+                embeddings, misspelt_embeddings = map(file.get_tensor, ("embeddings", "misspelt.embeddings"))
+                vocabulary = file.get_tensor("vocabulary").tobytes().decode()
+            count = lexical.shape[0]
+            if misspelt.shape[0] != count:
+                raise ValueError(f"it has {count} queries, but {misspelt.shape[0]} misspelt ones")
+            for vectors, expected in ((embeddings, count), (misspelt_embeddings, min(count, MAX_MISSPELT))):
+                if not np.isfinite(vectors).all():
+                    raise ValueError("it has embeddings that are no numbers")
+                if vectors.ndim != 2 or vectors.shape != (expected, embeddings.shape[1]):
+                    raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
             base = metadata["base"]
-            if not np.isfinite(embeddings).all():
-                raise ValueError("it has embeddings that are no numbers")
-            if embeddings.ndim != 2 or len(embeddings) != lexical.shape[0]:
-                raise ValueError(f"it has {lexical.shape[0]} queries, but embeddings of shape {embeddings.shape}")
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise DamagedArtifactError(f"{path} is no classifier profile: {error}") from error
-        return cls(lexical, embeddings.astype(np.float32), base)
+        return cls(
+            lexical,
+            embeddings.astype(np.float32),
+            misspelt,
+            misspelt_embeddings.astype(np.float32),
+            tuple(filter(None, vocabulary.split("\n"))),
+            base,
+        )
 
 
-def lexical_features(texts: Iterable[str]) -> csr_matrix:
-    """Hashed character n-gram counts of texts, ``(n, BUCKETS)``, float32."""
-    return _vectorizer().transform([unicodedata.normalize("NFKC", text) for text in texts])
+def _shared_words(queries: Iterable[str]) -> tuple[str, ...]:
+    counts = Counter(word for query in queries for word in set(words(normalised(query))))
+    shared = sorted((-count, word) for word, count in counts.items() if count > 1)
+    return tuple(word for _, word in shared[:MAX_WORDS])
 
 
-@cache
-def _vectorizer() -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer
+def _arrays(name: str, counts: csr_matrix) -> dict[str, NDArray[np.generic]]:
+    return {
+        f"{name}.counts": np.minimum(counts.data, np.iinfo(np.uint16).max).astype(np.uint16),
+        f"{name}.indices": counts.indices.astype(np.int32),
+        f"{name}.indptr": counts.indptr.astype(np.int64),
+    }
 
-    return HashingVectorizer(
-        analyzer="char_wb",
-        ngram_range=(2, 5),
-        n_features=BUCKETS,
-        alternate_sign=False,
-        norm=None,
-        dtype=np.float32,
-    )
+
+def _matrix(read: Callable[[str], NDArray[np.generic]], name: str) -> csr_matrix:
+    from scipy.sparse import csr_matrix
+
+    counts, indices, indptr = (read(f"{name}.{part}") for part in ("counts", "indices", "indptr"))
+    matrix = csr_matrix((counts.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
+    matrix.check_format(full_check=True)
+    return matrix

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from registry.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from router_plugin.contracts import Classification
     from router_plugin.decision import Decision
     from router_plugin.errors import PluginError, QueryError, RoutesError
     from router_plugin.hookspecs import hookimpl
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from router_plugin.settings import Settings
 
 __all__ = [
+    "Classification",
     "Decision",
     "DomainRouter",
     "PluginError",
@@ -29,6 +31,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "Classification": "contracts",
         "Decision": "decision",
         "DomainRouter": "router",
         "PluginError": "errors",

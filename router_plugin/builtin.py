@@ -18,12 +18,12 @@ class CascadeClassifierPlugin:
     """Lexical features first, the base model's embedding where they are unsure."""
 
     @hookimpl(trylast=True)
-    def domain_classifier(self, profiles: Mapping[str, Profile], base: Base) -> DomainClassifier:
+    def domain_classifier(self, profiles: Mapping[str, Profile], base: Base, settings: Settings) -> DomainClassifier:
         """The classifier of the registered domains and ``general``."""
         from router_plugin.cascade_classifier import CascadeClassifier
         from router_plugin.general import everyday_profile
 
-        return CascadeClassifier(everyday_profile(base), profiles, base)
+        return CascadeClassifier(everyday_profile(base), profiles, base, precision=settings.target_precision)
 
 
 class TorchEncoderPlugin:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,14 +12,30 @@ from numpy.typing import NDArray
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class Classification:
+    """What a domain classifier says of ``n`` queries.
+
+    Attributes:
+        probabilities: of every domain, ``(n, len(domains))``; every row sums to 1.
+        embedded: unit vectors by the base model of those queries that were embedded on the way, by row.
+    """
+
+    probabilities: NDArray[np.float64]
+    embedded: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
 class DomainClassifier(Protocol):
     """Stage 1: query text to a probability per domain. Called from several threads."""
 
     domains: Sequence[str]
     """The domains in the order of the columns, ``general`` among them."""
 
-    def probabilities(self, queries: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities, ``(n, len(domains))``; every row sums to 1."""
+    thresholds: Mapping[str, float]
+    """The least probability with which a query goes to a domain; 0 for a domain that is not named."""
+
+    def classify(self, queries: Sequence[str]) -> Classification:
+        """Classify queries, of which none is empty."""
 
 
 class Encoder(Protocol):

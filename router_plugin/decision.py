@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -15,7 +15,8 @@ class Decision:
         route: name of the route; None where no candidate was near enough.
         score: cosine of the nearest candidate; None where there was nothing to compare.
         domain: the domain whose encoder was used.
-        domains: probability of every domain.
+        domains: probability of every domain; that of ``general`` says how likely the query is of no other domain.
+        also: other domains that the query may belong to as well, the likeliest first.
         model_version: the encoder, like ``medical@3``, or the base model's name for ``general``.
         timings_ms: milliseconds of each stage, shared evenly by the queries of a batch.
         truncated: whether the end of the query was cut off.
@@ -29,6 +30,7 @@ class Decision:
     domains: dict[str, float]
     model_version: str
     timings_ms: dict[str, float]
+    also: list[str] = field(default_factory=list)
     truncated: bool = False
     reason: str | None = None
 

@@ -21,8 +21,7 @@ def everyday_profile(base: Base) -> Profile:
         ready = Profile.load(folder)
     if ready.base == base.digest:
         return ready
-    queries = everyday_queries()
-    return Profile.from_queries(queries, base.encode(queries), base.digest)
+    return Profile.from_queries(everyday_queries(), base.encode, base.digest)
 
 
 def rebuild() -> None:
@@ -32,8 +31,7 @@ def rebuild() -> None:
     from router_plugin.torch_encoder import TorchEncoder
 
     base = resolve_base_model()
-    queries = everyday_queries()
-    profile = Profile.from_queries(queries, TorchEncoder(base.path).encode(queries), weights_sha256(base.path))
+    profile = Profile.from_queries(everyday_queries(), TorchEncoder(base.path).encode, weights_sha256(base.path))
     with as_file(_FOLDER) as folder:
         profile.save(folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_mode
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.candidates import Candidates
 from router_plugin.clock import Clock
-from router_plugin.contracts import Base, DomainClassifier, Encoder
+from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder
 from router_plugin.decision import Decision
 from router_plugin.errors import PluginError, QueryError
 from router_plugin.opening import open_registry
@@ -96,6 +96,11 @@ class DomainRouter:
         """All routes."""
         return self._served.routes
 
+    @property
+    def classifier(self) -> DomainClassifier:
+        """The domain classifier."""
+        return self._classifier
+
     def set_routes(self, routes: Iterable[Route]) -> None:
         """Replace all routes."""
         given = tuple(routes)
@@ -162,8 +167,8 @@ class DomainRouter:
         """Both stages for a batch of texts; an empty one is not encoded."""
         clock = Clock(len(texts))
         with clock.stage("classify"):
-            probabilities = self._probabilities(texts)
-        chosen = [self._pick(row) for row in probabilities]
+            classified = self._classify(texts)
+        chosen = [self._pick(row) for row in classified.probabilities]
         compared: dict[int, tuple[Candidates, NDArray[np.float32]]] = {}
         for name in dict.fromkeys(chosen):
             members = [i for i, picked in enumerate(chosen) if picked == name and texts[i]]
@@ -172,34 +177,38 @@ class DomainRouter:
             with clock.stage("load"):
                 encoder, candidates = self._domains[name].encoder, served.by_domain[name].candidates
             with clock.stage("encode"):
-                vectors = encoder.encode([texts[i] for i in members])
+                vectors = _encoded(encoder, texts, members, classified.embedded if name == GENERAL else {})
             with clock.stage("match"):
                 compared |= zip(members, ((candidates, row) for row in candidates.scores(vectors)), strict=True)
         timings = clock.timings()
         return [
-            _Scored(name, self._by_domain(probabilities[i]), timings, *compared.get(i, (None, None)))
+            _Scored(name, self._by_domain(classified.probabilities[i]), timings, *compared.get(i, (None, None)))
             for i, name in enumerate(chosen)
         ]
 
-    def _probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def _classify(self, texts: Sequence[str]) -> Classification:
         """Probability of every domain, ``(n, len(self._classifier.domains))``; an empty text is ``general``."""
         probabilities = np.zeros((len(texts), len(self._classifier.domains)))
         probabilities[:, self._classifier.domains.index(GENERAL)] = 1
-        if filled := [i for i, text in enumerate(texts) if text]:
-            try:
-                answer = self._classifier.probabilities([texts[i] for i in filled])
-            except Exception as error:
-                raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
-            if answer.shape != (len(filled), probabilities.shape[1]):  # numpy would stretch a single row
-                raise PluginError(f"plugin {self._classified_by}: its domain classifier answered {answer.shape}")
-            probabilities[filled] = answer
-        return probabilities
+        filled = [i for i, text in enumerate(texts) if text]
+        if not filled:
+            return Classification(probabilities)
+        try:
+            answer = self._classifier.classify([texts[i] for i in filled])
+        except Exception as error:
+            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
+        if answer.probabilities.shape != (len(filled), probabilities.shape[1]):  # numpy would stretch a single row
+            raise PluginError(
+                f"plugin {self._classified_by}: its domain classifier answered {answer.probabilities.shape}"
+            )
+        probabilities[filled] = answer.probabilities
+        return Classification(probabilities, {filled[row]: vector for row, vector in answer.embedded.items()})
 
     def _pick(self, probabilities: NDArray[np.float64]) -> str:
         best = int(probabilities.argmax())
-        if probabilities[best] < self.settings.min_confidence:
-            return GENERAL
-        return self._classifier.domains[best]
+        name = self._classifier.domains[best]
+        least = max(self.settings.min_confidence, self._classifier.thresholds.get(name, 0.0))
+        return name if probabilities[best] >= least else GENERAL
 
     def _by_domain(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
         return {name: float(value) for name, value in zip(self._classifier.domains, probabilities, strict=True)}
@@ -213,11 +222,27 @@ class DomainRouter:
             score=score,
             domain=scored.domain,
             domains=scored.probabilities,
+            also=self._also(scored),
             model_version=domain.version.name if domain.version else self._base.name,
             timings_ms=scored.timings,
             truncated=text.cut or (scored.scores is not None and domain.encoder.truncates(text.text)),
             reason=reason,
         )
+
+    def _also(self, scored: _Scored) -> list[str]:
+        """The other domains that the query may belong to as well, the likeliest first."""
+        likely = sorted(scored.probabilities.items(), key=lambda item: -item[1])
+        least = self.settings.also_confidence
+        return [name for name, value in likely if value >= least and name not in (scored.domain, GENERAL)]
+
+
+def _encoded(
+    encoder: Encoder, texts: Sequence[str], members: Sequence[int], known: Mapping[int, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Embeddings of some of the texts, ``(len(members), d)``, of which some may be known."""
+    missing = [i for i in members if i not in known]
+    made = dict(zip(missing, encoder.encode([texts[i] for i in missing]), strict=True)) if missing else {}
+    return np.stack([known[i] if i in known else made[i] for i in members])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ class Settings:
 
     Attributes:
         min_confidence: a query goes to ``general`` unless its best domain has at least this probability.
+        target_precision: share of the queries given to a domain that shall be its own, from 0 to 1; a domain whose
+            queries are often mistaken asks for a greater probability than ``min_confidence``.
+        also_confidence: a decision names other domains beside its own that have at least this probability.
         threshold: least cosine for a route that has no threshold of its own.
         max_query_characters: longer queries are cut before anything else is done.
         device: as torch names it; by default a GPU where there is one.
@@ -18,6 +21,8 @@ class Settings:
     """
 
     min_confidence: float = 0.5
+    target_precision: float = 0.9
+    also_confidence: float = 0.2
     threshold: float = 0.3
     max_query_characters: int = 20_000
     device: str | None = None

@@ -19,9 +19,8 @@ from training.recipes import RECIPES
 
 from .conftest import ROOT
 
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("prepare", "train", "registry", "route"))]
-PAGES += [ROOT / "docs" / "plugins.md", ROOT / "docs" / "semantic-router.md", ROOT / "docs" / "ready-made.md"]
-PAGES += [ROOT / "docs" / "training-recipes.md"]
+NAMES = ("prepare", "train", "registry", "route", "classifier", "plugins", "semantic-router", "ready-made")
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*NAMES, "training-recipes"))]
 PAIRS = 24
 """Of each example domain, so that the pages' training runs are short."""
 
@@ -99,7 +98,8 @@ def test_every_number_of_every_recipe_is_documented_with_its_default() -> None:
 def test_every_command_is_documented() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     command = typer.main.get_command(app)
-    names = [name for name in command.commands if name != "models"]  # type: ignore[attr-defined]
-    names += [f"models {name}" for name in command.commands["models"].commands]  # type: ignore[attr-defined]
+    names = []
+    for name, each in command.commands.items():  # type: ignore[attr-defined]
+        names += [f"{name} {part}" for part in each.commands] if hasattr(each, "commands") else [name]
     for name in names:
         assert re.search(rf"\b{name}\b", text), name

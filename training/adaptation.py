@@ -235,7 +235,8 @@ def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:
 
 def _profile(texts: Texts, states: States, digest: str, seed: int) -> Profile:
     """The domain's classifier profile; the base model has encoded the training queries already."""
-    return Profile.from_queries(texts.queries["train"], states[BASE].query_embeddings("train")[:], digest, seed)
+    known = states[BASE].query_embeddings("train")[:]
+    return Profile.from_queries(texts.queries["train"], states[BASE].encode_queries, digest, seed, known)
 
 
 def _write_model(

@@ -95,6 +95,13 @@ class State:
         """Embeddings of a split's queries, ``(q, d)``."""
         return self._embeddings(self._queries(split), self.texts.queries[split], "query")
 
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of other queries, ``(n, d)``, which are not kept."""
+        vectors: NDArray[np.float32] = self.model.encode_query(
+            list(queries), normalize_embeddings=True, show_progress_bar=False
+        )
+        return vectors
+
     def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
         """The first documents of every query of a split: ``(q, 100)``, or the whole corpus where it is smaller."""
         queries, documents = self.query_embeddings(split), self.documents

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from registry import GENERAL, Profile
-from router_plugin import hookimpl
+from router_plugin import Classification, hookimpl
 
 WORDS = {
     "medical": {"ankle", "ankles", "blood", "doctor", "medicine", "pain", "swell"},
@@ -25,12 +24,12 @@ class KeywordClassifier:
 
     def __init__(self, registered: Sequence[str]) -> None:
         self.domains = (GENERAL, *registered)
+        self.thresholds: dict[str, float] = {}
 
-    def probabilities(self, queries: Sequence[str]) -> NDArray[np.float64]:
-        """Probability of every domain, ``(n, len(domains))``."""
+    def classify(self, queries: Sequence[str]) -> Classification:
+        """Probability of every domain."""
         votes = np.array([self._votes(query) for query in queries], dtype=np.float64).reshape(-1, len(self.domains))
-        shares: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
-        return shares
+        return Classification(votes / votes.sum(axis=1, keepdims=True))
 
     def _votes(self, query: str) -> list[float]:
         found = set(re.findall(r"\w+", query.lower()))

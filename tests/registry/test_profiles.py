@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from registry import DamagedArtifactError, Profile
-from registry.profiles import BUCKETS, FILE_NAME, MAX_QUERIES, lexical_features
+from registry.features import BUCKETS, lexical_features
+from registry.profiles import FILE_NAME, MAX_QUERIES
 from tests.registry.samples import run_python
 
 QUERIES = ["What is tachycardia?", "Wie groß ist die Dosis?", "心臓の病気", "Is warfarin safe with aspirin?", "", "ﬁne"]
 
-FROZEN = [10127, 10401, 78676, 87678, 164483, 173880, 187046, 226022, 236353]
+FROZEN = [10401, 15461, 76193, 141199, 141473, 164483, 173880, 187046, 209748, 218750, 226022, 236353]
 
 
 def unit(rows, columns=8, seed=0):
@@ -27,30 +28,38 @@ def unit(rows, columns=8, seed=0):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+def encode(texts):
+    """Unit vectors of texts by nobody in particular."""
+    return unit(len(texts))
+
+
 @pytest.fixture
 def profile():
-    return Profile.from_queries(QUERIES, unit(len(QUERIES)), "b" * 64)
+    return Profile.from_queries(QUERIES, encode, "b" * 64)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6))
 @example(["a" * 100_000])
 def test_a_saved_profile_comes_back(tmp_path, queries):
-    before = Profile.from_queries(queries, unit(len(queries)), "b" * 64)
+    before = Profile.from_queries(queries, encode, "b" * 64)
     before.save(tmp_path)
     after = Profile.load(tmp_path)
-    assert after.base == before.base
-    assert after.lexical.shape == (len(queries), BUCKETS)
+    assert (after.base, after.vocabulary) == (before.base, before.vocabulary)
+    assert after.lexical.shape == after.misspelt.shape == (len(queries), BUCKETS)
     assert after.lexical.dtype == after.embeddings.dtype == np.float32
-    np.testing.assert_array_equal(after.lexical.indptr, before.lexical.indptr)
-    np.testing.assert_array_equal(after.lexical.data, np.minimum(before.lexical.data, 65535))
+    for read, written in ((after.lexical, before.lexical), (after.misspelt, before.misspelt)):
+        np.testing.assert_array_equal(read.indptr, written.indptr)
+        np.testing.assert_array_equal(read.indices, written.indices)
+        np.testing.assert_array_equal(read.data, np.minimum(written.data, 65535))
     np.testing.assert_allclose(after.embeddings, before.embeddings, atol=1e-3)
+    np.testing.assert_allclose(after.misspelt_embeddings, before.misspelt_embeddings, atol=1e-3)
 
 
 def test_features_and_sample_are_the_same_in_another_process(profile):
     code = """
 import hashlib, json, sys
-from registry.profiles import lexical_features
+from registry.features import lexical_features
 matrix = lexical_features(json.loads(sys.argv[1]))
 print(hashlib.sha256(matrix.indices.tobytes() + matrix.data.tobytes()).hexdigest(), "torch" in sys.modules)
 """
@@ -76,14 +85,14 @@ def test_the_sample_is_bounded_and_keeps_queries_beside_their_embeddings():
     queries = [f"query {number}" for number in range(count)]
     embeddings = np.zeros((count, 1), np.float32)
     embeddings[:, 0] = np.arange(count)
-    profile = Profile.from_queries(queries, embeddings, "b")
+    profile = Profile.from_queries(queries, encode, "b", embeddings=embeddings)
     assert profile.lexical.shape[0] == len(profile.embeddings) == MAX_QUERIES
     kept = profile.embeddings[:, 0].astype(int)
     assert len(set(kept)) == MAX_QUERIES
     assert (profile.lexical != lexical_features(queries[number] for number in kept)).nnz == 0
-    again = Profile.from_queries(queries, embeddings, "b")
+    again = Profile.from_queries(queries, encode, "b", embeddings=embeddings)
     np.testing.assert_array_equal(again.embeddings, profile.embeddings)
-    assert not np.array_equal(Profile.from_queries(queries, embeddings, "b", seed=1).embeddings, profile.embeddings)
+    assert not np.array_equal(Profile.from_queries(queries, encode, "b", 1, embeddings).embeddings, profile.embeddings)
 
 
 def test_other_users_may_read_a_profile(profile, tmp_path):
@@ -91,12 +100,14 @@ def test_other_users_may_read_a_profile(profile, tmp_path):
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o644
 
 
-def test_no_word_of_a_query_is_in_the_file(profile, tmp_path):
+def test_the_queries_are_not_in_the_file_and_of_their_words_only_those_that_two_share(tmp_path):
+    profile = Profile.from_queries([*QUERIES, "Is tachycardia?"], encode, "b" * 64)
+    assert set(profile.vocabulary) == {"is", "tachycardia"}
     profile.save(tmp_path)
     content = (tmp_path / FILE_NAME).read_bytes().lower()
     words = {word for query in QUERIES for word in re.findall(r"\w{4,}", query.lower())}
     assert len(words) > 5
-    for word in words:
+    for word in words - {"tachycardia"}:
         for encoding in ("utf-8", "utf-16-le", "utf-32-le"):
             assert word.encode(encoding) not in content
 
@@ -127,7 +138,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-METADATA = {"format": "1", "base": "b" * 64}
+METADATA = {"format": "2", "base": "b" * 64}
 
 
 @pytest.mark.parametrize(
@@ -135,21 +146,25 @@ METADATA = {"format": "1", "base": "b" * 64}
     [
         ({}, None),
         ({}, {"base": "b" * 64}),
-        ({}, {"format": "2", "base": "b" * 64}),
-        ({}, {"format": "1"}),
-        ({"counts": None}, METADATA),
+        ({}, {"format": "1", "base": "b" * 64}),
+        ({}, {"format": "2"}),
+        ({"lexical.counts": None}, METADATA),
         ({"embeddings": None}, METADATA),
         ({"embeddings": np.zeros((2, 8), np.float16)}, METADATA),
         ({"embeddings": np.zeros(6, np.float16)}, METADATA),
         ({"embeddings": np.full((6, 8), np.nan, np.float16)}, METADATA),
-        ({"indices": np.zeros(3, np.int32)}, METADATA),
-        ({"indices": lambda old: old + BUCKETS}, METADATA),
-        ({"indices": lambda old: old - BUCKETS}, METADATA),
-        ({"indptr": lambda old: old[::-1].copy()}, METADATA),
-        ({"indptr": lambda old: old * 1000}, METADATA),
-        ({"indptr": np.zeros((2, 2), np.int64)}, METADATA),
-        ({"indptr": np.zeros(0, np.int64)}, METADATA),
-        ({"counts": np.zeros((2, 2), np.uint16)}, METADATA),
+        ({"misspelt.embeddings": np.zeros((5, 8), np.float16)}, METADATA),
+        ({"misspelt.embeddings": np.zeros((6, 7), np.float16)}, METADATA),
+        ({"misspelt.indptr": np.zeros(3, np.int64)}, METADATA),
+        ({"vocabulary": np.array([255, 254], np.uint8)}, METADATA),
+        ({"lexical.indices": np.zeros(3, np.int32)}, METADATA),
+        ({"lexical.indices": lambda old: old + BUCKETS}, METADATA),
+        ({"lexical.indices": lambda old: old - BUCKETS}, METADATA),
+        ({"lexical.indptr": lambda old: old[::-1].copy()}, METADATA),
+        ({"lexical.indptr": lambda old: old * 1000}, METADATA),
+        ({"lexical.indptr": np.zeros((2, 2), np.int64)}, METADATA),
+        ({"lexical.indptr": np.zeros(0, np.int64)}, METADATA),
+        ({"misspelt.counts": np.zeros((2, 2), np.uint16)}, METADATA),
     ],
 )
 def test_a_safetensors_file_that_is_no_profile_is_refused(profile, tmp_path, changes, metadata):

@@ -278,7 +278,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
         report = {**make_record(**changes).model_dump(mode="json"), "seconds": 1.0}
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
-    Profile.from_queries(["a query"], np.ones((1, 1), dtype=np.float32), "5" * 64).save(folder)
+    Profile.from_queries(["a query"], lambda texts: np.ones((len(texts), 1), np.float32), "5" * 64).save(folder)
     write_report(improved=False)
     with pytest.raises(TrainingError, match=f"{folder}.*--force"):
         publish(folder, registry)

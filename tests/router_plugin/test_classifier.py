@@ -2,13 +2,16 @@
 
 import json
 import logging
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from registry import GENERAL, Profile
 from registry.base_models import weights_sha256
-from registry.profiles import lexical_features
+from registry.features import lexical_features
+from registry.typos import misspell
 from router_plugin.cascade_classifier import CascadeClassifier
 from router_plugin.contracts import Base
 from router_plugin.general import everyday_profile, everyday_queries
@@ -47,13 +50,19 @@ def general(base):
     return everyday_profile(base)
 
 
+def asked(domain):
+    """The questions of a domain's example data."""
+    lines = (EXAMPLES / "data" / f"{domain}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["question"] for line in lines]
+
+
 @pytest.fixture(scope="module")
 def questions():
     """Questions of each domain, spread over its file: four of five to learn from, and the others."""
     split = {}
     for domain in DOMAINS:
-        lines = (EXAMPLES / "data" / f"{domain}.jsonl").read_text(encoding="utf-8").splitlines()
-        chosen = [json.loads(line)["question"] for line in lines[:: len(lines) // QUESTIONS][:QUESTIONS]]
+        every = asked(domain)
+        chosen = every[:: len(every) // QUESTIONS][:QUESTIONS]
         held_out = chosen[::5]
         split[domain] = ([text for text in chosen if text not in held_out], held_out)
     return split
@@ -61,9 +70,7 @@ def questions():
 
 @pytest.fixture(scope="module")
 def profiles(base, questions):
-    return {
-        domain: Profile.from_queries(known, base.encode(known), base.digest) for domain, (known, _) in questions.items()
-    }
+    return {domain: Profile.from_queries(known, base.encode, base.digest) for domain, (known, _) in questions.items()}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +80,7 @@ def classifier(base, general, profiles):
 
 def best(classifier, queries):
     """The likeliest domain of every query, after a look at the rows."""
-    rows = classifier.probabilities(queries)
+    rows = classifier.classify(queries).probabilities
     assert rows.shape == (len(queries), len(classifier.domains))
     assert (rows >= 0).all()
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-9)
@@ -94,13 +101,77 @@ def test_the_domains_are_general_and_the_registered_ones_in_their_order(classifi
     assert tuple(classifier.domains) == (GENERAL, *DOMAINS)
 
 
+def test_letters_case_and_punctuation_hardly_matter(classifier, questions):
+    held_out = questions["medical"][1]
+    plain = best(classifier, [query.upper().rstrip("?.!") for query in held_out])
+    assert np.mean([one == other for one, other in zip(plain, best(classifier, held_out), strict=True)]) >= 0.9
+
+
+def test_typing_errors_are_forgiven(classifier, questions):
+    draw = random.Random(3)
+    right = [
+        name == domain
+        for domain, (_, held_out) in questions.items()
+        for name in best(classifier, [misspell(query, draw, 0.05) for query in held_out])
+    ]
+    assert np.mean(right) >= ACCURACY_FLOOR - 0.1
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "You are a helpful assistant. Answer the question below as well as you can.\n\nQuestion: {}\nAnswer:",
+        "Hi there, I hope you are well! {} Thanks a lot in advance.",
+        "<system>Be brief and polite.</system>\nUser: {}",
+    ],
+)
+def test_a_wrapper_around_a_question_does_not_change_its_domain(classifier, questions, wrapper):
+    held_out = questions["medical"][1]
+    wrapped = best(classifier, [wrapper.format(query.rstrip(".?!") + "?") for query in held_out])
+    assert np.mean([one == other for one, other in zip(wrapped, best(classifier, held_out), strict=True)]) >= 0.8
+
+
+def test_the_question_after_pages_of_something_else_is_found(classifier, questions):
+    pages = "The committee met on Tuesday and talked about the fence around the car park until late. " * 30
+    known = questions["medical"][0][:20]
+    assert best(classifier, [pages + query for query in known]).count("medical") >= 15
+
+
+def test_what_is_in_no_known_language_goes_to_general(classifier):
+    foreign = ["心臓の病気について教えてください", "Как приготовить борщ дома", "jak dojechać na dworzec kolejowy"]
+    assert best(classifier, foreign) == [GENERAL] * 3
+
+
+def test_what_was_embedded_on_the_way_is_the_base_models_embedding(classifier, base):
+    found = classifier.classify(list(UNKNOWN))
+    assert found.embedded
+    for row, vector in found.embedded.items():
+        np.testing.assert_allclose(vector, base.encode([UNKNOWN[row]])[0], atol=1e-5)
+
+
+def test_a_sure_lexical_stage_embeds_nothing(general, profiles, base):
+    def refuse(texts):
+        raise AssertionError("embedded")
+
+    lexical_only = CascadeClassifier(general, profiles, Base(base.digest, refuse), sure=0)
+    assert not lexical_only.classify(list(UNKNOWN)).embedded
+
+
+def test_a_greater_precision_asks_for_greater_probabilities(general, profiles, base):
+    least, most = (CascadeClassifier(general, profiles, base, precision=precision) for precision in (0.5, 0.99))
+    assert least.thresholds[GENERAL] == most.thresholds[GENERAL] == 0
+    assert all(least.thresholds[name] <= most.thresholds[name] for name in DOMAINS)
+    assert any(least.thresholds[name] < most.thresholds[name] for name in DOMAINS)
+
+
 def test_odd_queries_have_probabilities(classifier):
-    best(classifier, ["", " ", "\x00", "ÄÖÜ", "12345", "\U0001f9d1\u200d\U0001f692", "x" * 5000])
+    best(classifier, ["?!", "\x00", "ÄÖÜ", "12345", "\U0001f9d1\u200d\U0001f692", "x" * 5000])
 
 
 def test_the_same_profiles_give_the_same_probabilities(classifier, base, general, profiles):
     again = CascadeClassifier(general, profiles, base)
-    np.testing.assert_allclose(again.probabilities(UNKNOWN), classifier.probabilities(UNKNOWN), atol=1e-6)
+    first, second = (each.classify(UNKNOWN).probabilities for each in (classifier, again))
+    np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_another_domain_changes_no_profile(base, general, profiles):
@@ -116,7 +187,7 @@ def test_another_domain_changes_no_profile(base, general, profiles):
 def test_without_a_domain_everything_is_general(base, general):
     classifier = CascadeClassifier(general, {}, base)
     assert tuple(classifier.domains) == (GENERAL,)
-    np.testing.assert_allclose(classifier.probabilities(["my knee hurts", ""]), 1)
+    np.testing.assert_allclose(classifier.classify(["my knee hurts", "how are you"]).probabilities, 1)
 
 
 def test_one_domain_is_told_from_general(base, general, profiles, questions):
@@ -126,12 +197,12 @@ def test_one_domain_is_told_from_general(base, general, profiles, questions):
 
 
 def test_a_small_domain_is_found_beside_a_large_one(base, general, profiles, questions):
-    large = profiles["medical"]
-    rows = np.resize(np.arange(large.lexical.shape[0]), 1000)
-    small = Profile(profiles["legal"].lexical[:10], profiles["legal"].embeddings[:10], base.digest)
-    huge = Profile(large.lexical[rows], large.embeddings[rows], base.digest)
-    classifier = CascadeClassifier(general, {"medical": huge, "legal": small}, base)
-    assert best(classifier, questions["legal"][0][:10]) == ["legal"] * 10
+    every = [question for question in asked("medical") if question not in questions["medical"][1]]
+    large = Profile.from_queries(every, base.encode, base.digest)
+    small = profiles["legal"].take(np.arange(10))
+    assert large.lexical.shape[0] > 30 * 10
+    classifier = CascadeClassifier(general, {"medical": large, "legal": small}, base)
+    assert best(classifier, questions["legal"][0]).count("legal") >= 10
     assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
     assert best(classifier, questions["legal"][1]).count("legal") >= 0.1 * len(questions["legal"][1])
 
@@ -139,7 +210,7 @@ def test_a_small_domain_is_found_beside_a_large_one(base, general, profiles, que
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_a_domain_of_one_or_two_queries_is_taken(base, general, profiles, questions, size):
-    tiny = Profile(profiles["legal"].lexical[:size], profiles["legal"].embeddings[:size], base.digest)
+    tiny = profiles["legal"].take(np.arange(size))
     classifier = CascadeClassifier(general, {"medical": profiles["medical"], "legal": tiny}, base)
     assert len(best(classifier, questions["legal"][0][:size])) == size
     assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
@@ -148,7 +219,7 @@ def test_a_domain_of_one_or_two_queries_is_taken(base, general, profiles, questi
 def test_profiles_of_another_base_model_count_by_their_spelling_and_are_named(
     base, general, profiles, questions, caplog
 ):
-    foreign = Profile(profiles["legal"].lexical, profiles["legal"].embeddings[:, :7], "0" * 64)
+    foreign = replace(profiles["legal"], embeddings=profiles["legal"].embeddings[:, :7], base="0" * 64)
     with caplog.at_level(logging.WARNING):
         classifier = CascadeClassifier(general, {"medical": profiles["medical"], "legal": foreign}, base)
     assert "legal" in caplog.text and "medical" not in caplog.text
@@ -172,9 +243,13 @@ def test_the_packaged_everyday_profile_is_up_to_date_with_its_queries(base, gene
     queries = everyday_queries()
     assert general.base == base.digest
     assert general.lexical.shape[0] == general.embeddings.shape[0] == len(queries)
-    assert (general.lexical != lexical_features(queries)).nnz == 0
-    some = slice(None, None, 5)
-    np.testing.assert_allclose(general.embeddings[some], base.encode(queries[some]), atol=2e-3)
+    fresh = Profile.from_queries(queries, lambda texts: np.zeros((len(texts), 1)), base.digest)
+    for read, made in ((general.lexical, fresh.lexical), (general.misspelt, fresh.misspelt)):
+        assert (read != made).nnz == 0
+    assert general.vocabulary == fresh.vocabulary
+    places = {tuple(row.indices): text for row, text in zip(lexical_features(queries), queries, strict=True)}
+    asked = [places[tuple(row.indices)] for row in general.lexical[::5]]
+    np.testing.assert_allclose(general.embeddings[::5], base.encode(asked), atol=2e-3)
 
 
 def test_the_everyday_profile_is_made_anew_for_another_base_model():

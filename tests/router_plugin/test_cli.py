@@ -70,9 +70,10 @@ def test_help_lists_every_command(cli):
     _, out, _ = cli("--help")
     for path in COMMANDS:
         assert f"  {path[0]} " in out
-    _, out, _ = cli("models", "--help")
-    for path in COMMANDS:
-        assert len(path) == 1 or f"  {path[1]} " in out
+    for group in {path[0] for path in COMMANDS if len(path) > 1}:
+        _, out, _ = cli(group, "--help")
+        for path in COMMANDS:
+            assert path[0] != group or f"  {path[1]} " in out
 
 
 def test_help_is_quick_and_imports_no_torch():
@@ -417,3 +418,38 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
 def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):
     arguments = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
     mistake(cli(*arguments, "--device", "abacus"), "abacus")
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A file of labelled queries."""
+    rows = [("is my contract void", "legal"), ("can they evict me", "legal"), ("what rhymes with orange", None)]
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "domain": domain}) + "\n" for text, domain in rows))
+    return path
+
+
+def test_a_classifier_is_evaluated_and_drawn(cli, own, labelled, tmp_path):
+    arguments = ("classifier", "evaluate", labelled, "--registry", own, "--html", tmp_path / "page.html")
+    status, out, err = cli(*arguments, "--json")
+    assert (status, err) == (0, "")
+    figures = json.loads(out)
+    assert figures["queries"] == sum(map(sum, figures["confusion"])) == 3
+    assert figures["domains"] == ["general", "legal"]
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert "out_of_domain_auroc" in cli(*arguments)[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"text": "a", "domain": "astrology"}', ("line 1", "astrology", "legal")),
+        ('{"text": "a"}\n{"domain": "legal"}', ("line 2", "text")),
+        ('{"text": "a"', ("line 1", "JSON")),
+        ("", ("no query",)),
+    ],
+)
+def test_a_bad_file_of_labelled_queries_is_a_mistake(cli, own, tmp_path, content, said):
+    path = tmp_path / "labelled.jsonl"
+    path.write_text(content)
+    mistake(cli("classifier", "evaluate", path, "--registry", own), path, *said)

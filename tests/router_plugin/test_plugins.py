@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from registry import RegistryError
-from router_plugin import DomainRouter, PluginError, Route, hookimpl, hookspecs, open_registry
+from router_plugin import Classification, DomainRouter, PluginError, Route, hookimpl, hookspecs, open_registry
 from router_plugin.builtin import BUILT_IN
 from router_plugin.plugins import Plugins
 from training import publish
@@ -24,9 +24,10 @@ class GeneralOnly:
 
     def __init__(self, domains=("general",)):
         self.domains = domains
+        self.thresholds = {}
 
-    def probabilities(self, queries):
-        return np.tile(np.eye(len(self.domains))[-1], (len(queries), 1))
+    def classify(self, queries):
+        return Classification(np.tile(np.eye(len(self.domains))[-1], (len(queries), 1)))
 
 
 def plugin(hook, function):
@@ -138,7 +139,7 @@ def test_a_plugin_that_raises_one_of_our_errors_is_named_too(make_router):
 
 def test_a_classifier_that_fails_on_a_query_is_named(make_router):
     class Failing(GeneralOnly):
-        def probabilities(self, queries):
+        def classify(self, queries):
             broken()
 
     with pytest.raises(PluginError, match=r"bad.*out of order"):

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import cycle, islice
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, Registry
-from router_plugin import Decision, DomainRouter, QueryError, Route, RoutesError, Settings, hookimpl
+from router_plugin import Classification, Decision, DomainRouter, QueryError, Route, RoutesError, Settings, hookimpl
 from router_plugin.plugins import Plugins
 from tests.conftest import EXAMPLES
 from training import publish
@@ -174,9 +175,10 @@ def test_async_leaves_the_event_loop_free(tmp_path, tiny_base):
 
     class AlwaysGeneral:
         domains = (GENERAL,)
+        thresholds = MappingProxyType({})
 
-        def probabilities(self, queries):
-            return np.ones((len(queries), 1))
+        def classify(self, queries):
+            return Classification(np.ones((len(queries), 1)))
 
     listeners = Plugins()
     listeners.register(Patient(), "patient")

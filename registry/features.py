@@ -1,0 +1,60 @@
+"""Lexical features of texts: hashed counts that fit together across machines and days without a shared vocabulary.
+
+Weinberger et al., 2009, "Feature Hashing for Large Scale Multitask Learning".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+WORD_BUCKETS = 1 << 17
+BUCKETS = 2 * WORD_BUCKETS
+"""Words and pairs of words come first, then character 2- to 4-grams within words."""
+
+_WORD = re.compile(r"\w+")
+
+
+def normalised(text: str) -> str:
+    """The text in lower case, equivalent characters alike."""
+    return unicodedata.normalize("NFKC", text).lower()
+
+
+def words(text: str) -> list[str]:
+    """The words of a normalised text."""
+    return _WORD.findall(text)
+
+
+def lexical_features(texts: Iterable[str]) -> csr_matrix:
+    """Counts of hashed words and character n-grams, ``(n, BUCKETS)``, float32."""
+    from scipy.sparse import hstack
+
+    read = [normalised(text) for text in texts]
+    by_words, by_characters = _vectorizers()
+    spelt = (" ".join(words(text)) for text in read)
+    return hstack([by_words.transform(read), by_characters.transform(spelt)], format="csr")
+
+
+@cache
+def _vectorizers() -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    common = {
+        "n_features": WORD_BUCKETS,
+        "alternate_sign": False,
+        "norm": None,
+        "dtype": np.float32,
+        "lowercase": False,
+    }
+    return (
+        HashingVectorizer(analyzer="word", token_pattern=_WORD.pattern, ngram_range=(1, 2), **common),
+        HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **common),
+    )

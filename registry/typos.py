@@ -1,0 +1,32 @@
+"""Typing errors made on purpose, so that a classifier can learn what misspelt queries look like."""
+
+from __future__ import annotations
+
+import random
+import string
+
+RATE = 0.1
+
+
+def misspell(text: str, draw: random.Random, rate: float = RATE) -> str:
+    """The text with so many of its characters left out, replaced, followed by another, or swapped with the one before.
+
+    Args:
+        text: any.
+        draw: decides where and how.
+        rate: share of the characters that an error befalls.
+    """
+    made: list[str] = []
+    for character in text:
+        error = draw.randrange(4) if draw.random() < rate else None
+        if error == 0:
+            continue
+        if error == 1:
+            made.append(draw.choice(string.ascii_lowercase))
+        elif error == 2:
+            made += [character, draw.choice(string.ascii_lowercase)]
+        elif error == 3 and made:
+            made.insert(len(made) - 1, character)
+        else:
+            made.append(character)
+    return "".join(made)

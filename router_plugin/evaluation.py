@@ -1,0 +1,166 @@
+"""How well a domain classifier does on labelled queries: the figures behind ``domain-router classifier evaluate``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+
+from registry import GENERAL
+from router_plugin.contracts import DomainClassifier
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+BINS = 15
+MISTAKES = 25
+TIMED = 200
+BLOCK = 256
+CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Queries of like confidence: their mean confidence, the share that is right, and how many there are."""
+
+    confidence: float
+    accuracy: float
+    queries: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A query that was given to the wrong domain."""
+
+    query: str
+    domain: str
+    given: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a domain classifier on labelled queries.
+
+    Attributes:
+        queries: how many.
+        accuracy: share of the queries whose likeliest domain is theirs, ``general`` being a domain too.
+        domain_accuracy: the same over queries of a domain, with ``general`` left out of what they may be given to.
+        domains: rows and columns of ``confusion``.
+        confusion: queries of each domain (rows) by the domain they were given to (columns).
+        calibration_error: expected calibration error of the likeliest domain, in 15 bins.
+        reliability: those bins that hold queries.
+        out_of_domain_auroc: area under ``roc``; None where all queries are of domains, or none is.
+        roc: false and true positive rates of telling queries of no domain by the probability of ``general``.
+        cheap_share: share of the queries that were decided without an embedding.
+        cheap_ms: median milliseconds of such a query, asked alone; None where there is none.
+        embedded_ms: the same of the others.
+        mistakes: the most confident ones, the worst first.
+    """
+
+    queries: int
+    accuracy: float
+    domain_accuracy: float | None
+    domains: list[str]
+    confusion: list[list[int]]
+    calibration_error: float
+    reliability: list[Bin]
+    out_of_domain_auroc: float | None
+    roc: list[tuple[float, float]]
+    cheap_share: float
+    cheap_ms: float | None
+    embedded_ms: float | None
+    mistakes: list[Mistake]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON can hold them."""
+        return asdict(self)
+
+
+def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequence[str]) -> Evaluation:
+    """Classify labelled queries and compare.
+
+    Args:
+        classifier: any.
+        queries: at least one; none of them empty.
+        domains: of each query its domain, ``general`` for none; each known to the classifier.
+    """
+    names = list(classifier.domains)
+    labels = np.array([names.index(domain) for domain in domains], dtype=np.int64)
+    found = [classifier.classify(queries[start : start + BLOCK]) for start in range(0, len(queries), BLOCK)]
+    probabilities = np.concatenate([part.probabilities for part in found])
+    embedded = np.concatenate([np.isin(np.arange(len(part.probabilities)), list(part.embedded)) for part in found])
+    given, inside = probabilities.argmax(axis=1), labels != names.index(GENERAL)
+    auroc, roc = _out_of_domain(probabilities[:, names.index(GENERAL)], inside)
+    return Evaluation(
+        queries=len(queries),
+        accuracy=float(np.mean(given == labels)),
+        domain_accuracy=_domain_accuracy(probabilities[inside], labels[inside], names.index(GENERAL)),
+        domains=names,
+        confusion=confusion_matrix(labels, given, labels=range(len(names))).tolist(),
+        calibration_error=calibration_error(probabilities, labels),
+        reliability=_reliability(probabilities, labels),
+        out_of_domain_auroc=auroc,
+        roc=roc,
+        cheap_share=float(np.mean(~embedded)),
+        cheap_ms=_median_ms(classifier, queries, ~embedded),
+        embedded_ms=_median_ms(classifier, queries, embedded),
+        mistakes=_mistakes(queries, probabilities, labels, names),
+    )
+
+
+def calibration_error(probabilities: Floats, labels: Labels) -> float:
+    """Expected calibration error of the likeliest class (Guo et al., 2017, section 2), in ``BINS`` bins of equal width.
+
+    Args:
+        probabilities: ``(n, d)``.
+        labels: the right columns, ``(n,)``.
+    """
+    bins = _reliability(probabilities, labels)
+    return float(sum(each.queries * abs(each.accuracy - each.confidence) for each in bins) / len(labels))
+
+
+def _reliability(probabilities: Floats, labels: Labels) -> list[Bin]:
+    confidence, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    number = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    members = [number == each for each in range(BINS)]
+    return [
+        Bin(float(confidence[rows].mean()), float(hits[rows].mean()), int(rows.sum())) for rows in members if rows.any()
+    ]
+
+
+def _domain_accuracy(probabilities: Floats, labels: Labels, general: int) -> float | None:
+    if not len(labels):
+        return None
+    domains_only = probabilities.copy()
+    domains_only[:, general] = -1
+    return float(np.mean(domains_only.argmax(axis=1) == labels))
+
+
+def _out_of_domain(general: Floats, inside: NDArray[np.bool_]) -> tuple[float | None, list[tuple[float, float]]]:
+    if inside.all() or not inside.any():
+        return None, []
+    false, true, _ = roc_curve(~inside, general)
+    points = np.unique(np.linspace(0, len(false) - 1, CURVE_POINTS).astype(np.int64))
+    return float(roc_auc_score(~inside, general)), list(zip(false[points].tolist(), true[points].tolist(), strict=True))
+
+
+def _median_ms(classifier: DomainClassifier, queries: Sequence[str], rows: NDArray[np.bool_]) -> float | None:
+    seconds = []
+    for row in np.flatnonzero(rows)[:TIMED]:
+        started = time.perf_counter()
+        classifier.classify([queries[row]])
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds)) * 1000 if seconds else None
+
+
+def _mistakes(queries: Sequence[str], probabilities: Floats, labels: Labels, names: Sequence[str]) -> list[Mistake]:
+    given, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(given != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    return [Mistake(queries[row], names[labels[row]], names[given[row]], float(confidence[row])) for row in worst]

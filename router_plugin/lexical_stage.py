@@ -1,0 +1,137 @@
+"""The cheap stage of the domain classifier: a linear classifier over words and character n-grams."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
+
+from registry.features import BUCKETS, WORD_BUCKETS
+
+if TYPE_CHECKING:
+    from registry import Profile
+
+Margins = NDArray[np.float32]
+
+COST = 1.0
+
+FEW = 30
+"""A domain of fewer queries counts less than the others: one query must not decide what becomes of all."""
+
+
+class Weighting:
+    """TF-IDF with sublinear counts; words and character n-grams of a text are of unit length each.
+
+    Salton and Buckley, 1988, "Term-Weighting Approaches in Automatic Text Retrieval".
+    """
+
+    def __init__(self, counts: csr_matrix) -> None:
+        found = np.bincount(counts.indices, minlength=BUCKETS)
+        self._inverse = (np.log((1 + counts.shape[0]) / (1 + found)) + 1).astype(np.float32)
+        self._found = found
+
+    def __call__(self, counts: csr_matrix) -> csr_matrix:
+        """Weights of texts, ``(n, BUCKETS)``, float32."""
+        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        values = (1 + np.log(counts.data)) * self._inverse[counts.indices]
+        part = 2 * rows + (counts.indices >= WORD_BUCKETS)
+        lengths = np.sqrt(np.bincount(part, weights=values**2, minlength=2 * counts.shape[0]))
+        values = (values / lengths[part]).astype(np.float32)
+        return csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
+
+    def unseen(self, counts: csr_matrix, fitted: bool = False) -> NDArray[np.float32]:
+        """Share of the words and pairs of words of each text that no other query has that was fitted on, ``(n,)``.
+
+        Args:
+            counts: of the texts.
+            fitted: whether the texts are queries that were fitted on themselves.
+        """
+        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        word = counts.indices < WORD_BUCKETS
+        every = np.bincount(rows[word], minlength=counts.shape[0])
+        new = np.bincount(rows[word & (self._found[counts.indices] <= fitted)], minlength=counts.shape[0])
+        return np.where(every > 0, new / np.maximum(every, 1), 1).astype(np.float32)
+
+
+class LexicalStage:
+    """One linear support vector machine a domain against all others (Fan et al., 2008, "LIBLINEAR").
+
+    Each is the mean of several, of which none was fitted on one of the folds of the queries (Breiman, 1996, "Bagging
+    Predictors"): so what is held out costs nothing extra.
+
+    Attributes:
+        weighting: of the features.
+        held_out: for each fold the margins of its queries, and of the same ones misspelt, by the machines that were not
+            fitted on it, ``(n, d)`` each.
+    """
+
+    def __init__(self, folds: Sequence[Sequence[Profile]]) -> None:
+        """Fit them.
+
+        Args:
+            folds: for each fold of the queries the part of every domain's profile that is in it.
+        """
+        self.weighting = Weighting(vstack([profile.lexical for fold in folds for profile in fold], format="csr"))
+        clean = [self._features([profile.lexical for profile in fold]) for fold in folds]
+        misspelt = [self._features([profile.misspelt for profile in fold]) for fold in folds]
+        labels = [domain_of_each(fold) for fold in folds]
+        machines = []
+        for held_out in range(len(folds)):
+            others = [fold for fold in range(len(folds)) if fold != held_out]
+            features = vstack([part[fold] for part in (clean, misspelt) for fold in others], format="csr")
+            machines.append(_fit(features, np.concatenate(2 * [labels[fold] for fold in others]), len(folds[0])))
+        self._heads = _Heads(*(np.mean(part, axis=0) for part in zip(*machines, strict=True)))
+        self.held_out = [
+            (_margins(features, heads), _margins(wrong, heads))
+            for features, wrong, heads in zip(clean, misspelt, machines, strict=True)
+        ]
+
+    def margins(self, features: csr_matrix) -> Margins:
+        """How far each text lies on its side of every domain's boundary, ``(n, d)``; below 0 on the other side."""
+        return _margins(features, self._heads)
+
+    def _features(self, counts: Sequence[csr_matrix]) -> csr_matrix:
+        return self.weighting(vstack(counts, format="csr"))
+
+
+def domain_of_each(profiles: Sequence[Profile]) -> NDArray[np.int64]:
+    """For each query of all profiles in turn the number of its domain, ``(n,)``."""
+    return np.repeat(np.arange(len(profiles)), [profile.lexical.shape[0] for profile in profiles])
+
+
+class _Heads(NamedTuple):
+    weights: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+
+
+def _margins(features: csr_matrix, heads: _Heads) -> Margins:
+    found: Margins = features @ heads.weights + heads.offsets
+    return found
+
+
+def _fit(features: csr_matrix, labels: NDArray[np.int64], domains: int) -> _Heads:
+    """A machine for every domain; one that no row belongs to is never likely."""
+    heads = _Heads(np.zeros((BUCKETS, domains), dtype=np.float32), np.full(domains, -1, dtype=np.float32))
+    present = np.unique(labels)
+    if len(present) < 2:
+        heads.offsets[present] = 1
+        return heads
+    used = np.unique(features.indices)
+    counts = np.maximum(np.bincount(labels)[present], FEW)
+    weight = dict(zip(present.tolist(), len(labels) / (len(present) * counts), strict=True))
+    machine = LinearSVC(C=COST, tol=0.5, class_weight=weight, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine.fit(features[:, used].astype(np.float64), labels)
+    weights, offsets = machine.coef_.T, machine.intercept_
+    if len(present) == 2:
+        weights, offsets = np.hstack([-weights, weights]), np.concatenate([-offsets, offsets])
+    heads.weights[np.ix_(used, present)] = weights
+    heads.offsets[present] = offsets
+    return heads

@@ -28,7 +28,7 @@ SURE = 0.8
 """The lexical stage decides alone for a domain from this probability on. It never does for ``general``, which needs the
 base model's embedding anyway."""
 
-PRECISION = 0.9
+PRECISION = 0.8
 
 FOLDS = 2
 
@@ -93,14 +93,17 @@ class CascadeClassifier:
         unsure = np.flatnonzero(probabilities[:, 1:].max(axis=1) < self._sure)
         if self._neighbours is None or not len(unsure):
             return Classification(probabilities)
-        first = np.searchsorted(owner, unsure)  # the whole text, whose embedding is that of the answer, if any
-        asked = np.unique(np.concatenate([first, best[unsure]]))
-        vectors = self._base.encode([texts[row] for row in asked])
-        pooled = self._pooled.probabilities(
-            measures.take(asked)._replace(similarities=self._neighbours.similarities(vectors))
-        )
+        asked = np.unique(np.concatenate([np.searchsorted(owner, unsure), best[unsure]]))  # whole texts and best pieces
+        embedded = self._embed([*(queries[row] for row in unsure.tolist()), *(texts[row] for row in asked.tolist())])
+        near = self._neighbours.similarities(np.stack([embedded[texts[row]] for row in asked.tolist()]))
+        pooled = self._pooled.probabilities(measures.take(asked)._replace(similarities=near))
         probabilities[unsure] = pooled[_best_piece(pooled, owner[asked])]
-        return Classification(probabilities, dict(zip(unsure.tolist(), vectors[np.isin(asked, first)], strict=True)))
+        return Classification(probabilities, {row: embedded[queries[row]] for row in unsure.tolist()})
+
+    def _embed(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The base model's embedding of every different text."""
+        different = list(dict.fromkeys(texts))
+        return dict(zip(different, self._base.encode(different), strict=True))
 
     def _measure(self, texts: Sequence[str]) -> Measures:
         """What the lexical stage says of texts: of their spelling corrected, but of new words as they stand."""

@@ -21,7 +21,7 @@ class Settings:
     """
 
     min_confidence: float = 0.5
-    target_precision: float = 0.9
+    target_precision: float = 0.8
     also_confidence: float = 0.2
     threshold: float = 0.3
     max_query_characters: int = 20_000

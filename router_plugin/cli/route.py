@@ -31,6 +31,9 @@ def route(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Below this probability a query goes to general.")
     ] = Settings.min_confidence,
+    target_precision: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the queries given to a domain that shall be its own.")
+    ] = Settings.target_precision,
     threshold: Annotated[
         float, typer.Option(min=-1, max=1, help="Least cosine for a route without its own threshold.")
     ] = Settings.threshold,
@@ -50,7 +53,11 @@ def route(
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either a query or --batch FILE")
     settings = Settings(
-        min_confidence=min_confidence, threshold=threshold, device=device, trust_remote_code=trust_remote_code
+        min_confidence=min_confidence,
+        target_precision=target_precision,
+        threshold=threshold,
+        device=device,
+        trust_remote_code=trust_remote_code,
     )
     known = [route for path in routes for route in load_routes(path)]
     router = DomainRouter(known, registry, base_model=base_model, settings=settings)

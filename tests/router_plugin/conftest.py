@@ -23,9 +23,9 @@ def served(tmp_path_factory, tiny_models):
 
 @pytest.fixture(scope="session")
 def _router(served):
-    from router_plugin import DomainRouter
+    from router_plugin import DomainRouter, Settings
 
-    return DomainRouter([], str(served))
+    return DomainRouter([], str(served), settings=Settings(target_precision=0))  # these models know next to nothing
 
 
 @pytest.fixture

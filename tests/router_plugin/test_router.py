@@ -193,6 +193,68 @@ def test_async_leaves_the_event_loop_free(tmp_path, tiny_base):
     assert asyncio.run(ask()).route == "human"
 
 
+def test_an_embedding_that_the_classifier_made_is_not_made_again(tmp_path, tiny_base):
+    encoded = []
+
+    class Recorder:
+        def encode(self, texts):
+            encoded.extend(texts)
+            return np.ones((len(texts), 1), dtype=np.float32)
+
+        def truncates(self, text):
+            return False
+
+    class Embedding:
+        domains = (GENERAL,)
+        thresholds = MappingProxyType({})
+
+        def classify(self, queries):
+            return Classification(np.ones((len(queries), 1)), {0: np.float32([-1])})
+
+    class Parts:
+        @hookimpl
+        def encoder(self):
+            return Recorder()
+
+        @hookimpl
+        def domain_classifier(self):
+            return Embedding()
+
+    listeners = Plugins()
+    listeners.register(Parts(), "parts")
+    routes = [Route(name="human", utterances=("call me",))]
+    router = DomainRouter(routes, str(tmp_path), base_model=str(tiny_base.path), plugin_manager=listeners)
+    first, second = router.route_many(["known already", "not yet known"])
+    assert (first.score, second.score) == (-1, 1)
+    assert encoded.count("not yet known") == 1 and "known already" not in encoded
+
+
+def test_a_query_that_may_be_of_two_domains_names_both(tmp_path, tiny_models, tiny_base):
+    class Torn:
+        domains = (GENERAL, "legal", "medical")
+        thresholds = MappingProxyType({"legal": 0.5})
+
+        def classify(self, queries):
+            rows = {"both": [0.1, 0.6, 0.3], "doubtful": [0.3, 0.45, 0.25]}
+            return Classification(np.array([rows[query] for query in queries]))
+
+    class Parts:
+        @hookimpl
+        def domain_classifier(self):
+            return Torn()
+
+    store = Registry.open(str(tmp_path))
+    for domain in ("legal", "medical"):
+        publish(tiny_models[domain], store, force=True)
+    listeners = Plugins()
+    listeners.register(Parts(), "parts")
+    settings = Settings(min_confidence=0.4)
+    router = DomainRouter([], store, base_model=str(tiny_base.path), settings=settings, plugin_manager=listeners)
+    both, doubtful = router.route_many(["both", "doubtful"])
+    assert (both.domain, both.also) == ("legal", ["medical"])
+    assert (doubtful.domain, doubtful.also) == (GENERAL, ["legal", "medical"])
+
+
 def test_eight_threads_get_the_answers_of_one(router):
     expected = {query: outcome(router.route(query)) | {"timings_ms": None} for query in QUERIES}
     asked = list(islice(cycle(QUERIES), 8 * 12))
@@ -293,7 +355,7 @@ def test_routes_from_a_path_and_from_python_are_the_same(served, router, tmp_pat
 
 def test_a_new_router_serves_what_is_the_champion_now(published, registry, tiny_models):
     publish(tiny_models["legal"], registry, force=True)
-    settings = Settings(min_confidence=0)
+    settings = Settings(min_confidence=0, target_precision=0)
 
     def start():
         return DomainRouter([Route(name="any", utterances=("x",))], registry, settings=settings)

@@ -167,7 +167,7 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
     def run(**also):
         return adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", also=also)
 
-    monkeypatch.setattr("training.adaptation._write_model", crash)
+    monkeypatch.setattr("training.adaptation._profile", crash)
     with pytest.raises(Crash):
         run(one=sets["few"], two=sets["fillers"])
     monkeypatch.setattr("training.adaptation.finetune", crash)

@@ -32,10 +32,10 @@ PRECISION = 0.8
 
 FOLDS = 2
 
-CALIBRATION_QUERIES = 450
+CALIBRATION_QUERIES = 300
 """Queries of each domain that calibration looks at."""
 
-QUERIES = 18_000
+QUERIES = 15_000
 """Queries that are fitted on, of all domains together: each gives as many, so that fifty domains take no minutes."""
 LEAST_QUERIES = 100
 """Queries that a domain gives at least, where it has so many."""

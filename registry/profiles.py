@@ -126,7 +126,7 @@ class Profile:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
                     raise ValueError(
-                        f"its format is {metadata.get('format')}, expected {_FORMAT}: train or register the model again"
+                        f"its format is {metadata.get('format')}, expected {_FORMAT}: train the model again"
                     )
                 lexical, misspelt = (_matrix(file.get_tensor, name) for name in ("lexical", "misspelt"))
                 embeddings, misspelt_embeddings = map(file.get_tensor, ("embeddings", "misspelt.embeddings"))

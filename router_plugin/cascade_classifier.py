@@ -20,6 +20,7 @@ from router_plugin.contracts import Base, Classification
 from router_plugin.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.neighbour_stage import NeighbourStage
 from router_plugin.pieces import pieces
+from router_plugin.settings import Settings
 from router_plugin.spelling import Corrector
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 SURE = 0.8
 """The lexical stage decides alone for a domain from this probability on. It never does for ``general``, which needs the
 base model's embedding anyway."""
-
-PRECISION = 0.8
 
 FOLDS = 2
 
@@ -42,7 +41,7 @@ LEAST_QUERIES = 100
 
 
 class CascadeClassifier:
-    """Probabilities of ``general`` and the registered domains; each weighs the same however many queries it brought."""
+    """Probabilities of ``general`` and the registered domains; each of 30 queries or more weighs the same."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class CascadeClassifier:
         profiles: Mapping[str, Profile],
         base: Base,
         sure: float = SURE,
-        precision: float = PRECISION,
+        precision: float = Settings.target_precision,
     ) -> None:
         """Fit both stages.
 

@@ -38,7 +38,7 @@ class Weighting:
 
     def __call__(self, counts: csr_matrix) -> csr_matrix:
         """Weights of texts, ``(n, BUCKETS)``, float32."""
-        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        rows = _rows(counts)
         values = (1 + np.log(counts.data)) * self._inverse[counts.indices]
         part = 2 * rows + (counts.indices >= WORD_BUCKETS)
         lengths = np.sqrt(np.bincount(part, weights=values**2, minlength=2 * counts.shape[0]))
@@ -52,11 +52,16 @@ class Weighting:
             counts: of the texts.
             fitted: whether the texts are queries that were fitted on themselves.
         """
-        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        rows = _rows(counts)
         word = counts.indices < WORD_BUCKETS
         every = np.bincount(rows[word], minlength=counts.shape[0])
         new = np.bincount(rows[word & (self._found[counts.indices] <= fitted)], minlength=counts.shape[0])
         return np.where(every > 0, new / np.maximum(every, 1), 1).astype(np.float32)
+
+
+def _rows(counts: csr_matrix) -> NDArray[np.int64]:
+    """The row of every stored value."""
+    return np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
 
 
 class LexicalStage:

@@ -78,7 +78,9 @@ def main() -> None:
     parser.add_argument("--protocol", choices=("random", "held-out"), default="held-out")
     parser.add_argument("--variant", action="append", help=f"'NAME number=value ...'; by default {VARIANTS}")
     parser.add_argument("--dev-source", action="append", help="repeatable; by default the dev split is of all sources")
-    parser.add_argument("--other", action="append", choices=OTHERS, help="repeatable; by default all other sets")
+    parser.add_argument(
+        "--other", action="append", help=f"repeatable: one of {', '.join(OTHERS)}, or a file of pairs; by default those"
+    )
     parser.add_argument("--seed", type=int, action="append", help="repeatable; by default 42")
     parser.add_argument("--clinc", action="store_true", help="measure CLINC150 intents too")
     parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file of the frontier")
@@ -107,11 +109,11 @@ def _prepare(arguments: argparse.Namespace) -> tuple[PreparedData, dict[str, Pre
         dev = (HoldOut("source", tuple(arguments.dev_source)),) if arguments.dev_source else ()
         held_out = PrepareOptions(hold_out=(HoldOut("source", SOURCES),), hold_out_dev=dev)
         prepare(pairs, folder / "medquad", PrepareOptions(split="random") if _random(arguments) else held_out)
-    others = arguments.other or OTHERS
-    for name in others:
+    others = {Path(other).stem: other for other in arguments.other or OTHERS}
+    for name, other in others.items():
         if not (folder / name).exists():
-            pairs = read_pairs(str(arguments.data / f"{name}.jsonl.gz"))
-            part = Pairs(pairs.source, pairs.pairs[:: OTHERS[name]])
+            pairs = read_pairs(str(arguments.data / f"{other}.jsonl.gz" if other in OTHERS else other))
+            part = Pairs(pairs.source, pairs.pairs[:: OTHERS.get(other, 1)])
             prepare(part, folder / name, PrepareOptions(split="test", chunk_characters=UNCUT))
     return read_prepared(folder / "medquad"), {name: read_prepared(folder / name) for name in others}
 

@@ -7,6 +7,8 @@ Language Models"; the format is peft's), without what its base model has already
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -89,26 +91,54 @@ def attach_adapter(model: SentenceTransformer, folder: Path) -> None:
     Raises:
         BaseModelError: the folder holds no adapter of this format, or one that does not fit the model.
     """
-    from peft import LoraConfig
+    attach_weights(model, folder, "default")
+    reading = reading_of(model, folder)
+    model.prompts, model.default_prompt_name = reading.prompts, reading.default_prompt_name
+    model.max_seq_length = reading.max_length
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model takes its texts: prompts by name, the one that counts where none is named, tokens it reads."""
+
+    prompts: dict[str, str | None]
+    default_prompt_name: str | None
+    max_length: int | None
+
+
+def reading_of(model: SentenceTransformer, folder: Path) -> Reading:
+    """How a base model takes its texts with an adapter from that folder."""
+    own = _read_json(folder / _MODEL_CONFIG)
+    length = _read_json(folder / _TRANSFORMER_CONFIG).get("max_seq_length", model.max_seq_length)
+    return Reading(own.get("prompts", model.prompts), own.get("default_prompt_name"), length)
+
+
+def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
+    """Put an adapter from disk, under a name, beside those that its base model may have already.
+
+    Raises:
+        BaseModelError: the folder holds no adapter of this format, or one that does not fit the model.
+    """
+    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     settings = _read(folder / CONFIG, LoraSettings)
     options = settings.model_dump(exclude={"peft_type", "base_model_name_or_path"})
+    adapted = transformer(model)
     try:
-        tensors = load_file(folder / WEIGHTS)
-        found = transformer(model).load_adapter(
-            peft_config=cast(Any, LoraConfig(**options)),
-            adapter_state_dict={name: tensor.float() for name, tensor in tensors.items()},
-        )
+        tensors = {key.removeprefix(_PREFIX): tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # several adapters are meant
+            inject_adapter_in_model(LoraConfig(**options), adapted, name)
+        found: Any = set_peft_model_state_dict(adapted, tensors, name)
+        adapted._hf_peft_config_loaded = True
+        adapted.set_adapter(name)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
-    if strange := sorted(found.missing_keys) + sorted(found.unexpected_keys):
+    missing = [key for key in found.missing_keys if f".{name}." in key]
+    if strange := sorted(missing) + sorted(found.unexpected_keys):
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {strange[0]} does not fit")
-    own = _read_json(folder / _MODEL_CONFIG)
-    model.prompts = own.get("prompts", model.prompts)
-    model.default_prompt_name = own.get("default_prompt_name")
-    model.max_seq_length = _read_json(folder / _TRANSFORMER_CONFIG).get("max_seq_length", model.max_seq_length)
 
 
 def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:

@@ -23,3 +23,7 @@ class NotRegisteredError(RegistryError, LookupError):
 
 class DamagedArtifactError(RegistryError):
     """An artifact file is missing or its digest is not the recorded one."""
+
+
+class VariantError(DomainRouterError):
+    """A variant of a model cannot be made or run here."""

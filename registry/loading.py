@@ -32,7 +32,7 @@ def load_sentence_transformer(
     options = {"device": device, **loading_options(trust_remote_code)}
     if not is_adapter(folder):
         return SentenceTransformer(str(folder), **options)
-    model = SentenceTransformer(str(_find_base(folder, base).path), **options).float()  # as it was trained and measured
+    model = SentenceTransformer(str(find_base(folder, base).path), **options).float()  # as it was trained and measured
     attach_adapter(model, folder)
     return model
 
@@ -46,8 +46,12 @@ def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
     }
 
 
-def _find_base(folder: Path, at_hand: BaseModel | None) -> BaseModel:
-    """The base model with the very weights that the adapter was trained on."""
+def find_base(folder: Path, at_hand: BaseModel | None) -> BaseModel:
+    """The base model with the very weights that the adapter of a folder was trained on.
+
+    Raises:
+        BaseModelError: it is out of reach, or has other weights.
+    """
     wanted = base_of(folder)
     if at_hand is not None and at_hand.digest == wanted.weights_sha256:
         return at_hand

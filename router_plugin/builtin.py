@@ -26,15 +26,37 @@ class CascadeClassifierPlugin:
         return CascadeClassifier(everyday_profile(base), profiles, base, precision=settings.target_precision)
 
 
+class CompiledEncoderPlugin:
+    """Variants on OpenVINO and ONNX Runtime."""
+
+    @hookimpl(trylast=True)
+    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder | None:
+        """The variant of the folder that the settings ask for, if it has one."""
+        from router_plugin.backends import compiled_encoder
+
+        return compiled_encoder(folder, base, settings.backend, settings.device, settings.trust_remote_code)
+
+
 class TorchEncoderPlugin:
     """SentenceTransformers on torch."""
 
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder:
-        """The model of the folder, whole or an adapter."""
+        """The model of the folder: whole, or an adapter on a base model that all its domains share."""
+        from registry.adapters import is_adapter
+        from registry.loading import find_base
+        from router_plugin.shared_base import shared_base
         from router_plugin.torch_encoder import TorchEncoder
 
+        if is_adapter(folder) or folder == base.path:
+            own = find_base(folder, base) if is_adapter(folder) else base
+            if shared := shared_base(own, settings.device, settings.trust_remote_code):
+                return shared.member(folder)
         return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
 
 
-BUILT_IN = {"cascade-classifier": CascadeClassifierPlugin(), "torch-encoder": TorchEncoderPlugin()}
+BUILT_IN = {
+    "cascade-classifier": CascadeClassifierPlugin(),
+    "compiled-encoder": CompiledEncoderPlugin(),
+    "torch-encoder": TorchEncoderPlugin(),
+}

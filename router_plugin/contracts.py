@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,29 @@ class DomainClassifier(Protocol):
 class Encoder(Protocol):
     """Stage 2: texts to unit vectors of one model version. Called from several threads."""
 
+    nbytes: int
+    """Memory that dropping it frees; 0 where it lives on a model that others need too, and is never dropped."""
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``."""
 
     def truncates(self, text: str) -> bool:
         """Whether the text is longer than the model reads."""
+
+    def key(self, text: str) -> Hashable:
+        """Texts of one key have one embedding: the text itself, or its tokens."""
+
+
+class SharedPass(Protocol):
+    """What several encoders share, so that their texts can be embedded in one pass."""
+
+    def encode(self, asked: Sequence[tuple[Any, str]]) -> NDArray[np.float32]:
+        """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""
+
+
+def shared_by(encoder: Encoder) -> SharedPass | None:
+    """What an encoder shares with others, by its attribute ``shared``; None for one that shares nothing."""
+    return getattr(encoder, "shared", None)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 
 from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.backends import check_choice
 from router_plugin.candidates import Candidates
 from router_plugin.clock import Clock
 from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder
 from router_plugin.decision import Decision
+from router_plugin.embedding import Embedding
+from router_plugin.encoder_pool import EncoderPool
 from router_plugin.errors import PluginError, QueryError
 from router_plugin.opening import open_registry
+from router_plugin.own_domains import OwnDomain, check_names, load_domains, own_profile
 from router_plugin.plugins import Plugins, plugins
+from router_plugin.query_cache import QueryCache
 from router_plugin.routes import Route, check_routes, load_routes
-from router_plugin.served_domain import ServedDomain, ServedRoutes
+from router_plugin.served_routes import ServedRoutes
 from router_plugin.settings import Settings
+from router_plugin.usage import Usage
 
 EMPTY = "the query is empty"
 BELOW = "no route is near enough"
@@ -41,6 +47,7 @@ class DomainRouter:
         registry: Registry | str | None = None,
         *,
         base_model: str | None = None,
+        own_domains: Iterable[OwnDomain] | Path | str = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
@@ -51,14 +58,19 @@ class DomainRouter:
             registry: a registry, or its URL; see :meth:`registry.Registry.open`.
             base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or there is none.
+            own_domains: domains that have no model yet, or a file of them; the base model serves them. See
+                :func:`router_plugin.own_domains.load_domains`.
             settings: thresholds and limits.
             plugin_manager: by default the plugins of this process.
 
         Raises:
+            VariantError: the settings name a backend that there is not, or that is not installed.
+            DomainRouterError: ``own_domains`` cannot be read, or names a domain that is registered.
             DamagedArtifactError: a champion's files are not what was registered.
             RoutesError: the routes are malformed or name an unknown domain.
         """
         self.settings = settings or Settings()
+        check_choice(self.settings.backend)
         self._plugins = plugin_manager or plugins()
         store = registry if isinstance(registry, Registry) else open_registry(registry, self._plugins)
         champions = store.champions()
@@ -66,30 +78,39 @@ class DomainRouter:
         profiles = {domain: Profile.load(folder) for domain, folder in folders.items()}
         base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
         self._base = base
-        general = ServedDomain(partial(self._encoder, base.path, None))
+        served = {each.domain: each for each in champions}
+        own = load_domains(Path(own_domains)) if isinstance(own_domains, (str, Path)) else list(own_domains)
+        check_names(own, list(served))
+        self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **served, **{each.name: None for each in own}}
+        self._encoded_by = {name: name if version else GENERAL for name, version in self._versions.items()}
+        loaders = {
+            name: partial(self._encoder, folders[name] if version else base.path, version)
+            for name, version in {GENERAL: None, **served}.items()
+        }
+        budget = self.settings.memory_budget_mb
+        self._encoders = EncoderPool(loaders, None if budget is None else budget * 1_000_000)
+        artifacts = {GENERAL: base.digest, **{name: version.artifact for name, version in served.items()}}
+        self._embedding = Embedding(self._encoders, artifacts, QueryCache(self.settings.query_cache))
+        as_base = Base(base.digest, self._by_base)
+        profiles |= {each.name: own_profile(each, as_base) for each in own}
         self._classifier: DomainClassifier
         self._classified_by, self._classifier = self._plugins.choose_named(
-            "domain_classifier",
-            profiles=profiles,
-            base=Base(base.digest, lambda texts: general.encoder.encode(texts)),
-            settings=self.settings,
+            "domain_classifier", profiles=profiles, base=as_base, settings=self.settings
         )
-        self._domains = {GENERAL: general}
-        for version in champions:
-            self._domains[version.domain] = ServedDomain(
-                partial(self._encoder, folders[version.domain], version), version
-            )
-        if set(self._classifier.domains) != set(self._domains):
+        if set(self._classifier.domains) != set(self._versions):
             raise PluginError(
                 f"plugin {self._classified_by}: its domain classifier knows the domains "
-                f"{', '.join(self._classifier.domains)}, expected {', '.join(self._domains)}"
+                f"{', '.join(self._classifier.domains)}, expected {', '.join(self._versions)}"
             )
+        self._usage = Usage(store.url) if self.settings.preload else None
         self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
+        if self._usage:
+            self.preload(self._usage.most_used(self.settings.preload, self.domains))
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The registered domains and ``general``."""
-        return tuple(self._domains)
+        """``general``, the registered domains, and those without a model."""
+        return tuple(self._versions)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -105,7 +126,16 @@ class DomainRouter:
         """Replace all routes."""
         given = tuple(routes)
         check_routes(given, self.domains)
-        self._served = ServedRoutes(given, self._domains)
+        self._served = ServedRoutes(given, self._encoded_by, self._encoders)
+
+    @property
+    def loaded(self) -> list[str]:
+        """The domains whose encoders are in memory, the longest unused first."""
+        return self._encoders.loaded
+
+    def preload(self, domains: Iterable[str]) -> None:
+        """Load the encoders of domains, and embed their candidates, before a query asks for them."""
+        self._load(domains, self._served)
 
     def route(self, query: str) -> Decision:
         """Route one query.
@@ -169,22 +199,55 @@ class DomainRouter:
         with clock.stage("classify"):
             classified = self._classify(texts)
         chosen = [self._pick(row) for row in classified.probabilities]
+        if self._usage:
+            self._usage.add(chosen)
+        asked = [i for i, name in enumerate(chosen) if texts[i] and served.by_domain[name].routes]
+        with clock.stage("load"):
+            self._load({chosen[i] for i in asked}, served)
+        with clock.stage("encode"):
+            by = {i: self._encoded_by[chosen[i]] for i in asked}
+            known = {i: vector for i, vector in classified.embedded.items() if by.get(i) == GENERAL}
+            new = [i for i in asked if i not in known]
+            vectors = known | dict(zip(new, self._embedding.embed([(by[i], texts[i]) for i in new]), strict=True))
+            truncated = self._truncated([(i, by[i], texts[i]) for i in asked])
         compared: dict[int, tuple[Candidates, NDArray[np.float32]]] = {}
-        for name in dict.fromkeys(chosen):
-            members = [i for i, picked in enumerate(chosen) if picked == name and texts[i]]
-            if not members or not served.by_domain[name].routes:
-                continue
-            with clock.stage("load"):
-                encoder, candidates = self._domains[name].encoder, served.by_domain[name].candidates
-            with clock.stage("encode"):
-                vectors = _encoded(encoder, texts, members, classified.embedded if name == GENERAL else {})
-            with clock.stage("match"):
-                compared |= zip(members, ((candidates, row) for row in candidates.scores(vectors)), strict=True)
+        with clock.stage("match"):
+            for name in dict.fromkeys(chosen[i] for i in asked):
+                members = [i for i in asked if chosen[i] == name]
+                candidates = served.by_domain[name].candidates
+                scores = candidates.scores(np.stack([vectors[i] for i in members]))
+                compared |= zip(members, ((candidates, row) for row in scores), strict=True)
         timings = clock.timings()
         return [
-            _Scored(name, self._by_domain(classified.probabilities[i]), timings, *compared.get(i, (None, None)))
+            _Scored(
+                name,
+                self._by_domain(classified.probabilities[i]),
+                timings,
+                i in truncated,
+                *compared.get(i, (None, None)),
+            )
             for i, name in enumerate(chosen)
         ]
+
+    def _load(self, domains: Iterable[str], served: ServedRoutes) -> None:
+        """Make encoders and candidates ready that are not yet."""
+        for name in domains:
+            _ = served.by_domain[name].candidates
+            with self._encoders.use(self._encoded_by[name]):
+                pass
+
+    def _truncated(self, asked: Iterable[tuple[int, str, str]]) -> set[int]:
+        """The numbers of those texts that are longer than their domain's encoder reads."""
+        found = set()
+        for number, name, text in asked:
+            with self._encoders.use(name) as encoder:
+                if encoder.truncates(text):
+                    found.add(number)
+        return found
+
+    def _by_base(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of queries by the base model, ``(n, d)``."""
+        return np.stack(self._embedding.embed([(GENERAL, text) for text in texts]))
 
     def _classify(self, texts: Sequence[str]) -> Classification:
         """Probability of every domain, ``(n, len(self._classifier.domains))``; an empty text is ``general``."""
@@ -214,7 +277,7 @@ class DomainRouter:
         return {name: float(value) for name, value in zip(self._classifier.domains, probabilities, strict=True)}
 
     def _decide(self, text: _Text, scored: _Scored) -> Decision:
-        domain = self._domains[scored.domain]
+        version = self._versions[scored.domain]
         route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)
         return Decision(
             query=text.query,
@@ -223,9 +286,9 @@ class DomainRouter:
             domain=scored.domain,
             domains=scored.probabilities,
             also=self._also(scored),
-            model_version=domain.version.name if domain.version else self._base.name,
+            model_version=version.name if version else self._base.name,
             timings_ms=scored.timings,
-            truncated=text.cut or (scored.scores is not None and domain.encoder.truncates(text.text)),
+            truncated=text.cut or scored.truncated,
             reason=reason,
         )
 
@@ -234,15 +297,6 @@ class DomainRouter:
         likely = sorted(scored.probabilities.items(), key=lambda item: -item[1])
         least = self.settings.also_confidence
         return [name for name, value in likely if value >= least and name not in (scored.domain, GENERAL)]
-
-
-def _encoded(
-    encoder: Encoder, texts: Sequence[str], members: Sequence[int], known: Mapping[int, NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """Embeddings of some of the texts, ``(len(members), d)``, of which some may be known."""
-    missing = [i for i in members if i not in known]
-    made = dict(zip(missing, encoder.encode([texts[i] for i in missing]), strict=True)) if missing else {}
-    return np.stack([known[i] if i in known else made[i] for i in members])
 
 
 @dataclass(frozen=True)
@@ -261,6 +315,7 @@ class _Scored:
     domain: str
     probabilities: dict[str, float]
     timings: dict[str, float]
+    truncated: bool
     candidates: Candidates | None
     scores: NDArray[np.float32] | None
 

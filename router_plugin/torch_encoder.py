@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
+from torch import Tensor
 
 from registry import BaseModel
 from registry.loading import load_sentence_transformer
@@ -28,6 +29,7 @@ class TorchEncoder:
         base: BaseModel | None = None,
     ) -> None:
         self._model = load_sentence_transformer(folder, base, device, trust_remote_code)
+        self.nbytes = sum(part.nbytes for part in self._model.state_dict().values() if isinstance(part, Tensor))
         self._lock = threading.Lock()  # a fast tokenizer refuses to be used by two threads at a time
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -37,6 +39,10 @@ class TorchEncoder:
                 list(texts), normalize_embeddings=True, show_progress_bar=False
             )
         return vectors
+
+    def key(self, text: str) -> str:
+        """The text itself."""
+        return text
 
     def truncates(self, text: str) -> bool:
         """Whether the text, after the model's prompt for queries, has more tokens than the model reads."""

@@ -17,6 +17,7 @@ from sentence_transformers import SentenceTransformer
 from registry import BaseModel
 from registry.names import check_domain
 from registry.profiles import Profile
+from registry.variants import Backend
 from training.encoding import load_model
 from training.errors import TrainingError
 from training.finetune import finetune
@@ -49,6 +50,7 @@ def adapt(
     max_loss: Mapping[str, float] | None = None,
     mixed: Mapping[str, PreparedData] | None = None,
     encode_batch: int = 64,
+    encode_with: Backend | None = None,
     device: str | None = None,
     trust_remote_code: bool = False,
     overwrite: bool = False,
@@ -72,6 +74,7 @@ def adapt(
             test split, which is named ``test``. A model that loses more is written, and published only by force.
         mixed: other prepared data by name, whose training queries are learnt from too.
         encode_batch: texts encoded at a time.
+        encode_with: what texts are encoded with for mining and measuring; by default torch.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let the base model run code of its own.
         overwrite: replace an earlier model folder.
@@ -83,6 +86,7 @@ def adapt(
         TrainingError: the folder exists, or another process is writing it; data without the queries that are needed, or
             that the recipe cannot mix in; a limit that is out of range or of no known set; a seed given twice or none.
         InvalidNameError: the name of the domain or of another set is not allowed.
+        VariantError: the base model cannot be run with ``encode_with`` here.
     """
     recipe = recipe or Contrastive()
     also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
@@ -99,13 +103,14 @@ def adapt(
         "options": {**asdict(recipe), **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds})},
         "dataset": _lineage(data),
         "mixed": {name: _lineage(other) for name, other in mixed.items()},
+        "encoded_with": encode_with or "torch",
     }
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     with Run(out, identity) as run:
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
         texts = Texts(data)
-        states = States(run, base.path, load, texts, encode_batch, recipe.same_documents)
+        states = States(run, base.path, load, texts, encode_batch, recipe.same_documents, encode_with)
         _check_model(states[BASE].model, recipe)
         loops = [
             _Loop(run, base, load, states, texts, mixed, recipe, each, f"seed-{each}-" if len(seeds) > 1 else "")

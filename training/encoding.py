@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
+from registry.compiled import CompiledModel, Kind
+from registry.exporting import export
 from registry.loading import load_sentence_transformer
+from registry.variants import Backend
 from training.errors import TrainingError
 from training.progress import bar
 from training.vectors import StoredVectors
@@ -41,10 +46,46 @@ def load_model(
     return model
 
 
+class BlockEncoder(Protocol):
+    """Encodes a block of texts, as a model on torch or a variant of one does."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``."""
+
+
+class TorchBlocks:
+    """A SentenceTransformer as it is."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.dimension = model.get_embedding_dimension() or 0
+        self._encode = {"query": model.encode_query, "document": model.encode_document}
+
+    def encode(self, texts: Sequence[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``."""
+        vectors: NDArray[np.float32] = self._encode[kind](
+            list(texts), batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True
+        )
+        return vectors
+
+
+def compiled_blocks(model: SentenceTransformer, backend: Backend, folder: Path) -> CompiledModel:
+    """A variant of a model, made anew in that folder.
+
+    Raises:
+        VariantError: the model is of a kind that cannot be exported, or a package that this needs is missing.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    export(model, folder, backend)
+    return CompiledModel(folder, torch.get_num_threads())
+
+
 def encode(
-    model: SentenceTransformer,
+    encoder: BlockEncoder,
     texts: Sequence[str],
-    kind: Literal["query", "document"],
+    kind: Kind,
     batch_size: int,
     what: str,
     path: Path,
@@ -53,17 +94,11 @@ def encode(
 
     Texts are taken longest first, so that a batch holds texts of like length and memory runs out at once if at all.
     """
-    encode_block = model.encode_query if kind == "query" else model.encode_document
     order = np.argsort([-len(text) for text in texts], kind="stable")
-    vectors = StoredVectors.create(path, len(texts), model.get_embedding_dimension() or 0)
+    vectors = StoredVectors.create(path, len(texts), encoder.dimension)
     with bar(f"encoding {what}", len(texts)) as advance:
         for start in range(0, len(order), BLOCK):
             block = order[start : start + BLOCK]
-            vectors[block] = encode_block(
-                [texts[index] for index in block],
-                batch_size=batch_size,
-                show_progress_bar=False,
-                normalize_embeddings=True,
-            )
+            vectors[block] = encoder.encode([texts[index] for index in block], kind, batch_size)
             advance(len(block))
     return vectors

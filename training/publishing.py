@@ -4,8 +4,10 @@ from pathlib import Path
 
 from registry import ModelVersion, Profile, Registry
 from registry.adapters import base_of, is_adapter
+from registry.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
 from training.report import read_record
+from training.variants import MAX_SHORTFALL, is_short
 from training.verdicts import broken_guards
 
 
@@ -15,11 +17,12 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
     Args:
         folder: what ``adapt`` wrote.
         registry: where to.
-        force: also if the model did not beat its base, or lost more on a test set than it was allowed to.
+        force: also if the model did not beat its base, lost more on a test set than it was allowed to, or has a variant
+            that ranks worse than it.
 
     Raises:
         TrainingError: the folder has no report or another base model's adapter; or ``force`` is not given and the model
-            did not beat its base, or lost more on a test set than it was allowed to.
+            did not beat its base, or lost more on a test set than it was allowed to, or has a variant that ranks worse.
         DamagedArtifactError: the folder has no classifier profile that can be read.
     """
     record = read_record(folder)
@@ -30,4 +33,11 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
         raise TrainingError(f"{folder}: no iteration beat the base model on dev, so it is not registered; --force does")
     if (broken := broken_guards(record)) and not force:
         raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; --force does")
+    for backend in stored_variants(folder):
+        variant = read_variant(variant_folder(folder, backend))
+        if is_short(variant) and not force:
+            raise TrainingError(
+                f"{folder}: its variant for {backend} was not measured, or ranks worse than the model on dev by more "
+                f"than {MAX_SHORTFALL}, so it is not registered; --force does"
+            )
     return registry.publish(folder, record)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
+from registry.compiled import Kind
+from registry.variants import Backend
 from training.duplicates import near_duplicates
-from training.encoding import encode
+from training.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
 from training.metrics import query_metrics, retrieval_metrics
 from training.mining import DEPTH
 from training.prepared import PreparedData
@@ -65,6 +66,7 @@ class State:
         texts: Texts,
         batch_size: int,
         documents_folder: Path | None = None,
+        encoder: Callable[[State], BlockEncoder] | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
@@ -72,12 +74,18 @@ class State:
         self.texts = texts
         self._batch_size = batch_size
         self._documents_folder = documents_folder or folder
+        self._encoder = encoder or (lambda state: TorchBlocks(state.model))
         folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def model(self) -> SentenceTransformer:
         """The model itself, loaded when something is to be encoded."""
         return self._load()
+
+    @cached_property
+    def encoder(self) -> BlockEncoder:
+        """What encodes with the model's weights."""
+        return self._encoder(self)
 
     @cached_property
     def documents(self) -> StoredVectors:
@@ -146,25 +154,25 @@ class State:
     def over(self, what: str, texts: Texts, folder: str) -> State:
         """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
         own, documents = self._folder / folder, self._documents_folder / folder
-        return State(f"{self.name}, {what}", own, lambda: self.model, texts, self._batch_size, documents)
+        name = f"{self.name}, {what}"
+        return State(name, own, lambda: self.model, texts, self._batch_size, documents, lambda _: self.encoder)
 
     def forget_model(self) -> None:
         """Free the weights; what they encoded stays."""
-        self.__dict__.pop("model", None)
+        for name in ("model", "encoder"):
+            self.__dict__.pop(name, None)
 
-    def _some(
-        self, file: Path, texts: Sequence[str], rows: Indices, kind: Literal["query", "document"]
-    ) -> NDArray[np.float32]:
+    def _some(self, file: Path, texts: Sequence[str], rows: Indices, kind: Kind) -> NDArray[np.float32]:
         if file.with_suffix(".npy").exists():
             return StoredVectors(file.with_suffix(".npy"))[rows]
         own = self._folder / f"{file.name}-sample"
         return self._embeddings(own, [texts[row] for row in rows], kind)[:]
 
-    def _embeddings(self, file: Path, texts: Sequence[str], kind: Literal["query", "document"]) -> StoredVectors:
+    def _embeddings(self, file: Path, texts: Sequence[str], kind: Kind) -> StoredVectors:
         path = file.with_suffix(".npy")
         if not path.exists():
             partial = file.with_suffix(".partial.npy")
-            encode(self.model, texts, kind, self._batch_size, f"{file.name.replace('-', ' ')} ({self.name})", partial)
+            encode(self.encoder, texts, kind, self._batch_size, f"{file.name.replace('-', ' ')} ({self.name})", partial)
             partial.rename(path)
         return StoredVectors(path)
 
@@ -180,6 +188,7 @@ class States:
         texts: Texts,
         batch_size: int,
         same_documents: bool = False,
+        backend: Backend | None = None,
     ) -> None:
         """
         Args:
@@ -189,6 +198,7 @@ class States:
             texts: prepared data.
             batch_size: texts encoded at a time.
             same_documents: whether all states encode documents as the base model does, so that one encoding serves all.
+            backend: what encodes; by default torch.
         """
         self._run = run
         self._base = base
@@ -196,6 +206,7 @@ class States:
         self._texts = texts
         self._batch_size = batch_size
         self._documents_folder = run.embeddings(BASE) if same_documents else None
+        self._backend = backend
         self._states: dict[str, State] = {}
 
     def __getitem__(self, name: str) -> State:
@@ -203,9 +214,20 @@ class States:
         if name not in self._states:
             load = partial(self._load, self._base if name == BASE else self._run.model_folder(name))
             self._states[name] = State(
-                name, self._run.embeddings(name), load, self._texts, self._batch_size, self._documents_folder
+                name,
+                self._run.embeddings(name),
+                load,
+                self._texts,
+                self._batch_size,
+                self._documents_folder,
+                self._encoder,
             )
         for other in self._states.values():
             if other.name != name:
                 other.forget_model()
         return self._states[name]
+
+    def _encoder(self, state: State) -> BlockEncoder:
+        if self._backend is None:
+            return TorchBlocks(state.model)
+        return compiled_blocks(state.model, self._backend, self._run.scratch / "variant")

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli import classifier, models, plugins, prepare, quickstart, route, train
+from router_plugin.cli import classifier, models, plugins, prepare, quickstart, route, train, variants
 from router_plugin.plugins import plugins as load_plugins
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("prepare", epilog=prepare.EXAMPLE)(prepare.prepare)
 app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 app.add_typer(models.app, name="models")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(classifier.app, name="classifier")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
 
@@ -25,6 +25,7 @@ def evaluate(
         ),
     ],
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.", show_default=False)] = None,
+    domains: DomainsOption = None,
     base_model: Annotated[
         str | None, typer.Option(help="The base model.", show_default="the champions' base model")
     ] = None,
@@ -32,14 +33,14 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
-    from router_plugin.cli.labelled import read_labelled
     from router_plugin.evaluation import evaluate as evaluate_classifier
     from router_plugin.evaluation_page import evaluation_page
+    from router_plugin.labelled import read_labelled
     from router_plugin.router import DomainRouter
 
-    classifier = DomainRouter([], registry, base_model=base_model).classifier
-    queries, domains = read_labelled(file, classifier.domains)
-    evaluation = evaluate_classifier(classifier, queries, domains)
+    classifier = DomainRouter([], registry, base_model=base_model, own_domains=domains or ()).classifier
+    queries, labels = read_labelled(file, classifier.domains)
+    evaluation = evaluate_classifier(classifier, queries, labels)
     if html:
         try:
             html.write_text(evaluation_page(evaluation, f"Domain classifier on {file.name}"), encoding="utf-8")

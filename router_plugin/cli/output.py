@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,14 @@ RegistryOption = Annotated[
     typer.Option(
         "--registry",
         help="Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry.",
+        show_default=False,
+    ),
+]
+DomainsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--domains",
+        help="Domains that have no model yet: YAML of names, descriptions and queries, or a file of labelled queries.",
         show_default=False,
     ),
 ]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.output import JsonOption, RegistryOption, print_line, print_table
+from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_line, print_table
 from router_plugin.decision import Decision
 from router_plugin.settings import Settings
 
@@ -24,6 +24,7 @@ def route(
         Path("routes.yaml")
     ],
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
+    domains: DomainsOption = None,
     base_model: Annotated[
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
@@ -37,6 +38,9 @@ def route(
     threshold: Annotated[
         float, typer.Option(min=-1, max=1, help="Least cosine for a route without its own threshold.")
     ] = Settings.threshold,
+    backend: Annotated[
+        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
+    ] = Settings.backend,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
     ] = None,
@@ -56,11 +60,12 @@ def route(
         min_confidence=min_confidence,
         target_precision=target_precision,
         threshold=threshold,
+        backend=backend,
         device=device,
         trust_remote_code=trust_remote_code,
     )
     known = [route for path in routes for route in load_routes(path)]
-    router = DomainRouter(known, registry, base_model=base_model, settings=settings)
+    router = DomainRouter(known, registry, base_model=base_model, own_domains=domains or (), settings=settings)
     lines = _lines(batch) if batch else iter([query or ""])
     while block := list(islice(lines, BATCH)):
         decisions = router.route_many(block)

@@ -11,6 +11,7 @@ import typer
 
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.variants import print_variants
 
 EXAMPLE = "Example: domain-router train work/legal --domain legal --out work/legal-model --register"
 
@@ -73,6 +74,16 @@ def train(
         str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
     ] = None,
     encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
+    encode_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKEND", help="Mine and measure with this runtime, like openvino.", show_default="torch"
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKEND", help="Add a variant for this runtime, as variants does; repeatable."),
+    ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the base model run code of its own.")
     ] = False,
@@ -119,6 +130,7 @@ def train(
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
     from registry.names import check_domain
+    from registry.variants import check_backend
     from router_plugin.opening import open_registry
     from training.adaptation import adapt
     from training.judging import check_judging
@@ -126,10 +138,12 @@ def train(
     from training.prepared import read_prepared
     from training.publishing import publish
     from training.recipes import SPECIALIST, make_recipe, number_names
+    from training.variants import add_variants
 
     given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
     numbers = {**(SPECIALIST if specialist else {}), **given}
     check_domain(domain)
+    backends = [check_backend(name) for name in variant or ()]
     chosen = make_recipe(recipe.value, numbers)
     folders = _named("--also-evaluate", "DIR", also_evaluate or ())
     limits = {name: _limit(name, text) for name, text in _named("--max-loss", "LOSS", max_loss or ()).items()}
@@ -151,15 +165,20 @@ def train(
         max_loss=limits,
         mixed=mixed,
         encode_batch=encode_batch,
+        encode_with=check_backend(encode_with) if encode_with else None,
         device=device,
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
     )
     if not json:
         print_gain(report, str(out))
+    added = add_variants(out, prepared, backends, base=base, encode_batch=encode_batch) if backends else []
+    if added and not json:
+        print_variants(added)
     version = publish(out, store, force) if store else None
     if json:
-        print_json({**report, "registered": version.name if version else None})
+        variants = [record.model_dump() for record in added]
+        print_json({**report, "variants": variants, "registered": version.name if version else None})
     elif version:
         typer.echo(f"registered as {version.name}")
 

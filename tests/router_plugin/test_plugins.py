@@ -101,11 +101,16 @@ def test_a_plugin_without_an_answer_leaves_it_to_the_next(make_router):
 
 def test_a_third_party_encoder_replaces_the_built_in_one(make_router):
     class Constant:
+        nbytes = 0
+
         def encode(self, texts):
             return np.tile(np.float32([0.6, 0.8]), (len(texts), 1))
 
         def truncates(self, text):
             return True
+
+        def key(self, text):
+            return text
 
     decision = make_router(constant=plugin("encoder", lambda folder, version: Constant())).route("anything")
     assert decision.score == pytest.approx(1)

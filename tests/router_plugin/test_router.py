@@ -197,12 +197,17 @@ def test_an_embedding_that_the_classifier_made_is_not_made_again(tmp_path, tiny_
     encoded = []
 
     class Recorder:
+        nbytes = 0
+
         def encode(self, texts):
             encoded.extend(texts)
             return np.ones((len(texts), 1), dtype=np.float32)
 
         def truncates(self, text):
             return False
+
+        def key(self, text):
+            return text
 
     class Embedding:
         domains = (GENERAL,)

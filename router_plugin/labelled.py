@@ -11,12 +11,12 @@ from router_plugin.errors import QueryError
 TEXT, DOMAIN = "text", "domain"
 
 
-def read_labelled(file: Path, domains: Collection[str]) -> tuple[list[str], list[str]]:
+def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[list[str], list[str]]:
     """The queries of a file and their domains, ``general`` for those of none.
 
     Args:
         file: JSONL, JSON, CSV, TSV or Parquet, plain or ``.gz``, with the columns ``text`` and ``domain``.
-        domains: those that a query may be of.
+        domains: those that a query may be of; None for any.
 
     Raises:
         QueryError: a row is bad or names another domain, or there is no row.
@@ -32,8 +32,10 @@ def read_labelled(file: Path, domains: Collection[str]) -> tuple[list[str], list
             raise QueryError(f"{row.place}: {row.fault}")
         if not isinstance(text, str) or not text.strip():
             raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
-        if domain not in domains:
-            raise QueryError(f"{row.place}: unknown domain {domain!r}: expected {', '.join(domains)}, or none")
+        if not isinstance(domain, str) or (domains is not None and domain not in domains):
+            raise QueryError(
+                f"{row.place}: unknown domain {domain!r}: expected {', '.join(domains or ('a name',))}, or none"
+            )
         texts.append(text)
         labels.append(domain)
     if not texts:

@@ -1,0 +1,114 @@
+"""Runs a variant of a model on OpenVINO or ONNX Runtime: texts to unit vectors, without torch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.errors import VariantError
+from registry.tokens import by_length, padded, shared_tokens
+from registry.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Kind = Literal["query", "document"]
+Graph = Callable[[dict[str, NDArray[np.int64]]], NDArray[np.float32]]
+BATCH = 32
+
+
+class CompiledModel:
+    """A variant of a model. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """
+        Args:
+            folder: of the variant.
+            threads: by default the runtime's choice.
+
+        Raises:
+            VariantError: the variant is damaged, or its runtime is not installed.
+        """
+        self.record = read_variant(folder)
+        try:
+            self.tokens = shared_tokens((folder / TOKENIZER).read_text(encoding="utf-8"), self.record.max_length)
+            self._graph = _open(folder, self.record.backend, threads)
+        except (OSError, RuntimeError, ValueError) as error:  # in the runtime's words
+            raise VariantError(f"{folder} cannot be run: {error}") from error
+        self.dimension = self.record.dimension
+        self.nbytes = sum(path.stat().st_size for path in folder.iterdir())
+
+    def encode(self, texts: Sequence[str], kind: Kind = "query", batch_size: int = BATCH) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``, texts of like length at a time."""
+        prompt = self.record.prompts[kind]
+        rows = [self.tokens.ids(prompt + text) for text in texts]
+        vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
+        for batch in by_length(rows, batch_size):
+            vectors[batch] = self._graph(self._inputs([rows[index] for index in batch]))
+        return vectors
+
+    def truncates(self, text: str) -> bool:
+        """Whether the text, after the prompt for queries, has more tokens than the model reads."""
+        return self.tokens.truncates(self.record.prompts["query"] + text)
+
+    def key(self, text: str) -> tuple[int, ...]:
+        """The tokens of a query."""
+        return self.tokens.ids(self.record.prompts["query"] + text)
+
+    def _inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
+        ids, mask = padded(rows, self.record.pad)
+        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        return {name: known[name] for name in self.record.inputs}
+
+
+def import_openvino() -> ModuleType:
+    """OpenVINO without its telemetry, which would send usage data; it does without where the package is missing."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
+
+
+def _open(folder: Path, backend: str, threads: int | None) -> Graph:
+    if not is_installed(backend):
+        name = runtime(backend)
+        raise VariantError(f"variant {folder} needs the {name} runtime: pip install 'domain-router[{name}]'")
+    path = folder / GRAPHS[runtime(backend)]
+    return _openvino(path, threads) if runtime(backend) == "openvino" else _onnx(path, threads)
+
+
+def _openvino(path: Path, threads: int | None) -> Graph:
+    openvino = import_openvino()
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    compiled = openvino.compile_model(path, "CPU", options)
+    local = threading.local()  # a request serves one thread at a time
+
+    def run(inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        if not hasattr(local, "request"):
+            local.request = compiled.create_infer_request()
+        answer: NDArray[np.float32] = local.request.infer(inputs)[0]
+        return answer
+
+    return run
+
+
+def _onnx(path: Path, threads: int | None) -> Graph:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    if threads:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32] = session.run(None, inputs)[0]
+        return answer
+
+    return run

@@ -1,0 +1,211 @@
+"""Makes a variant of a SentenceTransformer: transformer, pooling and normalisation in one graph for another runtime."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from registry.adapters import transformer
+from registry.compiled import CompiledModel, Kind, import_openvino
+from registry.errors import VariantError
+from registry.tokens import padded, shared_tokens
+from registry.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+PROBES = ("what is it?", "Why does the second question, which is a longer one by far, count as well? " * 40)
+TOLERANCE = 5e-3
+"""How much a number of a unit vector may differ between the model and its variant in full precision."""
+CALIBRATION = 300
+_LENGTHS = (4096, 512)
+_ATTENTION = ("sdpa", "eager")
+"""The first is faster; where all that a token may see is padding, it gives NaN on other runtimes than torch."""
+
+
+def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Sequence[str] = ()) -> VariantRecord:
+    """Write a variant of a model into an empty folder.
+
+    Args:
+        model: as it is loaded, with or without an adapter; it is not changed.
+        folder: of the variant.
+        backend: what the variant is for.
+        texts: what an int8 variant for OpenVINO finds the ranges of its numbers with.
+
+    Raises:
+        VariantError: the model is of a kind that cannot be exported, or a package that exporting needs is missing.
+    """
+    merged = _merged(model)
+    graph, example = _Graph(merged), _example(merged)
+    tokenizer = merged.tokenizer.backend_tokenizer.to_str()
+    record = VariantRecord(
+        backend=backend,
+        inputs=list(example),
+        prompts={"query": _prompt(merged, "query"), "document": _prompt(merged, "document")},
+        max_length=merged.max_seq_length,
+        pad=merged.tokenizer.pad_token_id or 0,
+        dimension=merged.get_embedding_dimension() or 0,
+    )
+    (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+    (folder / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    for attention in _ATTENTION:
+        try:
+            transformer(merged).set_attn_implementation(attention)
+            with _quietly(), torch.inference_mode():
+                _write(graph, example, folder, record, texts)
+        except ImportError as error:
+            raise VariantError(f"a variant for {backend} needs {error.name}: pip install {error.name}") from error
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:  # as converters say it
+            raise VariantError(f"the model cannot be exported for {backend}: {str(error).splitlines()[0]}") from error
+        difference = _difference(merged, folder)
+        if difference <= (np.inf if backend.endswith("int8") else TOLERANCE):  # never so where it is no number
+            return record
+    raise VariantError(f"the model cannot be exported for {backend}: its vectors differ by {difference:.2g}")
+
+
+class _Graph(nn.Module):
+    """A whole SentenceTransformer with plain inputs and output."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        features = self.model.forward(dict(zip(_INPUTS, inputs, strict=False)))
+        return nn.functional.normalize(features["sentence_embedding"], dim=-1)
+
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def _merged(model: SentenceTransformer) -> SentenceTransformer:
+    """A copy on the CPU, with its adapter merged into its weights, if it is of a kind that can be exported."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from sentence_transformers.base.modules import Transformer
+
+    first: Any = model[0]
+    tokenizer = getattr(first, "tokenizer", None) if isinstance(first, Transformer) else None
+    if tokenizer is None or not getattr(tokenizer, "is_fast", False):
+        raise VariantError("the model cannot be exported: it does not begin with one transformer with a fast tokenizer")
+    merged: SentenceTransformer = copy.deepcopy(model).to("cpu").float().eval()
+    for module in merged.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+    return merged
+
+
+def _example(model: SentenceTransformer) -> dict[str, Tensor]:
+    features = model.preprocess(list(PROBES))
+    return {name: features[name] for name in _INPUTS if isinstance(features.get(name), Tensor)}
+
+
+def _prompt(model: SentenceTransformer, kind: str) -> str:
+    """The prompt that encode_query and encode_document put before a text."""
+    names = {"query": ("query",), "document": ("document", "passage", "corpus")}[kind]
+    given = [model.prompts[name] for name in (*names, model.default_prompt_name or "") if name in model.prompts]
+    return (given[0] or "") if given else ""
+
+
+def _write(
+    graph: _Graph, example: dict[str, Tensor], folder: Path, record: VariantRecord, texts: Sequence[str]
+) -> None:
+    writers = {"openvino": _openvino, "openvino-int8": _openvino_int8, "onnx": _onnx, "onnx-int8": _onnx_int8}
+    writers[record.backend](graph, example, folder / GRAPHS[runtime(record.backend)], record, texts)
+
+
+def _converted(graph: _Graph, example: dict[str, Tensor]) -> Any:
+    openvino = import_openvino()
+    converted = openvino.convert_model(graph, example_input=tuple(example.values()))
+    for given, name in zip(converted.inputs, example, strict=True):
+        given.get_node().set_partial_shape(openvino.PartialShape([-1, -1]))
+        given.get_tensor().set_names({name})
+    converted.validate_nodes_and_infer_types()
+    return converted
+
+
+def _openvino(
+    graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]
+) -> None:
+    import_openvino().save_model(_converted(graph, example), path, compress_to_fp16=True)
+
+
+def _openvino_int8(
+    graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]
+) -> None:
+    """Weights and activations, after training (with NNCF, whose defaults for transformers include SmoothQuant)."""
+    openvino = import_openvino()
+    import nncf
+
+    tokens = shared_tokens(graph.model.tokenizer.backend_tokenizer.to_str(), record.max_length)
+
+    def inputs(text: str) -> dict[str, Any]:
+        ids, mask = padded([tokens.ids(text)], record.pad)
+        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        return {name: known[name] for name in example}
+
+    some = list(texts)[:CALIBRATION] or list(PROBES)
+    data = nncf.Dataset(some, inputs)
+    quantized = nncf.quantize(
+        _converted(graph, example), data, subset_size=len(some), model_type=nncf.ModelType.TRANSFORMER
+    )
+    openvino.save_model(quantized, path)
+
+
+def _onnx(graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]) -> None:
+    rows, columns = (torch.export.Dim(name, min=1, max=most) for name, most in zip(("n", "s"), _LENGTHS, strict=True))
+    torch.onnx.export(
+        graph,
+        tuple(example.values()),
+        str(path),
+        input_names=list(example),
+        dynamic_shapes=(({0: rows, 1: columns},) * len(example),),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _onnx_int8(
+    graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]
+) -> None:
+    """Weights of a channel to 7 bits, which processors without VNNI need, activations as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / path.name
+        _onnx(graph, example, whole, record, texts)
+        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+
+
+def _difference(model: SentenceTransformer, folder: Path) -> float:
+    """The largest difference between a number of a vector by the model and by its variant."""
+    variant = CompiledModel(folder)
+    encoders: dict[Kind, Any] = {"query": model.encode_query, "document": model.encode_document}
+    differences = [
+        variant.encode(PROBES, kind) - encode(list(PROBES), normalize_embeddings=True, show_progress_bar=False)
+        for kind, encode in encoders.items()
+    ]
+    return float(np.abs(differences).max())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what converters warn of while they trace."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,84 @@
+"""Variants of a model: the same model as one graph for another runtime than torch, in a folder inside the model's."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from registry.errors import VariantError
+
+Backend = Literal["openvino-int8", "openvino", "onnx-int8", "onnx"]
+"""What a variant runs on, and in which precision."""
+
+FOLDER = "variants"
+RECORD = "variant.json"
+TOKENIZER = "tokenizer.json"
+GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
+_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+BACKENDS: tuple[Backend, ...] = ("openvino-int8", "openvino", "onnx-int8", "onnx")
+"""The one that is taken first where a machine can run several, first."""
+
+
+class VariantRecord(pydantic.BaseModel):
+    """How a variant's graph is fed, and what was measured of it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    backend: Backend
+    inputs: list[str] = pydantic.Field(min_length=1)
+    prompts: dict[Literal["query", "document"], str]
+    max_length: int | None = pydantic.Field(gt=0)
+    pad: int = pydantic.Field(ge=0)
+    dimension: int = pydantic.Field(gt=0)
+    dev: dict[str, float] = pydantic.Field(default_factory=dict, description="metric to value on the dev split")
+    dev_model: dict[str, float] = pydantic.Field(
+        default_factory=dict, description="the same of the model that it is a variant of"
+    )
+
+
+def runtime(backend: str) -> str:
+    """``openvino`` or ``onnx``."""
+    return backend.partition("-")[0]
+
+
+def is_installed(backend: str) -> bool:
+    """Whether this machine can run a variant."""
+    return importlib.util.find_spec(_PACKAGES[runtime(backend)]) is not None
+
+
+def variant_folder(model: Path, backend: str) -> Path:
+    """Where a model folder has a variant."""
+    return model / FOLDER / backend
+
+
+def stored_variants(model: Path) -> list[Backend]:
+    """The variants that a model folder has, in the order of :data:`BACKENDS`."""
+    return [backend for backend in BACKENDS if (variant_folder(model, backend) / RECORD).is_file()]
+
+
+def read_variant(folder: Path) -> VariantRecord:
+    """The record of a variant.
+
+    Raises:
+        VariantError: it cannot be read.
+    """
+    path = folder / RECORD
+    try:
+        return VariantRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VariantError(f"{path} is not what 'domain-router variants' writes: {error}") from error
+
+
+def check_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        VariantError: there is none.
+    """
+    for backend in BACKENDS:
+        if backend == name:
+            return backend
+    raise VariantError(f"there is no backend {name}: expected {', '.join(BACKENDS)}")

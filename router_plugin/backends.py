@@ -1,0 +1,81 @@
+"""Chooses what a model folder runs on: a variant for OpenVINO or ONNX Runtime, or None for torch."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from registry import BaseModel, location
+from registry.compiled import CompiledModel
+from registry.errors import VariantError
+from registry.variants import RECORD, Backend, check_backend, is_installed, runtime, stored_variants, variant_folder
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+TORCH = "torch"
+
+
+def check_choice(backend: str) -> None:
+    """Make sure that a setting names something to run on.
+
+    Raises:
+        VariantError: it does not, or the runtime is not installed.
+    """
+    if backend in (AUTO, TORCH):
+        return
+    if not is_installed(check_backend(backend)):
+        raise VariantError(f"backend {backend} is not installed here: pip install 'domain-router[{runtime(backend)}]'")
+
+
+def compiled_encoder(
+    folder: Path, base: BaseModel, backend: str, device: str | None, trust_remote_code: bool
+) -> CompiledModel | None:
+    """The variant of a model that shall be used.
+
+    Args:
+        folder: of the model; that of the base model has no variants stored, so one is made and kept on this machine.
+        base: the base model.
+        backend: ``auto``, the fastest that was stored with the model; ``torch``; or one by name, which models that do
+            not have it, torch runs.
+        device: variants are for the CPU.
+        trust_remote_code: let the base model run code of its own when its variant is made.
+
+    Raises:
+        VariantError: a stored variant is damaged.
+    """
+    if backend == TORCH or (device or "cpu") != "cpu":
+        return None
+    stored = [name for name in stored_variants(folder) if backend in (AUTO, name) and is_installed(name)]
+    if stored:
+        return CompiledModel(variant_folder(folder, stored[0]))
+    return _of_base(base, backend, trust_remote_code) if folder == base.path and backend != AUTO else None
+
+
+def _of_base(base: BaseModel, backend: str, trust_remote_code: bool) -> CompiledModel | None:
+    """The base model's variant in full precision, which nobody need measure."""
+    whole = check_backend(runtime(backend))
+    folder = location.HOME.expanduser() / "cache" / "variants" / base.digest / whole
+    try:
+        if not (folder / RECORD).is_file():
+            _make(base, whole, folder, trust_remote_code)
+        return CompiledModel(folder)
+    except VariantError as error:
+        log.warning("%s runs on torch: %s", base.name, error)
+        return None
+
+
+def _make(base: BaseModel, backend: Backend, folder: Path, trust_remote_code: bool) -> None:
+    from registry.exporting import export
+    from registry.loading import load_sentence_transformer
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        export(load_sentence_transformer(base.path, None, "cpu", trust_remote_code), staging, backend)
+        if not folder.exists():  # else another process was faster
+            staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

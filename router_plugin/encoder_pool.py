@@ -1,0 +1,70 @@
+"""The encoders in memory: loaded at their first use, and dropped, the longest unused first, where memory is short."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from router_plugin.contracts import Encoder
+
+
+@dataclass
+class _Place:
+    load: Callable[[], Encoder]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    encoder: Encoder | None = None
+    users: int = 0
+
+
+class EncoderPool:
+    """Encoders by domain. One that is in use is never dropped. Safe to use from several threads."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], Encoder]], budget: int | None = None) -> None:
+        """
+        Args:
+            loaders: what loads each domain's encoder.
+            budget: bytes that the encoders may take, those in use apart; None for any number.
+        """
+        self._places = OrderedDict((domain, _Place(load)) for domain, load in loaders.items())
+        self._budget = budget
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def use(self, domain: str) -> Iterator[Encoder]:
+        """The encoder of a domain, which stays in memory as long as the context is open."""
+        with self._lock:
+            place = self._places[domain]
+            place.users += 1
+            self._places.move_to_end(domain)
+        try:
+            with place.lock:
+                if place.encoder is None:
+                    place.encoder = place.load()
+                encoder = place.encoder
+            self._drop()
+            yield encoder
+        finally:
+            with self._lock:
+                place.users -= 1
+            self._drop()
+
+    @property
+    def loaded(self) -> list[str]:
+        """The domains whose encoders are in memory, the longest unused first."""
+        with self._lock:
+            return [domain for domain, place in self._places.items() if place.encoder is not None]
+
+    def _drop(self) -> None:
+        if self._budget is None:
+            return
+        with self._lock:
+            taken = sum(place.encoder.nbytes for place in self._places.values() if place.encoder is not None)
+            for place in self._places.values():
+                if taken <= self._budget:
+                    return
+                if place.encoder is not None and place.encoder.nbytes and not place.users:
+                    taken -= place.encoder.nbytes
+                    place.encoder = None

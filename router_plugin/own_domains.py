@@ -1,0 +1,134 @@
+"""Domains without a model of their own yet: known by labelled queries or by a description, served by the base model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+import yaml
+
+from registry import GENERAL, DamagedArtifactError, DomainRouterError, Profile, location
+from registry.names import check_domain
+from registry.profiles import FILE_NAME
+from router_plugin.contracts import Base
+
+YAML = (".yaml", ".yml")
+
+
+class OwnDomain(pydantic.BaseModel):
+    """A domain without a model: example queries of it, or what it is about, or both."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    queries: tuple[str, ...] = ()
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return check_domain(value)
+
+    @pydantic.model_validator(mode="after")
+    def _known(self) -> OwnDomain:
+        if not self.examples():
+            raise ValueError(f"domain {self.name} has neither queries nor a description")
+        return self
+
+    def examples(self) -> list[str]:
+        """Its queries, and the phrases of its name and description, each once.
+
+        Phrases alone do better than questions made of them by templates, whose words would tell domains apart.
+        """
+        phrases = re.split(r"[.,;:\n]| and | or ", self.description)
+        name = [re.sub("[-_]", " ", self.name)] if self.description else []
+        given = (text.strip() for text in (*self.queries, *name, *phrases))
+        return list(dict.fromkeys(filter(None, given)))
+
+
+def load_domains(path: Path) -> list[OwnDomain]:
+    """The domains of a file.
+
+    Args:
+        path: YAML with a list ``domains`` of ``name``, ``description`` and ``queries``; or labelled queries as JSONL,
+            JSON, CSV, TSV or Parquet, with the columns ``text`` and ``domain``, where rows of no domain do not count.
+
+    Raises:
+        DomainRouterError: the file cannot be read, or something in it is wrong.
+    """
+    if path.suffix.lower() in YAML:
+        return _from_yaml(path)
+    from router_plugin.labelled import read_labelled
+
+    queries: dict[str, list[str]] = defaultdict(list)
+    for text, domain in zip(*read_labelled(path), strict=True):
+        if domain != GENERAL:
+            queries[domain].append(text)
+    return [_checked(path, {"name": name, "queries": texts}) for name, texts in queries.items()]
+
+
+def own_profile(domain: OwnDomain, base: Base) -> Profile:
+    """The classifier profile of such a domain, which is made once and kept on this machine."""
+    examples = domain.examples()
+    content = json.dumps([base.digest, examples], ensure_ascii=False).encode()
+    folder = location.HOME.expanduser() / "cache" / "profiles" / hashlib.sha256(content).hexdigest()
+    try:
+        return Profile.load(folder)
+    except DamagedArtifactError:  # not there yet, or of an earlier format
+        profile = Profile.from_queries(examples, base.encode, base.digest)
+    _keep(profile, folder)
+    return profile
+
+
+def _keep(profile: Profile, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    try:
+        profile.save(staging)
+        (staging / FILE_NAME).replace(folder / FILE_NAME)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _from_yaml(path: Path) -> list[OwnDomain]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DomainRouterError(f"{path}: cannot be read: {error}") from error
+    entries = content.get("domains") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
+    domains = [_checked(path, entry) for entry in entries]
+    check_names(domains, [])
+    return domains
+
+
+def _checked(path: Path, entry: object) -> OwnDomain:
+    try:
+        return OwnDomain.model_validate(entry)
+    except (pydantic.ValidationError, DomainRouterError) as error:
+        detail = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
+        where = " ".join(map(str, detail["loc"]))
+        raise DomainRouterError(f"{path}: {f'{where}: ' if where else ''}{detail['msg']}: in {entry!r:.100}") from error
+
+
+def check_names(domains: Sequence[OwnDomain], registered: Sequence[str]) -> None:
+    """Make sure that every domain is there once.
+
+    Raises:
+        DomainRouterError: one is given twice, or registered.
+    """
+    names: set[str] = set(registered)
+    for domain in domains:
+        if domain.name in registered:
+            raise DomainRouterError(f"domain {domain.name} is registered: its model brought what tells its queries")
+        if domain.name in names:
+            raise DomainRouterError(f"domain {domain.name} is given twice")
+        names.add(domain.name)

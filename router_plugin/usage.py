@@ -1,0 +1,66 @@
+"""How often each domain of a registry was asked for, kept on this machine from one start to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from registry import location
+
+EVERY = 60.0
+"""Seconds between two writes; the last counts are written when the process ends."""
+
+
+class Usage:
+    """Queries by domain. Safe to use from several threads; of several processes the last to write counts."""
+
+    def __init__(self, registry: str) -> None:
+        """
+        Args:
+            registry: URL of the registry, whose counts are kept apart from another's.
+        """
+        name = hashlib.sha256(registry.encode()).hexdigest()[:16]
+        self._file = location.HOME.expanduser() / "cache" / "usage" / f"{name}.json"
+        self._counts = _read(self._file)
+        self._lock = threading.Lock()
+        self._written = time.monotonic()
+        weakref.finalize(self, _write, self._file, self._counts)
+
+    def add(self, domains: Iterable[str]) -> None:
+        """Count queries."""
+        with self._lock:
+            self._counts.update(domains)
+            if time.monotonic() - self._written > EVERY:
+                _write(self._file, self._counts)
+                self._written = time.monotonic()
+
+    def most_used(self, number: int, among: Collection[str]) -> list[str]:
+        """The domains asked for most, the first one most."""
+        with self._lock:
+            return [domain for domain, _ in self._counts.most_common() if domain in among][:number]
+
+
+def _read(file: Path) -> Counter[str]:
+    try:
+        counts = json.loads(file.read_text(encoding="utf-8"))
+        return Counter({str(domain): int(count) for domain, count in counts.items()})
+    except (OSError, ValueError, AttributeError, TypeError):  # not there, or not what we wrote
+        return Counter()
+
+
+def _write(file: Path, counts: Counter[str]) -> None:
+    if not counts:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(counts), encoding="utf-8")
+        partial.replace(file)
+    except OSError:  # counts are a hint, and no query fails for their sake
+        return

@@ -1,0 +1,237 @@
+"""Encoders: one base for many adapters, variants, a memory budget, what is loaded first, and the cache of queries."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import threading
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from registry import Registry
+from registry.adapters import WEIGHTS
+from registry.errors import VariantError
+from router_plugin import DomainRouter, Settings, load_routes
+from router_plugin.embedding import Embedding
+from router_plugin.encoder_pool import EncoderPool
+from router_plugin.query_cache import QueryCache
+from router_plugin.shared_base import shared_base
+from router_plugin.torch_encoder import TorchEncoder
+from tests.conftest import EXAMPLES
+from tests.training import kinds
+from training import publish, read_prepared
+from training.variants import add_variants
+
+QUERIES = ["why does my knee hurt", "May my landlord keep the deposit?", "short", "long " * 100, ""]
+ANYTHING = Settings(target_precision=0, min_confidence=0)
+
+
+@pytest.fixture
+def adapters(tiny_adapter, tmp_path):
+    """Folders of three adapters of one base model, each with other weights."""
+    folders = []
+    for number in range(3):
+        folder = shutil.copytree(tiny_adapter, tmp_path / f"adapter-{number}")
+        draw = np.random.default_rng(number)
+        weights = load_file(folder / WEIGHTS)
+        save_file(
+            {name: draw.normal(0, 0.2, part.shape).astype(part.dtype) for name, part in weights.items()},
+            folder / WEIGHTS,
+        )
+        folders.append(folder)
+    return folders
+
+
+def test_adapters_share_one_base_model_and_a_mixed_batch_is_one_pass(adapters, tiny_base, monkeypatch):
+    shared = shared_base(tiny_base, "cpu", False)
+    assert shared is shared_base(tiny_base, "cpu", False)
+    folders = [tiny_base.path, *adapters]
+    members = [shared.member(folder) for folder in folders]
+    wanted = [TorchEncoder(folder, "cpu", base=tiny_base).encode(QUERIES) for folder in folders]
+    assert np.abs(wanted[1] - wanted[0]).max() > 0.01 and np.abs(wanted[2] - wanted[1]).max() > 0.01
+    passes = []
+    forward = shared.model.forward
+    monkeypatch.setattr(shared.model, "forward", lambda *given, **named: passes.append(1) or forward(*given, **named))
+    asked = [(member, query) for query in QUERIES for member in members]
+    mixed = shared.encode(asked).reshape(len(QUERIES), len(members), -1)
+    assert len(passes) == 1
+    for number, alone in enumerate(wanted):
+        np.testing.assert_allclose(mixed[:, number], alone, atol=1e-5)
+        np.testing.assert_allclose(members[number].encode(QUERIES), alone, atol=1e-5)
+
+
+def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):
+    shared = shared_base(tiny_base, "cpu", False)
+    members = [shared.member(folder) for folder in adapters]
+    assert len({id(member._tokens) for member in members}) == 1
+    before = members[0]._tokens._one.cache_info().misses
+    shared.encode([(member, "a text that nobody has asked for before") for member in members])
+    assert members[0]._tokens._one.cache_info().misses == before + 1
+
+
+def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
+    from registry import resolve_base_model
+
+    kinds.two_encoders(tmp_path / "parts").save_pretrained(str(tmp_path / "model"))
+    assert shared_base(resolve_base_model(str(tmp_path / "model")), "cpu", False) is None
+
+
+class Counting:
+    """An encoder of a size, which counts what it embeds."""
+
+    def __init__(self, nbytes=100, mark=1.0):
+        self.nbytes = nbytes
+        self.mark = mark
+        self.encoded = []
+
+    def encode(self, texts):
+        self.encoded += texts
+        return np.full((len(texts), 1), self.mark, dtype=np.float32)
+
+    def truncates(self, text):
+        return False
+
+    def key(self, text):
+        return text.lower()
+
+
+def test_the_longest_unused_encoders_are_dropped_and_freed_but_none_in_use():
+    loads = []
+    held = []
+
+    def load(name):
+        def loader():
+            loads.append(name)
+            encoder = Counting()
+            held.append(weakref.ref(encoder))
+            return encoder
+
+        return loader
+
+    pool = EncoderPool({name: load(name) for name in "abc"}, budget=200)
+    with pool.use("a") as first:
+        for name in "bc":
+            with pool.use(name):
+                pass
+        assert pool.loaded == ["a", "c"]
+    del first
+    gc.collect()
+    assert [ref() is not None for ref in held] == [True, False, True]
+    with pool.use("b"):
+        assert pool.loaded == ["c", "b"]
+    assert loads == ["a", "b", "c", "b"]
+    with pool.use("a"), pool.use("b"), pool.use("c"):
+        assert len(pool.loaded) == 3
+    assert len(pool.loaded) == 2
+
+
+def test_threads_load_an_encoder_once_and_never_lose_one_in_use():
+    loads = []
+    pool = EncoderPool({name: lambda name=name: loads.append(name) or Counting() for name in "abcd"}, budget=150)
+    errors = []
+
+    def ask(seed):
+        draw = np.random.default_rng(seed)
+        for _ in range(200):
+            name = "abcd"[draw.integers(4)]
+            with pool.use(name) as encoder:
+                if name not in pool.loaded or encoder.encode(["x"]).shape != (1, 1):
+                    errors.append(name)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(pool.loaded) <= 1
+    once = EncoderPool({"a": lambda: loads.append("once") or Counting()})
+    with once.use("a"), once.use("a"):
+        assert loads.count("once") == 1
+
+
+def test_the_cache_knows_exact_and_equal_texts_is_bounded_and_keeps_versions_apart():
+    encoders = {"one": Counting(mark=1), "two": Counting(mark=2)}
+    pool = EncoderPool({name: lambda name=name: encoders[name] for name in encoders})
+    cache = QueryCache(4)
+    embedding = Embedding(pool, {"one": "one@1", "two": "two@1"}, cache)
+    assert [float(vector[0]) for vector in embedding.embed([("one", "Ask"), ("two", "Ask"), ("one", "ASK")])] == [
+        1,
+        2,
+        1,
+    ]
+    embedding.embed([("one", "Ask"), ("two", "ask")])
+    assert encoders["two"].encoded == ["Ask"]
+    assert len(cache) <= 4
+    for number in range(10):
+        embedding.embed([("one", str(number))])
+    assert len(cache) == 4
+    off = Embedding(pool, {"one": "one@1", "two": "two@1"}, QueryCache(0))
+    before = len(encoders["one"].encoded)
+    off.embed([("one", "Ask")])
+    off.embed([("one", "Ask")])
+    assert len(encoders["one"].encoded) == before + 2
+    newer = Embedding(pool, {"one": "one@2", "two": "two@1"}, cache)
+    before = len(encoders["one"].encoded)
+    newer.embed([("one", "9")])
+    assert len(encoders["one"].encoded) == before + 1
+
+
+@pytest.fixture
+def routes():
+    return load_routes(EXAMPLES / "routes.yaml") + load_routes(EXAMPLES / "legal_routes.yaml")
+
+
+def answers(router):
+    found = router.route_many([query for query in QUERIES if query])
+    return [(decision.domain, decision.route, pytest.approx(decision.score, abs=2e-3)) for decision in found]
+
+
+def test_a_router_with_a_small_budget_and_no_cache_decides_alike(served, routes):
+    plain = DomainRouter(routes, str(served), settings=ANYTHING)
+    tight = DomainRouter(routes, str(served), settings=replace(ANYTHING, memory_budget_mb=0, query_cache=0))
+    assert answers(tight) == answers(plain)
+    assert set(tight.loaded) <= {"general"}
+    assert len(plain.loaded) > 1
+
+
+def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    store = Registry.open(str(tmp_path / "registry"))
+    for domain, folder in tiny_models.items():
+        model = shutil.copytree(folder, tmp_path / domain)
+        if domain != "legal":
+            add_variants(model, read_prepared(folder.with_name(f"{domain}-data")), ["openvino"])
+        publish(model, store, force=True)
+    decided = {
+        backend: answers(DomainRouter(routes, store, settings=replace(ANYTHING, backend=backend)))
+        for backend in ("torch", "auto", "openvino")
+    }
+    assert decided["auto"] == decided["torch"] == decided["openvino"]
+    assert list((tmp_path / "home" / "cache" / "variants").glob("*/openvino/model.xml"))
+    store.close()
+
+
+def test_an_unknown_backend_is_an_error(served):
+    with pytest.raises(VariantError, match="there is no backend tensorrt: expected openvino-int8, openvino, "):
+        DomainRouter([], str(served), settings=Settings(backend="tensorrt"))
+
+
+def test_the_most_used_domains_are_loaded_at_the_next_start(served, routes, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    settings = replace(ANYTHING, preload=1)
+    first = DomainRouter(routes, str(served), settings=settings)
+    assert set(first.loaded) <= {"general"}  # which made its profile
+    domain = first.route(QUERIES[0]).domain
+    del first
+    gc.collect()
+    (counts,) = (tmp_path / "home" / "cache" / "usage").glob("*.json")
+    assert json.loads(counts.read_text()) == {domain: 1}
+    assert domain in DomainRouter(routes, str(served), settings=settings).loaded
+    counts.write_text("not what we wrote")
+    assert set(DomainRouter(routes, str(served), settings=settings).loaded) <= {"general"}

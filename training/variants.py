@@ -1,0 +1,98 @@
+"""Adds variants for other runtimes than torch to a trained model folder; one that ranks worse on dev is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from registry import BaseModel
+from registry.compiled import CompiledModel
+from registry.exporting import export
+from registry.variants import RECORD, Backend, VariantRecord, variant_folder
+from training.encoding import load_model
+from training.errors import TrainingError
+from training.metrics import retrieval_metrics
+from training.mining import DEPTH
+from training.outputs import new_folder_beside
+from training.prepared import PreparedData
+from training.ranking import ranking
+from training.report import read_record
+from training.states import Texts
+from training.verdicts import MEASURE
+
+MAX_SHORTFALL = 0.005
+"""How much lower a variant's MRR@5 on dev may be than its model's."""
+
+
+def add_variants(
+    folder: Path,
+    data: PreparedData,
+    backends: Sequence[Backend],
+    *,
+    base: BaseModel | None = None,
+    encode_batch: int = 64,
+    trust_remote_code: bool = False,
+) -> list[VariantRecord]:
+    """Add variants to a model folder, each whole or not at all, and measure them on the dev split.
+
+    Args:
+        folder: what ``adapt`` wrote.
+        data: what it was trained on.
+        backends: which variants; one that the folder has already is made anew.
+        base: the base model that is at hand, for an adapter.
+        encode_batch: texts encoded at a time.
+        trust_remote_code: let the model run code of its own.
+
+    Returns:
+        The record of every variant. One that is more than :data:`MAX_SHORTFALL` short of the model's
+        MRR@5 is among them, but not in the folder.
+
+    Raises:
+        TrainingError: the data are not those that the model was trained on.
+        VariantError: the model is of a kind that cannot be exported, or a package that this needs is missing.
+    """
+    record = read_record(folder)
+    if record.dataset.fingerprint != data.fingerprint:
+        raise TrainingError(
+            f"{folder} was trained on other data than {data.manifest.get('source')}: its variants are measured on the "
+            "dev split of its own"
+        )
+    texts = Texts(data)
+    model = load_model(folder, "cpu", trust_remote_code, base)
+    dev = record.adapted_metrics["dev"][MEASURE]
+    return [_add(folder, backend, model, texts, dev, encode_batch) for backend in backends]
+
+
+def is_short(record: VariantRecord) -> bool:
+    """Whether a variant is too far from its model to serve in its place, or was never measured."""
+    if MEASURE not in record.dev or MEASURE not in record.dev_model:
+        return True
+    return record.dev_model[MEASURE] - record.dev[MEASURE] > MAX_SHORTFALL
+
+
+def _add(
+    folder: Path, backend: Backend, model: SentenceTransformer, texts: Texts, dev: float, encode_batch: int
+) -> VariantRecord:
+    staging = new_folder_beside(folder)
+    try:
+        made = export(model, staging, backend, [*texts.queries["train"], *texts.documents])
+        found = _measure(CompiledModel(staging), texts, encode_batch)
+        record = made.model_copy(update={"dev": {MEASURE: found}, "dev_model": {MEASURE: dev}})
+        (staging / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        if not is_short(record):
+            final = variant_folder(folder, backend)
+            final.parent.mkdir(exist_ok=True)
+            shutil.rmtree(final, ignore_errors=True)
+            staging.rename(final)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return record
+
+
+def _measure(variant: CompiledModel, texts: Texts, encode_batch: int) -> float:
+    queries = variant.encode(texts.queries["dev"], "query", encode_batch)
+    documents = variant.encode(texts.documents, "document", encode_batch)
+    return retrieval_metrics(ranking(queries, documents, DEPTH), texts.relevant["dev"])[MEASURE]

@@ -39,7 +39,7 @@ from router_plugin.torch_encoder import TorchEncoder
 TIMED = 500
 STAGES: dict[str, dict[str, float]] = {
     "cascade": {},
-    "lexical stage only": {"sure": 0.0},
+    "lexical stage only": {"sure": 0.0, "unknown": 1.0},
     "both stages always": {"sure": 2.0},
 }
 

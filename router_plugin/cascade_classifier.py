@@ -29,6 +29,9 @@ SURE = 0.8
 """The lexical stage decides alone for a domain from this probability on. It never does for ``general``, which needs the
 base model's embedding anyway."""
 
+UNKNOWN = 0.25
+"""Nor does it where a greater share of the words and pairs of words of a query than this is in no known query."""
+
 FOLDS = 2
 
 CALIBRATION_QUERIES = 300
@@ -49,6 +52,7 @@ class CascadeClassifier:
         profiles: Mapping[str, Profile],
         base: Base,
         sure: float = SURE,
+        unknown: float = UNKNOWN,
         precision: float = Settings.target_precision,
     ) -> None:
         """Fit both stages.
@@ -58,11 +62,12 @@ class CascadeClassifier:
             profiles: the registered domains'.
             base: the base model. Where a profile was made with another one, the lexical stage decides alone.
             sure: the lexical stage decides alone for a domain from this probability on; more than 1 for never.
+            unknown: it does not where a greater share of the words is in no known query; 1 for whatever there is.
             precision: share of the queries given to a domain that shall be its own; see ``thresholds``.
         """
         self.domains: Sequence[str] = (GENERAL, *profiles)
         self.thresholds: Mapping[str, float] = dict.fromkeys(self.domains, 0.0)
-        self._base, self._sure = base, sure
+        self._base, self._sure, self._unknown = base, sure, unknown
         self._neighbours: NeighbourStage | None = None
         every = [general, *profiles.values()]
         if not profiles:
@@ -89,7 +94,8 @@ class CascadeClassifier:
         every = self._cheap.probabilities(measures)
         best = _best_piece(every, owner)
         probabilities = every[best]
-        unsure = np.flatnonzero(probabilities[:, 1:].max(axis=1) < self._sure)
+        new = measures.unseen[best] > self._unknown
+        unsure = np.flatnonzero(new | (probabilities[:, 1:].max(axis=1) < self._sure))
         if self._neighbours is None or not len(unsure):
             return Classification(probabilities)
         asked = np.unique(np.concatenate([np.searchsorted(owner, unsure), best[unsure]]))  # whole texts and best pieces

@@ -127,16 +127,24 @@ def _fit(features: csr_matrix, labels: NDArray[np.int64], domains: int) -> _Head
     if len(present) < 2:
         heads.offsets[present] = 1
         return heads
-    used = np.unique(features.indices)
+    used, columns = _used(features)
     counts = np.maximum(np.bincount(labels)[present], FEW)
     weight = dict(zip(present.tolist(), len(labels) / (len(present) * counts), strict=True))
     machine = LinearSVC(C=COST, tol=0.5, class_weight=weight, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        machine.fit(features[:, used].astype(np.float64), labels)
+        machine.fit(columns, labels)
     weights, offsets = machine.coef_.T, machine.intercept_
     if len(present) == 2:
         weights, offsets = np.hstack([-weights, weights]), np.concatenate([-offsets, offsets])
     heads.weights[np.ix_(used, present)] = weights
     heads.offsets[present] = offsets
     return heads
+
+
+def _used(features: csr_matrix) -> tuple[NDArray[np.int64], csr_matrix]:
+    """The columns that hold anything, and these alone, in double precision."""
+    held = np.bincount(features.indices, minlength=BUCKETS) > 0
+    place = (np.cumsum(held) - 1).astype(np.int32)
+    values = (features.data.astype(np.float64), place[features.indices], features.indptr)
+    return np.flatnonzero(held), csr_matrix(values, shape=(features.shape[0], int(held.sum())))

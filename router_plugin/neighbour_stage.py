@@ -34,5 +34,10 @@ def _nearest(queries: Vectors, known: Vectors) -> NDArray[np.float32]:
     count = min(NEIGHBOURS, len(known))
     if not count:
         return np.zeros(len(queries), dtype=np.float32)
-    found: NDArray[np.float32] = np.partition(queries @ known.T, -count, axis=1)[:, -count:].mean(axis=1)
-    return found
+    similar, rows = queries @ known.T, np.arange(len(queries))
+    total: NDArray[np.float32] = np.zeros(len(queries), dtype=np.float32)
+    for _ in range(count):  # the best three one after another: faster than to partition all
+        best = similar.argmax(axis=1)
+        total += similar[rows, best] / np.float32(count)
+        similar[rows, best] = -np.inf
+    return total

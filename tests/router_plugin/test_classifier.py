@@ -154,8 +154,14 @@ def test_a_sure_lexical_stage_embeds_nothing(general, profiles, base):
     def refuse(texts):
         raise AssertionError("embedded")
 
-    lexical_only = CascadeClassifier(general, profiles, Base(base.digest, refuse), sure=0)
+    lexical_only = CascadeClassifier(general, profiles, Base(base.digest, refuse), sure=0, unknown=1)
     assert not lexical_only.classify(list(UNKNOWN)).embedded
+
+
+def test_a_query_of_words_that_nobody_knows_is_embedded(general, profiles, base, questions):
+    classifier = CascadeClassifier(general, profiles, base, sure=0)
+    known = questions["medical"][0][0]
+    assert set(classifier.classify([known, f"zorblat quinbly {known} frandrel mobbick"]).embedded) == {1}
 
 
 def test_a_greater_precision_asks_for_greater_probabilities(general, profiles, base):

@@ -12,17 +12,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
 
 from registry import Registry
 from registry.adapters import WEIGHTS
 from registry.errors import VariantError
 from router_plugin import DomainRouter, Settings, load_routes
+from router_plugin.cli import app
 from router_plugin.embedding import Embedding
 from router_plugin.encoder_pool import EncoderPool
 from router_plugin.query_cache import QueryCache
 from router_plugin.shared_base import shared_base
 from router_plugin.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
+from tests.registry.samples import run_python
 from tests.training import kinds
 from training import publish, read_prepared
 from training.variants import add_variants
@@ -235,3 +238,66 @@ def test_the_most_used_domains_are_loaded_at_the_next_start(served, routes, tmp_
     assert domain in DomainRouter(routes, str(served), settings=settings).loaded
     counts.write_text("not what we wrote")
     assert set(DomainRouter(routes, str(served), settings=settings).loaded) <= {"general"}
+
+
+def test_serving_with_variants_needs_no_torch(tiny_models, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    model = shutil.copytree(tiny_models["medical"], tmp_path / "model")
+    add_variants(model, read_prepared(tiny_models["medical"].with_name("medical-data")), ["openvino"])
+    store = Registry.open(str(tmp_path / "registry"))
+    publish(model, store, force=True)
+    store.close()
+    settings = replace(ANYTHING, backend="openvino", device="cpu")
+    DomainRouter([], str(tmp_path / "registry"), settings=settings).classifier.classify(["makes the base's variant"])
+    code = """
+import sys
+from pathlib import Path
+import registry.location
+registry.location.HOME = Path(sys.argv[2])
+from router_plugin import DomainRouter, Route, Settings
+routes = [Route(name="a", domain="medical", utterances=("my knee hurts",)), Route(name="b", utterances=("hello",))]
+settings = Settings(backend="openvino", device="cpu", target_precision=0, min_confidence=0, threshold=-1)
+found = DomainRouter(routes, sys.argv[1], settings=settings).route_many(["my knee hurts", "wax in the carpet"])
+print(all(decision.route for decision in found), *sorted({"torch", "sentence_transformers"} & set(sys.modules)))
+"""
+    assert run_python(code, str(tmp_path / "registry"), str(tmp_path / "home")).split() == ["True"]
+
+
+def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    data, model = tiny_models["medical"].with_name("medical-data"), tmp_path / "model"
+    run = CliRunner().invoke
+    train = ["train", str(data), "--domain", "medical", "--out", str(model), "--base-model", str(tiny_base.path)]
+    short = [
+        "--iterations",
+        "1",
+        "--least-steps",
+        "2",
+        "--device",
+        "cpu",
+        "--encode-with",
+        "onnx",
+        "--variant",
+        "openvino",
+    ]
+    registered = ["--register", "--force", "--registry", str(tmp_path / "registry")]
+    trained = run(app, [*train, *short, *registered, "--json"])
+    assert trained.exit_code == 0, trained.output
+    report = json.loads(trained.stdout)
+    assert report["encoded_with"] == "onnx"
+    assert [variant["backend"] for variant in report["variants"]] == ["openvino"]
+    added = run(app, ["variants", str(model), "--data", str(data), "--backend", "onnx", "--json"])
+    assert added.exit_code == 0, added.output
+    assert [(each["backend"], each["added"]) for each in json.loads(added.stdout)] == [("onnx", True)]
+    (tmp_path / "routes.yaml").write_text("routes: [{name: any, utterances: [hello]}]")
+    route = [
+        "route",
+        "my knee hurts",
+        "--routes",
+        str(tmp_path / "routes.yaml"),
+        "--registry",
+        str(tmp_path / "registry"),
+    ]
+    assert run(app, [*route, "--backend", "openvino", "--json"]).exit_code == 0
+    wrong = run(app, ["variants", str(model), "--data", str(data), "--backend", "tensorrt"])
+    assert "there is no backend tensorrt" in str(wrong.exception)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from router_plugin.errors import PluginError, QueryError, RoutesError
     from router_plugin.hookspecs import hookimpl
     from router_plugin.opening import open_registry
+    from router_plugin.own_domains import OwnDomain, load_domains
     from router_plugin.router import DomainRouter
     from router_plugin.routes import Route, load_routes
     from router_plugin.settings import Settings
@@ -18,12 +19,14 @@ __all__ = [
     "Classification",
     "Decision",
     "DomainRouter",
+    "OwnDomain",
     "PluginError",
     "QueryError",
     "Route",
     "RoutesError",
     "Settings",
     "hookimpl",
+    "load_domains",
     "load_routes",
     "open_registry",
 ]
@@ -34,12 +37,14 @@ __getattr__ = lazy_names(
         "Classification": "contracts",
         "Decision": "decision",
         "DomainRouter": "router",
+        "OwnDomain": "own_domains",
         "PluginError": "errors",
         "QueryError": "errors",
         "Route": "routes",
         "RoutesError": "errors",
         "Settings": "settings",
         "hookimpl": "hookspecs",
+        "load_domains": "own_domains",
         "load_routes": "routes",
         "open_registry": "opening",
     },

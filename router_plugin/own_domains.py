@@ -7,19 +7,16 @@ import json
 import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
 import yaml
 
-from registry import GENERAL, DamagedArtifactError, DomainRouterError, Profile, location
+from registry import DamagedArtifactError, DomainRouterError, Profile, location
 from registry.names import check_domain
 from registry.profiles import FILE_NAME
 from router_plugin.contracts import Base
-
-YAML = (".yaml", ".yml")
 
 
 class OwnDomain(pydantic.BaseModel):
@@ -45,7 +42,7 @@ class OwnDomain(pydantic.BaseModel):
     def examples(self) -> list[str]:
         """Its queries, and the phrases of its name and description, each once.
 
-        Phrases alone do better than questions made of them by templates, whose words would tell domains apart.
+        No questions are made of the phrases: all domains would share the words of the templates.
         """
         phrases = re.split(r"[.,;:\n]| and | or ", self.description)
         name = [re.sub("[-_]", " ", self.name)] if self.description else []
@@ -54,24 +51,21 @@ class OwnDomain(pydantic.BaseModel):
 
 
 def load_domains(path: Path) -> list[OwnDomain]:
-    """The domains of a file.
-
-    Args:
-        path: YAML with a list ``domains`` of ``name``, ``description`` and ``queries``; or labelled queries as JSONL,
-            JSON, CSV, TSV or Parquet, with the columns ``text`` and ``domain``, where rows of no domain do not count.
+    """The domains of a YAML file: a list ``domains`` of ``name``, ``description`` and ``queries``.
 
     Raises:
         DomainRouterError: the file cannot be read, or something in it is wrong.
     """
-    if path.suffix.lower() in YAML:
-        return _from_yaml(path)
-    from router_plugin.labelled import read_labelled
-
-    queries: dict[str, list[str]] = defaultdict(list)
-    for text, domain in zip(*read_labelled(path), strict=True):
-        if domain != GENERAL:
-            queries[domain].append(text)
-    return [_checked(path, {"name": name, "queries": texts}) for name, texts in queries.items()]
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DomainRouterError(f"{path}: cannot be read: {error}") from error
+    entries = content.get("domains") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
+    domains = [_checked(path, entry) for entry in entries]
+    check_names(domains, [])
+    return domains
 
 
 def own_profile(domain: OwnDomain, base: Base) -> Profile:
@@ -95,19 +89,6 @@ def _keep(profile: Profile, folder: Path) -> None:
         (staging / FILE_NAME).replace(folder / FILE_NAME)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _from_yaml(path: Path) -> list[OwnDomain]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DomainRouterError(f"{path}: cannot be read: {error}") from error
-    entries = content.get("domains") if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
-    domains = [_checked(path, entry) for entry in entries]
-    check_names(domains, [])
-    return domains
 
 
 def _checked(path: Path, entry: object) -> OwnDomain:

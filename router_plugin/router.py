@@ -58,7 +58,7 @@ class DomainRouter:
             registry: a registry, or its URL; see :meth:`registry.Registry.open`.
             base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or there is none.
-            own_domains: domains that have no model yet, or a file of them; the base model serves them. See
+            own_domains: domains that have no model yet, or a YAML file of them; the base model serves them. See
                 :func:`router_plugin.own_domains.load_domains`.
             settings: thresholds and limits.
             plugin_manager: by default the plugins of this process.

@@ -33,12 +33,12 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
+    from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.evaluation import evaluate as evaluate_classifier
     from router_plugin.evaluation_page import evaluation_page
-    from router_plugin.labelled import read_labelled
     from router_plugin.router import DomainRouter
 
-    classifier = DomainRouter([], registry, base_model=base_model, own_domains=domains or ()).classifier
+    classifier = DomainRouter([], registry, base_model=base_model, own_domains=read_domains(domains)).classifier
     queries, labels = read_labelled(file, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:

@@ -51,6 +51,7 @@ def route(
     json: JsonOption = False,
 ) -> None:
     """Route a query, or every line of a file, and print the decision. With --json, one object a query and line."""
+    from router_plugin.cli.labelled import read_domains
     from router_plugin.router import DomainRouter
     from router_plugin.routes import load_routes
 
@@ -65,7 +66,7 @@ def route(
         trust_remote_code=trust_remote_code,
     )
     known = [route for path in routes for route in load_routes(path)]
-    router = DomainRouter(known, registry, base_model=base_model, own_domains=domains or (), settings=settings)
+    router = DomainRouter(known, registry, base_model=base_model, own_domains=read_domains(domains), settings=settings)
     lines = _lines(batch) if batch else iter([query or ""])
     while block := list(islice(lines, BATCH)):
         decisions = router.route_many(block)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from registry import DomainRouterError
 from router_plugin import DomainRouter, Route, Settings
 from router_plugin.cli import app
+from router_plugin.cli.labelled import read_domains
 from router_plugin.own_domains import OwnDomain, load_domains
 from tests.conftest import EXAMPLES
 
@@ -42,7 +43,9 @@ def labelled(tmp_path):
 
 def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled, real_base, tmp_path):
     routes = [Route(name="trips", domain="travel", utterances=("book a trip",)), Route(name="any", utterances=("hi",))]
-    router = DomainRouter(routes, str(tmp_path / "registry"), own_domains=labelled, settings=Settings(threshold=-1))
+    router = DomainRouter(
+        routes, str(tmp_path / "registry"), own_domains=read_domains(labelled), settings=Settings(threshold=-1)
+    )
     assert router.domains == ("general", "travel", "cooking")
     trip, meal = router.route_many(["how do i book the ferry to japan", "how long do i boil fresh potatoes"])
     assert (trip.domain, trip.route, trip.model_version) == ("travel", "trips", real_base.name)
@@ -51,10 +54,10 @@ def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled
 
 
 def test_the_profiles_are_made_once(home, labelled, tmp_path, monkeypatch):
-    DomainRouter([], str(tmp_path / "registry"), own_domains=labelled)
+    DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled))
     assert len(list(home.glob("cache/profiles/*/classifier_profile.safetensors"))) == 2
     monkeypatch.setattr("registry.Profile.from_queries", lambda *_: pytest.fail("made again"))
-    router = DomainRouter([], str(tmp_path / "registry"), own_domains=labelled)
+    router = DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled))
     assert router.route("how do i book a visa").domain == "travel"
 
 

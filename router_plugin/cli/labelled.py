@@ -1,14 +1,18 @@
-"""Reads labelled queries: a text and the domain it is of."""
+"""Reads labelled queries, a text and the domain it is of, and the domains that are made of them."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
 from registry import GENERAL
+from registry.names import check_domain
 from router_plugin.errors import QueryError
+from router_plugin.own_domains import OwnDomain, load_domains
 
 TEXT, DOMAIN = "text", "domain"
+YAML = (".yaml", ".yml")
 
 
 def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[list[str], list[str]]:
@@ -41,3 +45,18 @@ def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[l
     if not texts:
         raise QueryError(f"{file}: holds no query")
     return texts, labels
+
+
+def read_domains(file: Path | None) -> list[OwnDomain]:
+    """The domains of a YAML file, or of labelled queries, where rows of no domain do not count; none of no file.
+
+    Raises:
+        DomainRouterError: the file cannot be read, or something in it is wrong.
+    """
+    if file is None or file.suffix.lower() in YAML:
+        return load_domains(file) if file else []
+    queries: dict[str, list[str]] = defaultdict(list)
+    for text, domain in zip(*read_labelled(file), strict=True):
+        if domain != GENERAL:
+            queries[domain].append(text)
+    return [OwnDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,12 +83,7 @@ class DomainRouter:
         check_names(own, list(served))
         self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **served, **{each.name: None for each in own}}
         self._encoded_by = {name: name if version else GENERAL for name, version in self._versions.items()}
-        loaders = {
-            name: partial(self._encoder, folders[name] if version else base.path, version)
-            for name, version in {GENERAL: None, **served}.items()
-        }
-        budget = self.settings.memory_budget_mb
-        self._encoders = EncoderPool(loaders, None if budget is None else budget * 1_000_000)
+        self._encoders = self._pool(folders)
         artifacts = {GENERAL: base.digest, **{name: version.artifact for name, version in served.items()}}
         self._embedding = Embedding(self._encoders, artifacts, QueryCache(self.settings.query_cache))
         as_base = Base(base.digest, self._by_base)
@@ -172,6 +167,13 @@ class DomainRouter:
         everywhere = {route.name: -1.0 for route in served.routes}
         texts = [text.text for text in self._texts(queries)]
         return [everywhere | scored.by_route() for scored in self._score(texts, served)]
+
+    def _pool(self, folders: Mapping[str, Path]) -> EncoderPool:
+        """The encoders of the base model and of every champion, by domain."""
+        loaders = {GENERAL: partial(self._encoder, self._base.path, None)}
+        loaders |= {name: partial(self._encoder, folder, self._versions[name]) for name, folder in folders.items()}
+        budget = self.settings.memory_budget_mb
+        return EncoderPool(loaders, None if budget is None else budget * 1_000_000)
 
     def _encoder(self, folder: Path, version: ModelVersion | None) -> Encoder:
         encoder: Encoder = self._plugins.choose(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 REMEMBERED = 4096
+NO_LIMIT = 1 << 30
+"""A maximum length from here on is none: transformers writes a huge number where a model has no limit."""
 
 
 class Tokens:
@@ -29,7 +31,7 @@ class Tokens:
         self._tokenizer: Tokenizer = Tokenizer.from_str(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        if max_length is not None:
+        if max_length is not None and max_length < NO_LIMIT:
             self._tokenizer.enable_truncation(max_length)
         self._one = lru_cache(REMEMBERED)(self._read)
 

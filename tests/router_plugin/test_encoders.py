@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from registry import Registry
 from registry.adapters import WEIGHTS
 from registry.errors import VariantError
+from registry.tokens import shared_tokens
 from router_plugin import DomainRouter, Settings, load_routes
 from router_plugin.cli import app
 from router_plugin.embedding import Embedding
@@ -75,6 +76,14 @@ def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkey
     before = members[0]._tokens._one.cache_info().misses
     shared.encode([(member, "a text that nobody has asked for before") for member in members])
     assert members[0]._tokens._one.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize(("most", "tokens"), [(8, 8), (None, 502), (int(1e30), 502)])
+def test_a_text_is_cut_at_the_maximum_length_where_there_is_one(tiny_base, most, tokens):
+    reader = shared_tokens((tiny_base.path / "tokenizer.json").read_text(encoding="utf-8"), most)
+    assert len(reader.ids("word " * 500)) == tokens
+    assert reader.truncates("word " * 500) == (tokens == 8)
+    assert not reader.truncates("word")
 
 
 def test_a_base_model_of_another_kind_is_not_shared(tmp_path):

@@ -37,10 +37,13 @@ class CompiledModel:
             VariantError: the variant is damaged, or its runtime is not installed.
         """
         self.record = read_variant(folder)
+        if not is_installed(self.record.backend):
+            name = runtime(self.record.backend)
+            raise VariantError(f"variant {folder} needs the {name} runtime: pip install 'domain-router[{name}]'")
         try:
             self.tokens = shared_tokens((folder / TOKENIZER).read_text(encoding="utf-8"), self.record.max_length)
             self._graph = _open(folder, self.record.backend, threads)
-        except (OSError, RuntimeError, ValueError) as error:  # in the runtime's words
+        except Exception as error:  # tokenizers and onnxruntime raise nothing narrower
             raise VariantError(f"{folder} cannot be run: {error}") from error
         self.dimension = self.record.dimension
         self.nbytes = sum(path.stat().st_size for path in folder.iterdir())
@@ -75,9 +78,6 @@ def import_openvino() -> ModuleType:
 
 
 def _open(folder: Path, backend: str, threads: int | None) -> Graph:
-    if not is_installed(backend):
-        name = runtime(backend)
-        raise VariantError(f"variant {folder} needs the {name} runtime: pip install 'domain-router[{name}]'")
     path = folder / GRAPHS[runtime(backend)]
     return _openvino(path, threads) if runtime(backend) == "openvino" else _onnx(path, threads)
 

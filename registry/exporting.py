@@ -28,7 +28,7 @@ PROBES = ("what is it?", "Why does the second question, which is a longer one by
 TOLERANCE = 5e-3
 """How much a number of a unit vector may differ between the model and its variant in full precision."""
 CALIBRATION = 300
-_LENGTHS = (4096, 512)
+_MOST_TEXTS, _MOST_TOKENS = 4096, 32_768
 _ATTENTION = ("sdpa", "eager")
 """The first is faster; where all that a token may see is padding, it gives NaN on other runtimes than torch."""
 
@@ -66,7 +66,8 @@ def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Se
         except ImportError as error:
             raise VariantError(f"a variant for {backend} needs {error.name}: pip install {error.name}") from error
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:  # as converters say it
-            raise VariantError(f"the model cannot be exported for {backend}: {str(error).splitlines()[0]}") from error
+            reason = (str(error) or repr(error)).splitlines()[0]
+            raise VariantError(f"the model cannot be exported for {backend}: {reason}") from error
         difference = _difference(merged, folder)
         if difference <= (np.inf if backend.endswith("int8") else TOLERANCE):  # never so where it is no number
             return record
@@ -162,7 +163,8 @@ def _openvino_int8(
 
 
 def _onnx(graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]) -> None:
-    rows, columns = (torch.export.Dim(name, min=1, max=most) for name, most in zip(("n", "s"), _LENGTHS, strict=True))
+    most = min(record.max_length or _MOST_TOKENS, _MOST_TOKENS)
+    rows, columns = (torch.export.Dim(name, min=1, max=end) for name, end in (("n", _MOST_TEXTS), ("s", most)))
     torch.onnx.export(
         graph,
         tuple(example.values()),

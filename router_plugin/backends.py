@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import shutil
 import tempfile
@@ -40,18 +41,26 @@ def compiled_encoder(
         base: the base model.
         backend: ``auto``, the fastest that was stored with the model; ``torch``; or one by name, which models that do
             not have it, torch runs.
-        device: variants are for the CPU.
+        device: variants are for the CPU; None for a GPU where torch finds one.
         trust_remote_code: let the base model run code of its own when its variant is made.
 
     Raises:
         VariantError: a stored variant is damaged.
     """
-    if backend == TORCH or (device or "cpu") != "cpu":
+    if backend == TORCH or not _on_cpu(device):
         return None
     stored = [name for name in stored_variants(folder) if backend in (AUTO, name) and is_installed(name)]
     if stored:
         return CompiledModel(variant_folder(folder, stored[0]))
     return _of_base(base, backend, trust_remote_code) if folder == base.path and backend != AUTO else None
+
+
+def _on_cpu(device: str | None) -> bool:
+    if device is not None or importlib.util.find_spec("torch") is None:
+        return device in (None, "cpu")
+    import torch
+
+    return not torch.cuda.is_available()
 
 
 def _of_base(base: BaseModel, backend: str, trust_remote_code: bool) -> CompiledModel | None:

@@ -11,7 +11,7 @@ import torch
 from registry.compiled import CompiledModel
 from registry.errors import VariantError
 from registry.exporting import export
-from registry.variants import RECORD, read_variant, stored_variants, variant_folder
+from registry.variants import GRAPHS, RECORD, read_variant, stored_variants, variant_folder
 from tests.training import kinds
 from training import adapt, publish, read_prepared
 from training.encoding import load_model
@@ -99,13 +99,16 @@ def test_variants_are_measured_on_the_models_own_data(tiny_models):
         add_variants(tiny_models["medical"], other, ["openvino"])
 
 
-@pytest.mark.parametrize("kind", ["cls", "long", "prompts", "half"])
-def test_models_of_many_kinds_can_be_exported(kind, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "backend"),
+    [("cls", "openvino"), ("long", "openvino"), ("long", "onnx"), ("prompts", "openvino"), ("half", "openvino")],
+)
+def test_models_of_many_kinds_can_be_exported(kind, backend, tmp_path):
     torch.manual_seed(0)
     model = getattr(kinds, kind)(tmp_path / "parts").float()
     model.prompts["document"] = model.prompts.get("passage", "")
     (tmp_path / "variant").mkdir()
-    export(model, tmp_path / "variant", "openvino")
+    export(model, tmp_path / "variant", backend)
     variant = CompiledModel(tmp_path / "variant")
     np.testing.assert_allclose(variant.encode(TEXTS), model.encode_query(TEXTS, normalize_embeddings=True), atol=5e-3)
 
@@ -113,6 +116,16 @@ def test_models_of_many_kinds_can_be_exported(kind, tmp_path):
 def test_a_model_that_cannot_be_exported_is_an_error(tmp_path):
     with pytest.raises(VariantError, match="cannot be exported"):
         export(kinds.static_queries(tmp_path / "parts"), tmp_path, "openvino")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+@pytest.mark.parametrize("file", ["graph", RECORD, "tokenizer.json"])
+def test_a_damaged_variant_is_an_error(tiny_base, tmp_path, backend, file):
+    export(load_model(tiny_base.path, "cpu"), tmp_path, backend)
+    path = tmp_path / (GRAPHS[backend] if file == "graph" else file)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(VariantError, match=f"{tmp_path}.*(cannot be run|is not what)"):
+        CompiledModel(tmp_path)
 
 
 def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import VariantError
-from registry.tokens import by_length, padded, shared_tokens
+from registry.tokens import by_length, features, shared_tokens
 from registry.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class CompiledModel:
         rows = [self.tokens.ids(prompt + text) for text in texts]
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         for batch in by_length(rows, batch_size):
-            vectors[batch] = self._graph(self._inputs([rows[index] for index in batch]))
+            fed = features([rows[index] for index in batch], self.record.pad, self.record.inputs)
+            vectors[batch] = self._graph(fed)
         return vectors
 
     def truncates(self, text: str) -> bool:
@@ -64,11 +65,6 @@ class CompiledModel:
     def key(self, text: str) -> tuple[int, ...]:
         """The tokens of a query."""
         return self.tokens.ids(self.record.prompts["query"] + text)
-
-    def _inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, NDArray[np.int64]]:
-        ids, mask = padded(rows, self.record.pad)
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        return {name: known[name] for name in self.record.inputs}
 
 
 def import_openvino() -> ModuleType:

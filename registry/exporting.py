@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from registry.adapters import transformer
 from registry.compiled import CompiledModel, Kind, import_openvino
 from registry.errors import VariantError
-from registry.tokens import padded, shared_tokens
+from registry.tokens import features, shared_tokens
 from registry.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class _Graph(nn.Module):
         self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        features = self.model.forward(dict(zip(_INPUTS, inputs, strict=False)))
-        return nn.functional.normalize(features["sentence_embedding"], dim=-1)
+        answer = self.model.forward(dict(zip(_INPUTS, inputs, strict=False)))
+        return nn.functional.normalize(answer["sentence_embedding"], dim=-1)
 
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -106,8 +106,8 @@ def _merged(model: SentenceTransformer) -> SentenceTransformer:
 
 
 def _example(model: SentenceTransformer) -> dict[str, Tensor]:
-    features = model.preprocess(list(PROBES))
-    return {name: features[name] for name in _INPUTS if isinstance(features.get(name), Tensor)}
+    made = model.preprocess(list(PROBES))
+    return {name: made[name] for name in _INPUTS if isinstance(made.get(name), Tensor)}
 
 
 def _prompt(model: SentenceTransformer, kind: str) -> str:
@@ -149,13 +149,8 @@ def _openvino_int8(
 
     tokens = shared_tokens(graph.model.tokenizer.backend_tokenizer.to_str(), record.max_length)
 
-    def inputs(text: str) -> dict[str, Any]:
-        ids, mask = padded([tokens.ids(text)], record.pad)
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        return {name: known[name] for name in example}
-
     some = list(texts)[:CALIBRATION] or list(PROBES)
-    data = nncf.Dataset(some, inputs)
+    data = nncf.Dataset(some, lambda text: features([tokens.ids(text)], record.pad, record.inputs))
     quantized = nncf.quantize(
         _converted(graph, example), data, subset_size=len(some), model_type=nncf.ModelType.TRANSFORMER
     )

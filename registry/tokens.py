@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,13 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[NDArray[np.int64], 
     ids = np.full(mask.shape, pad, dtype=np.int64)
     ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
     return ids, mask.astype(np.int64)
+
+
+def features(rows: Sequence[Sequence[int]], pad: int, names: Collection[str]) -> dict[str, NDArray[np.int64]]:
+    """What a transformer that takes inputs of these names is fed, ``(n, the longest row)`` each."""
+    ids, mask = padded(rows, pad)
+    known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    return {name: known[name] for name in known if name in names}
 
 
 def by_length(rows: Sequence[Sequence[int]], batch_size: int) -> Iterator[list[int]]:

@@ -19,7 +19,7 @@ from sentence_transformers.base.modules import Transformer
 from registry import BaseModel
 from registry.adapters import Reading, attach_weights, is_adapter, reading_of
 from registry.loading import load_sentence_transformer
-from registry.tokens import Tokens, by_length, padded, shared_tokens
+from registry.tokens import Tokens, by_length, features, shared_tokens
 
 BATCH = 32
 _NO_ADAPTER = "__base__"
@@ -58,16 +58,16 @@ class SharedBase:
         for batch in by_length(rows, BATCH):
             with self._lock, torch.inference_mode():
                 self._rows = [asked[index][0].adapter for index in batch]
-                features = self.model(self._features([rows[index] for index in batch]))
-                unit = torch.nn.functional.normalize(features["sentence_embedding"], dim=-1)
+                answer = self.model(self._features([rows[index] for index in batch]))
+                unit = torch.nn.functional.normalize(answer["sentence_embedding"], dim=-1)
                 vectors[batch] = unit.cpu().numpy()
         return vectors
 
     def _features(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
-        ids, mask = padded(rows, self.model.tokenizer.pad_token_id or 0)
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        read = {*self.model.tokenizer.model_input_names, "input_ids", "attention_mask"}
-        return {name: torch.from_numpy(known[name]).to(self.model.device) for name in known if name in read}
+        tokenizer = self.model.tokenizer
+        read = {*tokenizer.model_input_names, "input_ids", "attention_mask"}
+        fed = features(rows, tokenizer.pad_token_id or 0, read)
+        return {name: torch.from_numpy(part).to(self.model.device) for name, part in fed.items()}
 
     def _hook(self) -> None:
         """Let every layer that has adapters know whose each row of a batch is."""

@@ -220,14 +220,13 @@ class States:
                 self._texts,
                 self._batch_size,
                 self._documents_folder,
-                self._encoder,
+                self._compiled if self._backend else None,
             )
         for other in self._states.values():
             if other.name != name:
                 other.forget_model()
         return self._states[name]
 
-    def _encoder(self, state: State) -> BlockEncoder:
-        if self._backend is None:
-            return TorchBlocks(state.model)
+    def _compiled(self, state: State) -> BlockEncoder:
+        assert self._backend is not None
         return compiled_blocks(state.model, self._backend, self._run.scratch / "variant")

@@ -16,7 +16,7 @@ from training.encoding import load_model
 from training.errors import TrainingError
 from training.metrics import retrieval_metrics
 from training.mining import DEPTH
-from training.outputs import new_folder_beside
+from training.outputs import move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.ranking import ranking
 from training.report import read_record
@@ -85,8 +85,7 @@ def _add(
         if not is_short(record):
             final = variant_folder(folder, backend)
             final.parent.mkdir(exist_ok=True)
-            shutil.rmtree(final, ignore_errors=True)
-            staging.rename(final)
+            move_into_place(staging, final)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return record

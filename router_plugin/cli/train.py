@@ -172,7 +172,11 @@ def train(
     )
     if not json:
         print_gain(report, str(out))
-    added = add_variants(out, prepared, backends, base=base, encode_batch=encode_batch) if backends else []
+    added = (
+        add_variants(out, prepared, backends, base=base, encode_batch=encode_batch, trust_remote_code=trust_remote_code)
+        if backends
+        else []
+    )
     if added and not json:
         print_variants(added)
     version = publish(out, store, force) if store else None

@@ -28,7 +28,7 @@ MAX_QUERIES = 1500
 MAX_MISSPELT = 150
 MAX_WORDS = 20_000
 
-_FORMAT = "2"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Profile:
             "misspelt.embeddings": self.misspelt_embeddings.astype(np.float16),
             "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
         }
-        save_file(arrays, folder / FILE_NAME, metadata={"format": _FORMAT, "base": self.base})
+        save_file(arrays, folder / FILE_NAME, metadata={"format": FORMAT, "base": self.base})
         (folder / FILE_NAME).chmod(0o644)
 
     @classmethod
@@ -124,9 +124,9 @@ class Profile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
+                if metadata.get("format") != FORMAT:
                     raise ValueError(
-                        f"its format is {metadata.get('format')}, expected {_FORMAT}: train the model again"
+                        f"its format is {metadata.get('format')}, expected {FORMAT}: train the model again"
                     )
                 lexical, misspelt = (_matrix(file.get_tensor, name) for name in ("lexical", "misspelt"))
                 embeddings, misspelt_embeddings = map(file.get_tensor, ("embeddings", "misspelt.embeddings"))

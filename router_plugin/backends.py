@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import shutil
-import tempfile
+from functools import partial
 from pathlib import Path
 
-from registry import BaseModel, location
+from registry import BaseModel
 from registry.compiled import CompiledModel
 from registry.errors import VariantError
-from registry.variants import RECORD, Backend, check_backend, is_installed, runtime, stored_variants, variant_folder
+from registry.kept import kept_folder
+from registry.variants import Backend, check_backend, is_installed, runtime, stored_variants, variant_folder
 
 log = logging.getLogger(__name__)
 
@@ -66,25 +66,17 @@ def _on_cpu(device: str | None) -> bool:
 def _of_base(base: BaseModel, backend: str, trust_remote_code: bool) -> CompiledModel | None:
     """The base model's variant in full precision, which nobody need measure."""
     whole = check_backend(runtime(backend))
-    folder = location.HOME.expanduser() / "cache" / "variants" / base.digest / whole
     try:
-        if not (folder / RECORD).is_file():
-            _make(base, whole, folder, trust_remote_code)
-        return CompiledModel(folder)
+        return CompiledModel(
+            kept_folder("variants", f"{base.digest}-{whole}", partial(_make, base, whole, trust_remote_code))
+        )
     except VariantError as error:
         log.warning("%s runs on torch: %s", base.name, error)
         return None
 
 
-def _make(base: BaseModel, backend: Backend, folder: Path, trust_remote_code: bool) -> None:
+def _make(base: BaseModel, backend: Backend, trust_remote_code: bool, folder: Path) -> None:
     from registry.exporting import export
     from registry.loading import load_sentence_transformer
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        export(load_sentence_transformer(base.path, None, "cpu", trust_remote_code), staging, backend)
-        if not folder.exists():  # else another process was faster
-            staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    export(load_sentence_transformer(base.path, None, "cpu", trust_remote_code), folder, backend)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
 import yaml
 
-from registry import DamagedArtifactError, DomainRouterError, Profile, location
+from registry import DomainRouterError, Profile
+from registry.kept import kept_folder
 from registry.names import check_domain
-from registry.profiles import FILE_NAME
+from registry.profiles import FORMAT
 from router_plugin.contracts import Base
 
 
@@ -71,24 +70,12 @@ def load_domains(path: Path) -> list[OwnDomain]:
 def own_profile(domain: OwnDomain, base: Base) -> Profile:
     """The classifier profile of such a domain, which is made once and kept on this machine."""
     examples = domain.examples()
-    content = json.dumps([base.digest, examples], ensure_ascii=False).encode()
-    folder = location.HOME.expanduser() / "cache" / "profiles" / hashlib.sha256(content).hexdigest()
-    try:
-        return Profile.load(folder)
-    except DamagedArtifactError:  # not there yet, or of an earlier format
-        profile = Profile.from_queries(examples, base.encode, base.digest)
-    _keep(profile, folder)
-    return profile
+    content = json.dumps([FORMAT, base.digest, examples], ensure_ascii=False).encode()
 
+    def make(folder: Path) -> None:
+        Profile.from_queries(examples, base.encode, base.digest).save(folder)
 
-def _keep(profile: Profile, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-    try:
-        profile.save(staging)
-        (staging / FILE_NAME).replace(folder / FILE_NAME)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    return Profile.load(kept_folder("profiles", hashlib.sha256(content).hexdigest(), make))
 
 
 def _checked(path: Path, entry: object) -> OwnDomain:

@@ -225,7 +225,7 @@ def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, mon
         for backend in ("torch", "auto", "openvino")
     }
     assert decided["auto"] == decided["torch"] == decided["openvino"]
-    assert list((tmp_path / "home" / "cache" / "variants").glob("*/openvino/model.xml"))
+    assert list((tmp_path / "home" / "cache" / "variants").glob("*-openvino/model.xml"))
     store.close()
 
 

@@ -1,0 +1,64 @@
+"""What is made once and kept on this machine: folders that appear whole or not at all, with digests to check."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from registry import location
+from registry.artifacts import sha256_of
+
+log = logging.getLogger(__name__)
+
+DIGESTS = "SHA256SUMS"
+"""The file that lists the others, as ``sha256sum`` writes and checks it."""
+
+
+def kept_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made where it is not there yet, or is damaged.
+
+    Args:
+        kind: what it holds, a folder of the cache.
+        key: names what it is made of, for ever; the name of a file.
+        make: fills a new, empty folder; what it raises goes on to the caller, and nothing is kept.
+    """
+    parent = location.HOME.expanduser() / "cache" / kind
+    folder = parent / key
+    if _is_whole(folder):
+        return folder
+    parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(parent / f".{key}.lock"):
+        if not _is_whole(folder):  # else another process was faster
+            _replace(folder, make)
+    return folder
+
+
+def _replace(folder: Path, make: Callable[[Path], None]) -> None:
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        make(staging)
+        (staging / DIGESTS).write_text(_listing(staging), encoding="utf-8")
+        staging.chmod(0o755)
+        if folder.exists():
+            log.warning("%s was damaged and is made anew", folder)
+            shutil.rmtree(folder)
+        staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _listing(folder: Path) -> str:
+    files = [path for path in sorted(folder.iterdir()) if path.name != DIGESTS]
+    return "".join(f"{sha256_of(path)}  {path.name}\n" for path in files)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / DIGESTS).read_text(encoding="utf-8") == _listing(folder)
+    except (OSError, UnicodeDecodeError):  # it is not there, or is no folder of ours
+        return False

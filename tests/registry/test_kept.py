@@ -1,0 +1,58 @@
+"""What is kept on this machine is made once, whole or not at all, and made anew where it was damaged."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from registry.kept import kept_folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of this test alone."""
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_made_once_though_many_ask_at_a_time() -> None:
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "value").write_text("1")
+
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(lambda _: kept_folder("things", "one", make), range(8)))
+    assert len(made) == 1
+    assert {(folder / "value").read_text() for folder in found} == {"1"}
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add", "no list"])
+def test_made_anew_where_it_was_damaged(damage: str) -> None:
+    def make(folder: Path) -> None:
+        (folder / "value").write_text("1")
+
+    folder = kept_folder("things", "one", make)
+    if damage == "change":
+        (folder / "value").write_text("2")
+    elif damage == "remove":
+        (folder / "value").unlink()
+    elif damage == "add":
+        (folder / "other").write_text("")
+    else:
+        (folder / "SHA256SUMS").unlink()
+    assert sorted(path.name for path in kept_folder("things", "one", make).iterdir()) == ["SHA256SUMS", "value"]
+    assert (folder / "value").read_text() == "1"
+
+
+def test_nothing_is_left_of_one_that_could_not_be_made(home: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        kept_folder("things", "one", fail)
+    assert not [path for path in (home / "cache" / "things").iterdir() if not path.name.endswith(".lock")]

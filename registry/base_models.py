@@ -40,6 +40,12 @@ class BaseModel:
         """The digest of its weights; see :func:`weights_sha256`."""
         return weights_sha256(self.path)
 
+    @cached_property
+    def identity(self) -> str:
+        """The digest of its weights and of the files that say how it reads texts."""
+        files = sorted(path for suffix in ("*.json", "*.txt", "*.model") for path in self.path.rglob(suffix))
+        return hashlib.sha256("\n".join([self.digest, *map(sha256_of, files)]).encode()).hexdigest()
+
     @property
     def address(self) -> str:
         """Where others find it: a Hub id, or the folder."""

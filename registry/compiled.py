@@ -46,6 +46,7 @@ class CompiledModel:
         except Exception as error:  # tokenizers and onnxruntime raise nothing narrower
             raise VariantError(f"{folder} cannot be run: {error}") from error
         self.dimension = self.record.dimension
+        self.runtime = self.record.backend
         self.nbytes = sum(path.stat().st_size for path in folder.iterdir())
 
     def encode(self, texts: Sequence[str], kind: Kind = "query", batch_size: int = BATCH) -> NDArray[np.float32]:

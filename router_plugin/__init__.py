@@ -7,7 +7,7 @@ from registry.lazy import lazy_names
 if TYPE_CHECKING:
     from router_plugin.contracts import Classification
     from router_plugin.decision import Decision
-    from router_plugin.errors import PluginError, QueryError, RoutesError
+    from router_plugin.errors import PluginError, QueryError, RoutesError, SettingsError
     from router_plugin.hookspecs import hookimpl
     from router_plugin.opening import open_registry
     from router_plugin.own_domains import OwnDomain, load_domains
@@ -25,6 +25,7 @@ __all__ = [
     "Route",
     "RoutesError",
     "Settings",
+    "SettingsError",
     "hookimpl",
     "load_domains",
     "load_routes",
@@ -43,6 +44,7 @@ __getattr__ = lazy_names(
         "Route": "routes",
         "RoutesError": "errors",
         "Settings": "settings",
+        "SettingsError": "errors",
         "hookimpl": "hookspecs",
         "load_domains": "own_domains",
         "load_routes": "routes",

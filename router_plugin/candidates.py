@@ -1,27 +1,71 @@
-"""The candidates of one domain: the utterances of its routes, embedded by its encoder."""
+"""The candidates of one encoder: the utterances of routes, embedded, and how near queries are to the routes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.contracts import Encoder
 from router_plugin.routes import Route
+from router_plugin.settings import Aggregation
+
+Matrix = NDArray[np.float32]
 
 
 class Candidates:
-    """Routes and their embedded utterances, ``(u, d)``; a route scores by its nearest utterance."""
+    """Routes and their embedded utterances, ``(u, d)``. Never changed.
 
-    def __init__(self, routes: Sequence[Route], encoder: Encoder) -> None:
+    Attributes:
+        routes: each with at least one utterance.
+    """
+
+    def __init__(self, routes: Sequence[Route], matrix: Matrix) -> None:
         self.routes = tuple(routes)
-        self._starts = np.cumsum([0, *(len(route.utterances) for route in routes)])[:-1]
-        self._matrix = encoder.encode([text for route in routes for text in route.utterances]) if routes else None
+        self._matrix = matrix
+        self._counts = np.array([len(route.utterances) for route in routes], dtype=np.int64)
+        self._starts = np.cumsum(self._counts) - self._counts
 
-    def scores(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine of every query ``(n, d)`` with the nearest utterance of every route: ``(n, len(routes))``."""
-        if self._matrix is None:
-            return np.empty((len(queries), 0), dtype=np.float32)
-        nearest: NDArray[np.float32] = np.maximum.reduceat(queries @ self._matrix.T, self._starts, axis=1)
-        return nearest
+    @classmethod
+    def embedded(
+        cls, routes: Sequence[Route], embed: Callable[[Sequence[str]], Matrix], before: Candidates | None = None
+    ) -> Candidates:
+        """Embed routes.
+
+        Args:
+            routes: at least one.
+            embed: texts to unit vectors.
+            before: candidates of the same encoder; what they have is not embedded again.
+        """
+        known = {} if before is None else before._by_text()
+        texts = [text for route in routes for text in route.utterances]
+        new = list(dict.fromkeys(text for text in texts if text not in known))
+        known |= zip(new, embed(new), strict=True) if new else ()
+        return cls(routes, np.stack([known[text] for text in texts]))
+
+    def scores(self, queries: Matrix, aggregation: Aggregation = "max", top_k: int = 1) -> Matrix:
+        """Cosine of every query ``(n, d)`` with every route, over its utterances: ``(n, len(routes))``."""
+        cosines: Matrix = queries @ self._matrix.T
+        if aggregation == "max" or (aggregation == "top-k" and top_k == 1):
+            found: Matrix = np.maximum.reduceat(cosines, self._starts, axis=1)
+            return found
+        if aggregation == "mean":
+            return (np.add.reduceat(cosines, self._starts, axis=1) / self._counts).astype(np.float32)
+        return np.stack([self._mean_of_nearest(row, top_k) for row in cosines])
+
+    def _mean_of_nearest(self, cosines: Matrix, top_k: int) -> Matrix:
+        route = np.repeat(np.arange(len(self.routes)), self._counts)
+        order = np.lexsort((-cosines, route))
+        rank = np.arange(len(order)) - np.repeat(self._starts, self._counts)
+        kept = np.where(rank < top_k, cosines[order], np.float32(0))
+        return (np.add.reduceat(kept, self._starts) / np.minimum(self._counts, top_k)).astype(np.float32)
+
+    def nearest(self, query: Matrix, most: int) -> list[tuple[str, str, float]]:
+        """The utterances nearest to a query ``(d,)``, the nearest first: route, utterance, cosine."""
+        owner = [(route.name, text) for route in self.routes for text in route.utterances]
+        cosines = self._matrix @ query
+        return [(*owner[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most].tolist()]
+
+    def _by_text(self) -> dict[str, Matrix]:
+        texts = (text for route in self.routes for text in route.utterances)
+        return dict(zip(texts, self._matrix, strict=True))

@@ -39,7 +39,11 @@ class DomainClassifier(Protocol):
 
 
 class Encoder(Protocol):
-    """Stage 2: texts to unit vectors of one model version. Called from several threads."""
+    """Stage 2: texts to unit vectors of one model version. Called from several threads.
+
+    One may have two attributes more: ``shared``, see :func:`shared_by`, and ``runtime``, the name of what it runs on.
+    With that, embeddings of candidates are kept on disk: version and runtime together must name them for ever.
+    """
 
     nbytes: int
     """Memory that dropping it frees; 0 where it lives on a model that others need too, and is never dropped."""

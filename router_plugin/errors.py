@@ -7,6 +7,10 @@ class RoutesError(DomainRouterError):
     """Routes are missing, malformed, or name a domain that is not registered."""
 
 
+class SettingsError(DomainRouterError):
+    """A setting has a value that there is not."""
+
+
 class QueryError(DomainRouterError, TypeError):
     """A query is not text."""
 

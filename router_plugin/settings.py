@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from registry import GENERAL
+from router_plugin.errors import SettingsError
+
+Strategy = Literal["two_stage", "ensemble", "single"]
+"""The known ways to serve many domains: the likeliest domain's encoder, those of the likeliest few, or one for all."""
+
+Aggregation = Literal["max", "mean", "top-k"]
+"""A route is as near as the nearest of its utterances, as all of them are on average, or as the nearest few are."""
 
 
 @dataclass(frozen=True)
@@ -10,6 +20,13 @@ class Settings:
     """How queries are routed.
 
     Attributes:
+        strategy: ``two_stage``, the encoder of the likeliest domain; ``ensemble``, those of the likeliest few, each
+            weighted by its domain's probability; or ``single``, one encoder for all queries and routes.
+        ensemble_domains: how many of them.
+        single_domain: whose encoder that one is.
+        aggregation: what counts of the utterances of a route: the nearest (``max``), all (``mean``), or the nearest few
+            (``top-k``), whose mean is taken.
+        top_k: how many of them.
         min_confidence: a query goes to ``general`` unless its best domain has at least this probability.
         target_precision: share of the queries given to a domain that shall be its own, from 0 to 1; a domain whose
             queries are often mistaken asks for a greater probability than ``min_confidence``.
@@ -23,8 +40,16 @@ class Settings:
         query_cache: embeddings of recent queries that are kept; 0 for none.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let models run code of their own.
+
+    Raises:
+        SettingsError: a strategy or an aggregation that there is not, or a number of domains or utterances below 1.
     """
 
+    strategy: Strategy = "two_stage"
+    ensemble_domains: int = 2
+    single_domain: str = GENERAL
+    aggregation: Aggregation = "max"
+    top_k: int = 3
     min_confidence: float = 0.5
     target_precision: float = 0.8
     also_confidence: float = 0.2
@@ -36,3 +61,11 @@ class Settings:
     query_cache: int = 10_000
     device: str | None = None
     trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("strategy", get_args(Strategy)), ("aggregation", get_args(Aggregation))):
+            if getattr(self, name) not in known:
+                raise SettingsError(f"{name} {getattr(self, name)!r}: expected {', '.join(known)}")
+        for name in ("ensemble_domains", "top_k"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} {getattr(self, name)}: expected at least 1")

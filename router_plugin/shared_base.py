@@ -84,6 +84,7 @@ class SharedEncoder:
     """One domain's encoder on a shared base model."""
 
     nbytes = 0
+    runtime = "torch"
 
     def __init__(self, shared: SharedBase, adapter: str, reading: Reading) -> None:
         self.shared = shared

@@ -21,6 +21,8 @@ from registry.loading import load_sentence_transformer
 class TorchEncoder:
     """Encodes texts as queries: a route's utterances are example queries."""
 
+    runtime = "torch"
+
     def __init__(
         self,
         folder: Path,

@@ -27,6 +27,14 @@ def shared_data(name: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept on a machine, these tests do not find and do not leave."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("registry.location.HOME", tmp_path_factory.mktemp("home"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_base() -> BaseModel:
     """all-MiniLM-L6-v2, from the weights package."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_line, print_table
 from router_plugin.decision import Decision
-from router_plugin.settings import Settings
+from router_plugin.settings import Aggregation, Settings, Strategy
 
 EXAMPLE = 'Example: domain-router route "can my landlord keep the deposit" --routes examples/routes.yaml'
 BATCH = 256
@@ -25,6 +25,15 @@ def route(
     ],
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
     domains: DomainsOption = None,
+    strategy: Annotated[
+        str, typer.Option(help="two_stage, ensemble or single: which domains' encoders see a query.")
+    ] = Settings.strategy,
+    single_domain: Annotated[
+        str, typer.Option(help="Whose encoder sees all queries with --strategy single.")
+    ] = Settings.single_domain,
+    aggregation: Annotated[
+        str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")
+    ] = Settings.aggregation,
     base_model: Annotated[
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
@@ -58,6 +67,9 @@ def route(
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either a query or --batch FILE")
     settings = Settings(
+        strategy=cast("Strategy", strategy),  # which checks it
+        single_domain=single_domain,
+        aggregation=cast("Aggregation", aggregation),
         min_confidence=min_confidence,
         target_precision=target_precision,
         threshold=threshold,

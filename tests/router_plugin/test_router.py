@@ -445,12 +445,12 @@ def test_two_threads_that_set_routes_leave_one_set_in_every_domain(sure):
     halfway, second_done = threading.Event(), threading.Event()
 
     class Halting(str):
-        """A domain's name that holds its caller up, once, when all domains but the last have their routes."""
+        """A domain's name that holds its caller up, once, while the routes are checked."""
 
         __hash__ = str.__hash__
 
         def __eq__(self, other):
-            if other == "medical" and not halfway.is_set():
+            if other == "finance" and not halfway.is_set():
                 halfway.set()
                 second_done.wait(0.3)
             return str(self) == other

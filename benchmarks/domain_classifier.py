@@ -92,13 +92,14 @@ def _measure(classifier: CascadeClassifier, texts: Sequence[str], domains: Seque
     draw = random.Random(1)
     typos = classifier.classify([misspell(text, draw) for text in texts]).probabilities[:, 1:].argmax(axis=1) + 1
     probabilities = found.probabilities
+    sure, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     return {
         "accuracy": _mean(probabilities[inside, 1:].argmax(axis=1) + 1 == labels[inside]),
         "accuracy_with_general": _mean(probabilities[inside].argmax(axis=1) == labels[inside]),
         "oos_recall": _mean(probabilities[~inside].argmax(axis=1) == 0),
         "oos_auroc": round(float(roc_auc_score(inside, -probabilities[:, 0])), 4),
-        "ece": round(calibration_error(probabilities, labels), 4),
-        "ece_in_scope": round(calibration_error(probabilities[inside], labels[inside]), 4),
+        "ece": round(calibration_error(sure, hits), 4),
+        "ece_in_scope": round(calibration_error(sure[inside], hits[inside]), 4),
         "cheap_share": _mean(cheap[inside]),
         "cheap_share_of_all": _mean(cheap),
         "cheap_median_ms": _median_ms(classifier, [text for text, alone in zip(texts, cheap, strict=True) if alone]),

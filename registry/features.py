@@ -43,6 +43,27 @@ def lexical_features(texts: Iterable[str]) -> csr_matrix:
     return hstack([by_words.transform(read), by_characters.transform(spelt)], format="csr")
 
 
+def named_features(text: str) -> dict[str, int]:
+    """The words, pairs of words and character n-grams of a text, and the bucket that each is counted in.
+
+    The n-grams are in quotes, spaces included.
+    """
+    from sklearn.feature_extraction import FeatureHasher
+
+    read = normalised(text)
+    by_words, by_characters = _vectorizers()
+    hasher = FeatureHasher(WORD_BUCKETS, input_type="string", alternate_sign=False)
+    named: dict[str, int] = {}
+    for offset, vectorizer, spelt, name in (
+        (0, by_words, read, "{}"),
+        (WORD_BUCKETS, by_characters, " ".join(words(read)), "'{}'"),
+    ):
+        parts = list(dict.fromkeys(vectorizer.build_analyzer()(spelt)))
+        buckets = hasher.transform([[part] for part in parts]).indices if parts else ()
+        named |= {name.format(part): offset + int(bucket) for part, bucket in zip(parts, buckets, strict=True)}
+    return named
+
+
 @cache
 def _vectorizers() -> tuple[Any, Any]:
     from sklearn.feature_extraction.text import HashingVectorizer

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from registry.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from router_plugin.contracts import Classification
+    from router_plugin.contracts import Classification, DomainEvidence, Evidence
     from router_plugin.decision import Decision
-    from router_plugin.errors import PluginError, QueryError, RoutesError, SettingsError
+    from router_plugin.errors import FittedError, PluginError, QueryError, RoutesError, SettingsError
+    from router_plugin.explanation import Explanation
+    from router_plugin.fitting import Fitted
     from router_plugin.hookspecs import hookimpl
     from router_plugin.opening import open_registry
     from router_plugin.own_domains import OwnDomain, load_domains
+    from router_plugin.route_evaluation import RouteEvaluation
     from router_plugin.router import DomainRouter
     from router_plugin.routes import Route, load_routes
     from router_plugin.settings import Settings
@@ -18,11 +21,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Classification",
     "Decision",
+    "DomainEvidence",
     "DomainRouter",
+    "Evidence",
+    "Explanation",
+    "Fitted",
+    "FittedError",
     "OwnDomain",
     "PluginError",
     "QueryError",
     "Route",
+    "RouteEvaluation",
     "RoutesError",
     "Settings",
     "SettingsError",
@@ -37,11 +46,17 @@ __getattr__ = lazy_names(
     {
         "Classification": "contracts",
         "Decision": "decision",
+        "DomainEvidence": "contracts",
         "DomainRouter": "router",
+        "Evidence": "contracts",
+        "Explanation": "explanation",
+        "Fitted": "fitting",
+        "FittedError": "errors",
         "OwnDomain": "own_domains",
         "PluginError": "errors",
         "QueryError": "errors",
         "Route": "routes",
+        "RouteEvaluation": "route_evaluation",
         "RoutesError": "errors",
         "Settings": "settings",
         "SettingsError": "errors",

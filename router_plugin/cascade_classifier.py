@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from registry import GENERAL, Profile
 from registry.features import lexical_features
 from router_plugin.calibration import Calibration, Measures, thresholds
-from router_plugin.contracts import Base, Classification
+from router_plugin.contracts import Base, Classification, DomainEvidence, Evidence
 from router_plugin.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.neighbour_stage import NeighbourStage
 from router_plugin.pieces import pieces
@@ -33,6 +33,9 @@ UNKNOWN = 0.25
 """Nor does it where a greater share of the words and pairs of words of a query than this is in no known query."""
 
 FOLDS = 2
+
+EVIDENCE = 6
+"""Features of a query that are named for each domain."""
 
 CALIBRATION_QUERIES = 300
 """Queries of each domain that calibration looks at."""
@@ -105,6 +108,24 @@ class CascadeClassifier:
         probabilities[unsure] = pooled[_best_piece(pooled, owner[asked])]
         return Classification(probabilities, {row: embedded[queries[row]] for row in unsure.tolist()})
 
+    def explain(self, query: str) -> Evidence:
+        """What speaks for each domain; see :class:`router_plugin.contracts.Evidence`."""
+        if len(self.domains) == 1:
+            return Evidence(query, {}, False)
+        embedded = self.classify([query]).embedded
+        parts = pieces(query)
+        best = _best_piece(self._cheap.probabilities(self._measure(parts)), np.zeros(len(parts), dtype=np.int64))
+        text = self._corrector.correct(parts[int(best[0])])
+        added = self._lexical.contributions(text)
+        near = None
+        if embedded and self._neighbours is not None:
+            near = self._neighbours.similarities(np.stack([*embedded.values()]))[0]
+        found = {
+            domain: DomainEvidence(_strongest(added, column), None if near is None else float(near[column]))
+            for column, domain in enumerate(self.domains)
+        }
+        return Evidence(text, found, bool(embedded))
+
     def _embed(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The base model's embedding of every different text."""
         different = list(dict.fromkeys(texts))
@@ -165,6 +186,12 @@ def _joined(parts: Sequence[_Labelled]) -> _Labelled:
         np.concatenate(near) if near else None,
     )
     return joined, np.concatenate([labels for _, labels in parts])
+
+
+def _strongest(added: Mapping[str, NDArray[np.float32]], column: int) -> dict[str, float]:
+    """The features that add most to a domain's margin."""
+    order = sorted(added, key=lambda name: -float(added[name][column]))
+    return {name: float(added[name][column]) for name in order[:EVIDENCE] if added[name][column] > 0}
 
 
 def _in_folds(profile: Profile, most: int) -> list[Profile]:

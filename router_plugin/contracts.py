@@ -1,15 +1,31 @@
-"""What a domain classifier and an encoder must be able to do, whoever provides them."""
+"""What a store of models, a domain classifier and an encoder must be able to do, whoever provides them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from registry import ModelVersion
+
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+class ModelStore(Protocol):
+    """Where the models of the domains come from: a registry, or a copy of what is served from one."""
+
+    url: str
+
+    def champions(self) -> list[ModelVersion]:
+        """The version that queries of each domain are served with."""
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """A local folder with the version's files, every digest checked just now."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +41,39 @@ class Classification:
     embedded: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class DomainEvidence:
+    """What speaks for a domain.
+
+    Attributes:
+        features: of the text, each with its weight, the strongest first.
+        similarity: of the nearest known queries of the domain; None where the classifier did not embed the query.
+    """
+
+    features: dict[str, float]
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a domain classifier decided as it did.
+
+    Attributes:
+        text: what it read: the question alone, spelling corrected.
+        domains: what speaks for each domain.
+        embedded: whether the base model was asked.
+    """
+
+    text: str
+    domains: dict[str, DomainEvidence]
+    embedded: bool
+
+
 class DomainClassifier(Protocol):
-    """Stage 1: query text to a probability per domain. Called from several threads."""
+    """Stage 1: query text to a probability per domain. Called from several threads.
+
+    One may also have ``explain(query)``, which answers with :class:`Evidence`.
+    """
 
     domains: Sequence[str]
     """The domains in the order of the columns, ``general`` among them."""

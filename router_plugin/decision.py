@@ -19,6 +19,7 @@ class Decision:
         also: other domains that the query may belong to as well, the likeliest first.
         model_version: the encoder, like ``medical@3``, or the base model's name for ``general``.
         timings_ms: milliseconds of each stage, shared evenly by the queries of a batch.
+        confidence: probability that the route, or that there is none, is right; None where the router was not fitted.
         truncated: whether the end of the query was cut off.
         reason: why there is no route; None where there is one.
     """
@@ -31,6 +32,7 @@ class Decision:
     model_version: str
     timings_ms: dict[str, float]
     also: list[str] = field(default_factory=list)
+    confidence: float | None = None
     truncated: bool = False
     reason: str | None = None
 

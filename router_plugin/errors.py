@@ -11,9 +11,17 @@ class SettingsError(DomainRouterError):
     """A setting has a value that there is not."""
 
 
+class FittedError(DomainRouterError):
+    """What was fitted to labelled queries cannot be read or written, or is for other models or settings."""
+
+
 class QueryError(DomainRouterError, TypeError):
     """A query is not text."""
 
 
 class PluginError(DomainRouterError):
     """A plugin could not be loaded, or raised; the text names it."""
+
+
+class JointSpaceError(DomainRouterError):
+    """A joint space cannot be made as it was asked for, or is another one than vectors were made in."""

@@ -103,8 +103,8 @@ def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequ
         domain_accuracy=_domain_accuracy(probabilities[inside], labels[inside], names.index(GENERAL)),
         domains=names,
         confusion=confusion_matrix(labels, given, labels=range(len(names))).tolist(),
-        calibration_error=calibration_error(probabilities, labels),
-        reliability=_reliability(probabilities, labels),
+        calibration_error=calibration_error(probabilities.max(axis=1), given == labels),
+        reliability=reliability(probabilities.max(axis=1), given == labels),
         out_of_domain_auroc=auroc,
         roc=roc,
         cheap_share=float(np.mean(~embedded)),
@@ -114,19 +114,19 @@ def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequ
     )
 
 
-def calibration_error(probabilities: Floats, labels: Labels) -> float:
-    """Expected calibration error of the likeliest class (Guo et al., 2017, section 2), in ``BINS`` bins of equal width.
+def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
+    """Expected calibration error (Guo et al., 2017, section 2), in ``BINS`` bins of equal width.
 
     Args:
-        probabilities: ``(n, d)``.
-        labels: the right columns, ``(n,)``.
+        confidence: of each answer, ``(n,)``.
+        hits: whether it is right, ``(n,)``.
     """
-    bins = _reliability(probabilities, labels)
-    return float(sum(each.queries * abs(each.accuracy - each.confidence) for each in bins) / len(labels))
+    bins = reliability(confidence, hits)
+    return float(sum(each.queries * abs(each.accuracy - each.confidence) for each in bins) / len(hits))
 
 
-def _reliability(probabilities: Floats, labels: Labels) -> list[Bin]:
-    confidence, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+def reliability(confidence: Floats, hits: NDArray[np.bool_]) -> list[Bin]:
+    """Those bins that hold answers; see :func:`calibration_error`."""
     number = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     members = [number == each for each in range(BINS)]
     return [

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from registry.features import BUCKETS, WORD_BUCKETS
+from registry.features import BUCKETS, WORD_BUCKETS, lexical_features, named_features
 
 if TYPE_CHECKING:
     from registry import Profile
@@ -100,6 +100,12 @@ class LexicalStage:
     def margins(self, features: csr_matrix) -> Margins:
         """How far each text lies on its side of every domain's boundary, ``(n, d)``; below 0 on the other side."""
         return _margins(features, self._heads)
+
+    def contributions(self, text: str) -> dict[str, Margins]:
+        """What each word, pair of words and character n-gram of a text adds to its margins, ``(d,)`` each."""
+        weighted = self.weighting(lexical_features([text]))
+        value = dict(zip(weighted.indices.tolist(), weighted.data.tolist(), strict=True))
+        return {name: value[bucket] * self._heads.weights[bucket] for name, bucket in named_features(text).items()}
 
     def _features(self, counts: Sequence[csr_matrix]) -> csr_matrix:
         return self.weighting(vstack(counts, format="csr"))

@@ -15,10 +15,14 @@ from registry import GENERAL, Registry
 from router_plugin.clock import Clock
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
-from router_plugin.errors import QueryError, RoutesError, SettingsError
+from router_plugin.errors import FittedError, QueryError, RoutesError, SettingsError
+from router_plugin.explanation import Explanation, Neighbour
+from router_plugin.fitting import Fitted, Ranked, fit_confidence, fit_thresholds, ranked
 from router_plugin.own_domains import OwnDomain
 from router_plugin.plugins import Plugins
+from router_plugin.route_evaluation import RouteEvaluation, evaluate_routes
 from router_plugin.routes import Route, check_routes, load_routes
+from router_plugin.scored import Match, Scored, joined
 from router_plugin.served_domains import ServedDomains
 from router_plugin.served_routes import DomainRoutes, ServedRoutes
 from router_plugin.settings import Settings
@@ -26,8 +30,8 @@ from router_plugin.strategies import Weights, likeliest, likeliest_few
 from router_plugin.usage import Usage
 
 EMPTY = "the query is empty"
-BELOW = "no route is near enough"
-NO_ROUTES = "the domain has no routes"
+BLOCK = 256
+"""Labelled queries that are routed at a time."""
 
 
 class DomainRouter:
@@ -83,6 +87,7 @@ class DomainRouter:
             )
         self._usage = Usage(self.served_domains.registry) if self.settings.preload else None
         self._served: ServedRoutes | None = None
+        self._confidence: tuple[float, ...] = ()
         self._changing = threading.Lock()
         self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
         if self._usage:
@@ -175,6 +180,88 @@ class DomainRouter:
         texts = [text.text for text in self._texts(queries)]
         return [everywhere | scored.by_route() for scored in self._score(texts, served)]
 
+    def explain(self, query: str, most: int = 5) -> Explanation:
+        """Route a query and say why.
+
+        The candidates of the query's domain are embedded by the base model too, at the first such query.
+
+        Args:
+            query: the query.
+            most: how many of the nearest candidates are told.
+
+        Raises:
+            QueryError: the query is not text.
+            PluginError: a plugin failed.
+        """
+        served, text = self._now, self._text(query)
+        decision = self.route(query)
+        explain = None if self.settings.strategy == "single" else getattr(self.classifier, "explain", None)
+        near = self._routes(served, decision.domain) if text.text else None
+        if not near:
+            return Explanation(decision, explain(text.text) if explain and text.text else None, None, [], [])
+        in_general = near.embedded_by(GENERAL)
+        own, general = self.served_domains.embed([(decision.domain, text.text), (GENERAL, text.text)])
+        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, most)]
+        routes = {route.name: route for route in served.routes}
+        threshold = routes[decision.route or nearest[0].route].threshold
+        return Explanation(
+            decision=decision,
+            evidence=explain(text.text) if explain else None,
+            threshold=self.settings.threshold if threshold is None else threshold,
+            nearest=nearest,
+            nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
+        )
+
+    def fit(self, queries: Sequence[str], labels: Sequence[str | None]) -> Fitted:
+        """Set the thresholds of routes, and fit the confidence of decisions, to labelled queries.
+
+        Args:
+            queries: at least one.
+            labels: of each the name of the right route, or None for none.
+
+        Returns:
+            What :meth:`apply` takes, which has been applied already.
+
+        Raises:
+            QueryError: there is no query, or a label is no route.
+        """
+        served = self._now
+        rows = self._labels(queries, labels, served)
+        ranked = self._rank(queries, served)
+        start = np.where(np.isnan(served.thresholds), self.settings.threshold, served.thresholds)
+        thresholds = fit_thresholds(ranked, rows, start)
+        named = {served.routes[row].name: float(thresholds[row]) for row in sorted(set(rows.tolist()) - {-1})}
+        fitted = Fitted(thresholds=named, confidence=fit_confidence(ranked, rows), made_for=self._made_for())
+        self.apply(fitted)
+        return fitted
+
+    def apply(self, fitted: Fitted) -> None:
+        """Take thresholds and confidence from an earlier :meth:`fit`.
+
+        Raises:
+            FittedError: it was made for other model versions or settings, under which scores mean something else.
+        """
+        if other := {key for key, value in self._made_for().items() if fitted.made_for.get(key) != value}:
+            raise FittedError(
+                f"what was fitted is for another {', '.join(sorted(other))} than this router has: fit it again"
+            )
+        with self._changing:
+            thresholds = {route.name: fitted.thresholds.get(route.name, route.threshold) for route in self.routes}
+            self._replace(
+                tuple(route.model_copy(update={"threshold": thresholds[route.name]}) for route in self.routes)
+            )
+            self._confidence = fitted.confidence
+
+    def evaluate(self, queries: Sequence[str], labels: Sequence[str | None]) -> RouteEvaluation:
+        """Route labelled queries and compare; see :meth:`fit` for the arguments.
+
+        Raises:
+            QueryError: there is no query, or a label is no route.
+        """
+        self._labels(queries, labels, self._now)
+        blocks = (queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK))
+        return evaluate_routes([decision for block in blocks for decision in self.route_many(block)], labels)
+
     @property
     def _now(self) -> ServedRoutes:
         assert self._served is not None
@@ -183,6 +270,31 @@ class DomainRouter:
     def _replace(self, routes: tuple[Route, ...]) -> None:
         check_routes(routes, self.domains)
         self._served = ServedRoutes(routes, self.served_domains, self.settings.single_domain, self._served)
+
+    def _labels(self, queries: Sequence[str], labels: Sequence[str | None], served: ServedRoutes) -> NDArray[np.int64]:
+        """The number of each query's route, ``(n,)``; -1 for none."""
+        if not queries or len(queries) != len(labels):
+            raise QueryError(f"expected one label for every query, and at least one: {len(queries)}, {len(labels)}")
+        numbers: dict[str | None, int] = {route.name: number for number, route in enumerate(served.routes)}
+        if unknown := next((label for label in labels if label not in numbers and label is not None), None):
+            raise QueryError(f"label {unknown!r}: there is no route of that name")
+        return np.array([numbers.get(label, -1) for label in labels], dtype=np.int64)
+
+    def _rank(self, queries: Sequence[str], served: ServedRoutes) -> Ranked:
+        texts = [text.text for text in self._texts(queries)]
+        blocks = (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
+        return ranked(
+            [(row.positions, row.scores, row.probability) for block in blocks for row in self._score(block, served)]
+        )
+
+    def _made_for(self) -> dict[str, str]:
+        """What must not change between fitting and routing: what scores are, and of which models."""
+        settings = self.settings
+        names = ("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")
+        same = {name: str(getattr(settings, name)) for name in names}
+        return same | {
+            f"model of {name}": self.served_domains.artifacts[by] for name, by in self.served_domains.encoded_by.items()
+        }
 
     def _texts(self, queries: Sequence[str]) -> list[_Text]:
         if isinstance(queries, str):
@@ -198,7 +310,7 @@ class DomainRouter:
         limit = self.settings.max_query_characters
         return _Text(query, clean[:limit], len(clean) > limit)
 
-    def _score(self, texts: Sequence[str], served: ServedRoutes) -> list[_Scored]:
+    def _score(self, texts: Sequence[str], served: ServedRoutes) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
         clock = Clock(len(texts))
         with clock.stage("classify"):
@@ -211,7 +323,7 @@ class DomainRouter:
         with clock.stage("encode"):
             vectors = self._embed(asked, texts, embedded)
             truncated = {i for i, name in asked if self.served_domains.truncates(name, texts[i])}
-        matched: list[list[_Match]] = [[] for _ in texts]
+        matched: list[list[Match]] = [[] for _ in texts]
         with clock.stage("match"):
             for name in dict.fromkeys(name for _, name in asked):
                 members = [i for i, each in asked if each == name]
@@ -219,11 +331,11 @@ class DomainRouter:
                 vector = np.stack([vectors[i, name] for i in members])
                 scores = near.candidates.scores(vector, self.settings.aggregation, self.settings.top_k)
                 for i, row in zip(members, scores, strict=True):
-                    matched[i].append(_Match(weights[i][name], near.positions, row))
-            joined = [_joined(matches, len(served.routes)) for matches in matched]
+                    matched[i].append(Match(weights[i][name], near.positions, row))
+            sums = [joined(matches, len(served.routes)) for matches in matched]
         timings = clock.timings()
         return [
-            _Scored(next(iter(weights[i])), probabilities[i], timings, i in truncated, served, *joined[i])
+            Scored(next(iter(weights[i])), probabilities[i], timings, i in truncated, served, *sums[i])
             for i in range(len(texts))
         ]
 
@@ -262,7 +374,7 @@ class DomainRouter:
                 _ = routes.candidates
             self.served_domains.load(name)
 
-    def _decide(self, text: _Text, scored: _Scored) -> Decision:
+    def _decide(self, text: _Text, scored: Scored) -> Decision:
         route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)
         return Decision(
             query=text.query,
@@ -271,13 +383,14 @@ class DomainRouter:
             domain=scored.domain,
             domains=scored.probabilities,
             also=self._also(scored),
+            confidence=scored.confidence(self._confidence, route) if self._confidence else None,
             model_version=self.served_domains.version(scored.domain),
             timings_ms=scored.timings,
             truncated=text.cut or scored.truncated,
             reason=reason,
         )
 
-    def _also(self, scored: _Scored) -> list[str]:
+    def _also(self, scored: Scored) -> list[str]:
         """The other domains that the query may belong to as well, the likeliest first."""
         likely = sorted(scored.probabilities.items(), key=lambda item: -item[1])
         least = self.settings.also_confidence
@@ -291,52 +404,3 @@ class _Text:
     query: str
     text: str
     cut: bool
-
-
-@dataclass(frozen=True)
-class _Match:
-    """The scores of one text in the space of one domain, and how much they weigh."""
-
-    weight: float
-    positions: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
-def _joined(matches: Sequence[_Match], routes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The weighted sum of the scores of every route that one domain at least has, and the routes' positions."""
-    if len(matches) == 1:
-        return matches[0].positions, matches[0].scores * np.float32(matches[0].weight)
-    total, there = np.zeros(routes, dtype=np.float32), np.zeros(routes, dtype=bool)
-    for match in matches:
-        total[match.positions] += np.float32(match.weight) * match.scores
-        there[match.positions] = True
-    positions = np.flatnonzero(there)
-    return positions, total[positions]
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """What was found for one text: the scores of the routes at some positions, of none where nothing was compared."""
-
-    domain: str
-    probabilities: dict[str, float]
-    timings: dict[str, float]
-    truncated: bool
-    served: ServedRoutes
-    positions: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-    def by_route(self) -> dict[str, float]:
-        names = (self.served.routes[position].name for position in self.positions.tolist())
-        return dict(zip(names, self.scores.tolist(), strict=True))
-
-    def best(self, threshold: float) -> tuple[str | None, float | None, str | None]:
-        """The nearest route that reaches its threshold, else the nearest score and why it is no route."""
-        if not len(self.positions):
-            return None, None, NO_ROUTES
-        own = self.served.thresholds[self.positions]
-        enough = self.scores >= np.where(np.isnan(own), threshold, own)
-        if not enough.any():
-            return None, float(self.scores.max()), BELOW
-        best = int(np.where(enough, self.scores, -np.inf).argmax())
-        return self.served.routes[self.positions[best]].name, float(self.scores[best]), None

@@ -47,12 +47,16 @@ class DomainRoutes:
         """The routes, at least one, embedded by the domain's encoder."""
         with self._lock:
             if self._candidates is None:
-                name = self._domains.encoded_by[self._domain]
-                with self._domains.encoder(name) as encoder:
-                    embed = partial(embed_kept, encoder=encoder, version=self._domains.artifacts[name])
-                    self._candidates = Candidates.embedded(self._routes, embed, self._before)
+                self._candidates = self.embedded_by(self._domain, self._before)
                 self._before = None
             return self._candidates
+
+    def embedded_by(self, domain: str, before: Candidates | None = None) -> Candidates:
+        """The routes, at least one, embedded by a domain's encoder; see :meth:`Candidates.embedded` for ``before``."""
+        name = self._domains.encoded_by[domain]
+        with self._domains.encoder(name) as encoder:
+            embed = partial(embed_kept, encoder=encoder, version=self._domains.artifacts[name])
+            return Candidates.embedded(self._routes, embed, before)
 
 
 class ServedRoutes:

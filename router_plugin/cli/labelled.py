@@ -1,4 +1,4 @@
-"""Reads labelled queries, a text and the domain it is of, and the domains that are made of them."""
+"""Reads labelled queries, a text and the domain or the route it is of, and the domains that are made of them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ YAML = (".yaml", ".yml")
 
 
 def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[list[str], list[str]]:
-    """The queries of a file and their domains, ``general`` for those of none.
+    """The queries of a file and their domains, ``general`` for those of none; see :func:`read_labels`."""
+    queries, labels = read_labels(file, DOMAIN, domains)
+    return queries, [label or GENERAL for label in labels]
+
+
+def read_labels(file: Path, column: str, known: Collection[str] | None = None) -> tuple[list[str], list[str | None]]:
+    """The queries of a file and the labels that a column gives them, None for those without.
 
     Args:
-        file: JSONL, JSON, CSV, TSV or Parquet, plain or ``.gz``, with the columns ``text`` and ``domain``.
-        domains: those that a query may be of; None for any.
+        file: JSONL, JSON, CSV, TSV or Parquet, plain or ``.gz``, with the columns ``text`` and ``column``.
+        column: the name of the labels, which error messages tell too.
+        known: the labels that a query may have; None for any.
 
     Raises:
-        QueryError: a row is bad or names another domain, or there is no row.
+        QueryError: a row is bad or has another label, or there is no row.
         SourceError: the file cannot be read.
     """
     from training.rows import read_rows
@@ -31,17 +38,17 @@ def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[l
     texts, labels = [], []
     for row in read_rows(file):
         fields = row.fields or {}
-        text, domain = fields.get(TEXT), fields.get(DOMAIN) or GENERAL
+        text, label = fields.get(TEXT), fields.get(column) or None
         if row.fault:
             raise QueryError(f"{row.place}: {row.fault}")
         if not isinstance(text, str) or not text.strip():
             raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
-        if not isinstance(domain, str) or (domains is not None and domain not in domains):
+        if label is not None and (not isinstance(label, str) or (known is not None and label not in known)):
             raise QueryError(
-                f"{row.place}: unknown domain {domain!r}: expected {', '.join(domains or ('a name',))}, or none"
+                f"{row.place}: unknown {column} {label!r}: expected {', '.join(known or ('a name',))}, or none"
             )
         texts.append(text)
-        labels.append(domain)
+        labels.append(label)
     if not texts:
         raise QueryError(f"{file}: holds no query")
     return texts, labels

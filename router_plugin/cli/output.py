@@ -27,6 +27,13 @@ DomainsOption = Annotated[
         show_default=False,
     ),
 ]
+RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")]
+FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
+StrategyOption = Annotated[
+    str, typer.Option(help="two_stage, ensemble or single: which domains' encoders see a query.")
+]
+SingleDomainOption = Annotated[str, typer.Option(help="Whose encoder sees all queries with --strategy single.")]
+AggregationOption = Annotated[str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 NARROWEST = 120

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_line, print_table
+from router_plugin.cli.output import (
+    AggregationOption,
+    DomainsOption,
+    FittedOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    SingleDomainOption,
+    StrategyOption,
+    print_json,
+    print_line,
+    print_table,
+)
 from router_plugin.decision import Decision
-from router_plugin.settings import Aggregation, Settings, Strategy
+from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from router_plugin.explanation import Explanation
 
 EXAMPLE = 'Example: domain-router route "can my landlord keep the deposit" --routes examples/routes.yaml'
 BATCH = 256
@@ -20,20 +35,13 @@ BATCH = 256
 
 def route(
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
-    routes: Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")] = [  # noqa: B006
-        Path("routes.yaml")
-    ],
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
     domains: DomainsOption = None,
-    strategy: Annotated[
-        str, typer.Option(help="two_stage, ensemble or single: which domains' encoders see a query.")
-    ] = Settings.strategy,
-    single_domain: Annotated[
-        str, typer.Option(help="Whose encoder sees all queries with --strategy single.")
-    ] = Settings.single_domain,
-    aggregation: Annotated[
-        str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")
-    ] = Settings.aggregation,
+    fitted: FittedOption = None,
+    strategy: StrategyOption = Settings.strategy,
+    single_domain: SingleDomainOption = Settings.single_domain,
+    aggregation: AggregationOption = Settings.aggregation,
     base_model: Annotated[
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
@@ -56,20 +64,26 @@ def route(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let models run code of their own.")
     ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why the query gets its route.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Route a query, or every line of a file, and print the decision. With --json, one object a query and line."""
-    from router_plugin.cli.labelled import read_domains
-    from router_plugin.router import DomainRouter
-    from router_plugin.routes import load_routes
+    from router_plugin.cli.opening import open_router
 
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either a query or --batch FILE")
-    settings = Settings(
-        strategy=cast("Strategy", strategy),  # which checks it
-        single_domain=single_domain,
-        aggregation=cast("Aggregation", aggregation),
+    if explain and batch:
+        raise typer.BadParameter("--explain is for one query")
+    router = open_router(
+        routes,
+        registry,
+        domains,
+        strategy,
+        single_domain,
+        aggregation,
+        fitted,
+        base_model,
         min_confidence=min_confidence,
         target_precision=target_precision,
         threshold=threshold,
@@ -77,8 +91,10 @@ def route(
         device=device,
         trust_remote_code=trust_remote_code,
     )
-    known = [route for path in routes for route in load_routes(path)]
-    router = DomainRouter(known, registry, base_model=base_model, own_domains=read_domains(domains), settings=settings)
+    if explain:
+        explanation = router.explain(query or "")
+        print_json(explanation.to_dict()) if json else print_explanation(explanation)
+        return
     lines = _lines(batch) if batch else iter([query or ""])
     while block := list(islice(lines, BATCH)):
         decisions = router.route_many(block)
@@ -107,6 +123,29 @@ def print_decisions(decisions: list[Decision]) -> None:
             for decision in decisions
         ],
     )
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Tables of what led to a decision."""
+    print_decisions([explanation.decision])
+    if explanation.evidence:
+        rows = [
+            (
+                name,
+                f"{explanation.decision.domains[name]:.3f}",
+                ", ".join(found.features),
+                "" if found.similarity is None else f"{found.similarity:.2f}",
+            )
+            for name, found in explanation.evidence.domains.items()
+        ]
+        columns = ("domain", "probability", "spoken for by", "nearest known queries")
+        print_table(f"Why this domain: read as {explanation.evidence.text!r}", columns, rows)
+    for space, candidates in (("its domain", explanation.nearest), ("the base model", explanation.nearest_in_general)):
+        near = [(each.route, each.utterance, f"{each.cosine:.3f}") for each in candidates]
+        if near:
+            print_table(f"Nearest candidates in the space of {space}", ("route", "utterance", "cosine"), near)
+    if explanation.threshold is not None:
+        print_table("Least score", ("threshold",), [(explanation.threshold,)])
 
 
 def _shorten(text: str) -> str:

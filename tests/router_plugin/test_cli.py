@@ -453,3 +453,25 @@ def test_a_bad_file_of_labelled_queries_is_a_mistake(cli, own, tmp_path, content
     path = tmp_path / "labelled.jsonl"
     path.write_text(content)
     mistake(cli("classifier", "evaluate", path, "--registry", own), path, *said)
+
+
+def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):
+    routes, labelled, fitted = (tmp_path / name for name in ("routes.yaml", "labelled.jsonl", "fitted.json"))
+    routes.write_text(
+        "routes:\n- {name: tenancy, utterances: [can a landlord keep my deposit]}\n"
+        "- {name: drugs, utterances: [aspirin]}\n"
+    )
+    rows = [("can my landlord keep the deposit", "tenancy"), ("is aspirin safe", "drugs"), ("tell me a joke", None)]
+    labelled.write_text("".join(json.dumps({"text": text, "route": route}) + "\n" for text, route in rows))
+    common = ("--routes", routes, "--registry", served)
+    found = json.loads(cli("routes", "fit", labelled, *common, "--out", fitted, "--json")[1])
+    assert set(found["thresholds"]) == {"tenancy", "drugs"} and found["accuracy"] >= found["accuracy_before"]
+    evaluated = cli("routes", "evaluate", labelled, *common, "--fitted", fitted, "--json")
+    assert json.loads(evaluated[1])["accuracy"] == found["accuracy"]
+    assert "By route" in cli("routes", "evaluate", labelled, *common)[1]
+    explained = cli("route", rows[0][0], *common, "--fitted", fitted, "--explain", "--json")
+    assert json.loads(explained[1])["decision"]["query"] == rows[0][0]
+    assert "Nearest candidates" in cli("route", rows[0][0], *common, "--explain")[1]
+    labelled.write_text('{"text": "a", "route": "astrology"}\n')
+    status, _, error = cli("routes", "evaluate", labelled, *common)
+    assert status == 2 and "unknown route 'astrology': expected tenancy, drugs, or none" in error

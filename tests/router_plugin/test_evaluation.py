@@ -50,9 +50,9 @@ def test_the_figures_are_right(evaluation):
 def test_calibration_error_is_nothing_for_a_calibrated_classifier_and_much_for_a_boastful_one():
     draw = np.random.default_rng(0)
     right = draw.uniform(0.5, 1, 20_000)
-    labels = (draw.uniform(size=20_000) > right).astype(int)
-    assert calibration_error(np.column_stack([right, 1 - right]), labels) < 0.02
-    assert calibration_error(np.tile([0.99, 0.01], (20_000, 1)), labels) == pytest.approx(0.24, abs=0.02)
+    hits = draw.uniform(size=20_000) < right
+    assert calibration_error(right, hits) < 0.02
+    assert calibration_error(np.full(20_000, 0.99), hits) == pytest.approx(0.24, abs=0.02)
 
 
 def test_without_a_query_of_no_domain_there_is_no_curve():

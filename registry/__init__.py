@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         DomainRouterError,
         InvalidNameError,
         NotRegisteredError,
+        OutputError,
         RegistryError,
     )
     from registry.names import CANDIDATE, CHAMPION, GENERAL
@@ -35,6 +36,7 @@ __all__ = [
     "ModelVersion",
     "NotRegisteredError",
     "Observer",
+    "OutputError",
     "Profile",
     "Registry",
     "RegistryError",
@@ -59,6 +61,7 @@ __getattr__ = lazy_names(
         "ModelVersion": "records",
         "NotRegisteredError": "errors",
         "Observer": "registry",
+        "OutputError": "errors",
         "Profile": "profiles",
         "Registry": "registry",
         "RegistryError": "errors",

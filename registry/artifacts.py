@@ -39,7 +39,7 @@ class ArtifactStore:
         staging = self._staging()
         try:
             files = tuple(_copy(folder / path, staging / path, path) for path in _walk(folder))
-            digest = _digest(files)
+            digest = digest_of_list(files)
             if not self._local:
                 for file in files:
                     if self._holds(digest, file):
@@ -63,8 +63,7 @@ class ArtifactStore:
             with self._lock(digest):
                 if _problems(folder, files):  # else another has mended it meanwhile
                     self._download(digest, files)
-        if problems := _problems(folder, files):
-            raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")
+        check_files(folder, files)
         return folder
 
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
@@ -169,12 +168,33 @@ def _found(folder: Path) -> list[str]:
         return []
 
 
-def digest_of(folder: Path) -> str:
-    """The digest under which a model folder is stored, or would be."""
-    return _digest(
+def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
+    """Every file of a folder with its digest."""
+    return tuple(
         ArtifactFile(path=path, sha256=sha256_of(folder / path), size=(folder / path).stat().st_size)
         for path in _walk(folder)
     )
+
+
+def check_files(folder: Path, files: Sequence[ArtifactFile]) -> None:
+    """Make sure that a folder holds exactly the recorded bytes.
+
+    Raises:
+        DamagedArtifactError: a file is missing, its digest differs, or there is another one.
+    """
+    if problems := _problems(folder, files):
+        raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")
+
+
+def digest_of(folder: Path) -> str:
+    """The digest under which a model folder is stored, or would be."""
+    return digest_of_list(list_files(folder))
+
+
+def digest_of_list(files: Iterable[ArtifactFile]) -> str:
+    """The same, of a folder with these files."""
+    lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
@@ -188,8 +208,3 @@ def _sha256(file: IO[bytes]) -> str:
     while block := file.read(_BLOCK):
         sha256.update(block)
     return sha256.hexdigest()
-
-
-def _digest(files: Iterable[ArtifactFile]) -> str:
-    lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
-    return hashlib.sha256(lines.encode()).hexdigest()

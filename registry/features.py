@@ -35,12 +35,22 @@ def words(text: str) -> list[str]:
 
 def lexical_features(texts: Iterable[str]) -> csr_matrix:
     """Counts of hashed words and character n-grams, ``(n, BUCKETS)``, float32."""
-    from scipy.sparse import hstack
-
     read = [normalised(text) for text in texts]
     by_words, by_characters = _vectorizers()
     spelt = (" ".join(words(text)) for text in read)
-    return hstack([by_words.transform(read), by_characters.transform(spelt)], format="csr")
+    return _side_by_side(by_words.transform(read), by_characters.transform(spelt))
+
+
+def _side_by_side(left: csr_matrix, right: csr_matrix) -> csr_matrix:
+    """The rows of two matrices joined, as by ``scipy.sparse.hstack`` but with less overhead for a single row."""
+    from scipy.sparse import csr_matrix
+
+    rows = np.arange(left.shape[0])
+    row = np.concatenate([np.repeat(rows, np.diff(part.indptr)) for part in (left, right)])
+    order = np.argsort(row, kind="stable")
+    indices = np.concatenate([left.indices, right.indices + left.shape[1]])[order]
+    data = np.concatenate([left.data, right.data])[order]
+    return csr_matrix((data, indices, left.indptr + right.indptr), shape=(len(rows), left.shape[1] + right.shape[1]))
 
 
 def named_features(text: str) -> dict[str, int]:

@@ -7,15 +7,17 @@ from registry.lazy import lazy_names
 if TYPE_CHECKING:
     from router_plugin.contracts import Classification, DomainEvidence, Evidence
     from router_plugin.decision import Decision
-    from router_plugin.errors import FittedError, PluginError, QueryError, RoutesError, SettingsError
+    from router_plugin.errors import FittedError, JointSpaceError, PluginError, QueryError, RoutesError, SettingsError
     from router_plugin.explanation import Explanation
     from router_plugin.fitting import Fitted
     from router_plugin.hookspecs import hookimpl
+    from router_plugin.joint_space import JointSpace
     from router_plugin.opening import open_registry
     from router_plugin.own_domains import OwnDomain, load_domains
     from router_plugin.route_evaluation import RouteEvaluation
     from router_plugin.router import DomainRouter
     from router_plugin.routes import Route, load_routes
+    from router_plugin.served_domains import ServedDomains
     from router_plugin.settings import Settings
 
 __all__ = [
@@ -27,12 +29,15 @@ __all__ = [
     "Explanation",
     "Fitted",
     "FittedError",
+    "JointSpace",
+    "JointSpaceError",
     "OwnDomain",
     "PluginError",
     "QueryError",
     "Route",
     "RouteEvaluation",
     "RoutesError",
+    "ServedDomains",
     "Settings",
     "SettingsError",
     "hookimpl",
@@ -52,12 +57,15 @@ __getattr__ = lazy_names(
         "Explanation": "explanation",
         "Fitted": "fitting",
         "FittedError": "errors",
+        "JointSpace": "joint_space",
+        "JointSpaceError": "errors",
         "OwnDomain": "own_domains",
         "PluginError": "errors",
         "QueryError": "errors",
         "Route": "routes",
         "RouteEvaluation": "route_evaluation",
         "RoutesError": "errors",
+        "ServedDomains": "served_domains",
         "Settings": "settings",
         "SettingsError": "errors",
         "hookimpl": "hookspecs",

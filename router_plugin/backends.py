@@ -47,15 +47,27 @@ def compiled_encoder(
     Raises:
         VariantError: a stored variant is damaged.
     """
-    if backend == TORCH or not _on_cpu(device):
+    variant = chosen_variant(folder, base, backend, device)
+    if variant is None:
+        return None
+    if variant in stored_variants(folder):
+        return CompiledModel(variant_folder(folder, variant))
+    return _of_base(base, variant, trust_remote_code)
+
+
+def chosen_variant(folder: Path, base: BaseModel, backend: str, device: str | None) -> Backend | None:
+    """Which variant of a model that is; None for torch. See :func:`compiled_encoder` for the arguments."""
+    if backend == TORCH or not on_cpu(device):
         return None
     stored = [name for name in stored_variants(folder) if backend in (AUTO, name) and is_installed(name)]
     if stored:
-        return CompiledModel(variant_folder(folder, stored[0]))
-    return _of_base(base, backend, trust_remote_code) if folder == base.path and backend != AUTO else None
+        return stored[0]
+    whole = backend != AUTO and folder == base.path  # of the base model in full precision, which nobody need measure
+    return check_backend(runtime(backend)) if whole else None
 
 
-def _on_cpu(device: str | None) -> bool:
+def on_cpu(device: str | None) -> bool:
+    """Whether models run on the CPU; None is for a GPU where torch finds one."""
     if device is not None or importlib.util.find_spec("torch") is None:
         return device in (None, "cpu")
     import torch
@@ -63,12 +75,11 @@ def _on_cpu(device: str | None) -> bool:
     return not torch.cuda.is_available()
 
 
-def _of_base(base: BaseModel, backend: str, trust_remote_code: bool) -> CompiledModel | None:
-    """The base model's variant in full precision, which nobody need measure."""
-    whole = check_backend(runtime(backend))
+def _of_base(base: BaseModel, variant: Backend, trust_remote_code: bool) -> CompiledModel | None:
+    """The base model's variant, made at its first use."""
     try:
         return CompiledModel(
-            kept_folder("variants", f"{base.digest}-{whole}", partial(_make, base, whole, trust_remote_code))
+            kept_folder("variants", f"{base.digest}-{variant}", partial(_make, base, variant, trust_remote_code))
         )
     except VariantError as error:
         log.warning("%s runs on torch: %s", base.name, error)

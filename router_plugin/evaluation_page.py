@@ -6,18 +6,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from router_plugin.evaluation import Evaluation
+from router_plugin.page import page, table
 
 SIDE = 320
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse }
-td, th { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e8ee }
-td.text, th.text { text-align: left } th { font-weight: 600 }
-.figures { display: flex; flex-wrap: wrap; gap: 3rem } figure { margin: 0 } figcaption { color: #5b6b7b }
-.scroll { overflow-x: auto }
-svg { overflow: visible } svg text { font-size: 11px; fill: #5b6b7b }
-"""
 
 
 def evaluation_page(evaluation: Evaluation, title: str) -> str:
@@ -27,10 +18,7 @@ def evaluation_page(evaluation: Evaluation, title: str) -> str:
         evaluation: the figures.
         title: what was evaluated.
     """
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-{_table(("", "value"), _headline(evaluation))}
+    body = f"""{table(("", "value"), _headline(evaluation))}
 <div class="figures">
 <figure>{_reliability(evaluation)}
 <figcaption>Reliability: how often queries of a confidence are right</figcaption></figure>
@@ -41,9 +29,8 @@ def evaluation_page(evaluation: Evaluation, title: str) -> str:
 <p>Rows: the domain that a query is of. Columns: the one it was given to.</p>
 <div class="scroll">{_confusion(evaluation)}</div>
 <h2>The most confident mistakes</h2>
-{_table(("query", "is of", "given to", "probability"), _mistakes(evaluation), text=3)}
-</body></html>
-"""
+{table(("query", "is of", "given to", "probability"), _mistakes(evaluation), text=3)}"""
+    return page(title, body)
 
 
 def _headline(evaluation: Evaluation) -> Iterable[Sequence[str]]:
@@ -63,15 +50,6 @@ def _headline(evaluation: Evaluation) -> Iterable[Sequence[str]]:
 def _mistakes(evaluation: Evaluation) -> Iterable[Sequence[str]]:
     for mistake in evaluation.mistakes:
         yield mistake.query, mistake.domain, mistake.given, f"{mistake.probability:.3f}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        classes = ['class="text"' if number < text else "" for number in range(len(cells))]
-        return "".join(f"<{tag} {kind}>{escape(cell)}</{tag}>" for kind, cell in zip(classes, cells, strict=True))
-
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return f"<table><thead><tr>{line(columns, 'th')}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _confusion(evaluation: Evaluation) -> str:

@@ -154,10 +154,19 @@ class DomainRouter:
         """
         return self.route_many([query])[0]
 
-    def route_many(self, queries: Sequence[str]) -> list[Decision]:
-        """Route a batch; each domain's encoder runs once."""
+    def route_many(self, queries: Sequence[str], domains: Sequence[str] | None = None) -> list[Decision]:
+        """Route a batch; each domain's encoder runs once.
+
+        Args:
+            queries: any number.
+            domains: of each query, where the caller knows it: the classifier is not asked then.
+
+        Raises:
+            QueryError: a query is not text, or a domain is not known.
+            PluginError: a plugin failed.
+        """
         texts = self._texts(queries)
-        scored = self._score([text.text for text in texts], self._now)
+        scored = self._score([text.text for text in texts], self._now, domains)
         decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
         change = self.served_domains.plugins.change
         return [change("after_route", "decision", decision) for decision in decisions]
@@ -169,6 +178,19 @@ class DomainRouter:
     async def aroute_many(self, queries: Sequence[str]) -> list[Decision]:
         """Route a batch without blocking the event loop."""
         return await asyncio.to_thread(self.route_many, queries)
+
+    def rank(
+        self, queries: Sequence[str], most: int, domains: Sequence[str] | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """The nearest routes of each query with their scores, the nearest first, whatever their thresholds.
+
+        Args:
+            queries: any number.
+            most: how many routes.
+            domains: as for :meth:`route_many`.
+        """
+        texts = [text.text for text in self._texts(queries)]
+        return [scored.nearest(most) for scored in self._score(texts, self._now, domains)]
 
     def scores(self, queries: Sequence[str]) -> list[dict[str, float]]:
         """For hosts that decide by themselves: the score of every query with every route.
@@ -212,12 +234,13 @@ class DomainRouter:
             nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
         )
 
-    def fit(self, queries: Sequence[str], labels: Sequence[str | None]) -> Fitted:
+    def fit(self, queries: Sequence[str], labels: Sequence[str | None], domains: Sequence[str] | None = None) -> Fitted:
         """Set the thresholds of routes, and fit the confidence of decisions, to labelled queries.
 
         Args:
             queries: at least one.
             labels: of each the name of the right route, or None for none.
+            domains: as for :meth:`route_many`.
 
         Returns:
             What :meth:`apply` takes, which has been applied already.
@@ -227,7 +250,7 @@ class DomainRouter:
         """
         served = self._now
         rows = self._labels(queries, labels, served)
-        ranked = self._rank(queries, served)
+        ranked = self._rank(queries, served, domains)
         start = np.where(np.isnan(served.thresholds), self.settings.threshold, served.thresholds)
         thresholds = fit_thresholds(ranked, rows, start)
         named = {served.routes[row].name: float(thresholds[row]) for row in sorted(set(rows.tolist()) - {-1})}
@@ -280,12 +303,11 @@ class DomainRouter:
             raise QueryError(f"label {unknown!r}: there is no route of that name")
         return np.array([numbers.get(label, -1) for label in labels], dtype=np.int64)
 
-    def _rank(self, queries: Sequence[str], served: ServedRoutes) -> Ranked:
+    def _rank(self, queries: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None) -> Ranked:
         texts = [text.text for text in self._texts(queries)]
-        blocks = (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
-        return ranked(
-            [(row.positions, row.scores, row.probability) for block in blocks for row in self._score(block, served)]
-        )
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
+        found = [self._score(texts[block], served, domains and domains[block]) for block in blocks]
+        return ranked([(row.positions, row.scores, row.probability) for rows in found for row in rows])
 
     def _made_for(self) -> dict[str, str]:
         """What must not change between fitting and routing: what scores are, and of which models."""
@@ -310,11 +332,11 @@ class DomainRouter:
         limit = self.settings.max_query_characters
         return _Text(query, clean[:limit], len(clean) > limit)
 
-    def _score(self, texts: Sequence[str], served: ServedRoutes) -> list[Scored]:
+    def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
         clock = Clock(len(texts))
         with clock.stage("classify"):
-            weights, probabilities, embedded = self._weigh(texts)
+            weights, probabilities, embedded = self._weigh(texts) if domains is None else self._given(texts, domains)
         if self._usage:
             self._usage.add(name for each in weights for name in each)
         asked = [(i, name) for i, each in enumerate(weights) if texts[i] for name in each if self._routes(served, name)]
@@ -354,6 +376,17 @@ class DomainRouter:
             least = self.classifier.thresholds
             weights = [likeliest(row, names, least, settings.min_confidence) for row in found.probabilities]
         return weights, [dict(zip(names, row, strict=True)) for row in found.probabilities.tolist()], found.embedded
+
+    def _given(
+        self, texts: Sequence[str], domains: Sequence[str]
+    ) -> tuple[list[Weights], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
+        """As :meth:`_weigh`, of domains that the caller knows."""
+        if len(domains) != len(texts):
+            raise QueryError(f"expected a domain for every query: {len(texts)} queries, {len(domains)} domains")
+        if unknown := set(domains) - set(self.domains):
+            raise QueryError(f"domain {min(unknown)!r} is not registered: expected one of {', '.join(self.domains)}")
+        alone = [{name: 1.0} for name in domains]
+        return alone, [dict.fromkeys(self.domains, 0.0) | each for each in alone], {}
 
     def _embed(
         self, asked: Sequence[tuple[int, str]], texts: Sequence[str], embedded: Mapping[int, NDArray[np.float32]]

@@ -67,6 +67,11 @@ class Scored:
         names = (self.served.routes[position].name for position in self.positions.tolist())
         return dict(zip(names, self.scores.tolist(), strict=True))
 
+    def nearest(self, most: int) -> list[tuple[str, float]]:
+        """The nearest routes and their scores, the nearest first."""
+        order = np.argsort(-self.scores, kind="stable")[:most].tolist()
+        return [(self.served.routes[self.positions[row]].name, float(self.scores[row])) for row in order]
+
     def best(self, threshold: float) -> tuple[str | None, float | None, str | None]:
         """The nearest route that reaches its threshold, else the nearest score and why it is no route."""
         if not len(self.positions):

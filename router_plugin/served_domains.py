@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, ModelVersion, Profile, Registry, resolve_base_model
+from registry import GENERAL, BaseModel, ModelVersion, Profile, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.backends import check_choice
-from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder
+from router_plugin.backends import TORCH, check_choice, chosen_variant
+from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder, ModelStore
 from router_plugin.embedding import Asked, Embedding, Vector
 from router_plugin.encoder_pool import EncoderPool
 from router_plugin.errors import PluginError
@@ -31,15 +31,18 @@ class ServedDomains:
         base: the model of ``general``.
         encoded_by: of each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
         artifacts: for each that has an encoder, what names its model version for ever.
+        champions: the version of each that is registered.
+        folders: where its files are.
+        own_domains: those without a model.
         registry: URL of the registry.
         plugins: that are asked and told.
     """
 
     def __init__(
         self,
-        registry: Registry | str | None = None,
+        registry: ModelStore | str | None = None,
         *,
-        base_model: str | None = None,
+        base_model: BaseModel | str | None = None,
         own_domains: Iterable[OwnDomain] | Path | str = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
@@ -51,19 +54,23 @@ class ServedDomains:
         self.settings = settings or Settings()
         check_choice(self.settings.backend)
         self.plugins = plugin_manager or plugins()
-        store = registry if isinstance(registry, Registry) else open_registry(registry, self.plugins)
+        store = open_registry(registry, self.plugins) if registry is None or isinstance(registry, str) else registry
         self.registry = store.url
-        champions = store.champions()
-        folders = {version.domain: store.fetch(version) for version in champions}
-        profiles = {domain: Profile.load(folder) for domain, folder in folders.items()}
-        self.base = resolve_base_model(*((base_model, None) if base_model else _common_base(champions)))
-        served = {each.domain: each for each in champions}
+        self.champions = {version.domain: version for version in store.champions()}
+        self.folders = {domain: store.fetch(version) for domain, version in self.champions.items()}
+        profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
+        self.base = _base(base_model, list(self.champions.values()))
         own = load_domains(Path(own_domains)) if isinstance(own_domains, (str, Path)) else list(own_domains)
-        check_names(own, list(served))
-        self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **served, **{each.name: None for each in own}}
+        check_names(own, list(self.champions))
+        self.own_domains = tuple(own)
+        without = dict.fromkeys(each.name for each in own)
+        self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **self.champions, **without}
         self.encoded_by = {name: name if version else GENERAL for name, version in self._versions.items()}
-        self.artifacts = {GENERAL: self.base.identity, **{name: version.artifact for name, version in served.items()}}
-        self._encoders = self._pool(folders)
+        self.artifacts = {
+            GENERAL: self.base.identity,
+            **{each.domain: each.artifact for each in self.champions.values()},
+        }
+        self._encoders = self._pool()
         self._embedding = Embedding(self._encoders, self.artifacts, QueryCache(self.settings.query_cache))
         as_base = Base(self.base.digest, self._by_base)
         profiles |= {each.name: own_profile(each, as_base) for each in own}
@@ -86,6 +93,16 @@ class ServedDomains:
         """What a domain is served with: ``medical@3``, or the base model's name."""
         version = self._versions[domain]
         return version.name if version else self.base.name
+
+    def dimension(self, domain: str) -> int:
+        """Numbers in a vector of the domain's encoder; that of the base model is loaded to learn it."""
+        version = self._versions[domain]
+        return version.dimension if version else len(self.embed([(GENERAL, "")])[0])
+
+    def runtime(self, domain: str) -> str:
+        """What the built-in encoder of a domain runs on: ``torch``, or a variant's backend."""
+        folder = self.folders.get(domain, self.base.path)
+        return chosen_variant(folder, self.base, self.settings.backend, self.settings.device) or TORCH
 
     @property
     def loaded(self) -> list[str]:
@@ -134,10 +151,10 @@ class ServedDomains:
         with self.encoder(domain) as encoder:
             return encoder.truncates(text)
 
-    def _pool(self, folders: Mapping[str, Path]) -> EncoderPool:
+    def _pool(self) -> EncoderPool:
         """The encoders of the base model and of every champion, by domain."""
         loaders = {GENERAL: partial(self._encoder, self.base.path, None)}
-        loaders |= {name: partial(self._encoder, folder, self._versions[name]) for name, folder in folders.items()}
+        loaders |= {name: partial(self._encoder, folder, self.champions[name]) for name, folder in self.folders.items()}
         budget = self.settings.memory_budget_mb
         return EncoderPool(loaders, None if budget is None else budget * 1_000_000)
 
@@ -150,6 +167,12 @@ class ServedDomains:
     def _by_base(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of queries by the base model, ``(n, d)``."""
         return np.stack(self._embedding.embed([(GENERAL, text) for text in texts]))
+
+
+def _base(given: BaseModel | str | None, champions: Sequence[ModelVersion]) -> BaseModel:
+    if isinstance(given, BaseModel):
+        return given
+    return resolve_base_model(*((given, None) if given else _common_base(champions)))
 
 
 def _common_base(champions: Sequence[ModelVersion]) -> tuple[str, str | None]:

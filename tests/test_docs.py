@@ -19,7 +19,10 @@ from training.recipes import RECIPES
 
 from .conftest import ROOT
 
-NAMES = ("prepare", "train", "encoders", "registry", "route", "classifier", "plugins", "semantic-router", "ready-made")
+NAMES = (
+    *("prepare", "train", "encoders", "registry", "route", "strategies", "joint-space"),
+    *("classifier", "plugins", "semantic-router", "ready-made"),
+)
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*NAMES, "training-recipes"))]
 PAIRS = 24
 """Of each example domain, so that the pages' training runs are short."""

@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
 from registry.names import check_domain
+from registry.outputs import check_free, move_into_place, new_folder_beside
 from registry.profiles import Profile
 from registry.variants import Backend
 from training.encoding import load_model
@@ -27,7 +28,6 @@ from training.judging import Judge, Outcome, best_outcome, check_judging
 from training.lora import train_adapter_only
 from training.metrics import DECIDING
 from training.mixing import Mixture, check_mixing
-from training.outputs import check_free, move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
 from training.report import CARD, REPORT, describe_model, model_card, write_report
@@ -83,8 +83,9 @@ def adapt(
         The report.
 
     Raises:
-        TrainingError: the folder exists, or another process is writing it; data without the queries that are needed, or
-            that the recipe cannot mix in; a limit that is out of range or of no known set; a seed given twice or none.
+        OutputError: the folder exists.
+        TrainingError: another process is writing it; data without the queries that are needed, or that the recipe
+            cannot mix in; a limit that is out of range or of no known set; a seed given twice or none.
         InvalidNameError: the name of the domain or of another set is not allowed.
         VariantError: the base model cannot be run with ``encode_with`` here.
     """

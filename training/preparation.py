@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from registry.outputs import check_free, move_into_place, new_folder_beside
 from training.chunking import CHUNK_CHARACTERS, chunk
 from training.errors import SourceError
 from training.holding_out import HoldOut, held_out
-from training.outputs import check_free, move_into_place, new_folder_beside
 from training.pairs import Pair, Pairs
 from training.prepared import MANIFEST, SPLITS, Qrels, write_prepared
 from training.splits import Split, grouped_split, held_out_split, only_test_split, random_split
@@ -55,7 +55,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     The folder appears whole or not at all.
 
     Raises:
-        TrainingError: the folder exists.
+        OutputError: the folder exists.
         SourceError: the pairs cannot be split.
     """
     options = options or PrepareOptions()
@@ -90,7 +90,7 @@ def check_target(out: Path, overwrite: bool = False) -> None:
     """Make sure that ``out`` may be written, before long work is done.
 
     Raises:
-        TrainingError: it exists.
+        OutputError: it exists.
     """
     check_free(out, overwrite, MANIFEST)
 

@@ -13,8 +13,8 @@ from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
 from registry.adapters import has_adapter, save_adapter
+from registry.outputs import make_folder
 from training.errors import TrainingError
-from training.outputs import make_folder
 
 _IDENTITY = "run.json"
 _LOCK = "lock"

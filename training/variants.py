@@ -11,12 +11,12 @@ from sentence_transformers import SentenceTransformer
 from registry import BaseModel
 from registry.compiled import CompiledModel
 from registry.exporting import export
+from registry.outputs import move_into_place, new_folder_beside
 from registry.variants import RECORD, Backend, VariantRecord, variant_folder
 from training.encoding import load_model
 from training.errors import TrainingError
 from training.metrics import retrieval_metrics
 from training.mining import DEPTH
-from training.outputs import move_into_place, new_folder_beside
 from training.prepared import PreparedData
 from training.ranking import ranking
 from training.report import read_record

@@ -10,7 +10,19 @@ import sys
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli import classifier, models, plugins, prepare, quickstart, route, routes, train, variants
+from router_plugin.cli import (
+    classifier,
+    compare,
+    joint_space,
+    models,
+    plugins,
+    prepare,
+    quickstart,
+    route,
+    routes,
+    train,
+    variants,
+)
 from router_plugin.plugins import plugins as load_plugins
 
 app = typer.Typer(
@@ -27,6 +39,8 @@ app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 app.add_typer(models.app, name="models")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
+app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
+app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
-from registry import InvalidNameError, resolve_base_model
+from registry import InvalidNameError, OutputError, resolve_base_model
 from registry.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
@@ -279,7 +279,7 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_ba
         (tmp_path, True, r"holds no report\.json, so it is not an earlier output"),
         (trained.out, False, "exists already"),
     ):
-        with pytest.raises(TrainingError, match=message):
+        with pytest.raises(OutputError, match=message):
             adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", overwrite=overwrite)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -300,7 +300,7 @@ def test_a_name_that_no_domain_may_have_is_refused_before_any_work(tmp_path, tra
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path, trained, tiny_base):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(TrainingError, match="file"):
+    with pytest.raises(OutputError, match="file"):
         adapt(trained.data, "words", tiny_base, tmp_path / "file" / "out", QUICK, device="cpu")
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from registry import OutputError
 from tests.conftest import shared_data
 from tests.training.samples import prepared, run_python, word_pairs
-from training import PreparedDataError, PrepareOptions, SourceError, TrainingError, prepare, read_pairs, read_prepared
+from training import PreparedDataError, PrepareOptions, SourceError, prepare, read_pairs, read_prepared
 from training.holding_out import HoldOut
 from training.pairs import Pair, Pairs
 
@@ -228,7 +229,7 @@ prepare(Pairs("x", [Pair(f"question {n} {n * 7}", f"answer {n * 3} {n * 5}") for
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     prepare(source(), tmp_path / "out")
     before = (tmp_path / "out" / "manifest.json").read_bytes()
-    with pytest.raises(TrainingError, match=r"out: exists already: choose another folder, or --overwrite"):
+    with pytest.raises(OutputError, match=r"out: exists already: choose another folder, or --overwrite"):
         prepare(source(PAIRS[:20]), tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").read_bytes() == before
 
@@ -251,7 +252,7 @@ def test_overwrite_refuses_what_is_no_earlier_output(tmp_path, kind):
     precious = tmp_path / "out" / "precious.txt" if kind == "folder" else tmp_path / "out"
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("mine", encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"out: holds no manifest\.json, so it is not an earlier output"):
+    with pytest.raises(OutputError, match=r"out: holds no manifest\.json, so it is not an earlier output"):
         prepare(source(), tmp_path / "out", overwrite=True)
     assert precious.read_text(encoding="utf-8") == "mine"
 
@@ -277,7 +278,7 @@ def test_an_earlier_output_stands_where_overwriting_it_fails(tmp_path, monkeypat
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(TrainingError, match="file"):
+    with pytest.raises(OutputError, match="file"):
         prepare(source(), tmp_path / "file" / "out")
 
 

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from training.errors import TrainingError
+from registry.errors import OutputError
 
 
 def check_free(out: Path, overwrite: bool, marker: str) -> None:
@@ -16,26 +16,26 @@ def check_free(out: Path, overwrite: bool, marker: str) -> None:
         marker: the file by which an earlier output is known; nothing else is ever replaced.
 
     Raises:
-        TrainingError: it may not.
+        OutputError: it may not.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not overwrite:
-        raise TrainingError(f"{out}: exists already: choose another folder, or --overwrite")
+        raise OutputError(f"{out}: exists already: choose another folder, or --overwrite")
     if not (out / marker).is_file():
-        raise TrainingError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
+        raise OutputError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, where they are not there.
 
     Raises:
-        TrainingError: the system does not let us.
+        OutputError: the system does not let us.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be made: {error}") from error
+        raise OutputError(f"{folder}: cannot be made: {error}") from error
 
 
 def new_folder_beside(out: Path) -> Path:

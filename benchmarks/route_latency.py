@@ -1,0 +1,269 @@
+"""Median and p99 of a two-stage route against a bare encode of the same model, and against semantic-router.
+
+    OMP_NUM_THREADS=1 python benchmarks/route_latency.py --data ../shared/data
+
+Up to ten domains are CLINC150's, twenty are their halves, with BANKING77's utterances shared out among them. Each is
+served by a copy of the ready-made medical adapter, merged where it is a variant, and its classifier profile is made of
+its own queries. Every test query is timed by all sides in turn: the two-stage route, one `encode` of the same model on
+the same runtime, and semantic-router's IndexedRouter with a LocalEncoder of the base model, which takes as long as the
+adapted one merged, and the same routes. Embeddings of queries are not kept. A restart is a new router over the same
+routes: `ready_s` is how long it takes once the models are loaded, `embedded` how many candidates were embedded for it.
+The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from semantic_router import Route as HostRoute
+from semantic_router.encoders import LocalEncoder
+from semantic_router.routers import IndexedRouter
+
+from registry import Profile, Registry, location, resolve_base_model
+from registry.compiled import CompiledModel
+from registry.exporting import export
+from registry.variants import variant_folder
+from router_plugin import DomainRouter, Route, ServedDomains, Settings, served_routes
+from training import publish
+from training.encoding import load_model
+
+MODEL = Path(__file__).parents[1] / "models" / "medical"
+TORCH = "torch"
+WHOLE = 10
+"""So many domains are not cut in halves."""
+UTTERANCES = 10
+"""Of every route, at most."""
+
+Side = Callable[[str], Any]
+
+
+def main() -> None:
+    """Publish, take turns, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--domains", type=int, nargs="+", default=[1, 3, 20])
+    parser.add_argument("--candidates", type=int, nargs="+", default=[10, 1000, 20_000])
+    parser.add_argument("--backend", nargs="+", default=[TORCH, "openvino", "onnx-int8"])
+    parser.add_argument("--queries", type=int, default=200)
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        location.HOME = Path(scratch) / "home"
+        models = _models(Path(scratch), arguments.backend, _texts(arguments.data, 1)[0])
+        for number in arguments.domains:
+            texts, queries = _texts(arguments.data, number)
+            asked = random.Random(0).sample([text for each in queries.values() for text in each], arguments.queries)
+            stores = {name: _registry(Path(scratch) / f"{name}-{number}", models[name], texts) for name in models}
+            for count in arguments.candidates:
+                routes = _routes(texts, count)
+                found = _turns(stores, models, routes, asked)
+                results[f"{number} domains, {count} candidates"] = found
+                _print(f"{number} domains, {count} candidates", found)
+    print(json.dumps(results))
+
+
+def _texts(data: Path, number: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Training utterances and test queries of so many domains."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    queries: dict[str, list[str]] = defaultdict(list)
+    rows = [row for row in _read(data / "clinc150.jsonl.gz") if row["intent"]]
+    intents = sorted({row["intent"] for row in rows})
+    for row in rows:
+        half = f"-{intents.index(row['intent']) % 2}" if number > WHOLE else ""
+        name = row["domain"].replace("_", "-") + half
+        if row["part"] != "val":
+            (texts if row["part"] == "train" else queries)[name].append(row["text"])
+    names = sorted(texts)[:number]
+    for position, row in enumerate(row for row in _read(data / "banking77.jsonl.gz") if row["part"] == "train"):
+        texts[names[position % len(names)]].append(row["text"])
+    return {name: list(dict.fromkeys(texts[name])) for name in names}, {name: queries[name] for name in names}
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _models(scratch: Path, backends: Sequence[str], texts: dict[str, list[str]]) -> dict[str, Path]:
+    """A model folder for every backend: the adapter, with its variant."""
+    model, found = load_model(MODEL, "cpu"), {}
+    for backend in backends:
+        found[backend] = scratch / backend
+        shutil.copytree(MODEL, found[backend])
+        if backend != TORCH:
+            variant_folder(found[backend], backend).mkdir(parents=True)
+            some = [text for each in texts.values() for text in each[:50]]
+            export(model, variant_folder(found[backend], backend), backend, some)  # type: ignore[arg-type]
+    return found
+
+
+def _registry(folder: Path, model: Path, texts: dict[str, list[str]]) -> str:
+    """A registry of domains with one model's weights, each with a profile of its own queries."""
+    base = resolve_base_model()
+    encoder = load_model(base.path, "cpu")
+    store = Registry.open(str(folder))
+    for name in texts:
+        with tempfile.TemporaryDirectory() as copy:
+            domain = Path(copy) / name
+            shutil.copytree(model, domain)
+            report = json.loads((domain / "report.json").read_text(encoding="utf-8"))
+            (domain / "report.json").write_text(json.dumps({**report, "domain": name}), encoding="utf-8")
+
+            def encode(queries: Sequence[str]) -> Any:
+                return encoder.encode(list(queries), normalize_embeddings=True, show_progress_bar=False)
+
+            Profile.from_queries(texts[name][:1000], encode, base.digest).save(domain)
+            publish(domain, store, force=True)
+    store.close()
+    return str(folder)
+
+
+def _routes(texts: dict[str, list[str]], count: int) -> list[Route]:
+    """Routes of the domains, with so many candidates in all, shared out evenly."""
+    routes = []
+    for position, name in enumerate(texts):
+        share = count // len(texts) + (position < count % len(texts))
+        own = (texts[name] * (1 + share // len(texts[name])))[:share]
+        own = [f"{text} {row // len(texts[name]) or ''}".strip() for row, text in enumerate(own)]
+        routes += [
+            Route(name=f"{name}-{start}", domain=name, utterances=tuple(own[start : start + UTTERANCES]))
+            for start in range(0, len(own), UTTERANCES)
+        ]
+    return routes
+
+
+def _turns(
+    stores: dict[str, str], models: dict[str, Path], routes: list[Route], asked: Sequence[str]
+) -> dict[str, Any]:
+    sides: dict[str, Side] = {}
+    restarts = {}
+    for name, store in stores.items():
+        settings = Settings(backend=name, query_cache=0, target_precision=0, threshold=-1)
+        domains = ServedDomains(store, settings=settings)
+        for domain in domains.names:
+            domains.load(domain)
+        _ready(DomainRouter(routes, domains), domains)
+        restarts[name] = _restart(routes, domains)
+        router = DomainRouter(routes, domains)
+        _ready(router, domains)
+        sides[f"{name} route"] = router.route
+        if name == TORCH:
+            model = load_model(models[name], "cpu")
+            sides[f"{name} encode"] = lambda query, model=model: model.encode(query, normalize_embeddings=True)
+            sides["semantic-router"] = _host(routes)
+        else:
+            compiled = CompiledModel(variant_folder(models[name], name), 1)
+            sides[f"{name} encode"] = lambda query, compiled=compiled: compiled.encode([query])
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for query in [*asked[:20], *asked]:
+        for name, side in sides.items():
+            started = time.perf_counter()
+            side(query)
+            spent[name].append(1000 * (time.perf_counter() - started))
+    times = {name: np.array(found[20:]) for name, found in spent.items()}
+    found = {
+        name: {"median_ms": round(float(np.median(each)), 3), "p99_ms": round(float(np.percentile(each, 99)), 3)}
+        for name, each in times.items()
+    }
+    for name in stores:
+        own = found[f"{name} route"]
+        own |= {
+            f"{part}_against_encode": _ratio(own, found[f"{name} encode"], f"{part}_ms") for part in ("median", "p99")
+        }
+        own |= {"against_semantic_router": _ratio(own, found["semantic-router"], "median_ms"), **restarts[name]}
+    return found
+
+
+def _ratio(own: dict[str, float], other: dict[str, float], part: str) -> float:
+    return round(own[part] / other[part], 3)
+
+
+def _host(routes: Sequence[Route]) -> Side:
+    router = IndexedRouter(
+        LocalEncoder(name=str(resolve_base_model().path), device="cpu"),
+        [HostRoute(name=each.name, utterances=list(each.utterances)) for each in routes],
+    )
+    return router
+
+
+def _ready(router: DomainRouter, domains: ServedDomains) -> None:
+    router.preload(domains.names)
+
+
+def _restart(routes: Sequence[Route], domains: ServedDomains) -> dict[str, float]:
+    """Seconds until a new router over the same routes is ready, and how many texts were embedded for it."""
+    embedded = 0
+    kept = served_routes.embed_kept
+
+    def counting(texts: Sequence[str], encoder: Any, version: str) -> Any:
+        return kept(texts, _Counting(encoder, add), version)
+
+    def add(count: int) -> None:
+        nonlocal embedded
+        embedded += count
+
+    served_routes.embed_kept = counting
+    started = time.perf_counter()
+    try:
+        _ready(DomainRouter(routes, domains), domains)
+    finally:
+        served_routes.embed_kept = kept
+    return {"ready_s": round(time.perf_counter() - started, 3), "embedded": embedded}
+
+
+class _Counting:
+    """An encoder that tells how many texts it embeds."""
+
+    def __init__(self, encoder: Any, add: Callable[[int], None]) -> None:
+        self.runtime, self._encoder, self._add = encoder.runtime, encoder, add
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        self._add(len(texts))
+        return self._encoder.encode(texts)
+
+
+def _print(title: str, found: dict[str, Any]) -> None:
+    table = Table(title=title)
+    for column in (
+        "side",
+        "median ms",
+        "p99 ms",
+        "against encode",
+        "p99",
+        "against semantic-router",
+        "restart s",
+        "embedded",
+    ):
+        table.add_column(column)
+    keys = (
+        "median_ms",
+        "p99_ms",
+        "median_against_encode",
+        "p99_against_encode",
+        "against_semantic_router",
+        "ready_s",
+        "embedded",
+    )
+    for name, each in found.items():
+        table.add_row(name, *(str(each.get(key, "")) for key in keys))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

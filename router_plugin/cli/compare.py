@@ -1,0 +1,132 @@
+"""``domain-router compare``: the known ways to serve many domains, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from registry import DomainRouterError
+from router_plugin.cli.output import JsonOption, RegistryOption, RoutesOption, print_json, print_table
+from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from router_plugin.comparison import Question
+    from router_plugin.routes import Route
+
+EXAMPLE = "Example: domain-router compare --data medical=work/medical --data finance=work/finance --html compare.html"
+
+
+def compare(
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled queries with the columns text and route, and domain where it is not the route's.",
+            show_default=False,
+        ),
+    ] = None,
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    fit: Annotated[
+        Path | None, typer.Option(help="Other labelled queries, to set thresholds with.", show_default=False)
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOMAIN=DIR", help="Prepared data of a domain, to compare retrieval; repeatable."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of the prepared data: test or dev.")] = "test",
+    multi: Annotated[
+        str | None,
+        typer.Option(help="Name that the model of all domains is registered with.", show_default="none: left out"),
+    ] = None,
+    multi_registry: Annotated[
+        str | None, typer.Option(help="Its registry, where that is another one.", show_default="--registry")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
+    ] = Settings.backend,
+    html: Annotated[Path | None, typer.Option(help="Write a page with a plot.", show_default=False)] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
+    from router_plugin.comparison import Task
+    from router_plugin.comparison import compare as compare_ways
+    from router_plugin.comparison_page import COLUMNS, by_domain, comparison_page, rows
+
+    if (queries is None) == (not data):
+        raise typer.BadParameter("give either --queries FILE or --data DOMAIN=DIR")
+    if queries:
+        from router_plugin.routes import load_routes
+
+        known = tuple(route for path in routes for route in load_routes(path))
+        task = Task(known, _labelled(queries, known), _labelled(fit, known) if fit else ())
+    else:
+        task = Task(*_prepared(data or [], split))
+    found = compare_ways(
+        task,
+        registry,
+        multi_registry=multi_registry,
+        multi_domain=multi,
+        base_model=base_model,
+        settings=Settings(backend=backend),
+    )
+    title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
+    if html:
+        try:
+            html.write_text(comparison_page(found, title), encoding="utf-8")
+        except OSError as error:
+            raise DomainRouterError(f"--html {html}: cannot be written: {error.strerror}") from error
+    if json:
+        print_json(found.to_dict())
+        return
+    print_table(
+        title,
+        ("figure", *(way.way for way in found.ways)),
+        list(zip(COLUMNS[1:], *(row[1:] for row in rows(found)), strict=True)),
+    )
+    columns, domains = by_domain(found)
+    print_table("Accuracy and MRR@5 by domain", columns, domains)
+
+
+def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
+    from registry import GENERAL
+    from router_plugin.cli.labelled import read_labels
+    from router_plugin.comparison import Question
+
+    by_name = {route.name: route.domain or GENERAL for route in routes}
+    texts, labels = read_labels(file, "route", list(by_name))
+    _, domains = read_labels(file, "domain")
+    return tuple(
+        Question(text, domain or (by_name[label] if label else GENERAL), (label,) if label else ())
+        for text, label, domain in zip(texts, labels, domains, strict=True)
+    )
+
+
+def _prepared(named: Sequence[str], split: str) -> tuple[tuple[Route, ...], tuple[Question, ...]]:
+    """Every document as a route of its domain, and the questions of a split."""
+    from router_plugin.comparison import Question
+    from router_plugin.routes import Route
+    from training.prepared import read_prepared
+
+    routes, questions = [], []
+    for each in named:
+        domain, separator, folder = each.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"--data {each}: expected DOMAIN=DIR")
+        prepared = read_prepared(Path(folder))
+        if split not in prepared.qrels:
+            raise typer.BadParameter(f"--split {split}: expected one of {', '.join(prepared.qrels)}")
+        name = {document: f"{domain}/{document}" for document in prepared.corpus}
+        routes += [Route(name=name[key], domain=domain, utterances=(text,)) for key, text in prepared.corpus.items()]
+        questions += [
+            Question(prepared.queries[query], domain, tuple(name[document] for document in documents))
+            for query, documents in prepared.qrels[split].items()
+        ]
+    if not questions:
+        raise DomainRouterError(f"the prepared data have no {split} queries")
+    return tuple(routes), tuple(questions)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from router_plugin.builtin import BUILT_IN
 from router_plugin.embedding import Asked, Vector
-from router_plugin.errors import JointSpaceError, QueryError
+from router_plugin.errors import JointSpaceError
 from router_plugin.own_domains import OwnDomain
 from router_plugin.served_domains import ServedDomains
 from router_plugin.space_record import Block, SpaceRecord
 from router_plugin.strategies import Weights, likeliest, likeliest_few
+from router_plugin.texts import check_batch, clean
 
 _CHOOSING = {"domain_classifier", "encoder"}
 """Hooks whose plugins decide what vectors are."""
@@ -101,15 +102,17 @@ class JointSpace:
             QueryError: something is not text.
             PluginError: a plugin failed.
         """
-        clean = self._clean(texts)
-        declared = self._declared(domains, len(clean))
+        check_batch(texts)
+        limit = self.domains.settings.max_query_characters
+        read = [clean(text)[:limit] for text in texts]
+        declared = self._declared(domains, len(read))
         open_rows = [row for row, name in enumerate(declared) if name is None]
         weights: list[Weights] = [{name: 1.0} if name else {} for name in declared]
-        found = self.domains.classify([clean[row] for row in open_rows])
+        found = self.domains.classify([read[row] for row in open_rows])
         for row, probabilities in zip(open_rows, found.probabilities, strict=True):
             weights[row] = self._weigh(probabilities)
-        known = {(GENERAL, clean[open_rows[number]]): vector for number, vector in found.embedded.items()}
-        return self._sum(clean, weights, known)
+        known = {(GENERAL, read[open_rows[number]]): vector for number, vector in found.embedded.items()}
+        return self._sum(read, weights, known)
 
     def _sum(
         self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Asked, Vector]
@@ -139,16 +142,6 @@ class JointSpace:
             return likeliest_few(probabilities, classifier.domains, self.top)
         least = self.domains.settings.min_confidence
         return likeliest(probabilities, classifier.domains, classifier.thresholds, least)
-
-    def _clean(self, texts: Sequence[str]) -> list[str]:
-        if isinstance(texts, str):
-            raise QueryError("a batch must be a list of texts, not one text")
-        for text in texts:
-            if not isinstance(text, str):
-                raise QueryError(f"a text to embed must be text, not {type(text).__name__}")
-        limit = self.domains.settings.max_query_characters
-        # an unpaired surrogate is no text that a tokenizer could read
-        return [text.encode("utf-8", "replace").decode("utf-8").strip()[:limit] for text in texts]
 
     def _declared(self, domains: Sequence[str | None] | None, texts: int) -> Sequence[str | None]:
         if domains is None:

@@ -27,6 +27,7 @@ from router_plugin.served_domains import ServedDomains
 from router_plugin.served_routes import DomainRoutes, ServedRoutes
 from router_plugin.settings import Settings
 from router_plugin.strategies import Weights, likeliest, likeliest_few
+from router_plugin.texts import check_batch, clean
 from router_plugin.usage import Usage
 
 EMPTY = "the query is empty"
@@ -215,7 +216,7 @@ class DomainRouter:
             QueryError: the query is not text.
             PluginError: a plugin failed.
         """
-        served, text = self._now, self._text(query)
+        served, (text,) = self._now, self._texts([query])
         decision = self.route(query)
         explain = None if self.settings.strategy == "single" else getattr(self.classifier, "explain", None)
         near = self._routes(served, decision.domain) if text.text else None
@@ -319,18 +320,13 @@ class DomainRouter:
         }
 
     def _texts(self, queries: Sequence[str]) -> list[_Text]:
-        if isinstance(queries, str):
-            raise QueryError("a batch must be a list of texts, not one text")
+        check_batch(queries)
         return [self._text(query) for query in queries]
 
     def _text(self, query: str) -> _Text:
-        if not isinstance(query, str):
-            raise QueryError(f"a query must be text, not {type(query).__name__}")
-        changed = self.served_domains.plugins.change("before_route", "query", query)
-        # an unpaired surrogate is no text that a tokenizer could read
-        clean = changed.encode("utf-8", "replace").decode("utf-8").strip()
+        whole = clean(self.served_domains.plugins.change("before_route", "query", query))
         limit = self.settings.max_query_characters
-        return _Text(query, clean[:limit], len(clean) > limit)
+        return _Text(query, whole[:limit], len(whole) > limit)
 
     def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""

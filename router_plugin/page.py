@@ -11,7 +11,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse }
 td, th { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e8ee }
 td.text, th.text { text-align: left } th { font-weight: 600 }
-.figures { display: flex; flex-wrap: wrap; gap: 3rem } figure { margin: 0 } figcaption { color: #5b6b7b }
+.figures { display: flex; flex-wrap: wrap; gap: 0 3rem } figure { margin: 1.5rem 0 0 } figcaption { color: #5b6b7b }
 .scroll { overflow-x: auto }
 svg { overflow: visible } svg text { font-size: 11px; fill: #5b6b7b }
 """

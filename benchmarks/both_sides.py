@@ -42,6 +42,7 @@ from rich.table import Table
 from samples import spread
 from sentence_transformers import SentenceTransformerTrainer
 from tried_recipes import TRIED
+from voting import vote
 
 import training.states
 from registry import resolve_base_model
@@ -49,7 +50,6 @@ from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, r
 from training.encoding import load_model
 from training.holding_out import HoldOut
 from training.pairs import Pairs
-from training.ranking import ranking
 from training.recipes import RECIPES, make_recipe
 from training.report import REPORT
 
@@ -225,10 +225,8 @@ def _accuracy(file: Path, folder: Path) -> float:
     near, queries = (
         model.encode_query([row["text"] for row in part], normalize_embeddings=True) for part in (known, asked)
     )
-    hits = [
-        Counter(known[position]["intent"] for position in row).most_common(1)[0][0] == query["intent"]
-        for row, query in zip(ranking(queries, near, 5), asked, strict=True)
-    ]
+    voted = vote(queries, near, [row["intent"] for row in known])
+    hits = [label == query["intent"] for label, query in zip(voted, asked, strict=True)]
     return round(float(np.mean(hits)), 4)
 
 

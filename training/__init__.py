@@ -1,4 +1,4 @@
-"""Training: from question-answer pairs to an adapted, measured and registered embedding model."""
+"""Training: from question-answer pairs or labelled texts to an adapted, measured and registered embedding model."""
 
 from typing import TYPE_CHECKING
 
@@ -6,12 +6,15 @@ from registry.lazy import lazy_names
 
 if TYPE_CHECKING:
     from training.adaptation import adapt
+    from training.dealing import prepare_labels
     from training.errors import PreparedDataError, SourceError, TrainingError
+    from training.labels import read_labels
     from training.pairs import read_pairs
     from training.preparation import PrepareOptions, prepare
     from training.prepared import PreparedData, read_prepared
     from training.publishing import publish
     from training.recipes import Contrastive, ReferenceTriplet
+    from training.splitting import SplitOptions
 
 __all__ = [
     "Contrastive",
@@ -20,10 +23,13 @@ __all__ = [
     "PreparedDataError",
     "ReferenceTriplet",
     "SourceError",
+    "SplitOptions",
     "TrainingError",
     "adapt",
     "prepare",
+    "prepare_labels",
     "publish",
+    "read_labels",
     "read_pairs",
     "read_prepared",
 ]
@@ -37,10 +43,13 @@ __getattr__ = lazy_names(
         "PreparedDataError": "errors",
         "ReferenceTriplet": "recipes",
         "SourceError": "errors",
+        "SplitOptions": "splitting",
         "TrainingError": "errors",
         "adapt": "adaptation",
         "prepare": "preparation",
+        "prepare_labels": "dealing",
         "publish": "publishing",
+        "read_labels": "labels",
         "read_pairs": "pairs",
         "read_prepared": "prepared",
     },

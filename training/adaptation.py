@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
@@ -33,7 +34,7 @@ from training.recipes import Contrastive, Recipe
 from training.report import CARD, REPORT, describe_model, model_card, write_report
 from training.run import Run, save_model
 from training.significance import compare_metrics
-from training.states import BASE, States, Texts
+from training.states import BASE, State, States, Texts
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def adapt(
         seed = best_outcome(outcomes).seed
         if recipe.lora:
             train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
-        profile = _profile(texts, states, report["base_model"]["weights_sha256"], seed)
+        profile = _profile(data, texts, states[BASE], report["base_model"]["weights_sha256"], seed)
         _write_model(out, model, base, profile, report)
         run.remove()
     return report
@@ -239,10 +240,16 @@ def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:
         raise TrainingError(f"--dims {max(recipe.dims)}: the base model has only {dimension} dimensions")
 
 
-def _profile(texts: Texts, states: States, digest: str, seed: int) -> Profile:
-    """The domain's classifier profile; the base model has encoded the training queries already."""
-    known = states[BASE].query_embeddings("train")[:]
-    return Profile.from_queries(texts.queries["train"], states[BASE].encode_queries, digest, seed, known)
+def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: int) -> Profile:
+    """The domain's classifier profile; the base model has encoded the training queries already.
+
+    Labelled texts that were dealt out as documents are queries of the domain, too.
+    """
+    queries, known = texts.queries["train"], base.query_embeddings("train")[:]
+    if data.labelled:
+        queries = queries + texts.documents
+        known = np.concatenate([known, base.encode_queries(texts.documents)])
+    return Profile.from_queries(queries, base.encode_queries, digest, seed, known)
 
 
 def _write_model(

@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from registry.outputs import check_free, move_into_place, new_folder_beside
 from training.chunking import CHUNK_CHARACTERS, chunk
-from training.errors import SourceError
-from training.holding_out import HoldOut, held_out
 from training.pairs import Pair, Pairs
 from training.prepared import MANIFEST, SPLITS, Qrels, write_prepared
-from training.splits import Split, grouped_split, held_out_split, only_test_split, random_split
+from training.splits import Split, joint_groups
+from training.splitting import SplitOptions, split_rows
 
 
 @dataclass(frozen=True)
-class PrepareOptions:
+class PrepareOptions(SplitOptions):
     """How pairs are cut and split.
 
     Attributes:
-        split: ``grouped`` keeps near-duplicates on one side and counts equal texts once; ``random`` is the reference
-            protocol, every pair for itself; ``test`` makes every pair a test pair, for data that only measure, and
-            counts equal texts once.
-        test_size: share of pairs in the test part.
-        seed: of the split.
-        chunk_characters: answers longer than this are cut on sentence ends.
-        hold_out: these pairs are the test part, whatever ``test_size`` says. Under ``grouped`` the near-duplicates of
-            held-out pairs are in no part; their answers stay in the corpus.
-
-        hold_out_dev: these pairs are the dev part, by which models are chosen, in the same way.
-
-    Raises:
-        SourceError: ``hold_out`` or ``hold_out_dev`` with the split ``test``.
+        chunk_characters: answers longer than this are cut on sentence ends. Those of pairs in no part stay in the
+            corpus.
     """
 
-    split: Literal["grouped", "random", "test"] = "grouped"
-    test_size: float = 0.2
-    seed: int = 42
     chunk_characters: int = CHUNK_CHARACTERS
-    hold_out: tuple[HoldOut, ...] = ()
-    hold_out_dev: tuple[HoldOut, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.split == "test" and (self.hold_out or self.hold_out_dev):
-            raise SourceError("--hold-out cannot be used with --split test: every pair is a test pair already")
 
 
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
@@ -60,30 +39,27 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     """
     options = options or PrepareOptions()
     check_target(out, overwrite)
-    split = _split(source.pairs, options)
-    corpus, queries, qrels = _layout(source.pairs, split, options)
-    staging = new_folder_beside(out)
-    try:
-        manifest = write_prepared(
-            staging,
-            corpus,
-            queries,
-            qrels,
-            source=source.source,
-            options=asdict(options),
-            counts={
-                "pairs": len(source.pairs),
-                "skipped": len(source.skipped),
-                "chunks": len(corpus),
-                "queries": len(queries),
-                "left_out": len(source.pairs) - sum(map(len, (split.train, split.dev, split.test))),
-                **{f"{part}_queries": len(qrels[part]) for part in SPLITS},
-            },
-        )
-        move_into_place(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return manifest
+    pairs = source.pairs
+    split = split_rows(
+        [pair.columns for pair in pairs],
+        lambda: joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs]),
+        options,
+    )
+    corpus, queries, qrels = _layout(pairs, split, options)
+    return write_folder(
+        out,
+        corpus,
+        queries,
+        qrels,
+        kind="pairs",
+        source=source.source,
+        options=asdict(options),
+        counts={
+            "pairs": len(pairs),
+            "skipped": len(source.skipped),
+            "left_out": len(pairs) - sum(map(len, (split.train, split.dev, split.test))),
+        },
+    )
 
 
 def check_target(out: Path, overwrite: bool = False) -> None:
@@ -95,16 +71,34 @@ def check_target(out: Path, overwrite: bool = False) -> None:
     check_free(out, overwrite, MANIFEST)
 
 
-def _split(pairs: Sequence[Pair], options: PrepareOptions) -> Split:
-    grouped = options.split == "grouped"
-    if options.split == "test":
-        return only_test_split(len(pairs))
-    if options.hold_out or options.hold_out_dev:
-        test, dev = held_out(pairs, options.hold_out), held_out(pairs, options.hold_out_dev, "--hold-out-dev")
-        return held_out_split(pairs, grouped, options.seed, test=test, dev=dev, test_size=options.test_size)
-    if grouped:
-        return grouped_split(pairs, options.test_size, options.seed)
-    return random_split(len(pairs), options.test_size, options.seed)
+def write_folder(
+    out: Path,
+    corpus: Mapping[str, str],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Qrels],
+    *,
+    counts: Mapping[str, int],
+    **manifest: Any,
+) -> dict[str, Any]:
+    """Write prepared data, all of it at once; returns the manifest.
+
+    Args:
+        out: where to.
+        corpus: documents by id.
+        queries: likewise.
+        qrels: of every split.
+        counts: of the rows that these were made of.
+        manifest: what else the manifest says.
+    """
+    staging = new_folder_beside(out)
+    counts = {**counts, "chunks": len(corpus), "queries": len(queries)}
+    counts |= {f"{part}_queries": len(qrels[part]) for part in SPLITS}
+    try:
+        written = write_prepared(staging, corpus, queries, qrels, **manifest, counts=counts)
+        move_into_place(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return written
 
 
 def _layout(

@@ -29,6 +29,11 @@ class PreparedData:
     manifest: dict[str, Any]
 
     @property
+    def labelled(self) -> bool:
+        """Whether documents are texts like the queries, those of one label being relevant to each other."""
+        return self.manifest.get("kind") == "labels"
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the content, as the manifest has it."""
         return str(self.manifest["fingerprint"])

@@ -1,4 +1,4 @@
-"""Which pairs are for training, for choosing (dev) and for the last measurement (test)."""
+"""Which rows are for training, for choosing (dev) and for the last measurement (test)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from sklearn.model_selection import train_test_split
 
 from training.duplicates import near_duplicates
 from training.errors import SourceError
-from training.pairs import Pair
 
 DEV_SHARE = 0.1
 DEV_MOST = 1000
 
 Indices = NDArray[np.int64]
+Groups = NDArray[np.int64]
+"""A number for every row; rows that share one belong together."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of pairs; no pair is in two parts."""
+    """Positions of rows; no row is in two parts."""
 
     train: Indices
     dev: Indices
@@ -32,70 +33,63 @@ class Split:
 
 
 def random_split(count: int, test_size: float, seed: int) -> Split:
-    """The reference protocol: scikit-learn's ``train_test_split`` over pairs in file order, dev out of training."""
+    """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order, dev out of training."""
     if count < 3:
-        raise SourceError(f"{count} pairs cannot be split three ways: at least 3 are needed")
+        raise SourceError(f"{count} rows cannot be split three ways: at least 3 are needed")
     if count - math.ceil(count * test_size) < 2:
-        raise SourceError(f"{count} pairs with --test-size {test_size} leave no training and dev queries")
+        raise SourceError(f"{count} rows with --test-size {test_size} leave no training and dev queries")
     train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
     order = np.random.default_rng(seed).permutation(len(train))
     dev = order[: _dev_size(len(train))]
     return Split(np.delete(train, dev), train[dev], test)
 
 
-def grouped_split(pairs: Sequence[Pair], test_size: float, seed: int) -> Split:
-    """Whole groups only: pairs whose questions or answers are near-duplicates stay on one side.
-
-    Groups are dealt in random order; one that would overfill the test or dev part goes to training.
-    """
-    if len(pairs) < 3:
-        raise SourceError(f"{len(pairs)} pairs cannot be split three ways: at least 3 are needed")
-    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
-    test = _deal(groups, round(len(pairs) * test_size), seed)
-    rest = np.flatnonzero(~np.isin(np.arange(len(pairs)), test))
+def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
+    """Whole groups only, dealt in random order; one that would overfill the test or dev part goes to training."""
+    count = len(groups)
+    if count < 3:
+        raise SourceError(f"{count} rows cannot be split three ways: at least 3 are needed")
+    test = _deal(groups, round(count * test_size), seed)
+    rest = np.flatnonzero(~np.isin(np.arange(count), test))
     dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed + 1)]
     train = np.setdiff1d(rest, dev)
     if not (len(train) and len(dev) and len(test)):
         raise SourceError(
-            f"{len(pairs)} pairs in {groups.max() + 1} groups of near-duplicates cannot be split three ways: "
-            "more different pairs are needed, or --split random"
+            f"{count} rows in {len(np.unique(groups))} groups of near-duplicates cannot be split three ways: "
+            "more different rows are needed, or --split random"
         )
     return Split(train, dev, test)
 
 
 def only_test_split(count: int) -> Split:
-    """Every pair for testing: data that only measure."""
+    """Every row for testing: data that only measure."""
     none = np.empty(0, dtype=np.int64)
     return Split(none, none, np.arange(count))
 
 
 def held_out_split(
-    pairs: Sequence[Pair],
-    grouped: bool,
+    groups: Groups,
     seed: int,
     *,
     test: NDArray[np.bool_] | None = None,
     dev: NDArray[np.bool_] | None = None,
     test_size: float = 0.2,
 ) -> Split:
-    """Held-out pairs for testing, for choosing, or both; a part for which none are held out is dealt from the others.
+    """Held-out rows for testing, for choosing, or both; a part for which none are held out is dealt from the others.
 
     Args:
-        pairs: any number of pairs.
-        grouped: whether near-duplicates of held-out pairs are left out of every other part, and what is dealt is whole
-            groups.
+        groups: what is dealt is whole groups; rows of a group of which one is held out are left out of every other
+            part.
         seed: of what is dealt.
-        test: which pairs are held out for testing, ``(n,)``; a pair that is held out for dev too is for testing.
-        dev: which pairs are held out for dev, ``(n,)``.
-        test_size: share of all pairs that are dealt for testing where none are held out for that.
+        test: which rows are held out for testing, ``(n,)``; a row that is held out for dev too is for testing.
+        dev: which rows are held out for dev, ``(n,)``.
+        test_size: share of all rows that are dealt for testing where none are held out for that.
 
     Raises:
         SourceError: a part is empty.
     """
-    none = np.zeros(len(pairs), dtype=bool)
-    groups = np.arange(len(pairs))
-    if grouped:
-        groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    count = len(groups)
+    none = np.zeros(count, dtype=bool)
 
     def apart(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return ~np.isin(groups, groups[held])
@@ -103,37 +97,33 @@ def held_out_split(
     held_test = none if test is None else test
     held_dev = none if dev is None else dev & apart(held_test)
     rest = np.flatnonzero(apart(held_test) & apart(held_dev))
-    tested = np.flatnonzero(held_test) if test is not None else _part(rest, groups, round(len(pairs) * test_size), seed)
+    tested = np.flatnonzero(held_test) if test is not None else _part(rest, groups, round(count * test_size), seed)
     rest = np.setdiff1d(rest, tested)
     chosen = np.flatnonzero(held_dev) if dev is not None else _part(rest, groups, _dev_size(len(rest)), seed)
     train = np.setdiff1d(rest, chosen)
     if not (len(train) and len(chosen) and len(tested)):
         raise SourceError(
-            f"{(held_test | held_dev).sum()} of {len(pairs)} pairs are held out, and what is left cannot be split into "
+            f"{(held_test | held_dev).sum()} of {count} rows are held out, and what is left cannot be split into "
             "the other parts: hold out less"
         )
     return Split(train, chosen, tested)
 
 
-def _part(rest: Indices, groups: NDArray[np.int64], size: int, seed: int) -> Indices:
+def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:
     return rest[_deal(groups[rest], size, seed)] if len(rest) else rest
 
 
-def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> NDArray[np.int64]:
+def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
     """A group number for every pair; two pairs share one where questions or answers are near-duplicates."""
     count = len(questions)
-    by_question, by_answer = near_duplicates(questions), near_duplicates(answers)
-    question_node = count + by_question
-    answer_node = question_node.max() + 1 + by_answer
     start = np.tile(np.arange(count), 2)
-    end = np.concatenate([question_node, answer_node])
-    nodes = int(end.max()) + 1
-    graph = coo_matrix((np.ones(2 * count), (start, end)), shape=(nodes, nodes))
+    end = np.concatenate([count + near_duplicates(questions), 2 * count + near_duplicates(answers)])
+    graph = coo_matrix((np.ones(2 * count), (start, end)), shape=(3 * count, 3 * count))
     component = connected_components(graph, directed=False)[1][:count]
     return np.unique(component, return_inverse=True)[1].ravel()
 
 
-def _deal(groups: NDArray[np.int64], size: int, seed: int) -> Indices:
+def _deal(groups: Groups, size: int, seed: int) -> Indices:
     """Positions in randomly drawn whole groups, as many as fit into ``size``."""
     sizes = np.bincount(groups)
     chosen, filled = [], 0

@@ -1,4 +1,4 @@
-"""Splits: every pair in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
+"""Splits: every row in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
 
 from itertools import chain, combinations
 
@@ -12,6 +12,10 @@ from tests.training.test_duplicates import jaccard, templates
 from training import SourceError
 from training.pairs import Pair
 from training.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
+
+
+def groups_of(pairs):
+    return joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
 
 
 def parts(split):
@@ -56,7 +60,7 @@ def test_dev_has_a_most_size():
 
 @pytest.mark.parametrize(("count", "test_size"), [(0, 0.2), (2, 0.2), (3, 0.9), (9, 0.9), (10, 0.9), (4, 0.7)])
 def test_too_few_pairs_for_a_random_split_are_refused(count, test_size):
-    with pytest.raises(SourceError, match=f"^{count} pairs"):
+    with pytest.raises(SourceError, match=f"^{count} rows"):
         random_split(count, test_size, 42)
 
 
@@ -64,7 +68,7 @@ def test_too_few_pairs_for_a_random_split_are_refused(count, test_size):
 @given(st.integers(0, 10), st.sampled_from([0.1, 0.2, 0.4]))
 def test_grouped_puts_every_pair_in_exactly_one_part_near_the_wished_sizes(seed, test_size):
     pairs = related(seed) + different(60)
-    split = grouped_split(pairs, test_size, seed)
+    split = grouped_split(groups_of(pairs), test_size, seed)
     assert sorted(chain(*parts(split))) == list(range(len(pairs)))
     assert len(split.test) == pytest.approx(len(pairs) * test_size, abs=3)
     assert len(split.dev) == pytest.approx((len(pairs) - len(split.test)) * 0.1, abs=3)
@@ -72,13 +76,13 @@ def test_grouped_puts_every_pair_in_exactly_one_part_near_the_wished_sizes(seed,
 
 @pytest.mark.parametrize("pairs", [related(), related(1), related(2, 60) + different(30)], ids=["a", "b", "c"])
 def test_no_near_duplicate_straddles_a_grouped_split(pairs):
-    check_apart(pairs, grouped_split(pairs, 0.3, 42))
+    check_apart(pairs, grouped_split(groups_of(pairs), 0.3, 42))
 
 
 def test_no_near_duplicate_straddles_where_many_texts_come_from_one_template():
     texts = templates(loose=40, close=40)
     pairs = [Pair(f"question {number} about {number * 7}", text) for number, text in enumerate(texts)]
-    check_apart(pairs, grouped_split(pairs, 0.2, 42))
+    check_apart(pairs, grouped_split(groups_of(pairs), 0.2, 42))
 
 
 def check_apart(pairs, split):
@@ -94,7 +98,7 @@ def check_apart(pairs, split):
 
 def test_a_question_and_an_answer_tie_pairs_together():
     pairs = [Pair("a b c", "one"), Pair("d e f", "one"), Pair("D, e f!", "two"), Pair("g h i", "three")]
-    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    groups = groups_of(pairs)
     assert len(set(groups[:3].tolist())) == 1
     assert groups[3] != groups[0]
 
@@ -105,14 +109,14 @@ def test_a_question_that_equals_an_answer_ties_nothing():
 
 def test_the_same_seed_gives_the_same_grouped_split_and_another_seed_another():
     pairs = related()
-    assert parts(grouped_split(pairs, 0.2, 1)) == parts(grouped_split(pairs, 0.2, 1))
-    assert parts(grouped_split(pairs, 0.2, 1)) != parts(grouped_split(pairs, 0.2, 2))
+    assert parts(grouped_split(groups_of(pairs), 0.2, 1)) == parts(grouped_split(groups_of(pairs), 0.2, 1))
+    assert parts(grouped_split(groups_of(pairs), 0.2, 1)) != parts(grouped_split(groups_of(pairs), 0.2, 2))
 
 
 @pytest.mark.parametrize("pairs", [[], different(1), different(2), different(3)[:1] * 50], ids=[0, 1, 2, "one group"])
 def test_pairs_that_cannot_be_grouped_three_ways_are_refused(pairs):
-    with pytest.raises(SourceError, match=f"^{len(pairs)} pairs"):
-        grouped_split(pairs, 0.2, 42)
+    with pytest.raises(SourceError, match=f"^{len(pairs)} rows"):
+        grouped_split(groups_of(pairs), 0.2, 42)
 
 
 def held(count, every=5):
@@ -122,7 +126,7 @@ def held(count, every=5):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_held_out_pairs_and_no_others_are_the_test_part(grouped):
     pairs = different(100)
-    split = held_out_split(pairs, grouped, seed=1, test=held(100))
+    split = held_out_split(groups_of(pairs) if grouped else np.arange(100), seed=1, test=held(100))
     assert split.test.tolist() == list(range(0, 100, 5))
     assert sorted(chain(*parts(split))) == list(range(100))
     assert len(split.dev) == 8
@@ -131,10 +135,10 @@ def test_the_held_out_pairs_and_no_others_are_the_test_part(grouped):
 @pytest.mark.parametrize("seed", range(3))
 def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
     pairs = related(seed, count=200)
-    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    groups = groups_of(pairs)
     apart = np.isin(groups, np.unique(groups)[::3])
     first = np.array([apart[i] and groups.tolist().index(groups[i]) == i for i in range(200)])
-    split = held_out_split(pairs, True, seed, test=first)
+    split = held_out_split(groups, seed, test=first)
     assert split.test.tolist() == np.flatnonzero(first).tolist()
     assert set(np.concatenate([split.train, split.dev])) == set(np.flatnonzero(~apart))
     assert not set(groups[split.train]) & set(groups[split.dev])
@@ -143,14 +147,14 @@ def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_holding_out_all_or_nearly_all_is_refused(grouped):
     for kept in (0, 1):
-        with pytest.raises(SourceError, match=f"{20 - kept} of 20 pairs are held out.*hold out less"):
-            held_out_split(different(20), grouped, seed=1, test=np.arange(20) >= kept)
+        with pytest.raises(SourceError, match=f"{20 - kept} of 20 rows are held out.*hold out less"):
+            held_out_split(groups_of(different(20)) if grouped else np.arange(20), seed=1, test=np.arange(20) >= kept)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_pairs_held_out_for_dev_are_the_dev_part_and_the_test_part_is_dealt_from_the_others(grouped):
     pairs = different(100)
-    split = held_out_split(pairs, grouped, seed=1, dev=held(100), test_size=0.3)
+    split = held_out_split(groups_of(pairs) if grouped else np.arange(100), seed=1, dev=held(100), test_size=0.3)
     assert split.dev.tolist() == list(range(0, 100, 5))
     assert len(split.test) == 30
     assert sorted(chain(*parts(split))) == list(range(100))
@@ -159,10 +163,10 @@ def test_pairs_held_out_for_dev_are_the_dev_part_and_the_test_part_is_dealt_from
 @pytest.mark.parametrize("seed", range(3))
 def test_parts_that_are_held_out_have_no_near_duplicates_in_each_other_or_in_training(seed):
     pairs = related(seed, count=200)
-    groups = joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+    groups = groups_of(pairs)
     draw = np.random.default_rng(seed)
     test, dev = draw.random(200) < 0.05, draw.random(200) < 0.1
-    split = held_out_split(pairs, True, seed, test=test, dev=dev)
+    split = held_out_split(groups, seed, test=test, dev=dev)
     assert split.test.tolist() == np.flatnonzero(test).tolist()
     assert set(split.dev) <= set(np.flatnonzero(dev))
     for one, other in combinations(parts(split), 2):

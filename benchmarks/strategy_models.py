@@ -1,0 +1,124 @@
+"""The models of strategies.py: one of every domain and one of all domains together, trained once and registered."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strategy_tasks import Given
+
+from registry import Registry, resolve_base_model
+from training import Contrastive, PreparedData, adapt, publish
+from training.preparation import write_folder
+from training.prepared import SPLITS
+from training.report import REPORT
+
+ALL = "all"
+"""What the model of all domains is called."""
+RANK = 16
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Models:
+    """Registries of the domains' models and of that of all domains, and what training each took."""
+
+    registry: str
+    multi_registry: str
+    training: dict[str, dict[str, Any]]
+
+
+def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: bool) -> Models:
+    """The models of a task; those that an earlier run has trained are taken as they are.
+
+    Args:
+        task: its name.
+        given: where things are kept.
+        data: what each domain learns from.
+        whole: train whole weights, not adapters.
+    """
+    work = given.folder.parent
+    everything = union(given, f"{ALL}-{task}", data)
+    registries = {domain: work / "registries" / task for domain in data} | {ALL: work / "registries" / f"{task}-{ALL}"}
+    training = {}
+    for domain, each in {**data, ALL: everything}.items():
+        model = work / "models" / (f"{ALL}-{task}" if domain == ALL else domain)
+        if not model.exists():
+            adapt(each, domain, resolve_base_model(), model, recipe(each, whole))
+        registry = Registry.open(str(registries[domain]))
+        if not registry.holding(model):
+            publish(model, registry, force=True)
+        registry.close()
+        training[domain] = _told(model)
+    return Models(str(work / "registries" / task), str(registries[ALL]), training)
+
+
+def recipe(data: PreparedData, whole: bool) -> Contrastive:
+    """How a model is trained: where texts are labelled, a batch has one of each label, and no mined negative."""
+    labels = data.manifest["counts"].get("labels")
+    lora = None if whole else RANK
+    if labels is None:
+        return Contrastive(lora=lora, batch_size=BATCH)
+    return Contrastive(lora=lora, batch_size=min(BATCH, labels), negatives=0, epochs=2, kept_gain=1.0)
+
+
+def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> PreparedData:
+    """The data of all domains as one.
+
+    Equal texts of several domains are one, and right wherever one of them is. A query that is also a document is left
+    out, and one that stands in several splits is in the one nearest to measuring.
+    """
+    documents: dict[str, str] = {}
+    names: dict[tuple[str, str], str] = {}
+    for domain, each in data.items():
+        for key, text in each.corpus.items():
+            names[domain, key] = documents.setdefault(text.casefold(), f"{domain}-{key}")
+    corpus = {names[domain, key]: text for domain, each in data.items() for key, text in each.corpus.items()}
+    queries: dict[str, str] = {}
+    relevant: dict[str, dict[str, None]] = defaultdict(dict)
+    place: dict[str, str] = {}
+    for split, domain, text, answers in _asked(data):
+        if (folded := text.casefold()) not in documents:
+            queries.setdefault(folded, text)
+            place.setdefault(folded, split)
+            relevant[folded] |= {names[domain, answer]: None for answer in answers}
+    ids = {folded: f"q{number}" for number, folded in enumerate(queries)}
+    qrels = {split: {ids[each]: list(relevant[each]) for each in queries if place[each] == split} for split in SPLITS}
+    return given.kept(
+        name,
+        lambda out: write_folder(
+            out,
+            corpus,
+            {ids[folded]: text for folded, text in queries.items()},
+            qrels,
+            kind=next(iter(data.values())).manifest["kind"],
+            source=", ".join(data),
+            options={},
+            counts=dict(sum((Counter(each.manifest["counts"]) for each in data.values()), Counter())),
+        ),
+    )
+
+
+def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Split, domain, text and documents of every query, those of the test split first."""
+    for split in reversed(SPLITS):
+        for domain, each in data.items():
+            for query, answers in each.qrels[split].items():
+                yield split, domain, each.queries[query], answers
+
+
+def _told(model: Path) -> dict[str, Any]:
+    """What a model's report says of its training."""
+    report = json.loads((model / REPORT).read_text(encoding="utf-8"))
+    return {
+        "train_queries": report["dataset"]["counts"]["train_queries"],
+        "steps": sum(entry.get("steps", 0) for entry in report["iterations"]),
+        "seconds": report["seconds"],
+        "megabytes": round(sum(file.stat().st_size for file in model.rglob("*") if file.is_file()) / 1e6, 1),
+        "chosen": report["chosen"],
+        "dev": {entry["name"]: round(entry["dev"]["ndcg@10"], 4) for entry in report["iterations"]},
+    }

@@ -1,0 +1,194 @@
+"""The three tasks of strategies.py: what each domain learns from, and what is asked of all."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from samples import spread
+
+from registry import GENERAL
+from router_plugin import Route
+from router_plugin.comparison import Question, Task
+from training import (
+    PreparedData,
+    PrepareOptions,
+    SplitOptions,
+    prepare,
+    prepare_labels,
+    read_labels,
+    read_pairs,
+    read_prepared,
+)
+from training.labels import Labelled, Labels
+from training.pairs import Pairs
+from training.preparation import write_folder
+from training.prepared import Qrels
+from training.rows import read_rows
+from training.splits import random_split
+
+FINANCE = Path(__file__).parents[1] / "examples" / "data" / "finance.jsonl"
+MEDICAL = 1000
+"""So many MedQuAD pairs."""
+EVERY = 7
+"""Which 10-K questions are asked: every so manieth."""
+PAIRS_AN_EXAMPLE = 20
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Prepared data by domain, and the task that models made of them are compared on."""
+
+    data: dict[str, PreparedData]
+    task: Task
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a trial is made of.
+
+    Attributes:
+        sources: folder of the data sets.
+        folder: keeps what is prepared.
+        examples: so many texts of an intent in each part, and 20 times as many pairs of a domain; None for all.
+        part: what is measured on: ``test``, or ``dev`` to choose by.
+    """
+
+    sources: Path
+    folder: Path
+    examples: int | None
+    part: str
+
+    def kept(self, name: str, write: Callable[[Path], Any]) -> PreparedData:
+        """Prepared data, written unless an earlier run has done it."""
+        if not (self.folder / name).exists():
+            write(self.folder / name)
+        return read_prepared(self.folder / name)
+
+    def pairs(self, source: Path, most: int | None = None, every: int = 1, **columns: str) -> Pairs:
+        """Pairs of a source: those with these values, every so manieth of them, so many at most, evenly spread."""
+        found = read_pairs(str(source), columns=tuple(columns))
+        wanted = [pair for pair in found.pairs if columns.items() <= pair.columns.items()]
+        return spread(Pairs(found.source, wanted[::every]), self.examples * PAIRS_AN_EXAMPLE if self.examples else most)
+
+
+def clinc(given: Given) -> Trial:
+    """CLINC150: 150 intents in ten domains, and queries of none."""
+    return _intents(given, _labels(given, "clinc150"))
+
+
+def banking(given: Given) -> Trial:
+    """BANKING77 as one domain beside CLINC150's ten."""
+    return _intents(given, _labels(given, "clinc150") | _labels(given, "banking77"))
+
+
+def retrieval(given: Given) -> Trial:
+    """Answers to medical, finance and policy questions in one pool; the finance model never saw a 10-K question."""
+    medquad, filings, policies = (given.sources / f"{name}.jsonl.gz" for name in ("medquad", "finance10k", "policyqa"))
+    data = {
+        "medical": given.kept("medical", lambda out: prepare(given.pairs(medquad, MEDICAL), out)),
+        "finance": given.kept("finance", lambda out: prepare(given.pairs(FINANCE), out)),
+        "policy": given.kept("policy", lambda out: _by_question(given.pairs(policies, part="dev"), out)),
+    }
+    if given.part == "dev":
+        return Trial(data, _pooled(data, "dev"))
+    measured = PrepareOptions(split="test")
+    asked = {
+        "medical": data["medical"],
+        "finance": given.kept("10-k", lambda out: prepare(given.pairs(filings, every=EVERY), out, measured)),
+        "policy": given.kept("policies", lambda out: prepare(given.pairs(policies, part="test"), out, measured)),
+    }
+    return Trial(data, _pooled(asked, "test"))
+
+
+TASKS: dict[str, Callable[[Given], Trial]] = {"clinc": clinc, "banking": banking, "retrieval": retrieval}
+
+
+def _labels(given: Given, name: str) -> dict[str, Labels]:
+    """Labelled texts by domain; all are of one, named like the file, where it has no domains."""
+    source = str(given.sources / f"{name}.jsonl.gz")
+    texts = _few(read_labels(source, columns=("domain",), skip_bad=True).texts, given.examples)
+    domains: dict[str, list[Labelled]] = defaultdict(list)
+    for each in texts:
+        domains[each.columns.get("domain", name).replace("_", "-")].append(each)
+    return {domain: Labels(source, members) for domain, members in domains.items()}
+
+
+def _few(texts: Sequence[Labelled], examples: int | None) -> list[Labelled]:
+    """So many of each label in each part."""
+    seen: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for each in texts:
+        key = each.label, each.columns["part"]
+        seen[key] += 1
+        if examples is None or seen[key] <= examples:
+            kept.append(each)
+    return kept
+
+
+def _intents(given: Given, labels: Mapping[str, Labels]) -> Trial:
+    """Every intent as a route, whose utterances are its training texts; thresholds are fitted to the dev split."""
+    published = SplitOptions("random")
+    data = {
+        domain: given.kept(domain, partial(prepare_labels, found, options=published))
+        for domain, found in labels.items()
+    }
+    route = {(domain, each.text): f"{domain}/{each.label}" for domain, found in labels.items() for each in found.texts}
+    utterances: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for domain, each in data.items():
+        for text in (*each.corpus.values(), *(each.queries[query] for query in each.qrels["train"])):
+            utterances[domain, route[domain, text]].append(text)
+    routes = tuple(Route(name=name, domain=domain, utterances=tuple(t)) for (domain, name), t in utterances.items())
+    asked = {
+        split: (
+            *(
+                Question(each.queries[query], domain, (route[domain, each.queries[query]],))
+                for domain, each in data.items()
+                for query in each.qrels[split]
+            ),
+            *(Question(text, GENERAL, ()) for text in _of_none(given, split)),
+        )
+        for split in ("dev", "test")
+    }
+    return Trial(data, Task(routes, asked[given.part], asked["dev"]))
+
+
+def _of_none(given: Given, split: str) -> list[str]:
+    """CLINC150's queries out of scope."""
+    part = {"dev": "val"}.get(split, split)
+    rows = (row.fields or {} for row in read_rows(given.sources / "clinc150.jsonl.gz"))
+    texts = [row["text"] for row in rows if row["intent"] is None and row["part"] == part]
+    return texts[: PAIRS_AN_EXAMPLE * given.examples if given.examples else None]
+
+
+def _by_question(pairs: Pairs, out: Path) -> None:
+    """Questions that have many answers in common, which no split could keep apart, split by question alone."""
+    whole = out.with_name(f"{out.name}-whole")
+    prepare(pairs, whole, PrepareOptions(split="test"), overwrite=True)
+    found = read_prepared(whole)
+    asked = list(found.qrels["test"].items())
+    split = random_split(len(asked), 0.1, SEED)
+    parts = {"train": split.train, "dev": split.dev, "test": split.test}
+    qrels: dict[str, Qrels] = {part: dict(asked[row] for row in rows) for part, rows in parts.items()}
+    counts = {"pairs": len(pairs.pairs)}
+    write_folder(out, found.corpus, found.queries, qrels, kind="pairs", source=pairs.source, options={}, counts=counts)
+
+
+def _pooled(data: Mapping[str, PreparedData], split: str) -> Task:
+    """Every document as a route of its domain; questions want any of their documents, and there are no thresholds."""
+    routes = [
+        Route(name=f"{domain}/{key}", domain=domain, utterances=(text,))
+        for domain, each in data.items()
+        for key, text in each.corpus.items()
+    ]
+    questions = [
+        Question(each.queries[query], domain, tuple(f"{domain}/{answer}" for answer in answers))
+        for domain, each in data.items()
+        for query, answers in each.qrels[split].items()
+    ]
+    return Task(tuple(routes), tuple(questions))

@@ -16,7 +16,8 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.miners import Examples, Miner
+from training.examples import Examples
+from training.miners import Miner
 from training.recipes import Contrastive
 from training.states import State, Texts
 

@@ -59,6 +59,7 @@ class ModelRecord(_Record):
     recipe: str
     options: dict[str, Any]
     dataset: DatasetRecord
+    joined: dict[str, DatasetRecord] = Field(default_factory=dict, description="the sets of the dataset, if several")
     mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other data learned from, by name")
     base_metrics: Metrics
     adapted_metrics: Metrics

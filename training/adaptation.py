@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModel
+from registry import BaseModel, ModelRecord
 from registry.names import check_domain
 from registry.outputs import check_free, move_into_place, new_folder_beside
 from registry.profiles import Profile
 from registry.variants import Backend
+from training.beside import check_beside, told
 from training.encoding import load_model
 from training.errors import TrainingError
 from training.finetune import finetune
 from training.frozen import check_one_branch, with_frozen_documents
 from training.interpolation import DevSample, choose_share, move_towards
+from training.joining import check_joining, join, shares_of
 from training.judging import Judge, Outcome, best_outcome, check_judging
 from training.lora import train_adapter_only
 from training.metrics import DECIDING
@@ -40,16 +42,18 @@ log = logging.getLogger(__name__)
 
 
 def adapt(
-    data: PreparedData,
+    data: PreparedData | Mapping[str, PreparedData],
     domain: str,
     base: BaseModel,
     out: Path,
     recipe: Recipe | None = None,
     *,
+    shares: Mapping[str, float] | None = None,
     seed: int | Sequence[int] = 42,
     also: Mapping[str, PreparedData] | None = None,
     max_loss: Mapping[str, float] | None = None,
     mixed: Mapping[str, PreparedData] | None = None,
+    beside: Mapping[str, ModelRecord] | None = None,
     encode_batch: int = 64,
     encode_with: Backend | None = None,
     device: str | None = None,
@@ -63,17 +67,20 @@ def adapt(
     arguments.
 
     Args:
-        data: prepared data.
+        data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
+            metrics are means over sets, and ``also`` of the report has those of each.
         domain: name of the domain.
         base: where adaptation starts.
         out: the model folder to write.
         recipe: how to train; ``Contrastive()`` by default.
+        shares: of the batches that a set has, by its name; what is left is dealt out evenly to the others.
         seed: of everything random; the same seed on the same machine gives the same metrics. Of several seeds each is
             trained whole, and the model that is best on dev is kept.
         also: other prepared data by name; the base and the chosen model are measured on their test splits too.
         max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on a set of ``also``, or on the domain's own
             test split, which is named ``test``. A model that loses more is written, and published only by force.
         mixed: other prepared data by name, whose training queries are learnt from too.
+        beside: of one set or several, by name, the model that was trained on it alone, for the report.
         encode_batch: texts encoded at a time.
         encode_with: what texts are encoded with for mining and measuring; by default torch.
         device: as torch names it; by default a GPU where there is one.
@@ -86,7 +93,8 @@ def adapt(
     Raises:
         OutputError: the folder exists.
         TrainingError: another process is writing it; data without the queries that are needed, or that the recipe
-            cannot mix in; a limit that is out of range or of no known set; a seed given twice or none.
+            cannot join or mix in; shares that do not sum to 1; a limit that is out of range or of no known set; a model
+            beside that learned from other data; a seed given twice or none.
         InvalidNameError: the name of the domain or of another set is not allowed.
         VariantError: the base model cannot be run with ``encode_with`` here.
     """
@@ -94,6 +102,10 @@ def adapt(
     also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
     seeds = _seeds(seed)
     check_domain(domain)
+    data = data if isinstance(data, PreparedData) else join(data)
+    shares = shares_of(data, shares or {})
+    check_joining(recipe, data)
+    check_beside(data, beside or {})
     check_judging(data, also, max_loss)
     check_mixing(recipe, mixed)
     check_free(out, overwrite, REPORT)
@@ -102,8 +114,13 @@ def adapt(
         "domain": domain,
         "base_model": base.record().model_dump(),
         "recipe": recipe.name,
-        "options": {**asdict(recipe), **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds})},
+        "options": {
+            **asdict(recipe),
+            **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
+            **({"shares": shares} if shares else {}),
+        },
         "dataset": _lineage(data),
+        "joined": {name: _lineage(part) for name, part in data.parts.items()},
         "mixed": {name: _lineage(other) for name, other in mixed.items()},
         "encoded_with": encode_with or "torch",
     }
@@ -115,7 +132,9 @@ def adapt(
         states = States(run, base.path, load, texts, encode_batch, recipe.same_documents, encode_with)
         _check_model(states[BASE].model, recipe)
         loops = [
-            _Loop(run, base, load, states, texts, mixed, recipe, each, f"seed-{each}-" if len(seeds) > 1 else "")
+            _Loop(
+                run, base, load, states, texts, mixed, shares, recipe, each, f"seed-{each}-" if len(seeds) > 1 else ""
+            )
             for each in seeds
         ]
         outcomes = [loop.run_all() for loop in loops]
@@ -124,6 +143,7 @@ def adapt(
         report = {
             **identity,
             **judged,
+            "beside": {name: told(model) for name, model in (beside or {}).items()},
             **describe_model(model),
             "device": str(model.device),
             "threads": torch.get_num_threads(),
@@ -161,6 +181,7 @@ class _Loop:
     states: States
     texts: Texts
     mixed: Mapping[str, PreparedData]
+    shares: Mapping[str, float]
     recipe: Recipe
     seed: int
     prefix: str
@@ -168,7 +189,7 @@ class _Loop:
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         history = [self.run.step(BASE, partial(self.measure, BASE))]
-        mixture = Mixture(self.recipe, self.texts, self.mixed)
+        mixture = Mixture(self.recipe, self.texts, self.mixed, self.shares)
         for number in range(1, self.recipe.iterations + 1):
             mined = mixture.mine(self.states[history[-1]["name"]], self.seed + number)
             history.append(self.run.step(self.name(number), partial(self.iterate, number, mixture, mined)))
@@ -211,7 +232,7 @@ class _Loop:
     def compare(self, name: str) -> dict[str, dict[str, float]]:
         """A state against the base model on the dev split, which the best of several is chosen by: it flatters."""
         before, after = (self.states[state].query_metrics("dev") for state in (BASE, name))
-        return compare_metrics(before, after, self.seed)
+        return compare_metrics(before, after, self.seed, [asking for asking, _ in self.texts.spans("dev")])
 
     def share(self, name: str) -> float:
         """The share of an iteration's trained weights in its result."""
@@ -246,9 +267,10 @@ def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: i
     Labelled texts that were dealt out as documents are queries of the domain, too.
     """
     queries, known = texts.queries["train"], base.query_embeddings("train")[:]
-    if data.labelled:
-        queries = queries + texts.documents
-        known = np.concatenate([known, base.encode_queries(texts.documents)])
+    dealt = [text for part in data.parts.values() or [data] if part.labelled for text in part.corpus.values()]
+    if dealt:
+        queries = queries + dealt
+        known = np.concatenate([known, base.encode_queries(dealt)])
     return Profile.from_queries(queries, base.encode_queries, digest, seed, known)
 
 

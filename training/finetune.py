@@ -20,7 +20,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from training.errors import TrainingError
-from training.miners import Examples
+from training.examples import Examples
 from training.modules import branches
 from training.progress import Advance, bar
 from training.recipes import Recipe

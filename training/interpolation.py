@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry.adapters import has_adapter
-from training.metrics import DECIDING, retrieval_metrics
-from training.ranking import ranking
+from training.metrics import DECIDING, mean_metrics, query_metrics
+from training.ranking import NOTHING, ranked
 from training.states import Indices, Sample, State
 
 SHARES = tuple(number / 10 for number in range(1, 11))
@@ -42,10 +42,13 @@ class DevSample:
 
     def __init__(self, base: State) -> None:
         relevant = base.texts.relevant["dev"]
-        self._queries: Indices = np.unique(np.linspace(0, len(relevant) - 1, QUERIES).astype(np.int64))
+        sets = [asking for asking, _ in base.texts.spans("dev")]
+        of_each = max(QUERIES // len(sets), 1)
+        chosen = [np.linspace(asking.start, asking.stop - 1, of_each).astype(np.int64) for asking in sets]
+        self._queries: Indices = np.unique(np.concatenate(chosen))
         hard = base.ranked("dev")[self._queries, :CANDIDATES]
         wanted = set(hard.ravel().tolist()).union(*(relevant[query] for query in self._queries))
-        self._documents: Indices = np.array(sorted(wanted))
+        self._documents: Indices = np.array(sorted(wanted - {NOTHING}))
 
     def of(self, state: State) -> Sample:
         """How a state embeds it."""
@@ -73,7 +76,8 @@ def choose_share(base: Sample, trained: Sample, kept_gain: float) -> float:
 def _score(base: Sample, trained: Sample, share: float) -> float:
     queries = _between(base.queries, trained.queries, share)
     documents = _between(base.documents, trained.documents, share)
-    return retrieval_metrics(ranking(queries, documents, 10), base.relevant)[DECIDING]
+    metrics = query_metrics(ranked(queries, documents, 10, base.spans)[1], base.relevant)
+    return mean_metrics(metrics, [asking for asking, _ in base.spans])[DECIDING]
 
 
 def _between(base: NDArray[np.float32], trained: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from registry.names import TEST, check_test_set
 from training.errors import TrainingError
-from training.metrics import DECIDING, HEADLINE
+from training.metrics import DECIDING, HEADLINE, mean_metrics
 from training.prepared import SPLITS, PreparedData
 from training.run import Run
 from training.significance import compare_metrics
@@ -30,16 +30,20 @@ def check_judging(data: PreparedData, also: Mapping[str, PreparedData], max_loss
     """
     for name in also:
         check_test_set(name)
+        if name in data.parts:
+            raise TrainingError(f"--also-evaluate {name}: a set that is trained on has that name: choose another")
     for name, limit in max_loss.items():
-        if name not in (TEST, *also):
+        if name not in (TEST, *data.parts, *also):
             raise TrainingError(
-                f"--max-loss {name}: no set of that name is measured: expected {', '.join((TEST, *also))}; "
+                f"--max-loss {name}: no set of that name is measured: expected "
+                f"{', '.join((TEST, *data.parts, *also))}; "
                 f"add others with --also-evaluate {name}=DIR"
             )
         if not 0 <= limit <= 1:
             raise TrainingError(f"--max-loss {name}={limit:g} is out of range: expected from 0 to 1")
-    for split in SPLITS:
-        check_queries("data to train on", data, split, "prepare them with --split grouped or random")
+    for each in data.parts.values() or [data]:
+        for split in SPLITS:
+            check_queries("data to train on", each, split, "prepare them with --split grouped or random")
     for name, other in also.items():
         check_queries(f"--also-evaluate {name}", other, TEST, "prepare it with --split test")
 
@@ -86,9 +90,11 @@ class Judge:
     ) -> None:
         self._run = run
         self._states = states
-        self._sets = {TEST: data, **also}
+        self._sets = {TEST: data, **data.parts, **also}
         self._dims = dims or ()
         self._texts = {name: Texts(other) for name, other in also.items()}
+        spans = Texts(data).spans(TEST) if data.parts else []
+        self._parts = {name: asking for name, (asking, _) in zip(data.parts, spans, strict=True)}
 
     def report(self, outcomes: Sequence[Outcome], max_loss: Mapping[str, float]) -> dict[str, Any]:
         """What the report says of the outcomes and of the model that is kept.
@@ -121,7 +127,7 @@ class Judge:
                 "queries": len(data.qrels[TEST]),
                 "base": base[name],
                 "adapted": adapted[name],
-                "comparison": compare_metrics(before[name], after[name], seed),
+                "comparison": compare_metrics(before[name], after[name], seed, self._rows(name)),
                 "max_loss": max_loss.get(name),
                 "lost_too_much": _loss(base[name], adapted[name]) > max_loss.get(name, 1) + _ROUNDING,
             }
@@ -136,7 +142,7 @@ class Judge:
             for name in (BASE, chosen)
         )
         before, after = (self._states[name].query_metrics(TEST, dims) for name in (BASE, chosen))
-        return {"base": base, "adapted": adapted, "comparison": compare_metrics(before, after, seed)}
+        return {"base": base, "adapted": adapted, "comparison": compare_metrics(before, after, seed, self._rows(TEST))}
 
     def _of_seed(self, outcome: Outcome) -> dict[str, Any]:
         also = self._metrics(outcome.best["name"])
@@ -152,13 +158,26 @@ class Judge:
     def _metrics(self, state: str) -> dict[str, dict[str, float]]:
         """Metrics of a state on every set, by the set's name."""
         return {
-            name: self._run.step(f"{TEST}-{data.fingerprint}-{state}", partial(self._over(name, state).metrics, TEST))
+            name: self._run.step(f"{TEST}-{data.fingerprint}-{state}", partial(self._measure, name, state))
             for name, data in self._sets.items()
         }
 
+    def _measure(self, name: str, state: str) -> dict[str, float]:
+        return mean_metrics(self._of_queries(name, state), self._rows(name))
+
     def _query_metrics(self, state: str) -> dict[str, dict[str, NDArray[np.float64]]]:
         """The same of every query; one state at a time, so that its model is loaded once."""
-        return {name: self._over(name, state).query_metrics(TEST) for name in self._sets}
+        return {name: self._of_queries(name, state) for name in self._sets}
+
+    def _of_queries(self, name: str, state: str) -> dict[str, NDArray[np.float64]]:
+        """Metrics of every query of a set; where sets are joined, a set's queries are some of the joined ones."""
+        if name not in self._parts:
+            return self._over(name, state).query_metrics(TEST)
+        return {metric: values[self._parts[name]] for metric, values in self._of_queries(TEST, state).items()}
+
+    def _rows(self, name: str) -> list[slice]:
+        """The queries of a set that count together: of the joined set those of each."""
+        return list(self._parts.values()) if name == TEST and self._parts else [slice(None)]
 
     def _over(self, name: str, state: str) -> State:
         if name == TEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,12 @@ def retrieval_metrics(
     ranked: NDArray[np.int64], relevant: Sequence[set[int]], cutoffs: Sequence[int] = CUTOFFS
 ) -> dict[str, float]:
     """Means over queries of :func:`query_metrics`, under the same names."""
-    return {name: float(np.mean(values)) for name, values in query_metrics(ranked, relevant, cutoffs).items()}
+    return mean_metrics(query_metrics(ranked, relevant, cutoffs), [slice(None)])
+
+
+def mean_metrics(metrics: Mapping[str, NDArray[np.float64]], sets: Sequence[slice]) -> dict[str, float]:
+    """The mean of every metric: over sets, each with the mean of its own queries, that none counts for its size."""
+    return {name: float(np.mean([np.mean(values[rows]) for rows in sets])) for name, values in metrics.items()}
 
 
 def query_metrics(

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import count
+from typing import Protocol
 
 import numpy as np
 
 from training.batching import Example, lay_out
 from training.errors import TrainingError
+from training.examples import Examples, Rows, split
 from training.mining import Triplet, hard_negatives, reference_triplets
 from training.ranking import Ranked
 from training.states import Texts
 
-
-@dataclass(frozen=True)
-class Examples:
-    """What one iteration learns from.
-
-    Attributes:
-        columns: texts column by column: anchor, positive, and one or more negatives; or anchor and ``label``, the
-            query's position.
-        batches: how many rows each step takes, in order; None for batches drawn at random.
-    """
-
-    columns: dict[str, list[Any]]
-    batches: list[int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.columns["anchor"])
+_PASS = 1000
+"""What a further pass adds to the seed."""
 
 
 class Miner(Protocol):
@@ -152,3 +140,9 @@ class WholeCorpus:
         queries = self.texts.queries["train"]
         order = [int(query) for _ in range(self.passes) for query in draw.permutation(len(queries))]
         return Examples({"anchor": [queries[query] for query in order], "label": order})
+
+
+def endless(miner: Miner, seed: int) -> Iterator[Rows]:
+    """Batches of an iteration's examples, and of others when these are used up."""
+    for number in count():
+        yield from split(miner.examples(seed + _PASS * number))

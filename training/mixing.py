@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, cycle
-from typing import Any, NamedTuple
+from itertools import cycle
+from typing import NamedTuple
 
 from training.errors import TrainingError
+from training.examples import Examples, Rows, in_a_row, split
+from training.joining import own_miner
 from training.judging import check_queries
-from training.miners import Examples, Miner
+from training.miners import Miner, endless
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
 from training.states import State, Texts
-
-_PASS = 1000
-"""What a further pass over mixed-in queries adds to the seed."""
-
-Rows = dict[str, list[Any]]
 
 
 class Source(NamedTuple):
@@ -34,8 +31,10 @@ class Mixture:
     A batch holds queries of one set only: others would be told apart by their field alone.
     """
 
-    def __init__(self, recipe: Recipe, texts: Texts, mixed: Mapping[str, PreparedData]) -> None:
-        self._own = recipe.miner(texts)
+    def __init__(
+        self, recipe: Recipe, texts: Texts, mixed: Mapping[str, PreparedData], shares: Mapping[str, float]
+    ) -> None:
+        self._own = own_miner(recipe, texts, shares)
         self._share = recipe.mix_share if isinstance(recipe, Contrastive) else 0.0
         self._others = [_source(name, data, recipe) for name, data in mixed.items()]
 
@@ -48,7 +47,7 @@ class Mixture:
     def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
         own = self._own.examples(seed)
-        return interleave(own, [_endless(other.miner, seed) for other in self._others], self._share)
+        return interleave(own, [endless(other.miner, seed) for other in self._others], self._share)
 
 
 def _source(name: str, data: PreparedData, recipe: Recipe) -> Source:
@@ -85,18 +84,4 @@ def interleave(own: Examples, others: Sequence[Iterator[Rows]], share: float) ->
         laid.append(batch)
         due = (number + 1) * mixed // len(own.batches) - number * mixed // len(own.batches)
         laid += [next(next(turns)) for _ in range(due)]
-    columns = {name: [value for batch in laid for value in batch[name]] for name in own.columns}
-    return Examples(columns, [len(batch["anchor"]) for batch in laid])
-
-
-def split(examples: Examples) -> Iterator[Rows]:
-    """The examples batch by batch."""
-    start = 0
-    for size in examples.batches or ():
-        yield {name: column[start : start + size] for name, column in examples.columns.items()}
-        start += size
-
-
-def _endless(miner: Miner, seed: int) -> Iterator[Rows]:
-    for number in count():
-        yield from split(miner.examples(seed + _PASS * number))
+    return in_a_row(laid)

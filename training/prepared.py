@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class PreparedData:
     queries: dict[str, str]
     qrels: dict[str, Qrels]
     manifest: dict[str, Any]
+    parts: Mapping[str, PreparedData] = field(default_factory=dict)
+    """The sets that are joined in it, by name, in the order of their documents and queries; of a single set none."""
 
     @property
     def labelled(self) -> bool:

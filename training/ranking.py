@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,13 @@ DOCUMENT_BLOCK = 16_384
 
 Embeddings = NDArray[np.float32] | StoredVectors
 """Unit vectors, in memory or read from their file block by block: ``(n, d)``, float32."""
+
+
+Span = tuple[slice, slice]
+"""Queries that follow each other, and the documents that they are ranked over, which do so too."""
+
+NOTHING = -1
+"""Stands in place of a document's position where a query has no more documents."""
 
 
 class Ranked(NamedTuple):
@@ -65,3 +72,32 @@ def ranking(queries: Embeddings, documents: Embeddings, k: int, device: str = "c
     """Document positions of all queries, best first: ``(q, min(k, n))``; see :func:`top_k`."""
     blocks = [positions for _, positions in top_k(queries, documents, k, device)]
     return np.concatenate(blocks) if blocks else np.empty((0, min(k, len(documents))), dtype=np.int64)
+
+
+def ranked(
+    queries: Embeddings, documents: Embeddings, k: int, spans: Sequence[Span], device: str = "cpu"
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores and document positions of all queries, best first, each span of queries over its own documents.
+
+    Returns:
+        ``(q, w)`` each, where w is k or the largest number of documents if that is smaller. Rows of queries with
+        fewer documents end in ``NOTHING`` with the score -inf.
+    """
+    width = min(k, max(_length(of) for _, of in spans))
+    scores = np.full((len(queries), width), -np.inf, dtype=np.float32)
+    positions = np.full((len(queries), width), NOTHING, dtype=np.int64)
+    for asking, of in spans:
+        row = asking.start
+        for found, where in top_k(_rows(queries, asking), _rows(documents, of), k, device):
+            block = np.s_[row : row + len(found), : found.shape[1]]
+            scores[block], positions[block] = found, where + of.start
+            row += len(found)
+    return scores, positions
+
+
+def _length(rows: slice) -> int:
+    return int(rows.stop - rows.start)
+
+
+def _rows(vectors: Embeddings, rows: slice) -> Embeddings:
+    return vectors.span(rows) if isinstance(vectors, StoredVectors) else vectors[rows]

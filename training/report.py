@@ -15,6 +15,7 @@ from torch import nn
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from registry import ModelRecord
+from training.beside import BESIDE, beside
 from training.errors import TrainingError
 from training.modules import branches
 from training.verdicts import (
@@ -114,9 +115,9 @@ tags: [sentence-transformers, domain-router, {report["domain"]}]
 
 `test` is the domain's own test split; no test set decided which model was kept. A difference is adapted minus base,
 with its bootstrap interval and the p-value of a paired randomisation test.
-{_seeds(report)}
+{_seeds(report)}{_beside(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
-{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_mixed(report)} {report["dimension"]} dimensions,
+{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)} {report["dimension"]} dimensions,
 {report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling. Compare vectors by cosine, and
 only with vectors of this same model.
 
@@ -148,13 +149,22 @@ Base model weights: SHA-256 `{report["base_model"]["weights_sha256"]}`. Data: fi
 """
 
 
-def _mixed(report: dict[str, Any]) -> str:
-    """The card's words on other data learned from; none where there were none."""
-    others = ", ".join(
-        f"`{name}` ({found['counts']['train_queries']} queries, fingerprint `{found['fingerprint']}`)"
-        for name, found in report.get("mixed", {}).items()
-    )
-    return f" Mixed in: {others}." if others else ""
+def _learnt(report: dict[str, Any]) -> str:
+    """The card's words on the sets that were joined and those that were mixed in; none where there were none."""
+    words = ""
+    for told, what in (("joined", "Joined of"), ("mixed", "Mixed in")):
+        named = ", ".join(
+            f"`{name}` ({found['counts']['train_queries']} queries, fingerprint `{found['fingerprint']}`)"
+            for name, found in report.get(told, {}).items()
+        )
+        words += f" {what}: {named}." if named else ""
+    return words
+
+
+def _beside(report: dict[str, Any]) -> str:
+    """The card's words on the models of each set alone; none where none were named."""
+    rows = beside(report)
+    return f"\nBeside the models that were trained on one set alone:\n\n{_table(BESIDE, rows)}\n" if rows else ""
 
 
 def _dims(report: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,7 +25,9 @@ class Comparison:
     p_value: float
 
 
-def compare(base: NDArray[np.float64], adapted: NDArray[np.float64], seed: int) -> Comparison:
+def compare(
+    base: NDArray[np.float64], adapted: NDArray[np.float64], seed: int, sets: Sequence[slice] = (slice(None),)
+) -> Comparison:
     """Compare two models on the same queries.
 
     The interval is the bootstrap's, by percentiles (Efron and Tibshirani, 1993, ch. 13); the test is the two-sided
@@ -35,23 +37,30 @@ def compare(base: NDArray[np.float64], adapted: NDArray[np.float64], seed: int) 
         base: a metric of every query, ``(q,)``.
         adapted: the same of the other model.
         seed: of the draws.
+        sets: queries of which each counts as much as the others, whatever its size: they are drawn from one by one, and
+            their means are averaged.
     """
-    differences = np.asarray(adapted - base, dtype=np.float64)
+    found = [np.asarray(adapted[rows] - base[rows], dtype=np.float64) for rows in sets]
     draw = np.random.default_rng(seed)
-    count = len(differences)
-    means, flipped = np.empty(DRAWS), np.empty(DRAWS)
-    for start in range(0, DRAWS, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        means[block] = differences[draw.integers(count, size=(_BLOCK, count))].mean(axis=1)
-        flipped[block] = (draw.integers(2, size=(_BLOCK, count)) * 2 - 1) @ differences / count
-    difference = float(differences.mean())
+    means, flipped = np.zeros(DRAWS), np.zeros(DRAWS)
+    for differences in found:
+        count = len(differences)
+        for start in range(0, DRAWS, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            means[block] += differences[draw.integers(count, size=(_BLOCK, count))].mean(axis=1)
+            flipped[block] += (draw.integers(2, size=(_BLOCK, count)) * 2 - 1) @ differences / count
+    means, flipped = means / len(found), flipped / len(found)
+    difference = float(np.mean([differences.mean() for differences in found]))
     as_far = np.count_nonzero(np.abs(flipped) >= abs(difference) - 1e-12)
     low, high = np.percentile(means, _LEVELS)
     return Comparison(difference, float(low), float(high), (as_far + 1) / (DRAWS + 1))
 
 
 def compare_metrics(
-    base: Mapping[str, NDArray[np.float64]], adapted: Mapping[str, NDArray[np.float64]], seed: int
+    base: Mapping[str, NDArray[np.float64]],
+    adapted: Mapping[str, NDArray[np.float64]],
+    seed: int,
+    sets: Sequence[slice] = (slice(None),),
 ) -> dict[str, dict[str, float]]:
-    """The comparison of every headline metric, by its name."""
-    return {metric: asdict(compare(base[metric], adapted[metric], seed)) for metric in HEADLINE}
+    """The comparison of every headline metric, by its name; see :func:`compare`."""
+    return {metric: asdict(compare(base[metric], adapted[metric], seed, sets)) for metric in HEADLINE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from registry.compiled import Kind
 from registry.variants import Backend
 from training.duplicates import near_duplicates
 from training.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
-from training.metrics import query_metrics, retrieval_metrics
+from training.metrics import mean_metrics, query_metrics
 from training.mining import DEPTH
 from training.prepared import PreparedData
-from training.ranking import Ranked, ranking, top_k
+from training.ranking import Ranked, Span, ranked
 from training.run import Run
 from training.vectors import StoredVectors
 
@@ -39,6 +40,15 @@ class Texts:
             split: [{position[name] for name in names} for names in qrels.values()]
             for split, qrels in data.qrels.items()
         }
+        self.parts = {name: Texts(part) for name, part in data.parts.items()}
+        """The texts of each set, where several are joined."""
+
+    def spans(self, split: str) -> list[Span]:
+        """Where each set's queries of a split and its documents stand: of a single set, all of them."""
+        sets = list(self.parts.values()) or [self]
+        queries = np.cumsum([0, *(len(each.queries[split]) for each in sets)]).tolist()
+        documents = np.cumsum([0, *(len(each.documents) for each in sets)]).tolist()
+        return [(slice(*asking), slice(*of)) for asking, of in zip(pairwise(queries), pairwise(documents), strict=True)]
 
     @cached_property
     def document_groups(self) -> NDArray[np.int64]:
@@ -53,6 +63,7 @@ class Sample:
     queries: NDArray[np.float32]
     documents: NDArray[np.float32]
     relevant: list[set[int]]
+    spans: list[Span]
 
 
 class State:
@@ -111,26 +122,22 @@ class State:
         return vectors
 
     def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
-        """The first documents of every query of a split: ``(q, 100)``, or the whole corpus where it is smaller."""
+        """The first documents of every query of a split, of its own set: ``(q, 100)``; see :func:`ranking.ranked`."""
         queries, documents = self.query_embeddings(split), self.documents
         if dims:
             queries, documents = queries.truncated(dims), documents.truncated(dims)
-        return ranking(queries, documents, DEPTH, str(self.model.device))
+        return ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))[1]
 
     def ranked_with_scores(self, split: str) -> Ranked:
         """The same with scores."""
         queries, documents, relevant = self.query_embeddings(split), self.documents, self.texts.relevant[split]
-        blocks = list(top_k(queries, documents, DEPTH, str(self.model.device)))
+        scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))
         best = [np.max(documents[sorted(right)] @ query) for query, right in zip(queries[:], relevant, strict=True)]
-        return Ranked(
-            np.concatenate([positions for _, positions in blocks]),
-            np.concatenate([scores for scores, _ in blocks]),
-            np.array(best, dtype=np.float32),
-        )
+        return Ranked(positions, scores, np.array(best, dtype=np.float32))
 
     def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:
-        """Retrieval metrics on a split, with all or so many leading dimensions."""
-        return retrieval_metrics(self.ranked(split, dims), self.texts.relevant[split])
+        """Retrieval metrics on a split, with all or so many leading dimensions; of several sets the mean over sets."""
+        return mean_metrics(self.query_metrics(split, dims), [asking for asking, _ in self.texts.spans(split)])
 
     def query_metrics(self, split: str, dims: int | None = None) -> dict[str, NDArray[np.float64]]:
         """The same metrics of every query of a split."""
@@ -141,14 +148,15 @@ class State:
 
         Args:
             split: of the queries.
-            queries: positions of queries in the split.
-            documents: positions of documents; among them all that answer one of the queries.
+            queries: positions of queries in the split, ascending.
+            documents: positions of documents, ascending; among them all that answer one of the queries.
         """
         position = {int(document): index for index, document in enumerate(documents)}
         return Sample(
             self._some(self._queries(split), self.texts.queries[split], queries, "query"),
             self._some(self._corpus, self.texts.documents, documents, "document"),
             [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
+            [(_among(queries, asking), _among(documents, of)) for asking, of in self.texts.spans(split)],
         )
 
     def over(self, what: str, texts: Texts, folder: str) -> State:
@@ -230,3 +238,8 @@ class States:
     def _compiled(self, state: State) -> BlockEncoder:
         assert self._backend is not None
         return compiled_blocks(state.model, self._backend, self._run.scratch / "variant")
+
+
+def _among(chosen: Indices, rows: slice) -> slice:
+    """Where those of ascending positions stand that are within some rows."""
+    return slice(*np.searchsorted(chosen, [rows.start, rows.stop]).tolist())

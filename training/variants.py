@@ -15,10 +15,10 @@ from registry.outputs import move_into_place, new_folder_beside
 from registry.variants import RECORD, Backend, VariantRecord, variant_folder
 from training.encoding import load_model
 from training.errors import TrainingError
-from training.metrics import retrieval_metrics
+from training.metrics import mean_metrics, query_metrics
 from training.mining import DEPTH
 from training.prepared import PreparedData
-from training.ranking import ranking
+from training.ranking import ranked
 from training.report import read_record
 from training.states import Texts
 from training.verdicts import MEASURE
@@ -94,4 +94,6 @@ def _add(
 def _measure(variant: CompiledModel, texts: Texts, encode_batch: int) -> float:
     queries = variant.encode(texts.queries["dev"], "query", encode_batch)
     documents = variant.encode(texts.documents, "document", encode_batch)
-    return retrieval_metrics(ranking(queries, documents, DEPTH), texts.relevant["dev"])[MEASURE]
+    spans = texts.spans("dev")
+    metrics = query_metrics(ranked(queries, documents, DEPTH, spans)[1], texts.relevant["dev"])
+    return mean_metrics(metrics, [asking for asking, _ in spans])[MEASURE]

@@ -15,20 +15,26 @@ class StoredVectors:
     Every access maps the file anew, for the pages of a map that stays open stay resident once they were touched.
     """
 
-    def __init__(self, path: Path, dims: int | None = None) -> None:
+    def __init__(self, path: Path, dims: int | None = None, span: slice | None = None) -> None:
         """
         Args:
             path: of the file.
             dims: read only so many leading dimensions, and make these unit vectors.
+            span: these rows alone, counted from 0; by default all.
         """
         self._path = path
         self._dims = dims
+        self._span = span or slice(None)
         count, dimension = self._map("r").shape
         self.shape: tuple[int, int] = (count, dims or dimension)
 
     def truncated(self, dims: int) -> StoredVectors:
         """The same, with only so many leading dimensions, of unit length (Kusupati et al., 2022, "Matryoshka")."""
-        return StoredVectors(self._path, dims)
+        return StoredVectors(self._path, dims, self._span)
+
+    def span(self, rows: slice) -> StoredVectors:
+        """Rows that follow each other in the file, as vectors of their own that are not read yet."""
+        return StoredVectors(self._path, self._dims, rows)
 
     @classmethod
     def create(cls, path: Path, count: int, dimension: int) -> StoredVectors:
@@ -53,4 +59,4 @@ class StoredVectors:
 
     def _map(self, mode: Any) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = np.load(self._path, mmap_mode=mode, allow_pickle=False)
-        return vectors
+        return vectors[self._span]

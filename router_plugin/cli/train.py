@@ -1,17 +1,20 @@
-"""``domain-router train``: prepared data to an adapted model."""
+"""``domain-router train``: prepared data, of one set or several, to an adapted model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.sets import joined_sets, named, named_numbers
 from router_plugin.cli.variants import print_variants
+
+if TYPE_CHECKING:
+    from registry import ModelRecord
 
 EXAMPLE = "Example: domain-router train work/legal --domain legal --out work/legal-model --register"
 
@@ -36,7 +39,10 @@ def _dims(text: str) -> tuple[int, ...]:
 
 def train(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="Folder that prepare wrote.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; of several one model is made."),
+    ],
     domain: Annotated[str, typer.Option(help="Name of the domain.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
     recipe: Annotated[
@@ -49,6 +55,21 @@ def train(
         bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Of several folders: share of the batches of one; repeatable.",
+            show_default="the same for all",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="Of several folders: the model of one alone, a version or a folder, to report beside; repeatable.",
+        ),
+    ] = None,
     also_evaluate: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=DIR", help="Measure on the test split of this prepared folder too; repeatable."),
@@ -133,6 +154,8 @@ def train(
     from registry.variants import check_backend
     from router_plugin.opening import open_registry
     from training.adaptation import adapt
+    from training.beside import check_beside
+    from training.joining import check_joining, shares_of
     from training.judging import check_judging
     from training.mixing import check_mixing
     from training.prepared import read_prepared
@@ -145,13 +168,19 @@ def train(
     check_domain(domain)
     backends = [check_backend(name) for name in variant or ()]
     chosen = make_recipe(recipe.value, numbers)
-    folders = _named("--also-evaluate", "DIR", also_evaluate or ())
-    limits = {name: _limit(name, text) for name, text in _named("--max-loss", "LOSS", max_loss or ()).items()}
-    prepared = read_prepared(data)
-    also = {name: read_prepared(Path(folder)) for name, folder in folders.items()}
-    mixed = {name: read_prepared(Path(folder)) for name, folder in _named("--mix", "DIR", mix or ()).items()}
+    limits = named_numbers("--max-loss", "LOSS", max_loss or ())
+    shares = named_numbers("--share", "SHARE", share or ())
+    prepared = joined_sets("DATA", data)
+    also = {
+        name: read_prepared(Path(each)) for name, each in named("--also-evaluate", "DIR", also_evaluate or ()).items()
+    }
+    mixed = {name: read_prepared(Path(each)) for name, each in named("--mix", "DIR", mix or ()).items()}
+    shares_of(prepared, shares)
+    check_joining(chosen, prepared)
     check_judging(prepared, also, limits)
     check_mixing(chosen, mixed)
+    alone = {name: _record(model, registry) for name, model in named("--beside", "MODEL", beside or ()).items()}
+    check_beside(prepared, alone)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
     report = adapt(
@@ -160,6 +189,8 @@ def train(
         base,
         out,
         chosen,
+        shares=shares,
+        beside=alone,
         seed=seed or 42,
         also=also,
         max_loss=limits,
@@ -189,11 +220,14 @@ def train(
 
 def print_gain(report: dict[str, Any], title: str) -> None:
     """Both sides on every test set; then the details of the domain's own."""
+    from training.beside import BESIDE, beside
     from training.report import describe_comparison, record_of
     from training.verdicts import BOTH_SIDES, OVER_DIMS, OVER_SEEDS, both_sides, broken_guards, over_dims, over_seeds
 
     record = record_of(report)
     print_table(f"{title}: {report['chosen']}, {report['seconds']} s", BOTH_SIDES, both_sides(record))
+    if rows := beside(report):
+        print_table("beside the models of one set alone", BESIDE, rows)
     if rows := over_seeds(report):
         print_table(f"{len(report['seeds'])} seeds", OVER_SEEDS, rows)
     if rows := over_dims(report):
@@ -215,25 +249,9 @@ def print_gain(report: dict[str, Any], title: str) -> None:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")
 
 
-def _named(option: str, value: str, given: Sequence[str]) -> dict[str, str]:
-    """Values by name from ``NAME=VALUE``, each name once."""
-    from training.errors import TrainingError
+def _record(model: str, registry: str | None) -> ModelRecord:
+    """What is known of a trained model, which is a folder or a registered version."""
+    from router_plugin.opening import open_registry
+    from training.report import read_record
 
-    named: dict[str, str] = {}
-    for text in given:
-        name, _, rest = text.partition("=")
-        if not name or not rest:
-            raise TrainingError(f"{option} {text}: expected NAME={value}")
-        if name in named:
-            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name")
-        named[name] = rest
-    return named
-
-
-def _limit(name: str, text: str) -> float:
-    from training.errors import TrainingError
-
-    try:
-        return float(text)
-    except ValueError:
-        raise TrainingError(f"--max-loss {name}={text}: expected a number from 0 to 1") from None
+    return read_record(Path(model)) if Path(model).is_dir() else open_registry(registry).get(model)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router_plugin.cli.output import JsonOption, print_json, print_table
+from router_plugin.cli.sets import joined_sets
 
 if TYPE_CHECKING:
     from registry.variants import VariantRecord
@@ -17,7 +18,10 @@ EXAMPLE = "Example: domain-router variants work/legal-model --data work/legal --
 
 def variants(
     model: Annotated[Path, typer.Argument(help="Model folder that train wrote, not registered yet.")],
-    data: Annotated[Path, typer.Option(help="Prepared folder that it was trained on.")],
+    data: Annotated[
+        list[str],
+        typer.Option(metavar="[NAME=]DIR", help="Prepared folder that it was trained on; repeatable."),
+    ],
     backend: Annotated[
         list[str], typer.Option(help="openvino, openvino-int8, onnx or onnx-int8; repeatable.", metavar="BACKEND")
     ],
@@ -29,12 +33,11 @@ def variants(
 ) -> None:
     """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
     from registry.variants import check_backend
-    from training.prepared import read_prepared
     from training.variants import add_variants, is_short
 
     backends = [check_backend(name) for name in backend]
     added = add_variants(
-        model, read_prepared(data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
+        model, joined_sets("--data", data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
     )
     if json:
         print_json([{**record.model_dump(), "added": not is_short(record)} for record in added])

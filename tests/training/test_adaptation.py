@@ -16,10 +16,10 @@ from registry.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model
+from training.examples import Examples
 from training.finetune import finetune
 from training.interpolation import move_towards
 from training.metrics import CUTOFFS
-from training.miners import Examples
 from training.pairs import Pair
 from training.report import read_record
 

@@ -17,10 +17,10 @@ from tests.training.kinds import KINDS
 from tests.training.samples import QUICK
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model
+from training.examples import Examples
 from training.finetune import finetune, half_precision
 from training.interpolation import move_towards
 from training.metrics import retrieval_metrics
-from training.miners import Examples
 from training.modules import branches
 from training.ranking import ranking
 from training.report import describe_model

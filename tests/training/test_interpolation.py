@@ -21,7 +21,7 @@ DOCUMENTS = at(0, 90)
 
 def sample(*degrees):
     """Queries at these angles, all answered by the document at 90 degrees; at 45 it comes first."""
-    return Sample(at(*degrees), DOCUMENTS, [{RIGHT}] * len(degrees))
+    return Sample(at(*degrees), DOCUMENTS, [{RIGHT}] * len(degrees), [(slice(0, len(degrees)), slice(0, 2))])
 
 
 def test_all_of_the_gain_takes_the_first_share_that_answers_every_query():
@@ -38,8 +38,8 @@ def test_where_nothing_is_gained_the_result_stays_near_the_base_model():
 
 
 def test_a_gain_that_training_loses_again_is_found_on_the_way():
-    lost_again = Sample(at(170), DOCUMENTS, [{RIGHT}])
-    documents = Sample(at(0), DOCUMENTS, [{RIGHT}])
+    lost_again = sample(170)
+    documents = sample(0)
     assert 0.1 <= choose_share(documents, lost_again, kept_gain=1.0) < 1.0
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.training.samples import QUICK, filler_pairs, prepared
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training.examples import Examples, split
 from training.finetune import finetune
-from training.miners import Examples
-from training.mixing import interleave, split
+from training.mixing import interleave
 from training.recipes import make_recipe
 
 

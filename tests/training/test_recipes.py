@@ -7,8 +7,8 @@ import torch
 
 from training import Contrastive, ReferenceTriplet, TrainingError
 from training.encoding import load_model
+from training.examples import Examples
 from training.finetune import finetune
-from training.miners import Examples
 from training.recipes import RECIPES, make_recipe
 
 

@@ -49,7 +49,7 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Every figure of a task."""
     from strategy_models import ALL, models
     from strategy_tasks import TASKS, Given
-    from strategy_votes import votes
+    from strategy_votes import Ways, votes
 
     from router_plugin.comparison import compare
 
@@ -58,7 +58,7 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     trial = TASKS[name](given)
     trained = models(name, given, trial.data, arguments.whole)
     found = compare(trial.task, trained.registry, multi_registry=trained.multi_registry, multi_domain=ALL)
-    voted = votes(trial.task, trained) if name == "clinc" else {}
+    voted = votes(trial.task, Ways(trained)) if name == "clinc" else {}
     _print(name, found, voted, trained.training)
     return {**found.to_dict(), "votes": voted, "training": trained.training}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Models:
-    """Registries of the domains' models and of that of all domains, and what training each took."""
+    """Registries of the domains' models and of that of all domains, if there is one, and what training each took."""
 
     registry: str
-    multi_registry: str
+    multi_registry: str | None
     training: dict[str, dict[str, Any]]
 
 
@@ -42,19 +43,23 @@ def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: boo
         whole: train whole weights, not adapters.
     """
     work = given.folder.parent
-    everything = union(given, f"{ALL}-{task}", data)
-    registries = {domain: work / "registries" / task for domain in data} | {ALL: work / "registries" / f"{task}-{ALL}"}
-    training = {}
-    for domain, each in {**data, ALL: everything}.items():
-        model = work / "models" / (f"{ALL}-{task}" if domain == ALL else domain)
-        if not model.exists():
-            adapt(each, domain, resolve_base_model(), model, recipe(each, whole))
-        registry = Registry.open(str(registries[domain]))
-        if not registry.holding(model):
-            publish(model, registry, force=True)
-        registry.close()
-        training[domain] = _told(model)
-    return Models(str(work / "registries" / task), str(registries[ALL]), training)
+    own, multi = (work / "registries" / name for name in (task, f"{task}-{ALL}"))
+    training = {domain: trained(each, domain, work / "models" / domain, own, whole) for domain, each in data.items()}
+    training[ALL] = trained(union(given, f"{ALL}-{task}", data), ALL, work / "models" / f"{ALL}-{task}", multi, whole)
+    return Models(str(own), str(multi), training)
+
+
+def trained(
+    data: PreparedData | Mapping[str, PreparedData], domain: str, model: Path, registry: Path, whole: bool
+) -> dict[str, Any]:
+    """Train a model unless it is there, register it unless it is, and tell what training took."""
+    if not model.exists():
+        each = data if isinstance(data, PreparedData) else next(iter(data.values()))
+        adapt(data, domain, resolve_base_model(), model, recipe(each, whole))
+    with closing(Registry.open(str(registry))) as opened:
+        if not opened.holding(model):
+            publish(model, opened, force=True)
+    return _told(model)
 
 
 def recipe(data: PreparedData, whole: bool) -> Contrastive:

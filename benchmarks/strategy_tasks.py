@@ -57,12 +57,18 @@ class Given:
         folder: keeps what is prepared.
         examples: so many texts of an intent in each part, and 20 times as many pairs of a domain; None for all.
         part: what is measured on: ``test``, or ``dev`` to choose by.
+        whole_test: ask the whole test split, however many ``examples`` there are.
     """
 
     sources: Path
     folder: Path
     examples: int | None
     part: str
+    whole_test: bool = False
+
+    def most(self, split: str) -> int | None:
+        """How many texts of an intent a split has at most."""
+        return None if self.whole_test and split == "test" else self.examples
 
     def kept(self, name: str, write: Callable[[Path], Any]) -> PreparedData:
         """Prepared data, written unless an earlier run has done it."""
@@ -85,6 +91,11 @@ def clinc(given: Given) -> Trial:
 def banking(given: Given) -> Trial:
     """BANKING77 as one domain beside CLINC150's ten."""
     return _intents(given, _labels(given, "clinc150") | _labels(given, "banking77"))
+
+
+def banking_alone(given: Given) -> Trial:
+    """BANKING77 with no other domain."""
+    return _intents(given, _labels(given, "banking77"))
 
 
 def retrieval(given: Given) -> Trial:
@@ -112,21 +123,22 @@ TASKS: dict[str, Callable[[Given], Trial]] = {"clinc": clinc, "banking": banking
 def _labels(given: Given, name: str) -> dict[str, Labels]:
     """Labelled texts by domain; all are of one, named like the file, where it has no domains."""
     source = str(given.sources / f"{name}.jsonl.gz")
-    texts = _few(read_labels(source, columns=("domain",), skip_bad=True).texts, given.examples)
+    texts = _few(read_labels(source, columns=("domain",), skip_bad=True).texts, given)
     domains: dict[str, list[Labelled]] = defaultdict(list)
     for each in texts:
         domains[each.columns.get("domain", name).replace("_", "-")].append(each)
     return {domain: Labels(source, members) for domain, members in domains.items()}
 
 
-def _few(texts: Sequence[Labelled], examples: int | None) -> list[Labelled]:
+def _few(texts: Sequence[Labelled], given: Given) -> list[Labelled]:
     """So many of each label in each part."""
     seen: Counter[tuple[str, str]] = Counter()
     kept = []
     for each in texts:
         key = each.label, each.columns["part"]
         seen[key] += 1
-        if examples is None or seen[key] <= examples:
+        most = given.most(each.columns["part"])
+        if most is None or seen[key] <= most:
             kept.append(each)
     return kept
 
@@ -163,7 +175,8 @@ def _of_none(given: Given, split: str) -> list[str]:
     part = {"dev": "val"}.get(split, split)
     rows = (row.fields or {} for row in read_rows(given.sources / "clinc150.jsonl.gz"))
     texts = [row["text"] for row in rows if row["intent"] is None and row["part"] == part]
-    return texts[: PAIRS_AN_EXAMPLE * given.examples if given.examples else None]
+    most = given.most(split)
+    return texts if most is None else texts[: PAIRS_AN_EXAMPLE * most]
 
 
 def _by_question(pairs: Pairs, out: Path) -> None:

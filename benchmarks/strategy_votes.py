@@ -1,4 +1,4 @@
-"""What the nearest training queries would vote for, by each way that strategies.py compares."""
+"""What the nearest training queries would vote for, and how near they are, by each way to serve many domains."""
 
 from __future__ import annotations
 
@@ -8,36 +8,88 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from strategy_models import ALL, Models
 from voting import vote
 
 from registry import GENERAL
-from router_plugin import DomainRouter
+from router_plugin import DomainRouter, Route
 from router_plugin.comparison import Question, Task
 from router_plugin.served_domains import ServedDomains
+from training.ranking import top_k
 
 Embed = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Unit vectors of texts by the encoder of a domain, ``(n, d)``."""
 
 
-def votes(task: Task, models: Models) -> dict[str, float]:
+class Ways:
+    """The encoders of each way, and the domain classifier; what was encoded once is kept."""
+
+    def __init__(self, models: Models) -> None:
+        self._served = DomainRouter((), models.registry).served_domains
+        self.own = _kept(partial(_embed, self._served))
+        self.base = partial(_by, self.own, GENERAL)
+        self.multi: Embed | None = None
+        if models.multi_registry is not None:
+            of_all = DomainRouter((), models.multi_registry).served_domains
+            self.multi = _kept(partial(_by, partial(_embed, of_all), ALL))
+
+    def likeliest(self, texts: Sequence[str]) -> list[str]:
+        """The likeliest domain of each text but for ``general``."""
+        domains = list(self._served.classifier.domains)
+        probabilities = self._served.classify(texts).probabilities
+        probabilities[:, domains.index(GENERAL)] = -1
+        return [domains[column] for column in probabilities.argmax(axis=1)]
+
+
+def votes(task: Task, ways: Ways) -> dict[str, float]:
     """Share of in-scope questions whose route most of the 5 nearest utterances have, by each way.
 
     Two-stage voting asks the likeliest domain, however unlikely it is.
     """
-    served, of_all = (DomainRouter((), each).served_domains for each in (models.registry, models.multi_registry))
     asked = _in_scope(task)
     right = [question.domain for question in asked]
-    likeliest = _likeliest(served, [question.text for question in asked])
-    base, multi, own = partial(_by, served, GENERAL), partial(_by, of_all, ALL), partial(_embed, served)
+    likeliest = ways.likeliest([question.text for question in asked])
     return {
-        "base": _share(task, None, base),
-        "base, told the domain": _share(task, right, base),
-        "multi": _share(task, None, multi),
-        "two_stage": _share(task, likeliest, own),
-        "oracle": _share(task, right, own),
+        "base": _share(task, None, ways.base),
+        "base, told the domain": _share(task, right, ways.base),
+        **({"multi": _share(task, None, ways.multi)} if ways.multi else {}),
+        "two_stage": _share(task, likeliest, ways.own),
+        "oracle": _share(task, right, ways.own),
         "domains": round(float(np.mean([one == other for one, other in zip(likeliest, right, strict=True)])), 4),
     }
+
+
+def outside(task: Task, ways: Ways) -> dict[str, float]:
+    """How well the similarity to the nearest utterance tells questions of no domain: AUROC, by each way.
+
+    In two stages the utterances are those of the likeliest domain, in that domain's space.
+    """
+    likeliest = ways.likeliest([question.text for question in task.questions])
+    inside = [bool(question.relevant) for question in task.questions]
+    near = {
+        "base": _nearest(task, None, ways.base),
+        **({"multi": _nearest(task, None, ways.multi)} if ways.multi else {}),
+        "two_stage": _nearest(task, likeliest, ways.own),
+    }
+    return {way: round(float(roc_auc_score(inside, similarity)), 4) for way, similarity in near.items()}
+
+
+def _nearest(task: Task, domains: Sequence[str] | None, embed: Embed) -> NDArray[np.float32]:
+    """The cosine of every question and its nearest utterance; see :func:`_share` for the arguments."""
+    similarity = np.empty(len(task.questions), dtype=np.float32)
+    asked = np.array(domains or [GENERAL] * len(task.questions))
+    for domain in dict.fromkeys(asked.tolist()):
+        rows = np.flatnonzero(asked == domain)
+        known = embed(domain, [text for route in _voters(task, domains and domain) for text in route.utterances])
+        queries = embed(domain, [task.questions[row].text for row in rows])
+        similarity[rows] = np.concatenate([scores[:, 0] for scores, _ in top_k(queries, known, 1)])
+    return similarity
+
+
+def _voters(task: Task, domain: str | None) -> list[Route]:
+    """The routes of a domain, or all."""
+    return [route for route in task.routes if domain is None or route.domain == domain]
 
 
 def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
@@ -54,7 +106,7 @@ def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
         groups[domain].append(question)
     hits = 0
     for domain, members in groups.items():
-        voters = [route for route in task.routes if domains is None or route.domain == domain]
+        voters = _voters(task, domains and domain)
         names = [route.name for route in voters for _ in route.utterances]
         known = embed(domain, [text for route in voters for text in route.utterances])
         voted = vote(embed(domain, [question.text for question in members]), known, names)
@@ -66,17 +118,22 @@ def _in_scope(task: Task) -> list[Question]:
     return [question for question in task.questions if question.relevant]
 
 
-def _likeliest(served: ServedDomains, texts: Sequence[str]) -> list[str]:
-    """The likeliest domain of each text but for ``general``."""
-    domains = list(served.classifier.domains)
-    probabilities = served.classify(texts).probabilities
-    probabilities[:, domains.index(GENERAL)] = -1
-    return [domains[column] for column in probabilities.argmax(axis=1)]
-
-
-def _by(served: ServedDomains, encoder: str, _: str, texts: Sequence[str]) -> NDArray[np.float32]:
+def _by(embed: Embed, encoder: str, _: str, texts: Sequence[str]) -> NDArray[np.float32]:
     """By one encoder, whatever the domain."""
-    return _embed(served, encoder, texts)
+    return embed(encoder, texts)
+
+
+def _kept(embed: Embed) -> Embed:
+    """The same, encoding no text twice."""
+    known: dict[tuple[str, str], NDArray[np.float32]] = {}
+
+    def kept(domain: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if (domain, text) not in known]
+        if new:
+            known.update(zip([(domain, text) for text in new], embed(domain, new), strict=True))
+        return np.stack([known[domain, text] for text in texts])
+
+    return kept
 
 
 def _embed(served: ServedDomains, domain: str, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from training.duplicates import near_duplicates
 from training.errors import SourceError
-from training.holding_out import HoldOut
-from training.labels import PART, Labelled, Labels
+from training.labels import Labelled, Labels
+from training.parts import held_by_part
 from training.preparation import check_target, write_folder
 from training.prepared import Qrels
 from training.splits import Indices, Split
@@ -33,7 +33,11 @@ def prepare_labels(
         OutputError: the folder exists.
         SourceError: the texts cannot be split, or there is nothing to learn from them.
     """
-    options = _held_by_part(source.texts, options or SplitOptions())
+    options = held_by_part(source.texts, options or SplitOptions())
+    if options.split == "test":
+        raise SourceError(
+            "--split test does not go with --kind labels, routes or logs: queries are compared with training texts"
+        )
     check_target(out, overwrite)
     texts = source.texts
     split = split_rows(
@@ -54,23 +58,9 @@ def prepare_labels(
             "skipped": len(source.skipped),
             "out_of_scope": source.out_of_scope,
             "repeated": source.repeated,
+            **source.set_aside,
             "left_out": len(texts) - len(corpus) - len(queries),
         },
-    )
-
-
-def _held_by_part(texts: Sequence[Labelled], options: SplitOptions) -> SplitOptions:
-    """The options, with the parts of the column ``part`` as what is held out."""
-    if options.split == "test":
-        raise SourceError("--split test does not go with --kind labels, whose queries are compared with training texts")
-    parts = {each.columns.get(PART) for each in texts} - {None, "train"}
-    if parts and (options.hold_out or options.hold_out_dev):
-        raise SourceError(f"--hold-out does not go with a column {PART!r}, which says already what is held out")
-    held = {part: (HoldOut(PART, (part,)),) for part in parts if part}
-    return replace(
-        options,
-        hold_out=held.get("test", options.hold_out),
-        hold_out_dev=held.get("dev", options.hold_out_dev),
     )
 
 

@@ -46,7 +46,7 @@ def join(sets: Mapping[str, PreparedData]) -> PreparedData:
         }
         for part in SPLITS
     }
-    return PreparedData(corpus, queries, qrels, _manifest(sets), dict(sets))
+    return PreparedData(corpus, queries, qrels, _manifest(sets), parts=dict(sets))
 
 
 def _manifest(sets: Mapping[str, PreparedData]) -> dict[str, object]:

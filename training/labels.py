@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from training.errors import SourceError
 from training.holding_out import HoldOut, rows_with
-from training.sources import BadRows, HubPart, column_named, plain_fields, read_source, text_field
+from training.parts import part_field, with_parts
+from training.sources import BadRows, HubPart, column_named, plain_fields, plain_text, read_source, text_field
 
 TEXT_COLUMNS = ("text", "query", "question", "utterance")
 LABEL_COLUMNS = ("label", "intent", "category", "route", "class")
-PART = "part"
-PARTS = {"train": "train", "dev": "dev", "val": "dev", "validation": "dev", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,9 @@ class Labelled:
     """Other columns of its row that were asked for, and ``part``, as ``PARTS`` has it, where the row has one."""
 
 
+L = TypeVar("L", bound=Labelled)
+
+
 @dataclass
 class Labels:
     """What a source held.
@@ -38,6 +40,7 @@ class Labels:
         repeated: rows whose text stands before with the same label.
         skipped: one line for each bad row.
         where: the rows that were asked for, if not all.
+        set_aside: other rows and texts that were left out, or that others outvoted, by why.
     """
 
     source: str
@@ -46,6 +49,7 @@ class Labels:
     repeated: int = 0
     skipped: list[str] = field(default_factory=list)
     where: HoldOut | None = None
+    set_aside: dict[str, int] = field(default_factory=dict)
 
 
 def read_labels(
@@ -81,52 +85,56 @@ def read_labels(
 
     def labelled(place: str, fields: Mapping[str, Any]) -> Labelled:
         found = text_field(place, fields, text, TEXT_COLUMNS, "text")
+        column = column_named(place, fields, label, LABEL_COLUMNS, "label")
         return Labelled(
-            place, found, _label(place, fields, label), {**plain_fields(fields, kept), **_part(place, fields)}
+            place,
+            found,
+            label_of(place, column, fields[column]),
+            {**plain_fields(fields, kept), **part_field(place, fields)},
         )
 
     bad = BadRows(skip_bad)
     rows = read_source(source, labelled, bad, HubPart(hub_split, hub_config, hub_revision))
-    if where:
-        chosen = rows_with([row.columns for row in rows], (where,), "--where")
-        rows = [row for row, wanted in zip(rows, chosen, strict=True) if wanted]
+    return collect(source, rows, bad, where)
+
+
+def collect(source: str, rows: Sequence[Labelled], bad: BadRows, where: HoldOut | None = None) -> Labels:
+    """Labels out of rows: those asked for, every text once.
+
+    Raises:
+        SourceError: a row is bad, or no row with a label is left; see :func:`read_labels`.
+    """
+    rows = chosen_rows(rows, where)
     inside = [row for row in rows if row.label]
-    texts, repeated = _once(_with_parts(inside, bad), bad)
+    texts, repeated = _once(with_parts(inside, bad), bad)
     if not texts:
         raise SourceError(f"{source}: holds no row with a label: expected a text and its label in every row")
     return Labels(source, texts, len(rows) - len(inside), repeated, bad.lines, where)
 
 
-def _label(place: str, fields: Mapping[str, Any], column: str | None) -> str:
-    name = column_named(place, fields, column, LABEL_COLUMNS, "label")
-    value = fields[name]
+def chosen_rows(rows: Sequence[L], where: HoldOut | None) -> list[L]:
+    """The rows with one of the values in the column; all where none is asked for.
+
+    Raises:
+        SourceError: no row has that column or value.
+    """
+    if where is None:
+        return list(rows)
+    chosen = rows_with([row.columns for row in rows], (where,), "--where")
+    return [row for row, wanted in zip(rows, chosen, strict=True) if wanted]
+
+
+def label_of(place: str, name: str, value: Any) -> str:
+    """A label that stands under a name as text; empty where nothing stands there.
+
+    Raises:
+        SourceError: it is neither text nor a whole number.
+    """
     if value is None or (isinstance(value, str) and not value.strip()):
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return text_field(place, fields, name, (), "label")
-
-
-def _part(place: str, fields: Mapping[str, Any]) -> dict[str, str]:
-    found = plain_fields(fields, (PART,)).get(PART)
-    if found is None:
-        return {}
-    if found.casefold() not in PARTS:
-        raise SourceError(
-            f"{place}: {PART} is {found!r}: expected {', '.join(PARTS)}; name the column otherwise if it is no split"
-        )
-    return {PART: PARTS[found.casefold()]}
-
-
-def _with_parts(rows: Sequence[Labelled], bad: BadRows) -> list[Labelled]:
-    """Those with a part, where one has one; else all."""
-    first = next((row for row in rows if PART in row.columns), None)
-    if first is None:
-        return list(rows)
-    for row in rows:
-        if PART not in row.columns:
-            bad.add(f"{row.place}: has no {PART}, but {first.place} has one: expected {', '.join(PARTS)}")
-    return [row for row in rows if PART in row.columns]
+    return plain_text(place, name, value)
 
 
 def _once(rows: Sequence[Labelled], bad: BadRows) -> tuple[list[Labelled], int]:

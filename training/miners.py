@@ -40,7 +40,8 @@ class TripletMiner:
 
     def mine(self, ranked: Ranked, seed: int) -> int:
         """Add the triplets of this ranking; returns the number of triplets."""
-        self.triplets += reference_triplets(ranked.positions, self.texts.relevant["train"], self.easy_per_hard, seed)
+        relevant, negatives = self.texts.relevant["train"], self.texts.negatives["train"]
+        self.triplets += reference_triplets(ranked.positions, relevant, negatives, self.easy_per_hard, seed)
         return len(self.triplets)
 
     def examples(self, seed: int) -> Examples:
@@ -57,7 +58,7 @@ class TripletMiner:
 
 @dataclass
 class NegativeMiner:
-    """The hard negatives of every training query, the newest first.
+    """The hard negatives of every training query, the newest first; those that were judged so go before all others.
 
     Attributes:
         texts: prepared data.
@@ -106,8 +107,13 @@ class NegativeMiner:
         """A query with any document that answers it and some that do not."""
         relevant = sorted(self.texts.relevant["train"][query])
         positive = relevant[draw.integers(len(relevant))]
-        mined = draw.permutation(self.known[query])[: draw.binomial(self.negatives, 1 - self.easy_share)].tolist()
-        return Example(query, (positive, *mined, *self._easy(query, self.negatives - len(mined), answers, draw)))
+        groups = self.texts.document_groups
+        judged = [each for each in self.texts.negatives["train"][query] if groups[each] not in answers]
+        mined = draw.permutation([each for each in self.known[query] if each not in judged])
+        hard = [*draw.permutation(judged), *mined][: draw.binomial(self.negatives, 1 - self.easy_share)]
+        return Example(
+            query, (positive, *map(int, hard), *self._easy(query, self.negatives - len(hard), answers, draw))
+        )
 
     def _easy(self, query: int, count: int, answers: set[int], draw: np.random.Generator) -> Sequence[int]:
         """Any wrong documents."""

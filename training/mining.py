@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,38 +35,46 @@ class Triplet:
     negative: int
 
 
-def judge(ranked: NDArray[np.int64], relevant: set[int]) -> Judged:
+def judge(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int] = ()) -> Judged:
     """Sort one query's ranking by the reference rules.
 
     Over the first 100 ranks: hard negatives are non-relevant in ranks 1-15, easy ones in 16-100; easy positives are
-    relevant in ranks 1-5, hard ones in 6-100.
+    relevant in ranks 1-5, hard ones in 6-100. Documents that were judged non-relevant come first among the hard
+    negatives, wherever they rank, those that rank best first.
     """
     top = [int(document) for document in ranked[:DEPTH]]
+    rank = {document: place for place, document in enumerate(top)}
+    judged = sorted(set(negatives) - relevant, key=lambda document: (rank.get(document, DEPTH), document))
+    others = [document not in relevant and document not in judged for document in top]
     return Judged(
         easy_positives=[document for document in top[:EASY_POSITIVE_RANKS] if document in relevant],
         hard_positives=[document for document in top[EASY_POSITIVE_RANKS:] if document in relevant],
-        hard_negatives=[document for document in top[:HARD_NEGATIVE_RANKS] if document not in relevant],
-        easy_negatives=[document for document in top[HARD_NEGATIVE_RANKS:] if document not in relevant],
+        hard_negatives=[*judged, *compress(top[:HARD_NEGATIVE_RANKS], others)],
+        easy_negatives=list(compress(top[HARD_NEGATIVE_RANKS:], others[HARD_NEGATIVE_RANKS:])),
     )
 
 
 def reference_triplets(
-    ranked: NDArray[np.int64], relevant: Sequence[set[int]], easy_per_hard: int, seed: int
+    ranked: NDArray[np.int64],
+    relevant: Sequence[set[int]],
+    negatives: Sequence[Sequence[int]],
+    easy_per_hard: int,
+    seed: int,
 ) -> list[Triplet]:
     """Hard and easy triplets of all queries by the reference rules.
 
     A hard triplet is (query, first hard positive, first hard negative); an easy one is (query, first easy positive,
     first easy negative, else first hard one). Of the easy ones a random ``easy_per_hard`` times the number of hard ones
-    is kept.
+    is kept. ``negatives`` are what was judged non-relevant for each query; see :func:`judge`.
     """
     hard, easy = [], []
-    for query, (row, wanted) in enumerate(zip(ranked, relevant, strict=True)):
-        judged = judge(row, wanted)
+    for query, (row, wanted, wrong) in enumerate(zip(ranked, relevant, negatives, strict=True)):
+        judged = judge(row, wanted, wrong)
         if judged.hard_positives and judged.hard_negatives:
             hard.append(Triplet(query, judged.hard_positives[0], judged.hard_negatives[0]))
-        negatives = judged.easy_negatives or judged.hard_negatives
-        if judged.easy_positives and negatives:
-            easy.append(Triplet(query, judged.easy_positives[0], negatives[0]))
+        easy_or_hard = judged.easy_negatives or judged.hard_negatives
+        if judged.easy_positives and easy_or_hard:
+            easy.append(Triplet(query, judged.easy_positives[0], easy_or_hard[0]))
     kept = np.random.default_rng(seed).permutation(len(easy))[: easy_per_hard * len(hard)]
     return hard + [easy[index] for index in np.sort(kept)]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.parts import part_field, with_parts
 from training.sources import BadRows, HubPart, plain_fields, read_source, text_field
 
 QUESTION_COLUMNS = ("question", "query", "q", "prompt", "instruction", "input", "anchor")
@@ -29,7 +30,23 @@ class Pair:
     question: str
     answer: str
     columns: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Other columns of its row that were asked for."""
+    """Other columns of its row that were asked for, and ``part``, as ``PARTS`` has it, where the row has one."""
+    place: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        """The query."""
+        return self.question
+
+    @property
+    def relevant(self) -> tuple[str, ...]:
+        """What answers it."""
+        return (self.answer,)
+
+    @property
+    def non_relevant(self) -> tuple[str, ...]:
+        """Nothing is known to be wrong."""
+        return ()
 
 
 @dataclass
@@ -65,15 +82,18 @@ def read_pairs(
         skip_bad: count bad rows instead of stopping at the first.
 
     Raises:
-        SourceError: the source cannot be read, a row is bad, or no row is left.
+        SourceError: the source cannot be read, a row is bad, or no row is left. A row is bad, too, if it has no part
+            where others have one.
     """
 
     def pair(place: str, fields: Mapping[str, Any]) -> Pair:
         return Pair(
             text_field(place, fields, question, QUESTION_COLUMNS, "question"),
             text_field(place, fields, answer, ANSWER_COLUMNS, "answer"),
-            plain_fields(fields, columns),
+            {**plain_fields(fields, columns), **part_field(place, fields)},
+            place,
         )
 
     bad = BadRows(skip_bad)
-    return Pairs(source, read_source(source, pair, bad, HubPart(hub_split, hub_config, hub_revision)), bad.lines)
+    rows = read_source(source, pair, bad, HubPart(hub_split, hub_config, hub_revision))
+    return Pairs(source, with_parts(rows, bad), bad.lines)

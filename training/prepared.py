@@ -29,6 +29,8 @@ class PreparedData:
     manifest: dict[str, Any]
     parts: Mapping[str, PreparedData] = field(default_factory=dict)
     """The sets that are joined in it, by name, in the order of their documents and queries; of a single set none."""
+    negatives: dict[str, Qrels] = field(default_factory=dict)
+    """Documents that were judged not relevant, of the splits that have any: BEIR's score 0."""
 
     @property
     def labelled(self) -> bool:
@@ -46,6 +48,7 @@ def write_prepared(
     corpus: Mapping[str, str],
     queries: Mapping[str, str],
     qrels: Mapping[str, Qrels],
+    negatives: Mapping[str, Qrels] | None = None,
     **manifest: Any,
 ) -> dict[str, Any]:
     """Write a BEIR folder into an empty folder; returns its manifest."""
@@ -56,7 +59,8 @@ def write_prepared(
         with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n")
             table.writerow(["query-id", "corpus-id", "score"])
-            table.writerows((query, document, 1) for query, documents in qrels[split].items() for document in documents)
+            for score, judged in ((1, qrels[split]), (0, (negatives or {}).get(split, {}))):
+                table.writerows((query, document, score) for query, names in judged.items() for document in names)
     manifest["fingerprint"] = _fingerprint(folder)
     text = json.dumps(manifest, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -80,10 +84,12 @@ def read_prepared(folder: Path) -> PreparedData:
             raise PreparedDataError(f"{folder}: the files have changed since they were prepared: prepare them again")
         corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}
         queries = {row["_id"]: row["text"] for row in _read_lines(folder / "queries.jsonl")}
-        qrels = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
+        judged = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreparedDataError(f"{folder}: is damaged ({error}): prepare it again") from error
-    return PreparedData(corpus, queries, qrels, manifest)
+    qrels = {split: relevant for split, (relevant, _) in judged.items()}
+    negatives = {split: others for split, (_, others) in judged.items() if others}
+    return PreparedData(corpus, queries, qrels, manifest, negatives)
 
 
 def _fingerprint(folder: Path) -> str:
@@ -105,10 +111,12 @@ def _read_lines(path: Path) -> Iterable[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
-def _read_qrels(path: Path) -> Qrels:
-    qrels: Qrels = {}
+def _read_qrels(path: Path) -> tuple[Qrels, Qrels]:
+    """What was judged relevant, and what was judged not to be."""
+    relevant: Qrels = {}
+    others: Qrels = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            if int(row["score"]) > 0:
-                qrels.setdefault(row["query-id"], []).append(row["corpus-id"])
-    return qrels
+            judged = relevant if int(row["score"]) > 0 else others
+            judged.setdefault(row["query-id"], []).append(row["corpus-id"])
+    return relevant, others

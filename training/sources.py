@@ -83,7 +83,15 @@ def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual:
         SourceError: there is no such column, or it holds no text.
     """
     name = column_named(place, fields, column, usual, role)
-    value = fields[name]
+    return plain_text(place, name, fields[name])
+
+
+def plain_text(place: str, name: str, value: Any) -> str:
+    """A text that stands under a name, white space collapsed.
+
+    Raises:
+        SourceError: it is no text, or an empty one.
+    """
     if not isinstance(value, str):
         raise SourceError(f"{place}: {name} is {type(value).__name__}: expected text")
     if any("\ud800" <= character <= "\udfff" for character in value):
@@ -96,13 +104,19 @@ def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual:
 
 def column_named(place: str, fields: Mapping[str, Any], column: str | None, usual: Sequence[str], role: str) -> str:
     """The name that a column has in a row; see :func:`text_field`."""
-    name: str | None = column if column in fields else _named(fields, usual if column is None else (column,))
+    name = column_found(fields, column, usual)
     if name is None:
         wanted = f"a column {column!r}" if column else f"one of {', '.join(usual)}"
         raise SourceError(
             f"{place}: no {role} column: expected {wanted}, found {', '.join(map(str, fields)) or 'none'}; "
             f"name it with --{role}"
         )
+    return name
+
+
+def column_found(fields: Mapping[str, Any], column: str | None, usual: Sequence[str]) -> str | None:
+    """The name that a column has in a row, or None where the row lacks it; see :func:`text_field`."""
+    name: str | None = column if column in fields else _named(fields, usual if column is None else (column,))
     return name
 
 

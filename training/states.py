@@ -30,7 +30,7 @@ BASE = "base"
 
 
 class Texts:
-    """Prepared data by position: documents, and the queries of each split with their relevant documents."""
+    """Prepared data by position: documents, and the queries of each split with their judged documents."""
 
     def __init__(self, data: PreparedData) -> None:
         self.documents = list(data.corpus.values())
@@ -38,6 +38,10 @@ class Texts:
         self.queries = {split: [data.queries[name] for name in qrels] for split, qrels in data.qrels.items()}
         self.relevant = {
             split: [{position[name] for name in names} for names in qrels.values()]
+            for split, qrels in data.qrels.items()
+        }
+        self.negatives = {
+            split: [[position[name] for name in data.negatives.get(split, {}).get(query, ())] for query in qrels]
             for split, qrels in data.qrels.items()
         }
         self.parts = {name: Texts(part) for name, part in data.parts.items()}

@@ -1,17 +1,23 @@
-"""Reads labelled queries, a text and the domain or the route it is of, and the domains that are made of them."""
+"""Reads labelled queries, a text and the domain or the route it is of, and what is made of them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry import GENERAL
 from registry.names import check_domain
 from router_plugin.errors import QueryError
 from router_plugin.own_domains import OwnDomain, load_domains
+from router_plugin.routes import load_routes
 
-TEXT, DOMAIN = "text", "domain"
+if TYPE_CHECKING:
+    from training.holding_out import HoldOut
+    from training.labels import Labels
+
+TEXT, DOMAIN, ROUTE = "text", "domain", "route"
 YAML = (".yaml", ".yml")
 
 
@@ -67,3 +73,31 @@ def read_domains(file: Path | None) -> list[OwnDomain]:
         if domain != GENERAL:
             queries[domain].append(text)
     return [OwnDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
+
+
+def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bool = False) -> Labels:
+    """The utterances of a routes file as texts whose label is their route, with the columns ``route`` and ``domain``.
+
+    Args:
+        source: a routes file.
+        where: only utterances of these routes or domains; a route without a domain has no such column.
+        skip_bad: count utterances that stand under two routes instead of stopping at the first.
+
+    Raises:
+        RoutesError: the file cannot be read, or something in it is wrong.
+        SourceError: an utterance stands under two routes, or ``where`` names none.
+    """
+    from training.labels import Labelled, collect
+    from training.sources import BadRows
+
+    rows = [
+        Labelled(
+            f"{source}, route {route.name!r}, utterance {number}",
+            " ".join(utterance.split()),
+            route.name,
+            {ROUTE: route.name} | ({DOMAIN: route.domain} if route.domain else {}),
+        )
+        for route in load_routes(Path(source))
+        for number, utterance in enumerate(route.utterances, 1)
+    ]
+    return collect(source, rows, BadRows(skip_bad), where)

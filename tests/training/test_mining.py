@@ -43,7 +43,8 @@ def test_nothing_below_rank_100_is_looked_at():
 
 
 def triplets(*relevant, easy_per_hard=2, seed=0, ranked=RANKED):
-    return reference_triplets(np.tile(ranked, (len(relevant), 1)), relevant, easy_per_hard, seed)
+    none = [[]] * len(relevant)
+    return reference_triplets(np.tile(ranked, (len(relevant), 1)), relevant, none, easy_per_hard, seed)
 
 
 def test_a_hard_triplet_is_the_first_hard_positive_with_the_first_hard_negative():

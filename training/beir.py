@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -138,9 +139,12 @@ def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
             f"{place}: has {len(fields)} fields: expected query, document, score, or TREC's query, 0, document, score"
         )
     try:
-        return _Judgement(place, fields[0].strip(), fields[-2].strip(), float(fields[-1]))
-    except ValueError as error:
-        raise SourceError(f"{place}: the score is {fields[-1]!r:.80}: expected a number") from error
+        score = float(fields[-1])
+    except ValueError:
+        score = math.nan
+    if math.isnan(score):
+        raise SourceError(f"{place}: the score is {fields[-1]!r:.80}: expected a number")
+    return _Judgement(place, fields[0].strip(), fields[-2].strip(), score)
 
 
 def _is_header(fields: Sequence[str]) -> bool:

@@ -39,6 +39,12 @@ class _Votes:
     rows: list[_Logged] = field(default_factory=list)
     against: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def at_odds(self) -> bool:
+        """Whether two rows name different labels, or one rejects what another names."""
+        labels = {row.label for row in self.rows}
+        return len(labels) > 1 or any(self.against[label] for label in labels)
+
     def winner(self) -> _Logged | None:
         """The first row with the label of most rows; None where another has as many, or as many reject it."""
         ranked = Counter(row.label for row in self.rows).most_common(2)
@@ -136,9 +142,7 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: HoldOut | 
     labels.set_aside = {
         "without_feedback": sum(not row.judged for row in rows),
         "rejected": sum(row.rejected is not None for row in rows),
-        "at_odds": sum(
-            len({row.label for row in votes.rows}) > 1 or bool(votes.against[votes.rows[0].label]) for votes in voted
-        ),
+        "at_odds": sum(votes.at_odds for votes in voted),
         "undecided": len(voted) - len(winners),
     }
     return labels

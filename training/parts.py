@@ -28,7 +28,7 @@ class Placed(Protocol):
 
 
 P = TypeVar("P", bound=Placed)
-O = TypeVar("O", bound=SplitOptions)  # noqa: E741
+Options = TypeVar("Options", bound=SplitOptions)
 
 
 def part_field(place: str, fields: Mapping[str, Any]) -> dict[str, str]:
@@ -58,7 +58,7 @@ def with_parts(rows: Sequence[P], bad: BadRows) -> list[P]:
     return [row for row in rows if PART in row.columns]
 
 
-def held_by_part(rows: Sequence[Placed], options: O) -> O:
+def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
     """The options, with the parts of the column ``part`` as what is held out; unchanged where every row is for testing.
 
     Raises:

@@ -14,6 +14,7 @@ from training.rows import SUFFIXES, Row, read_rows
 
 T = TypeVar("T")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -94,7 +95,7 @@ def plain_text(place: str, name: str, value: Any) -> str:
     """
     if not isinstance(value, str):
         raise SourceError(f"{place}: {name} is {type(value).__name__}: expected text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _SURROGATE.search(value):
         raise SourceError(f"{place}: {name} holds half of a surrogate pair: expected Unicode text")
     text = " ".join(value.split())
     if not text:

@@ -155,6 +155,7 @@ BAD = {
         {"test": ["q0\td0\t1", "q0\td0\thigh"]},
         "qrels/test.tsv, line 2: the score is 'high': expected",
     ),
+    "no number": ({"test": ["q0\td0\t1", "q0\td0\tNaN"]}, "qrels/test.tsv, line 2: the score is 'NaN': expected"),
     "fields": ({"test": ["q0\td0\t1", "q0\td0"]}, "qrels/test.tsv, line 2: has 2 fields: expected query, document"),
     "id twice": (
         {"documents": [*DOCUMENTS[:2], DOCUMENTS[0]]},

@@ -27,10 +27,10 @@ class PreparedData:
     queries: dict[str, str]
     qrels: dict[str, Qrels]
     manifest: dict[str, Any]
-    parts: Mapping[str, PreparedData] = field(default_factory=dict)
-    """The sets that are joined in it, by name, in the order of their documents and queries; of a single set none."""
     negatives: dict[str, Qrels] = field(default_factory=dict)
     """Documents that were judged not relevant, of the splits that have any: BEIR's score 0."""
+    parts: Mapping[str, PreparedData] = field(default_factory=dict)
+    """The sets that are joined in it, by name, in the order of their documents and queries; of a single set none."""
 
     @property
     def labelled(self) -> bool:

@@ -97,7 +97,7 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> l
     for each in read_source(str(path), entry, bad, HubPart()):
         first = seen.setdefault(each.name, each)
         if first is not each:
-            bad.add(f"{each.place}: _id {each.name!r} stands twice, first at {first.place}")
+            bad.add(f"{each.place}: _id {each.name!r:.80} stands twice, first at {first.place}")
     return list(seen.values())
 
 
@@ -109,9 +109,9 @@ def _by_query(
     folder = path.parent.parent
     for each in _judgements(path, bad):
         if each.query not in queries:
-            bad.add(f"{each.place}: judges query {each.query!r}, which is not in {folder / 'queries.jsonl'}")
+            bad.add(f"{each.place}: judges query {each.query!r:.80}, which is not in {folder / 'queries.jsonl'}")
         elif each.document not in documents:
-            bad.add(f"{each.place}: judges {each.document!r}, which is not in {folder / 'corpus.jsonl'}")
+            bad.add(f"{each.place}: judges {each.document!r:.80}, which is not in {folder / 'corpus.jsonl'}")
         else:
             found[each.query].append(each)
     return found

@@ -136,7 +136,9 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: HoldOut | 
             texts[row.text.casefold()].rows.append(row)
     voted = [votes for votes in texts.values() if votes.rows]
     winners = [winner for winner in (votes.winner() for votes in voted) if winner]
-    labels = collect(source, winners, bad, where=None)
+    if not any(winner.label for winner in winners):
+        raise SourceError(f"{source}: no feedback says which route is right: expected routes accepted or corrected")
+    labels = collect(source, winners, bad)
     labels.where = where
     labels.repeated = sum(len(votes.rows) for votes in voted) - len(voted)
     labels.set_aside = {

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import typer
 
-from router_plugin.cli.labelled import read_route_labels
-
 
 class Kind(str, Enum):
     """What a source holds."""
@@ -98,10 +96,10 @@ def _given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _lazy(module: str, name: str) -> Callable[..., Any]:
-    """A function of ``training``, imported when it is called."""
+    """A function, imported when it is called."""
 
     def call(*arguments: Any, **options: Any) -> Any:
-        return getattr(import_module(f"training.{module}"), name)(*arguments, **options)
+        return getattr(import_module(module), name)(*arguments, **options)
 
     return call
 
@@ -121,31 +119,38 @@ _FEEDBACK = {
 }
 _JUDGED = {"skipped": "skipped", "judged_negatives": "judged negatives", "judged_both_ways": "judged both ways"}
 
-_write_labels = _lazy("dealing", "prepare_labels")
-_write_judged = _lazy("judgements", "prepare_judged")
+_write_labels = _lazy("training.dealing", "prepare_labels")
+_write_judged = _lazy("training.judgements", "prepare_judged")
 
 _TEXTS_LEFT_OUT = "texts are near-duplicates of held-out ones, or of a label without training texts,"
 _QUERIES_LEFT_OUT = "queries are near-duplicates of held-out ones"
 
 KINDS: dict[Kind, KindOfSource] = {
     Kind.pairs: KindOfSource(
-        _lazy("pairs", "read_pairs"),
-        _lazy("preparation", "prepare"),
+        _lazy("training.pairs", "read_pairs"),
+        _lazy("training.preparation", "prepare"),
         ("question", "answer", *_ROWS),
         {"pairs": "pairs", "skipped": "skipped"},
         "pairs are near-duplicates of held-out ones",
     ),
     Kind.labels: KindOfSource(
-        _lazy("labels", "read_labels"),
+        _lazy("training.labels", "read_labels"),
         _write_labels,
         ("text", "label", "where", *_ROWS),
         _LABELS,
         _TEXTS_LEFT_OUT,
         chunks=False,
     ),
-    Kind.routes: KindOfSource(read_route_labels, _write_labels, ("where",), _LABELS, _TEXTS_LEFT_OUT, chunks=False),
+    Kind.routes: KindOfSource(
+        _lazy("router_plugin.cli.labelled", "read_route_labels"),
+        _write_labels,
+        ("where",),
+        _LABELS,
+        _TEXTS_LEFT_OUT,
+        chunks=False,
+    ),
     Kind.logs: KindOfSource(
-        _lazy("logs", "read_logs"),
+        _lazy("training.logs", "read_logs"),
         _write_labels,
         ("text", "label", "accepted", "corrected", "where", *_ROWS),
         _LABELS | _FEEDBACK,
@@ -153,14 +158,14 @@ KINDS: dict[Kind, KindOfSource] = {
         chunks=False,
     ),
     Kind.triplets: KindOfSource(
-        _lazy("triplets", "read_triplets"),
+        _lazy("training.triplets", "read_triplets"),
         _write_judged,
         ("question", "answer", "negative", *_ROWS),
         {"rows": "triplets", **_JUDGED},
         _QUERIES_LEFT_OUT,
     ),
     Kind.beir: KindOfSource(
-        _lazy("beir", "read_beir"),
+        _lazy("training.beir", "read_beir"),
         _write_judged,
         ("columns",),
         {"rows": "queries over {documents} documents", **_JUDGED, "without_relevant": "without a relevant document"},

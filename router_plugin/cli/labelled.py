@@ -81,7 +81,7 @@ def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bo
     Args:
         source: a routes file.
         where: only utterances of these routes or domains; a route without a domain has no such column.
-        skip_bad: count utterances that stand under two routes instead of stopping at the first.
+        skip_bad: count utterances of two routes instead of stopping at the first.
 
     Raises:
         RoutesError: the file cannot be read, or something in it is wrong.

@@ -129,6 +129,11 @@ def test_a_log_without_any_feedback_is_reported(tmp_path):
         read(tmp_path, [row("a"), row("b")])
 
 
+def test_a_log_of_rejections_alone_is_reported(tmp_path):
+    with pytest.raises(SourceError, match="no feedback says which route is right: expected routes accepted"):
+        read(tmp_path, [row("a", accepted=False), row("b", None, accepted=True)])
+
+
 def test_named_columns_win_over_the_usual_ones(tmp_path):
     rows = [{"query": "a", "route": "b", "accepted": 0, "corrected": "c", "Q": "w", "R": "x", "ok": 1, "fix": "x"}]
     assert labels(read(tmp_path, rows, text="q", label="r", accepted="OK", corrected="Fix")) == {"w": "x"}

@@ -12,7 +12,7 @@ import fsspec
 from filelock import FileLock
 
 from registry.errors import DamagedArtifactError, RegistryError
-from registry.names import check_file
+from registry.names import PAGE, check_file
 from registry.records import ArtifactFile
 
 _BLOCK = 1 << 20
@@ -130,7 +130,7 @@ def _walk(folder: Path) -> list[str]:
     for path in folder.rglob("*"):
         if path.is_symlink() and path.is_dir():
             raise RegistryError(f"{path} is a link to a folder: put the folder itself in its place")
-        if path.is_file():
+        if path.is_file() and path != folder / PAGE:
             paths.append(check_file(path.relative_to(folder).as_posix()))
     if not paths:
         raise RegistryError(f"{folder} holds no files: expected a model folder")

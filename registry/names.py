@@ -14,6 +14,9 @@ DEFAULT_BASE_MODEL = "all-MiniLM-L6-v2"
 TEST = "test"
 """The reserved name of a domain's own test split among the sets that a model is measured on."""
 
+PAGE = "report.html"
+"""The page of a training run in its model folder, which quotes the data and therefore stays there."""
+
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 

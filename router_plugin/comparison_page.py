@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from registry.page import page, table
 from router_plugin.comparison import Comparison, Figures
-from router_plugin.page import page, table
 
 WIDTH, HEIGHT = 520, 320
 COLUMNS = (
@@ -100,7 +100,7 @@ def _plot(ways: Sequence[Figures]) -> str:
     qualities = [way.quality.accuracy for way in ways]
     low, high = max(0.0, min(qualities) - 0.02), min(1.0, max(qualities) + 0.02)
     return f"""<svg width="{WIDTH + 60}" height="{HEIGHT + 40}" viewBox="-50 -10 {WIDTH + 60} {HEIGHT + 40}" role="img">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#cbd5df"/>{"".join(_points(ways, slowest, low, high))}
+<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="var(--frame)"/>{"".join(_points(ways, slowest, low, high))}
 <text x="-6" y="{HEIGHT}" text-anchor="end">{low:.3f}</text><text x="-6" y="8" text-anchor="end">{high:.3f}</text>
 <text x="0" y="{HEIGHT + 16}">0 ms</text>
 <text x="{WIDTH}" y="{HEIGHT + 16}" text-anchor="end">{slowest:.0f} ms</text></svg>"""
@@ -110,5 +110,5 @@ def _points(ways: Sequence[Figures], slowest: float, low: float, high: float) ->
     for way in ways:
         x = WIDTH * way.median_ms / slowest
         y = HEIGHT * (1 - (way.quality.accuracy - low) / (high - low))
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#2b6cb0"/>'
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="var(--after)"/>'
         yield f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(way.way)}</text>'

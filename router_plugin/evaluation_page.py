@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from registry.page import page, table
 from router_plugin.evaluation import Evaluation
-from router_plugin.page import page, table
 
 SIDE = 320
 
@@ -59,8 +59,8 @@ def _confusion(evaluation: Evaluation) -> str:
         cells = []
         for other, count in zip(evaluation.domains, counts, strict=True):
             hue = "210 80%" if name == other else "10 80%"
-            shade = 100 - 45 * count / max(sum(counts), 1)
-            cells.append(f'<td style="background: hsl({hue} {shade:.0f}%)">{count or ""}</td>')
+            shade = count / max(sum(counts), 1)
+            cells.append(f'<td style="background: hsl({hue} 55% / {shade:.2f})">{count or ""}</td>')
         rows.append(f'<tr><th class="text">{escape(name)}</th>{"".join(cells)}</tr>')
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -69,7 +69,7 @@ def _reliability(evaluation: Evaluation) -> str:
     most = max(each.queries for each in evaluation.reliability)
     marks = "".join(
         f'<circle cx="{SIDE * each.confidence:.1f}" cy="{SIDE * (1 - each.accuracy):.1f}" '
-        f'r="{3 + 9 * (each.queries / most) ** 0.5:.1f}" fill="#2b6cb0" fill-opacity=".7">'
+        f'r="{3 + 9 * (each.queries / most) ** 0.5:.1f}" fill="var(--after)" fill-opacity=".7">'
         f"<title>{each.queries} queries: confidence {each.confidence:.2f}, right {each.accuracy:.2f}</title></circle>"
         for each in evaluation.reliability
     )
@@ -80,13 +80,13 @@ def _roc(evaluation: Evaluation) -> str:
     if not evaluation.roc:
         return "<p>The file has no queries of no domain, or none of a domain.</p>"
     points = " ".join(f"{SIDE * false:.1f},{SIDE * (1 - true):.1f}" for false, true in evaluation.roc)
-    return _plot(f'<polyline points="{points}" fill="none" stroke="#2b6cb0" stroke-width="2"/>', "false", "true")
+    return _plot(f'<polyline points="{points}" fill="none" stroke="var(--after)" stroke-width="2"/>', "false", "true")
 
 
 def _plot(marks: str, across: str, up: str) -> str:
     return f"""<svg width="{SIDE + 40}" height="{SIDE + 40}" viewBox="-30 -10 {SIDE + 40} {SIDE + 40}" role="img">
-<rect width="{SIDE}" height="{SIDE}" fill="none" stroke="#cbd5df"/>
-<line x1="0" y1="{SIDE}" x2="{SIDE}" y2="0" stroke="#cbd5df" stroke-dasharray="4 4"/>{marks}
+<rect width="{SIDE}" height="{SIDE}" fill="none" stroke="var(--frame)"/>
+<line x1="0" y1="{SIDE}" x2="{SIDE}" y2="0" stroke="var(--frame)" stroke-dasharray="4 4"/>{marks}
 <text x="0" y="{SIDE + 15}">0</text><text x="{SIDE}" y="{SIDE + 15}" text-anchor="end">1</text>
 <text x="{SIDE / 2}" y="{SIDE + 15}" text-anchor="middle">{across}</text>
 <text x="-8" y="{SIDE / 2}" text-anchor="middle" transform="rotate(-90 -8 {SIDE / 2})">{up}</text></svg>"""

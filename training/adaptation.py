@@ -23,6 +23,7 @@ from registry.variants import Backend
 from training.beside import check_beside, told
 from training.encoding import load_model
 from training.errors import TrainingError
+from training.evidence import gather, some_of
 from training.finetune import finetune
 from training.frozen import check_one_branch, with_frozen_documents
 from training.interpolation import DevSample, choose_share, move_towards
@@ -34,6 +35,7 @@ from training.mixing import Mixture, check_mixing
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
 from training.report import CARD, REPORT, describe_model, model_card, write_report
+from training.report_page import report_page
 from training.run import Run, save_model
 from training.significance import compare_metrics
 from training.states import BASE, State, States, Texts
@@ -62,9 +64,9 @@ def adapt(
 ) -> dict[str, Any]:
     """Adapt a base model to a domain and write the result as a model folder.
 
-    The folder holds the model (safetensors), ``README.md`` (its card), ``report.json`` and the classifier profile. It
-    appears whole or not at all; a run that was killed goes on where it was when it is started again with the same
-    arguments.
+    The folder holds the model (safetensors), ``README.md`` (its card), ``report.json``, ``report.html`` and the
+    classifier profile. It appears whole or not at all; a run that was killed goes on where it was when it is started
+    again with the same arguments.
 
     Args:
         data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
@@ -139,6 +141,9 @@ def adapt(
         ]
         outcomes = [loop.run_all() for loop in loops]
         judged = Judge(run, states, data, also, recipe.dims).report(outcomes, max_loss)
+        seed = best_outcome(outcomes).seed
+        examples = {entry["name"]: _examples(run, entry["name"]) for entry in judged["iterations"][1:]}
+        evidence = gather(states, judged["chosen"], texts, examples, seed)
         model = states[judged["chosen"]].model
         report = {
             **identity,
@@ -149,11 +154,10 @@ def adapt(
             "threads": torch.get_num_threads(),
             "seconds": round(time.monotonic() - started, 1),
         }
-        seed = best_outcome(outcomes).seed
         if recipe.lora:
             train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
         profile = _profile(data, texts, states[BASE], report["base_model"]["weights_sha256"], seed)
-        _write_model(out, model, base, profile, report)
+        _write_model(out, model, base, profile, report, report_page(report, evidence))
         run.remove()
     return report
 
@@ -215,6 +219,7 @@ class _Loop:
         examples = mixture.examples(seed)
         if not len(examples):
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
+        _examples(self.run, name, partial(some_of, examples, self.texts))
         if self.recipe.lora:
             train_adapter_only(model, self.recipe.lora, self.seed)
         trained = finetune(model, examples, self.recipe, seed, scratch, name, self.states[BASE])
@@ -241,6 +246,12 @@ class _Loop:
         sample = DevSample(self.states[BASE])
         base = sample.of(self.states[BASE])
         return choose_share(base, sample.of(self.states[_trained(name)]), self.recipe.kept_gain)
+
+
+def _examples(run: Run, name: str, show: Callable[[], dict[str, Any]] = dict) -> list[dict[str, Any]]:
+    """Some of what an iteration learns from, kept for the page; none where an earlier version began the run."""
+    rows: list[dict[str, Any]] = run.step(f"{name}-examples", show).get("rows", [])
+    return rows
 
 
 def _trained(name: str) -> str:
@@ -275,7 +286,7 @@ def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: i
 
 
 def _write_model(
-    out: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any]
+    out: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any], shown: str
 ) -> None:
     """Write the model folder, all of it at once."""
     staging = new_folder_beside(out)
@@ -283,7 +294,7 @@ def _write_model(
         save_model(model, staging, base)
         profile.save(staging)
         (staging / CARD).write_text(model_card(report), encoding="utf-8")
-        write_report(staging, report)
+        write_report(staging, report, shown)
         move_into_place(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

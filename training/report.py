@@ -15,6 +15,7 @@ from torch import nn
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from registry import ModelRecord
+from registry.names import PAGE
 from training.beside import BESIDE, beside
 from training.errors import TrainingError
 from training.modules import branches
@@ -62,8 +63,9 @@ def describe_comparison(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_report(folder: Path, report: dict[str, Any]) -> None:
-    """Write ``report.json``."""
+def write_report(folder: Path, report: dict[str, Any], shown: str) -> None:
+    """Write ``report.json``, and the page ``report.html``, in which what is no character is a reference."""
+    (folder / PAGE).write_text(shown, encoding="utf-8", errors="xmlcharrefreplace")
     (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

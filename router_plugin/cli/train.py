@@ -150,7 +150,7 @@ def train(
 ) -> None:
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
-    from registry.names import check_domain
+    from registry.names import PAGE, check_domain
     from registry.variants import check_backend
     from router_plugin.opening import open_registry
     from training.adaptation import adapt
@@ -203,6 +203,7 @@ def train(
     )
     if not json:
         print_gain(report, str(out))
+        typer.echo(f"what changed, query by query: {out / PAGE}")
     added = (
         add_variants(out, prepared, backends, base=base, encode_batch=encode_batch, trust_remote_code=trust_remote_code)
         if backends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel, ModelRecord
 from registry.names import check_domain
-from registry.outputs import check_free, move_into_place, new_folder_beside
+from registry.outputs import check_free, make_folder, move_into_place
 from registry.profiles import Profile
 from registry.variants import Backend
 from training.beside import check_beside, told
@@ -34,7 +35,7 @@ from training.metrics import DECIDING
 from training.mixing import Mixture, check_mixing
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
-from training.report import CARD, REPORT, describe_model, model_card, write_report
+from training.report import CARD, REPORT, describe_model, model_card, read_finished, write_report
 from training.report_page import report_page
 from training.run import Run, save_model
 from training.significance import compare_metrics
@@ -66,7 +67,7 @@ def adapt(
 
     The folder holds the model (safetensors), ``README.md`` (its card), ``report.json``, ``report.html`` and the
     classifier profile. It appears whole or not at all; a run that was killed goes on where it was when it is started
-    again with the same arguments.
+    again with the same arguments, and one that has finished answers with what it found.
 
     Args:
         data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
@@ -103,6 +104,7 @@ def adapt(
     recipe = recipe or Contrastive()
     also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
     seeds = _seeds(seed)
+    _check_alone()
     check_domain(domain)
     data = data if isinstance(data, PreparedData) else join(data)
     shares = shares_of(data, shares or {})
@@ -110,7 +112,6 @@ def adapt(
     check_beside(data, beside or {})
     check_judging(data, also, max_loss)
     check_mixing(recipe, mixed)
-    check_free(out, overwrite, REPORT)
     started = time.monotonic()
     identity = {
         "domain": domain,
@@ -126,6 +127,12 @@ def adapt(
         "mixed": {name: _lineage(other) for name, other in mixed.items()},
         "encoded_with": encode_with or "torch",
     }
+    if not overwrite and (finished := read_finished(out, identity, also, max_loss)):
+        log.warning("%s: these very arguments have written it already: nothing is trained", out)
+        with Run(out, identity) as run:
+            run.remove()
+        return finished
+    check_free(out, overwrite, REPORT)
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     with Run(out, identity) as run:
         if run.resumed:
@@ -157,7 +164,8 @@ def adapt(
         if recipe.lora:
             train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
         profile = _profile(data, texts, states[BASE], report["base_model"]["weights_sha256"], seed)
-        _write_model(out, model, base, profile, report, report_page(report, evidence))
+        _write_model(run.result, model, base, profile, report, report_page(report, evidence))
+        move_into_place(run.result, out)
         run.remove()
     return report
 
@@ -259,6 +267,19 @@ def _trained(name: str) -> str:
     return f"{name}-trained"
 
 
+def _check_alone() -> None:
+    """Make sure that no other process trains the same model.
+
+    Raises:
+        TrainingError: torchrun or accelerate started several.
+    """
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if torch.distributed.is_torchelastic_launched() and processes != "1":
+        raise TrainingError(
+            f"training is in one process, and {processes} were started: leave out torchrun or accelerate"
+        )
+
+
 def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:
     """Make sure that the recipe can train the base model, before long work is done.
 
@@ -286,15 +307,12 @@ def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: i
 
 
 def _write_model(
-    out: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any], shown: str
+    folder: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any], shown: str
 ) -> None:
-    """Write the model folder, all of it at once."""
-    staging = new_folder_beside(out)
-    try:
-        save_model(model, staging, base)
-        profile.save(staging)
-        (staging / CARD).write_text(model_card(report), encoding="utf-8")
-        write_report(staging, report, shown)
-        move_into_place(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    """Write a model folder; one that a crash cut short is written anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    save_model(model, folder, base)
+    profile.save(folder)
+    (folder / CARD).write_text(model_card(report), encoding="utf-8")
+    write_report(folder, report, shown)

@@ -165,7 +165,8 @@ def _maps(
 def _lay_out(vectors: NDArray[np.float32], start: Any, seed: int) -> NDArray[np.float64]:
     """Places in the plane, ``(n, 2)``."""
     near = min(30, (len(vectors) - 1) // 3)
-    places: NDArray[np.float64] = TSNE(perplexity=near, init=start, random_state=seed).fit_transform(vectors)
+    layout = TSNE(perplexity=near, init=start, max_iter=500, random_state=seed)
+    places: NDArray[np.float64] = layout.fit_transform(vectors)
     return places
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from torch import nn
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from registry import ModelRecord
-from registry.names import PAGE
+from registry.names import PAGE, TEST
 from training.beside import BESIDE, beside
 from training.errors import TrainingError
 from training.modules import branches
+from training.prepared import PreparedData
 from training.verdicts import (
     BOTH_SIDES,
     OVER_DIMS,
@@ -67,6 +68,21 @@ def write_report(folder: Path, report: dict[str, Any], shown: str) -> None:
     """Write ``report.json``, and the page ``report.html``, in which what is no character is a reference."""
     (folder / PAGE).write_text(shown, encoding="utf-8", errors="xmlcharrefreplace")
     (folder / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_finished(
+    folder: Path, identity: Mapping[str, Any], also: Mapping[str, PreparedData], max_loss: Mapping[str, float]
+) -> dict[str, Any] | None:
+    """The report of a model folder, if a run of this identity that was judged so wrote it."""
+    try:
+        report: dict[str, Any] = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        sets = {name: found["fingerprint"] for name, found in report["also"].items()}
+        limits = {TEST: report["max_loss"], **{name: found["max_loss"] for name, found in report["also"].items()}}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, or another's
+        return None
+    same = all(report.get(name) == value for name, value in json.loads(json.dumps(identity)).items())
+    judged = {name: limit for name, limit in limits.items() if limit is not None} == dict(max_loss)
+    return report if same and judged and sets == {name: data.fingerprint for name, data in also.items()} else None
 
 
 def record_of(report: dict[str, Any]) -> ModelRecord:

@@ -77,6 +77,11 @@ class Run:
         return self.folder / name
 
     @property
+    def result(self) -> Path:
+        """Where the model folder is made before it is moved into place."""
+        return self.folder / "result"
+
+    @property
     def scratch(self) -> Path:
         """A folder for what nobody needs afterwards."""
         return self.folder / "scratch"
@@ -87,9 +92,15 @@ class Run:
 
     def remove(self) -> None:
         """Forget the run."""
+        self._disown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _disown(self) -> None:
+        """Nothing goes on from a run without its identity: half of what is being removed is no part of a run."""
+        (self.folder / _IDENTITY).unlink(missing_ok=True)
+
     def _clear(self) -> None:
+        self._disown()
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -211,7 +211,7 @@ def train(
     )
     if added and not json:
         print_variants(added)
-    version = publish(out, store, force) if store else None
+    version = (store.holding(out) or publish(out, store, force)) if store else None
     if json:
         variants = [record.model_dump() for record in added]
         print_json({**report, "variants": variants, "registered": version.name if version else None})

@@ -2,13 +2,18 @@
 
 import json
 import logging
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from tests.training.samples import LEARNING, QUICK, run_python
+from registry.errors import OutputError
+from tests.conftest import ROOT
+from tests.training.samples import LEARNING, QUICK, run_python, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import adapt
 from training.run import Run
@@ -61,7 +66,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, 
     assert len(encoded) == len(trained.data.corpus)
     assert timeless(report) == timeless(trained.report)
     assert same_weights(weights(out), weights(trained.out))
-    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".out-")] == ["out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 class Crash(BaseException):
@@ -143,3 +148,49 @@ def test_two_processes_cannot_write_one_output_at_a_time(tmp_path):
         assert run.step("first", dict) == {"found": 1}
     assert run_python(OPEN, out).stdout == "open False\n"
     assert run_python(OPEN, out).stdout == "open True\n"
+
+
+def test_a_run_that_has_finished_answers_with_its_report_and_trains_nothing(tmp_path, trained, tiny_base, caplog):
+    out = tmp_path / "out"
+    first = adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu")
+    before = weights(out)
+    with texts_encoded() as encoded:
+        assert adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu") == first
+    assert not encoded and same_weights(weights(out), before)
+    assert "nothing is trained" in caplog.text
+    for other in ({"seed": 7}, {"max_loss": {"test": 0.5}}, {"also": {"others": trained.data}}):
+        with pytest.raises(OutputError, match="exists already"):
+            adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", **other)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_crash_while_a_finished_run_is_removed_can_be_resumed(tmp_path, trained, tiny_base, monkeypatch, overwrite):
+    out, arguments = tmp_path / "out", (trained.data, "words", tiny_base, tmp_path / "out", QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.run.shutil.rmtree", half_removed)
+        with pytest.raises(Crash):
+            adapt(*arguments, device="cpu")
+    assert (out / "report.json").is_file()
+    report = adapt(*arguments, device="cpu", overwrite=overwrite)
+    assert report["iterations"][0] == trained.report["iterations"][0]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def half_removed(folder, ignore_errors):
+    """Power that fails when a run that is done loses its models."""
+    for path in folder.glob("iteration-*"):
+        if folder.name == ".out.run" and path.is_dir():
+            path.rename(folder.parent / ".out.run" / f"gone-{path.name}")
+    if folder.name == ".out.run":
+        raise Crash
+
+
+def test_kills_at_random_instants_of_the_command_change_nothing(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks" / "kills.py", "--kills", "2", "--out", tmp_path]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["kills"], result["same"]) == (2, 2)
+    assert sum(stage["kills"] for stage in result["stages"].values()) == 2

@@ -66,7 +66,6 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill so many runs; counts of what they were at, and of those that ended the same."""
     base = tiny_model(folder / "base")
     finish(folder, ["prepare", str(_first_pairs(folder)), "--out", str(folder / "data"), "--overwrite"])
-    finish(folder, command(folder, base, "warm-up"))
     started = time.perf_counter()
     finish(folder, command(folder, base, "undisturbed"))
     seconds = time.perf_counter() - started

@@ -72,6 +72,7 @@ def test_the_page_has_its_sections_in_order_and_loads_nothing(trained):
     read = Reader(text)
     assert read.headings == SECTIONS
     assert read.addresses == [] and not read.tags & {"script", "link", "img", "iframe", "object"}
+    assert "default-src 'none'; style-src 'unsafe-inline'" in text  # no script may run
     assert not re.search(r"https?://|@import|url\(", text)
     assert f"{trained.report['adapted_metrics']['test']['mrr@5']:.4f}" in text
     assert trained.report["dataset"]["fingerprint"] in text

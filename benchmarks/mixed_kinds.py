@@ -4,7 +4,7 @@
 
 The domain is finance: questions and answers of examples/data/finance.jsonl, and labelled texts of BANKING77, 10 an
 intent. Four adapters of rank 16 are trained by one recipe: on the pairs, on the labels, on both with the same share,
-and on both with three quarters for the pairs. Measured are MRR@5 on the pairs' test split and on every 7th 10-K question,
+and on both with three quarters for the pairs. Measured are MRR@5 on the pairs' test split and every 7th 10-K question,
 and the intent of BANKING77's test texts by a vote of the 5 nearest. What is trained is kept in --out. The last line is
 one JSON object.
 """

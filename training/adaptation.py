@@ -127,7 +127,8 @@ def adapt(
         "mixed": {name: _lineage(other) for name, other in mixed.items()},
         "encoded_with": encode_with or "torch",
     }
-    if not overwrite and (finished := read_finished(out, identity, also, max_loss)):
+    alone = {"beside": {name: told(model) for name, model in (beside or {}).items()}}
+    if not overwrite and (finished := read_finished(out, identity | alone, {**data.parts, **also}, max_loss)):
         log.warning("%s: these very arguments have written it already: nothing is trained", out)
         with Run(out, identity) as run:
             run.remove()
@@ -154,8 +155,8 @@ def adapt(
         model = states[judged["chosen"]].model
         report = {
             **identity,
+            **alone,
             **judged,
-            "beside": {name: told(model) for name, model in (beside or {}).items()},
             **describe_model(model),
             "device": str(model.device),
             "threads": torch.get_num_threads(),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from training.miners import Examples
+from training.examples import Examples
 from training.mining import DEPTH
 from training.states import BASE, Indices, States, Texts
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from registry import ModelRecord
 from registry.page import page, table
+from training.beside import BESIDE, beside
 from training.charts import Link, Point, histograms, intervals, scatter
 from training.evidence import BEYOND, Change, Evidence, Map
 from training.metrics import HEADLINE
@@ -53,6 +54,8 @@ def _sides(report: dict[str, Any], record: ModelRecord) -> str:
     untouched = ["No iteration beat the base model on dev: these are its weights."] if not report["improved"] else []
     warnings = "".join(f'<p class="warning">{escape(words)}</p>' for words in [*untouched, *broken_guards(record)])
     tables = [_wide(BOTH_SIDES, both_sides(record))]
+    if rows := beside(report):
+        tables.append(f"<h3>Beside the models of one set alone</h3>{_wide(BESIDE, rows)}")
     if rows := over_seeds(report):
         tables.append(f"<h3>Over {len(report['seeds'])} seeds</h3>{_wide(OVER_SEEDS, rows)}")
     if rows := over_dims(report):

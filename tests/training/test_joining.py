@@ -196,3 +196,21 @@ def test_a_model_of_other_data_is_not_told_beside(tmp_path, sets, alone, tiny_ba
 def test_a_name_that_no_test_set_may_have_is_refused(sets):
     with pytest.raises(InvalidNameError, match="reserved for the domain's own"):
         join({"test": sets["words"], "fillers": sets["fillers"]})
+
+
+def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joint, tiny_base):
+    out, report, _ = joint
+    beside = {name: read_record(folder) for name, folder in alone.items()}
+    again = adapt(
+        sets,
+        "both",
+        tiny_base,
+        out,
+        QUICK,
+        shares={"fillers": 0.25},
+        beside=beside,
+        max_loss={"fillers": 1.0},
+        device="cpu",
+    )
+    assert again == json.loads(json.dumps(report))
+    assert "Beside the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from registry.names import PAGE
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import adapt
 from training.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
+from training.examples import Examples
 from training.metrics import query_metrics
-from training.miners import Examples
 from training.pairs import Pair
 from training.report import write_report
 from training.report_page import report_page

@@ -10,7 +10,7 @@ from router_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from registry import BaseModel, Profile
-    from router_plugin.contracts import Base, DomainClassifier, Encoder
+    from router_plugin.contracts import Base, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.settings import Settings
 
 
@@ -55,8 +55,20 @@ class TorchEncoderPlugin:
         return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
 
 
+class RelevanceJudgePlugin:
+    """A language model and a cross-encoder as judges while training."""
+
+    @hookimpl(trylast=True)
+    def relevance_judge(self, options: JudgeOptions) -> object:
+        """The judge of that name."""
+        from router_plugin.cli.judges import built_in_judge
+
+        return built_in_judge(options)
+
+
 BUILT_IN = {
     "cascade-classifier": CascadeClassifierPlugin(),
     "compiled-encoder": CompiledEncoderPlugin(),
+    "relevance-judge": RelevanceJudgePlugin(),
     "torch-encoder": TorchEncoderPlugin(),
 }

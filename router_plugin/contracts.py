@@ -118,6 +118,25 @@ def shared_by(encoder: Encoder) -> SharedPass | None:
 
 
 @dataclass(frozen=True)
+class JudgeOptions:
+    """What ``train`` was asked to judge relevance with.
+
+    Attributes:
+        name: ``--judge``.
+        model: ``--judge-model``.
+        device: as torch names it.
+        trust_remote_code: whether a model may run code of its own.
+        llm: address of a language model, and how to ask it: what :func:`router_plugin.cli.llm.open_model` takes.
+    """
+
+    name: str
+    model: str | None = None
+    device: str | None = None
+    trust_remote_code: bool = False
+    llm: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Base:
     """The base model as a domain classifier may use it: the digest of its weights, and queries to unit vectors.
 

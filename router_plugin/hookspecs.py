@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import typer
 
     from registry import BaseModel, ModelVersion, Profile
-    from router_plugin.contracts import Base, DomainClassifier, Encoder
+    from router_plugin.contracts import Base, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.decision import Decision
     from router_plugin.settings import Settings
 
@@ -30,6 +30,11 @@ def domain_classifier(profiles: Mapping[str, Profile], base: Base, settings: Set
 @hookspec(firstresult=True)
 def encoder(folder: Path, version: ModelVersion | None, base: BaseModel, settings: Settings) -> Encoder | None:
     """Choose the encoder for a model folder; version is None for base, the model of the general domain."""
+
+
+@hookspec(firstresult=True)
+def relevance_judge(options: JudgeOptions) -> object | None:
+    """Choose the judge that train asks how well mined documents answer a query."""
 
 
 @hookspec

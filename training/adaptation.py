@@ -35,6 +35,7 @@ from training.metrics import DECIDING
 from training.mixing import Mixture, check_mixing
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
+from training.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
 from training.report import CARD, REPORT, describe_model, model_card, read_finished, write_report
 from training.report_page import report_page
 from training.run import Run, save_model
@@ -57,6 +58,8 @@ def adapt(
     max_loss: Mapping[str, float] | None = None,
     mixed: Mapping[str, PreparedData] | None = None,
     beside: Mapping[str, ModelRecord] | None = None,
+    judge: RelevanceJudge | None = None,
+    judge_depth: int = DEPTH,
     encode_batch: int = 64,
     encode_with: Backend | None = None,
     device: str | None = None,
@@ -84,6 +87,9 @@ def adapt(
             test split, which is named ``test``. A model that loses more is written, and published only by force.
         mixed: other prepared data by name, whose training queries are learnt from too.
         beside: of one set or several, by name, the model that was trained on it alone, for the report.
+        judge: of the domain's own training queries grades what each iteration ranks first and is not known to be right;
+            by default only the data say what is. Several seeds have their grades in common.
+        judge_depth: documents that it grades for a query in an iteration, 1 to 15.
         encode_batch: texts encoded at a time.
         encode_with: what texts are encoded with for mining and measuring; by default torch.
         device: as torch names it; by default a GPU where there is one.
@@ -112,6 +118,7 @@ def adapt(
     check_beside(data, beside or {})
     check_judging(data, also, max_loss)
     check_mixing(recipe, mixed)
+    check_relevance_judge(recipe, data, judge, judge_depth)
     started = time.monotonic()
     identity = {
         "domain": domain,
@@ -125,6 +132,7 @@ def adapt(
         "dataset": _lineage(data),
         "joined": {name: _lineage(part) for name, part in data.parts.items()},
         "mixed": {name: _lineage(other) for name, other in mixed.items()},
+        "judge": {"name": judge.identity, "depth": judge_depth} if judge else None,
         "encoded_with": encode_with or "torch",
     }
     alone = {"beside": {name: told(model) for name, model in (beside or {}).items()}}
@@ -141,11 +149,11 @@ def adapt(
         texts = Texts(data)
         states = States(run, base.path, load, texts, encode_batch, recipe.same_documents, encode_with)
         _check_model(states[BASE].model, recipe)
+        relevance = JudgedRelevance(judge, judge_depth, run, texts) if judge else None
+        prefixes = {each: f"seed-{each}-" if len(seeds) > 1 else "" for each in seeds}
         loops = [
-            _Loop(
-                run, base, load, states, texts, mixed, shares, recipe, each, f"seed-{each}-" if len(seeds) > 1 else ""
-            )
-            for each in seeds
+            _Loop(run, base, load, states, texts, mixed, shares, recipe, relevance, each, prefix)
+            for each, prefix in prefixes.items()
         ]
         outcomes = [loop.run_all() for loop in loops]
         judged = Judge(run, states, data, also, recipe.dims).report(outcomes, max_loss)
@@ -196,6 +204,7 @@ class _Loop:
     mixed: Mapping[str, PreparedData]
     shares: Mapping[str, float]
     recipe: Recipe
+    relevance: JudgedRelevance | None
     seed: int
     prefix: str
 
@@ -204,7 +213,9 @@ class _Loop:
         history = [self.run.step(BASE, partial(self.measure, BASE))]
         mixture = Mixture(self.recipe, self.texts, self.mixed, self.shares)
         for number in range(1, self.recipe.iterations + 1):
-            mined = mixture.mine(self.states[history[-1]["name"]], self.seed + number)
+            state = self.states[history[-1]["name"]]
+            judged = {"judged": self.relevance.update(state, self.name(number))} if self.relevance else {}
+            mined = {"mined": mixture.mine(state, self.seed + number), **judged}
             history.append(self.run.step(self.name(number), partial(self.iterate, number, mixture, mined)))
             log.info("%s: dev %s %.4f", self.name(number), DECIDING, history[-1]["dev"][DECIDING])
         return Outcome(self.seed, history)
@@ -217,7 +228,7 @@ class _Loop:
         """Metrics of a state on the dev split."""
         return {"name": name, "dev": self.states[name].metrics("dev")}
 
-    def iterate(self, number: int, mixture: Mixture, mined: int) -> dict[str, Any]:
+    def iterate(self, number: int, mixture: Mixture, mined: Mapping[str, Any]) -> dict[str, Any]:
         """Fine-tune from the weights of the iteration before, and measure them interpolated with the base model's."""
         started = time.monotonic()
         name, before = self.name(number), self.name(number - 1)
@@ -241,7 +252,7 @@ class _Loop:
         measured = self.measure(name)
         measured["comparison"] = self.compare(name)
         seconds = round(time.monotonic() - started, 1)
-        return {**measured, "mined": mined, **trained, "interpolation": share, "seconds": seconds}
+        return {**measured, **mined, **trained, "interpolation": share, "seconds": seconds}
 
     def compare(self, name: str) -> dict[str, dict[str, float]]:
         """A state against the base model on the dev split, which the best of several is chosen by: it flatters."""

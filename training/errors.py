@@ -13,3 +13,11 @@ class PreparedDataError(DomainRouterError):
 
 class TrainingError(DomainRouterError):
     """Training cannot start or go on with what it was given."""
+
+
+class LanguageModelError(DomainRouterError):
+    """A language model cannot be asked, or gives no answer that can be used."""
+
+
+class BudgetError(LanguageModelError):
+    """What may be spent on a language model is used up."""

@@ -39,8 +39,12 @@ class TripletMiner:
     triplets: list[Triplet] = field(default_factory=list)
 
     def mine(self, ranked: Ranked, seed: int) -> int:
-        """Add the triplets of this ranking; returns the number of triplets."""
+        """Add the triplets of this ranking; returns the number of triplets.
+
+        Those are left out whose negative has been judged to be relevant since.
+        """
         relevant, negatives = self.texts.relevant["train"], self.texts.negatives["train"]
+        self.triplets = [each for each in self.triplets if each.negative not in relevant[each.query]]
         self.triplets += reference_triplets(ranked.positions, relevant, negatives, self.easy_per_hard, seed)
         return len(self.triplets)
 
@@ -78,9 +82,17 @@ class NegativeMiner:
     known: list[list[int]] = field(default_factory=list)
 
     def mine(self, ranked: Ranked, seed: int) -> int:
-        """Add the hard negatives of this ranking; returns the number of different ones."""
-        found = hard_negatives(ranked, self.texts.relevant["train"], self.texts.document_groups, self.most_likely)
-        before = self.known or [[] for _ in found]
+        """Add the hard negatives of this ranking; returns the number of different ones.
+
+        Those are left out that have been judged to be relevant since.
+        """
+        relevant, groups = self.texts.relevant["train"], self.texts.document_groups
+        found = hard_negatives(ranked, relevant, groups, self.most_likely, self.texts.wrong)
+        right = [set(groups[sorted(wanted)].tolist()) for wanted in relevant]
+        before = [
+            [document for document in documents if groups[document] not in answers]
+            for documents, answers in zip(self.known or [[] for _ in found], right, strict=True)
+        ]
         self.known = [list(dict.fromkeys(new + old)) for new, old in zip(found, before, strict=True)]
         return sum(map(len, self.known))
 

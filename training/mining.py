@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,25 +80,37 @@ def reference_triplets(
 
 
 def hard_negatives(
-    ranked: Ranked, relevant: Sequence[set[int]], groups: NDArray[np.int64], most_likely: float
+    ranked: Ranked,
+    relevant: Sequence[set[int]],
+    groups: NDArray[np.int64],
+    most_likely: float,
+    wrong: Sequence[set[int]] | None = None,
 ) -> list[list[int]]:
     """The hard negatives of every query, best first: the first 15 of the first 100 that are surely wrong.
 
     A near-duplicate of a relevant document is no negative, nor is one that scores more than ``most_likely`` times what
     the best relevant document scores: what no one has judged and looks nearly as right is often right (Moreira et al.,
-    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2).
+    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). What was judged to
+    be wrong is a negative whatever it scores.
 
     Args:
         ranked: of every query the first documents, and the score of its best relevant document.
         relevant: the relevant positions of every query.
         groups: for each document the group of its near-duplicates.
         most_likely: share of the best relevant document's score.
+        wrong: the positions that were judged to be wrong for every query; by default none.
     """
     found = []
-    for positions, scores, best, wanted in zip(
-        ranked.positions[:, :DEPTH], ranked.scores[:, :DEPTH], ranked.best_relevant, relevant, strict=True
+    for positions, scores, best, wanted, judged in zip(
+        ranked.positions[:, :DEPTH],
+        ranked.scores[:, :DEPTH],
+        ranked.best_relevant,
+        relevant,
+        wrong or repeat(set(), len(relevant)),
+        strict=True,
     ):
         right = groups[sorted(wanted)]
-        sure = (scores <= most_likely * best) & ~np.isin(groups[positions], right)
+        sure = (scores <= most_likely * best) | np.isin(positions, sorted(judged))
+        sure &= ~np.isin(groups[positions], right)
         found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
     return found

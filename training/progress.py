@@ -39,9 +39,9 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
         yield lambda steps, total=None: progress.update(task, advance=steps, total=total)
 
 
-def track(items: Iterable[T], what: str) -> Iterator[T]:
-    """The items, with a bar that moves as they are taken."""
-    with bar(what, len(items) if isinstance(items, Sized) else None) as advance:
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """The items, with a bar that moves as they are taken; ``total`` tells their number where they do not."""
+    with bar(what, len(items) if isinstance(items, Sized) else total) as advance:
         for item in items:
             yield item
             advance(1)

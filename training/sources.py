@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from training.errors import SourceError
 from training.progress import track
@@ -31,6 +31,8 @@ class HubPart:
 class BadRows:
     """Bad rows: the first ends the reading, or each is noted and the next is read."""
 
+    ADVICE: ClassVar[str] = " (--skip-bad goes on and counts such rows)"
+
     skip: bool
     lines: list[str] = field(default_factory=list)
 
@@ -40,7 +42,7 @@ class BadRows:
             SourceError: bad rows are not to be skipped.
         """
         if not self.skip:
-            raise SourceError(f"{fault} (--skip-bad goes on and counts such rows)")
+            raise SourceError(f"{fault}{self.ADVICE}")
         self.lines.append(fault)
 
 

@@ -44,6 +44,8 @@ class Texts:
             split: [[position[name] for name in data.negatives.get(split, {}).get(query, ())] for query in qrels]
             for split, qrels in data.qrels.items()
         }
+        self.wrong: list[set[int]] = [set() for _ in self.queries["train"]]
+        """For each training query the documents that a judge has found not to answer it."""
         self.parts = {name: Texts(part) for name, part in data.parts.items()}
         """The texts of each set, where several are joined."""
 

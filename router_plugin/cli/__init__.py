@@ -20,6 +20,7 @@ from router_plugin.cli import (
     quickstart,
     route,
     routes,
+    synthesize,
     train,
     variants,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("prepare", epilog=prepare.EXAMPLE)(prepare.prepare)
+app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 app.add_typer(models.app, name="models")

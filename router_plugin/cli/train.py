@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.cli.judges import GROUND_TRUTH, open_judge
+from router_plugin.cli.llm import (
+    BudgetOption,
+    CacheOption,
+    ConcurrencyOption,
+    KeyVariableOption,
+    LlmOption,
+    PriceInOption,
+    PriceOutOption,
+    TimeoutOption,
+    given_options,
+)
 from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
 from router_plugin.cli.sets import joined_sets, named, named_numbers
 from router_plugin.cli.variants import print_variants
+from router_plugin.contracts import JudgeOptions
 
 if TYPE_CHECKING:
     from registry import ModelRecord
@@ -145,6 +158,26 @@ def train(
     most_epochs: Annotated[int | None, _number("contrastive: passes added for least-steps end here.")] = None,
     margin: Annotated[float | None, _number("triplet: margin of the cosine distance.")] = None,
     easy_per_hard: Annotated[int | None, _number("triplet: easy triplets kept for each hard one.")] = None,
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="JUDGE",
+            help="ground-truth: the prepared labels alone; llm or cross-encoder: grades what mining finds, too.",
+        ),
+    ] = GROUND_TRUTH,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(help="Model of the judge: its name at --llm, or a cross-encoder's folder or Hub id."),
+    ] = None,
+    judge_depth: Annotated[int, typer.Option(min=1, max=15, help="Judge: documents a query in an iteration.")] = 5,
+    llm: LlmOption = None,
+    key_variable: KeyVariableOption = None,
+    concurrency: ConcurrencyOption = 4,
+    timeout: TimeoutOption = 60.0,
+    price_in: PriceInOption = 0.0,
+    price_out: PriceOutOption = 0.0,
+    budget: BudgetOption = None,
+    cache: CacheOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -183,6 +216,7 @@ def train(
     check_beside(prepared, alone)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
+    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, given_options(context.params)))
     report = adapt(
         prepared,
         domain,
@@ -195,12 +229,16 @@ def train(
         also=also,
         max_loss=limits,
         mixed=mixed,
+        judge=opened,
+        judge_depth=judge_depth,
         encode_batch=encode_batch,
         encode_with=check_backend(encode_with) if encode_with else None,
         device=device,
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
     )
+    if spent := getattr(opened, "spent", None):
+        typer.echo(spent(), err=True)
     if not json:
         print_gain(report, str(out))
         typer.echo(f"what changed, query by query: {out / PAGE}")

@@ -1,0 +1,107 @@
+"""Sections of HTML, Markdown and plain text: a title, and the text under each heading."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+
+_SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "nav", "footer", "form"})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_INLINE = frozenset(
+    {"a", "abbr", "b", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s", "samp", "small"}
+    | {"span", "strong", "sub", "sup", "tt", "u", "var", "wbr"}
+)
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
+_LONGEST_TITLE = 100
+
+
+class Section(NamedTuple):
+    """Text, white space collapsed, and the heading over it, which may be empty."""
+
+    heading: str
+    text: str
+
+
+class Outline(NamedTuple):
+    """A document's title, which may be empty, and its sections in order, none of them without text."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+
+def read_html(text: str) -> Outline:
+    """The outline of an HTML page; its first ``h1``, else its ``title``, is the title."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    return reader.outline()
+
+
+def read_markdown(text: str) -> Outline:
+    """The outline of a CommonMark text with tables; its first heading of the first level is the title."""
+    return read_html(MarkdownIt("commonmark").enable("table").render(_FRONT_MATTER.sub("", text)))
+
+
+def read_plain(text: str) -> Outline:
+    """One section; a short first line that is no sentence and stands alone is the title."""
+    first, _, rest = text.strip().partition("\n")
+    alone = rest.startswith(("\n", "\r\n")) and len(first) <= _LONGEST_TITLE and not first.rstrip().endswith(".")
+    title, body = (_collapsed(first), rest) if alone else ("", text)
+    return Outline(title, _with_text([Section("", _collapsed(body))]))
+
+
+class _Reader(HTMLParser):
+    """Collects what stands under each heading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._page_title = self._title = ""
+        self._sections: list[tuple[str, list[str]]] = [("", [])]
+        self._caption: list[str] | None = None
+        self._skipped = 0
+
+    def outline(self) -> Outline:
+        """What was read."""
+        found = [Section(heading, _collapsed("".join(parts))) for heading, parts in self._sections]
+        return Outline(self._title or self._page_title, _with_text(found))
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag in _SKIPPED:
+            self._skipped += 1
+        elif not self._skipped and (tag in _HEADINGS or tag == "title"):
+            self._caption = []
+        elif tag not in _INLINE:
+            self.handle_data(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _SKIPPED:
+            self._skipped = max(0, self._skipped - 1)
+        elif self._caption is not None and (tag in _HEADINGS or tag == "title"):
+            self._end_caption(tag)
+        elif tag not in _INLINE:
+            self.handle_data(" ")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            (self._sections[-1][1] if self._caption is None else self._caption).append(data)
+
+    def _end_caption(self, tag: str) -> None:
+        caption, self._caption = _collapsed("".join(self._caption or ())), None
+        if tag == "title":
+            self._page_title = caption
+        elif tag == "h1" and not self._title:
+            self._title = caption
+            self._sections.append(("", []))
+        else:
+            self._sections.append((caption, []))
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _with_text(sections: list[Section]) -> tuple[Section, ...]:
+    return tuple(section for section in sections if section.text)

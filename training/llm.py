@@ -1,0 +1,286 @@
+"""A language model behind an OpenAI-compatible endpoint, asked for JSON, every answer checked and kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import urlsplit
+
+import pydantic
+
+from training.answer_cache import AnswerCache, content_key
+from training.errors import LanguageModelError
+from training.progress import track
+from training.spending import GO_ON, Spending
+
+try:
+    import openai
+except ImportError as missing:
+    raise LanguageModelError(
+        "asking a language model needs a package that is not installed: pip install 'domain-router[llm]'"
+    ) from missing
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer", bound=pydantic.BaseModel)
+
+RETRIES = 6
+"""Of a request that was not answered, or answered with 408, 409, 429 or 5xx: by the openai package, which waits as long
+as ``Retry-After`` says, up to two minutes, else 0.5 s, doubled each time up to 8 s, with jitter."""
+ATTEMPTS = 3
+"""Requests for an answer that can be used; each may be four times as long as the one before."""
+TOKENS = 1024
+"""That the first of them may write."""
+FAILURES = 8
+"""Prompts one after another without an answer that can be used: then the model is not asked further."""
+_EXTRA_TOKENS = 200
+_SHOWN = 300
+
+Shape = Callable[[dict[str, Any], int], dict[str, Any]]
+
+_SHAPES: tuple[Shape, ...] = (
+    lambda schema, most: {"response_format": schema, "temperature": 0, "max_tokens": most},
+    lambda schema, most: {"response_format": schema, "max_completion_tokens": most},  # as reasoning models want it
+    lambda schema, most: {"response_format": {"type": "json_object"}, "temperature": 0, "max_tokens": most},
+    lambda schema, most: {"temperature": 0, "max_tokens": most},
+    lambda schema, most: {"max_completion_tokens": most},
+)
+"""How a request asks for JSON: the strictest first, the next where a server refuses that with 400 or 422."""
+
+
+@dataclass(frozen=True)
+class Prompt(Generic[Answer]):
+    """What is asked, the form of the answer, and what else must be true of it.
+
+    Attributes:
+        text: says in words, too, what JSON is wanted.
+        form: its JSON schema is sent along.
+        check: raises ValueError, with words that the model is told, for an answer that cannot be used.
+    """
+
+    text: str
+    form: type[Answer]
+    check: Callable[[Answer], None] = lambda answer: None
+
+
+class _Unusable(ValueError):
+    """An answer that cannot be used, and the messages that say so to the model."""
+
+    def __init__(self, fault: str, messages: Sequence[dict[str, str]] = ()) -> None:
+        super().__init__(fault)
+        self.messages = list(messages)
+
+
+class ChatModel:
+    """Asks one model. Use it from one thread; it uses several."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        key_variable: str | None = None,
+        concurrency: int = 4,
+        timeout: float = 60.0,
+        cache: Path | None = None,
+        spending: Spending | None = None,
+    ) -> None:
+        """
+        Args:
+            url: of the API, up to its version: ``https://host/v1``.
+            name: of the model, as the server knows it.
+            key_variable: environment variable that holds the key; None for a server that asks for none.
+            concurrency: requests at a time.
+            timeout: seconds until a request without an answer is made again.
+            cache: folder that answers are kept in; see :class:`training.answer_cache.AnswerCache`.
+            spending: counts, and holds a budget.
+
+        Raises:
+            LanguageModelError: no such URL can be, the variable is empty, or answers cannot be kept.
+        """
+        _check_url(url)
+        self.name = name
+        self.spending = spending or Spending()
+        self._url = url
+        self._timeout = timeout
+        self._key = _key(key_variable)
+        self._client = openai.OpenAI(
+            base_url=url,
+            api_key=self._key or "none",
+            default_headers=None if self._key else {"Authorization": openai.Omit()},  # type: ignore[dict-item]
+            max_retries=RETRIES,
+            timeout=timeout,
+        )
+        self._cache = AnswerCache(cache)
+        self._concurrency = concurrency
+        self._shape = self._failures = 0
+        self._lock = Lock()
+
+    def ask_all(self, prompts: Sequence[Prompt[Answer]], what: str) -> list[Answer | None]:
+        """The answer to each prompt, None where the model gives none that can be used.
+
+        Only what is not kept from before is asked, equal prompts once.
+
+        Args:
+            prompts: any number.
+            what: is asked, for the progress bar.
+
+        Raises:
+            BudgetError: the budget is used up.
+            LanguageModelError: the server cannot be reached or refuses, or no answer can be used.
+        """
+        keys = [content_key(self.name, _messages(prompt), prompt.form.model_json_schema()) for prompt in prompts]
+        by_key = dict(zip(keys, prompts, strict=True))
+        found = self._kept(by_key)
+        missing = [key for key in by_key if key not in found]
+        pool = ThreadPoolExecutor(self._concurrency)
+        try:
+            asked = {pool.submit(self._ask, key, by_key[key]): key for key in missing}
+            for future in track(as_completed(asked), what, len(asked)):
+                found[asked[future]] = future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # what is under way is waited for, and kept
+        return [found[key] for key in keys]
+
+    def _kept(self, prompts: dict[bytes, Prompt[Answer]]) -> dict[bytes, Answer | None]:
+        found: dict[bytes, Answer | None] = {}
+        for key, text in self._cache.get(list(prompts)).items():
+            try:
+                found[key] = _checked(text, prompts[key])
+            except ValueError:  # kept by another version of this program
+                continue
+        return found
+
+    def _ask(self, key: bytes, prompt: Prompt[Answer]) -> Answer | None:
+        messages, fault = _messages(prompt), ""
+        for attempt in range(ATTEMPTS):
+            try:
+                text = self._request([*messages], prompt.form, TOKENS * 4**attempt)
+                answer = _checked(text, prompt)
+            except _Unusable as error:
+                fault = str(error)
+                messages = [*_messages(prompt), *error.messages]
+            else:
+                self._cache.put(key, answer.model_dump_json())
+                self._failures = 0
+                return answer
+        self._fail(fault)
+        return None
+
+    def _fail(self, fault: str) -> None:
+        log.warning("%s gave no answer that can be used, one prompt is passed over: %s", self.name, fault)
+        with self._lock:
+            self._failures += 1
+            if self._failures >= FAILURES:
+                raise LanguageModelError(
+                    f"{self.name}: {FAILURES} prompts running had no answer that can be used, of the last one {fault}: "
+                    f"choose another model. {GO_ON}"
+                )
+
+    def _request(self, messages: list[dict[str, str]], form: type[Answer], most: int) -> str:
+        """The text of an answer, asked for as strictly as the server lets us."""
+        schema = {
+            "type": "json_schema",
+            "json_schema": {"name": form.__name__.lower(), "schema": form.model_json_schema(), "strict": True},
+        }
+        first = self._shape
+        for number in range(first, len(_SHAPES)):
+            try:
+                text = self._paid(messages, _SHAPES[number](schema, most), most)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if number + 1 == len(_SHAPES):
+                    raise self._error(error) from None
+            except openai.OpenAIError as error:
+                raise self._error(error) from None
+            else:
+                self._shape = max(self._shape, number)
+                return text
+        raise AssertionError("there is a shape")
+
+    def _paid(self, messages: list[dict[str, str]], shape: dict[str, Any], most: int) -> str:
+        """The text of one answer; its tokens are counted, by their limits where the server does not say."""
+        read = len(str((messages, shape)).encode()) + _EXTRA_TOKENS
+        with self.spending.request(read, most) as count:
+            try:
+                reply = self._client.chat.completions.create(model=self.name, messages=cast("Any", messages), **shape)
+            except openai.OpenAIError:
+                raise
+            except ValueError as error:
+                raise _Unusable(f"the server's answer is no JSON ({error})") from error
+            usage = getattr(reply, "usage", None)
+            count(*(usage.prompt_tokens, usage.completion_tokens) if usage else (read, most))
+        choices = getattr(reply, "choices", None)
+        if not choices:
+            raise _Unusable("the server's answer holds no choices")
+        if choices[0].finish_reason == "length":
+            raise _Unusable(f"is cut off after {most} tokens")
+        return choices[0].message.content or ""
+
+    def _error(self, error: openai.OpenAIError) -> LanguageModelError:
+        """What the user is told; the server's own words, too, but never the key."""
+        said = " ".join(str(getattr(error, "message", error)).split())
+        said = (said.replace(self._key, "***") if self._key else said)[:_SHOWN]
+        if isinstance(error, openai.APITimeoutError):
+            said = f"did not answer within {self._timeout:g} s: give a higher --timeout, or a lower --concurrency"
+        elif isinstance(error, openai.APIConnectionError):
+            said = f"cannot be reached ({error.__cause__ or said}): expected the address of an API, https://host/v1"
+        elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
+            said = f"refuses the key ({said}): name the environment variable that holds the right one by --key-variable"
+        elif isinstance(error, openai.NotFoundError):
+            said = f"has no model {self.name}, or this is not the address of its API, https://host/v1 ({said})"
+        else:
+            said = f"does not answer: {said}"
+        return LanguageModelError(f"{self._url} {said}. {GO_ON}")
+
+
+def _messages(prompt: Prompt[Any]) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt.text}]
+
+
+def _checked(text: str, prompt: Prompt[Answer]) -> Answer:
+    """The answer in a text, which may stand in a code fence or after words.
+
+    Raises:
+        _Unusable: there is none, or it is not as wanted.
+    """
+    try:
+        answer = prompt.form.model_validate_json(text[text.find("{") : text.rfind("}") + 1])
+        prompt.check(answer)
+    except ValueError as error:
+        fault = (
+            "; ".join(each["msg"] for each in error.errors()) if isinstance(error, pydantic.ValidationError) else error
+        )
+        correction = f"That cannot be used: {fault}. Answer with the JSON object alone, in the form that was asked for."
+        raise _Unusable(
+            f"is not as wanted ({fault})",
+            [{"role": "assistant", "content": text[:4000]}, {"role": "user", "content": correction}],
+        ) from error
+    return answer
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good:
+        raise LanguageModelError(f"--llm {url[:_SHOWN]!r}: expected the address of an API, like https://host/v1")
+    if parts.username or parts.password:
+        raise LanguageModelError("--llm: leave name and password out of the address: name the key by --key-variable")
+
+
+def _key(variable: str | None) -> str:
+    """The key that an environment variable holds; empty where none is named."""
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise LanguageModelError(f"--key-variable {variable}: the environment has no such variable, or it is empty")
+    return key

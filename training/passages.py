@@ -1,0 +1,42 @@
+"""Passages of documents: the text under one heading, cut on sentence ends, each text once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from training.chunking import CHUNK_CHARACTERS, chunk
+from training.documents import Document
+
+LEAST_WORDS = 8
+"""A shorter passage says too little to ask for it."""
+
+
+class Passage(NamedTuple):
+    """A passage, the id and the title of its document, and the heading it stands under; both may be empty."""
+
+    document: str
+    title: str
+    heading: str
+    text: str
+
+
+class SyntheticPair(NamedTuple):
+    """A question that was made of a passage, the text that answers it, where that is from, and how it was made."""
+
+    question: str
+    answer: str
+    document: str
+    title: str
+    kind: str
+
+
+def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) -> list[Passage]:
+    """The passages of documents, of at most ``size`` characters unless one sentence is longer, in order."""
+    found: dict[str, Passage] = {}
+    for document in documents:
+        for heading, text in document.sections:
+            for part in chunk(text, size):
+                if len(part.split()) >= LEAST_WORDS:
+                    found.setdefault(part, Passage(document.id, document.title, heading, part))
+    return list(found.values())

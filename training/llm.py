@@ -113,10 +113,10 @@ class ChatModel:
         self._client = openai.OpenAI(
             base_url=url,
             api_key=self._key or "none",
-            default_headers=None if self._key else {"Authorization": openai.Omit()},  # type: ignore[dict-item]
             max_retries=RETRIES,
             timeout=timeout,
         )
+        self._headers = {} if self._key else {"Authorization": openai.Omit()}
         self._cache = AnswerCache(cache)
         self._concurrency = concurrency
         self._shape = self._failures = 0
@@ -208,7 +208,9 @@ class ChatModel:
         read = len(str((messages, shape)).encode()) + _EXTRA_TOKENS
         with self.spending.request(read, most) as count:
             try:
-                reply = self._client.chat.completions.create(model=self.name, messages=cast("Any", messages), **shape)
+                reply = self._client.chat.completions.create(
+                    model=self.name, messages=cast("Any", messages), extra_headers=self._headers, **shape
+                )
             except openai.OpenAIError:
                 raise
             except ValueError as error:

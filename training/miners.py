@@ -97,13 +97,16 @@ class NegativeMiner:
         return sum(map(len, self.known))
 
     def examples(self, seed: int) -> Examples:
-        """Passes over the queries in random order, each time with any chunk of the answer and other negatives."""
+        """Passes over the queries in random order, each time with any chunk of the answer and other negatives.
+
+        Queries of which no answer is known wait for one.
+        """
         draw = np.random.default_rng(seed)
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups.tolist()
         answers = [{groups[document] for document in wanted} for wanted in relevant]
         laid_out = []
         for _ in range(self.passes):
-            order = draw.permutation(len(relevant))
+            order = [query for query in draw.permutation(len(relevant)) if relevant[query]]
             drawn = [self._draw(int(query), answers[query], draw) for query in order]
             laid_out += lay_out(drawn, answers, groups, self.batch_size)
         queries, documents = self.texts.queries["train"], self.texts.documents
@@ -155,8 +158,9 @@ class WholeCorpus:
     def examples(self, seed: int) -> Examples:
         """Passes over the queries in random order."""
         draw = np.random.default_rng(seed)
-        queries = self.texts.queries["train"]
-        order = [int(query) for _ in range(self.passes) for query in draw.permutation(len(queries))]
+        queries, relevant = self.texts.queries["train"], self.texts.relevant["train"]
+        drawn = [int(query) for _ in range(self.passes) for query in draw.permutation(len(queries))]
+        order = [query for query in drawn if relevant[query]]
         return Examples({"anchor": [queries[query] for query in order], "label": order})
 
 

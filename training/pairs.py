@@ -51,11 +51,12 @@ class Pair:
 
 @dataclass
 class Pairs:
-    """What a source held: the good pairs in order, and one line for each row that was skipped."""
+    """What a source held: good pairs in order, a line for each row that was skipped, and questions without answers."""
 
     source: str
     pairs: list[Pair] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
 
 
 def read_pairs(
@@ -63,6 +64,7 @@ def read_pairs(
     *,
     question: str | None = None,
     answer: str | None = None,
+    unlabelled: str | None = None,
     columns: Sequence[str] = (),
     hub_split: str = "train",
     hub_config: str | None = None,
@@ -75,6 +77,7 @@ def read_pairs(
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
         question: the question's column; by default the first of ``QUESTION_COLUMNS`` that the row has, in any case.
         answer: the answer's column; likewise of ``ANSWER_COLUMNS``.
+        unlabelled: another file or Hub data set, of questions that a relevance judge will find answers for.
         columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
         hub_split: split of a Hub data set.
         hub_config: configuration of a Hub data set.
@@ -96,4 +99,13 @@ def read_pairs(
 
     bad = BadRows(skip_bad)
     rows = read_source(source, pair, bad, HubPart(hub_split, hub_config, hub_revision))
-    return Pairs(source, with_parts(rows, bad), bad.lines)
+    return Pairs(source, with_parts(rows, bad), bad.lines, _questions(unlabelled, question) if unlabelled else [])
+
+
+def _questions(source: str, question: str | None) -> list[str]:
+    """Questions alone; a column ``text`` holds them, too."""
+
+    def text(place: str, fields: Mapping[str, Any]) -> str:
+        return text_field(place, fields, question, (*QUESTION_COLUMNS, "text"), "question")
+
+    return read_source(source, text, BadRows(skip=False), HubPart())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from registry.outputs import check_free, move_into_place, new_folder_beside
 from training.chunking import CHUNK_CHARACTERS
+from training.duplicates import near_duplicates
+from training.errors import SourceError
 from training.layout import lay_out
 from training.pairs import Pairs
 from training.parts import held_by_part
@@ -33,13 +35,17 @@ class PrepareOptions(SplitOptions):
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
     """Write a folder of prepared data; returns its manifest.
 
-    The parts are those of the column ``part`` where there is one. The folder appears whole or not at all.
+    The parts are those of the column ``part`` where there is one. Unlabelled questions are training queries that no
+    document is known to answer; those that stand in the pairs already, and near-duplicates of held-out questions, are
+    left out. The folder appears whole or not at all.
 
     Raises:
         OutputError: the folder exists.
-        SourceError: the pairs cannot be split.
+        SourceError: the pairs cannot be split, or there are unlabelled questions for data that only measure.
     """
     options = held_by_part(source.pairs, options or PrepareOptions())
+    if source.unlabelled and options.split == "test":
+        raise SourceError("--unlabelled does not go with --split test, which trains nothing: leave one out")
     check_target(out, overwrite)
     pairs = source.pairs
     split = split_rows(
@@ -48,20 +54,34 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
         options,
     )
     laid = lay_out(pairs, split, options.chunk_characters, merge=options.split != "random")
+    added = _new_questions(source.unlabelled, laid.queries, [*laid.qrels["dev"], *laid.qrels["test"]])
     return write_folder(
         out,
         laid.corpus,
-        laid.queries,
-        laid.qrels,
+        laid.queries | added,
+        {**laid.qrels, "train": laid.qrels["train"] | {name: [] for name in added}},
         kind="pairs",
         source=source.source,
         options=asdict(options),
         counts={
             "pairs": len(pairs),
             "skipped": len(source.skipped),
+            **({"unlabelled": len(added)} if source.unlabelled else {}),
             "left_out": len(pairs) - sum(map(len, (split.train, split.dev, split.test))),
         },
     )
+
+
+def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_out: Sequence[str]) -> dict[str, str]:
+    """By id the questions that are not among the queries and like none of those held out."""
+    asked = set(queries.values())
+    new = [question for question in dict.fromkeys(unlabelled) if question not in asked]
+    groups = near_duplicates([queries[name] for name in held_out] + new)
+    known = set(groups[: len(held_out)].tolist())
+    likes = groups[len(held_out) :]
+    return {
+        f"u{number}": text for number, (text, group) in enumerate(zip(new, likes, strict=True)) if group not in known
+    }
 
 
 def check_target(out: Path, overwrite: bool = False) -> None:

@@ -16,7 +16,7 @@ SPLITS = ("train", "dev", "test")
 MANIFEST = "manifest.json"
 
 Qrels = dict[str, list[str]]
-"""Query id to the ids of its relevant documents."""
+"""Query id to the ids of its relevant documents; of a training query there may be none that is known."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def write_prepared(
         with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n")
             table.writerow(["query-id", "corpus-id", "score"])
-            for score, judged in ((1, qrels[split]), (0, (negatives or {}).get(split, {}))):
+            unknown = {query: [""] for query, documents in qrels[split].items() if not documents}
+            for score, judged in ((1, qrels[split]), (0, unknown), (0, (negatives or {}).get(split, {}))):
                 table.writerows((query, document, score) for query, names in judged.items() for document in names)
     manifest["fingerprint"] = _fingerprint(folder)
     text = json.dumps(manifest, indent=2)
@@ -117,6 +118,8 @@ def _read_qrels(path: Path) -> tuple[Qrels, Qrels]:
     others: Qrels = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            judged = relevant if int(row["score"]) > 0 else others
-            judged.setdefault(row["query-id"], []).append(row["corpus-id"])
+            relevant.setdefault(row["query-id"], [])
+            if row["corpus-id"]:
+                judged = relevant if int(row["score"]) > 0 else others
+                judged.setdefault(row["query-id"], []).append(row["corpus-id"])
     return relevant, others

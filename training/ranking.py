@@ -31,7 +31,8 @@ class Ranked(NamedTuple):
     Attributes:
         positions: of documents, ``(q, k)``.
         scores: of these documents, ``(q, k)``.
-        best_relevant: score of each query's best relevant document, wherever it ranks, ``(q,)``.
+        best_relevant: score of each query's best relevant document, wherever it ranks, ``(q,)``; minus infinity where
+            none is known.
     """
 
     positions: NDArray[np.int64]

@@ -55,7 +55,7 @@ def check_relevance_judge(recipe: Recipe, data: PreparedData, judge: RelevanceJu
 
 
 class JudgedRelevance:
-    """Lets a judge see what each iteration ranks first of what no one has judged before.
+    """Lets a judge see what each iteration ranks first of what no one has judged before, also for unlabelled queries.
 
     What it finds relevant is relevant from then on, and what it finds wrong is a negative, however it scores. Training
     queries only: the labels of dev and test stay as they are. Judging what the student ranks first, again after each

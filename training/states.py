@@ -30,7 +30,10 @@ BASE = "base"
 
 
 class Texts:
-    """Prepared data by position: documents, and the queries of each split with their judged documents."""
+    """Prepared data by position: documents, and the queries of each split with their judged documents.
+
+    Of a training query no relevant document may be known.
+    """
 
     def __init__(self, data: PreparedData) -> None:
         self.documents = list(data.corpus.values())
@@ -138,7 +141,10 @@ class State:
         """The same with scores."""
         queries, documents, relevant = self.query_embeddings(split), self.documents, self.texts.relevant[split]
         scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))
-        best = [np.max(documents[sorted(right)] @ query) for query, right in zip(queries[:], relevant, strict=True)]
+        best = [
+            np.max(documents[sorted(right)] @ query, initial=-np.inf)
+            for query, right in zip(queries[:], relevant, strict=True)
+        ]
         return Ranked(positions, scores, np.array(best, dtype=np.float32))
 
     def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:

@@ -129,7 +129,7 @@ KINDS: dict[Kind, KindOfSource] = {
     Kind.pairs: KindOfSource(
         _lazy("training.pairs", "read_pairs"),
         _lazy("training.preparation", "prepare"),
-        ("question", "answer", *_ROWS),
+        ("question", "answer", "unlabelled", *_ROWS),
         {"pairs": "pairs", "skipped": "skipped"},
         "pairs are near-duplicates of held-out ones",
     ),

@@ -74,6 +74,10 @@ def prepare(
         list[str] | None,
         typer.Option(help="Triplets: column of a wrong answer; repeatable.", show_default="the usual names"),
     ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Pairs: questions without answers, for train --judge.", show_default=False),
+    ] = None,
     text: Annotated[
         str | None, typer.Option(help="Labels, logs: column of the text.", show_default="the usual names")
     ] = None,
@@ -104,6 +108,7 @@ def prepare(
         "question": question,
         "answer": answer,
         "negative": negative or None,
+        "unlabelled": unlabelled,
         "text": text,
         "label": label,
         "accepted": accepted,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from registry.names import check_domain
 from registry.outputs import check_free, make_folder, move_into_place
 from registry.profiles import Profile
 from registry.variants import Backend
+from training import processes
 from training.beside import check_beside, told
 from training.encoding import load_model
 from training.errors import TrainingError
@@ -110,7 +110,7 @@ def adapt(
     recipe = recipe or Contrastive()
     also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
     seeds = _seeds(seed)
-    _check_alone()
+    _check_processes(recipe)
     check_domain(domain)
     data = data if isinstance(data, PreparedData) else join(data)
     shares = shares_of(data, shares or {})
@@ -136,13 +136,15 @@ def adapt(
         "encoded_with": encode_with or "torch",
     }
     alone = {"beside": {name: told(model) for name, model in (beside or {}).items()}}
+    load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
+    if not processes.leads():
+        return _assist(load, recipe)
     if not overwrite and (finished := read_finished(out, identity | alone, {**data.parts, **also}, max_loss)):
         log.warning("%s: these very arguments have written it already: nothing is trained", out)
         with Run(out, identity) as run:
             run.remove()
-        return finished
+        return processes.tell(finished)
     check_free(out, overwrite, REPORT)
-    load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     with Run(out, identity) as run:
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
@@ -176,7 +178,7 @@ def adapt(
         _write_model(run.result, model, base, profile, report, report_page(report, evidence))
         move_into_place(run.result, out)
         run.remove()
-    return report
+    return processes.tell(report)
 
 
 def _lineage(data: PreparedData) -> dict[str, Any]:
@@ -234,15 +236,14 @@ class _Loop:
         name, before = self.name(number), self.name(number - 1)
         for state in (name, _trained(name)):  # embeddings of weights that were trained before a crash
             shutil.rmtree(self.run.embeddings(state), ignore_errors=True)
-        model = self.load(self.base.path if number == 1 else self.run.model_folder(_trained(before)))
-        seed, scratch = self.seed + number, self.run.scratch
+        weights = self.base.path if number == 1 else self.run.model_folder(_trained(before))
+        seed = self.seed + number
         examples = mixture.examples(seed)
         if not len(examples):
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         _examples(self.run, name, partial(some_of, examples, self.texts))
-        if self.recipe.lora:
-            train_adapter_only(model, self.recipe.lora, self.seed)
-        trained = finetune(model, examples, self.recipe, seed, scratch, name, self.states[BASE])
+        work = processes.tell(processes.Work(weights, examples, seed, self.seed, self.run.scratch, name))
+        model, trained = _fine_tune(work, self.load, self.recipe, self.states[BASE])
         self.run.save_model(_trained(name), model, self.base)
         share = self.share(name)
         move_towards(model, self.load(self.base.path), share)
@@ -279,17 +280,32 @@ def _trained(name: str) -> str:
     return f"{name}-trained"
 
 
-def _check_alone() -> None:
-    """Make sure that no other process trains the same model.
+def _assist(load: Callable[[Path], SentenceTransformer], recipe: Recipe) -> dict[str, Any]:
+    """Fine-tune beside the first process whenever it does; returns its report."""
+    while isinstance(told := processes.wait(), processes.Work):
+        _fine_tune(told, load, recipe)
+    report: dict[str, Any] = told
+    return report
+
+
+def _fine_tune(
+    work: processes.Work, load: Callable[[Path], SentenceTransformer], recipe: Recipe, base: State | None = None
+) -> tuple[SentenceTransformer, dict[str, float]]:
+    """The fine-tuned model, and what :func:`training.finetune.finetune` says of it."""
+    model = load(work.weights)
+    if recipe.lora:
+        train_adapter_only(model, recipe.lora, work.adapter_seed)
+    return model, finetune(model, work.examples, recipe, work.seed, work.scratch, work.name, base)
+
+
+def _check_processes(recipe: Recipe) -> None:
+    """Make sure that the recipe can be trained by as many processes as there are.
 
     Raises:
-        TrainingError: torchrun or accelerate started several.
+        TrainingError: it cannot.
     """
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if torch.distributed.is_torchelastic_launched() and processes != "1":
-        raise TrainingError(
-            f"training is in one process, and {processes} were started: leave out torchrun or accelerate"
-        )
+    if processes.count() > 1 and recipe.same_documents:
+        raise TrainingError("--freeze-documents is trained in one process: leave out torchrun")
 
 
 def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:

@@ -19,6 +19,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
+from training import processes
 from training.errors import TrainingError
 from training.examples import Examples
 from training.modules import branches
@@ -56,7 +57,7 @@ def finetune(
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=recipe.trainer_epochs,
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=max(recipe.batch_size // processes.count(), 1),
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
@@ -154,19 +155,27 @@ def _without_dropout(model: SentenceTransformer) -> Iterator[None]:
 
 
 class _Laid(DefaultBatchSampler):
-    """Batches of set sizes, in the order of the data."""
+    """Batches of set sizes, in the order of the data; of several processes each has its slice of every batch.
+
+    Slices follow each other, for accelerate deals batches out in turn; a remainder, which would make slices uneven, is
+    left out.
+    """
 
     def __init__(self, sizes: list[int]) -> None:
         super().__init__(range(sum(sizes)), batch_size=max(sizes), drop_last=False)
+        self.batch_size = None  # type: ignore[assignment]  # none that accelerate could ask of every batch
         self._sizes = sizes
+        self._slices = processes.count()
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return self._slices * sum(size >= self._slices for size in self._sizes)
 
     def __iter__(self) -> Iterator[list[int]]:
         start = 0
         for size in self._sizes:
-            yield list(range(start, start + size))
+            each = size // self._slices
+            for first in range(start, start + each * self._slices, each or 1):
+                yield list(range(first, first + each))
             start += size
 
 

@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from training.processes import leads
+
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not (console.is_terminal and leads())) as progress:
         task = progress.add_task(what, total=total)
         yield lambda steps, total=None: progress.update(task, advance=steps, total=total)
 

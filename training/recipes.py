@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from torch import nn
 
+from training import processes
 from training.errors import TrainingError
 from training.frozen import FrozenDocuments
 from training.miners import Miner, NegativeMiner, TripletMiner, WholeCorpus
@@ -159,8 +160,10 @@ class Contrastive(Recipe):
             assert base is not None
             return FrozenDocuments(model, base, self.scale)
         if self.mini_batch is None:
-            return MultipleNegativesRankingLoss(model, scale=self.scale)
-        return CachedMultipleNegativesRankingLoss(model, scale=self.scale, mini_batch_size=self.mini_batch)
+            return MultipleNegativesRankingLoss(model, scale=self.scale, gather_across_devices=processes.count() > 1)
+        return CachedMultipleNegativesRankingLoss(
+            model, scale=self.scale, mini_batch_size=self.mini_batch, gather_across_devices=processes.count() > 1
+        )
 
     @property
     def same_documents(self) -> bool:

@@ -186,6 +186,7 @@ def train(
     from registry.names import PAGE, check_domain
     from registry.variants import check_backend
     from router_plugin.opening import open_registry
+    from training import processes
     from training.adaptation import adapt
     from training.beside import check_beside
     from training.joining import check_joining, shares_of
@@ -237,6 +238,8 @@ def train(
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
     )
+    if not processes.leads():
+        return
     if spent := getattr(opened, "spent", None):
         typer.echo(spent(), err=True)
     if not json:

@@ -272,14 +272,6 @@ def test_a_device_that_is_not_there_is_reported(tmp_path, trained, tiny_base, de
         adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device=device)
 
 
-def test_several_processes_are_refused_before_any_work(tmp_path, trained, tiny_base, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match="one process, and 2 were started"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_base):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for out, overwrite, message in (

@@ -20,7 +20,7 @@ from training.recipes import RECIPES
 from .conftest import ROOT
 
 NAMES = (
-    *("prepare", "train", "encoders", "registry", "route", "strategies", "joint-space"),
+    *("synthesize", "prepare", "train", "encoders", "registry", "route", "strategies", "joint-space"),
     *("classifier", "plugins", "semantic-router", "ready-made"),
 )
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*NAMES, "training-recipes"))]

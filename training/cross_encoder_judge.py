@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 from sentence_transformers import CrossEncoder
@@ -30,14 +29,13 @@ class CrossEncoderJudge:
             trust_remote_code: let the model run code of its own.
 
         Raises:
+            TrainingError: there is no such model, or it has more outputs than one.
             BaseModelError: the folder holds no weights as safetensors.
         """
-        self._name = name
-        self._device = device
-        self._trust = trust_remote_code
         folder = Path(name).expanduser()
         content = f", weights {weights_sha256(folder)[:12]}" if folder.is_dir() else ""
         self.identity = f"cross-encoder {name}{content}, grades from {GRADES_FROM}"
+        self._model = _load(name, device, trust_remote_code)
 
     def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
         """For each query with documents, the grade of each document."""
@@ -48,21 +46,18 @@ class CrossEncoderJudge:
         grades = iter([bisect(GRADES_FROM, float(score)) for score in scores])
         return [[next(grades) for _ in documents] for _, documents in asked]
 
-    @cached_property
-    def _model(self) -> CrossEncoder:
-        try:
-            model: CrossEncoder = CrossEncoder(
-                self._name,
-                device=self._device,
-                trust_remote_code=self._trust,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise TrainingError(
-                f"--judge-model {self._name}: neither a cross-encoder's folder here nor to be had from the Hugging "
-                f"Face Hub ({reason})"
-            ) from error
-        if model.num_labels != 1:
-            raise TrainingError(f"--judge-model {self._name}: has {model.num_labels} outputs: expected one")
-        return model
+
+def _load(name: str, device: str | None, trust_remote_code: bool) -> CrossEncoder:
+    try:
+        model: CrossEncoder = CrossEncoder(
+            name, device=device, trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrainingError(
+            f"--judge-model {name}: neither a cross-encoder's folder here nor to be had from the Hugging Face Hub "
+            f"({reason})"
+        ) from error
+    if model.num_labels != 1:
+        raise TrainingError(f"--judge-model {name}: has {model.num_labels} outputs: expected one")
+    return model

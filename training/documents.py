@@ -70,6 +70,10 @@ def read_documents(source: Path, bad: BadRows, *, text: str | None = None, title
 
 
 def _files(source: Path) -> list[Path]:
+    try:
+        source.stat()
+    except OSError as error:
+        raise SourceError(f"{source}: cannot be read: {error.strerror}") from error
     if not source.is_dir():
         return [source]
     found = [

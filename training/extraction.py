@@ -25,11 +25,11 @@ def extract_pairs(passages: Sequence[Passage], seed: int) -> list[SyntheticPair]
 
     - ``sentence``: a sentence of the passage asks for the rest of it, which stands without the sentence nine times of
       ten (the Inverse Cloze Task of Lee et al., 2019, "Latent Retrieval for Weakly Supervised Open Domain Question
-      Answering", 3.1).
-    - ``title``: the title and the heading ask for what stands under them (Meng et al., 2022, "Unsupervised Dense
-      Retrieval Deserves Better Positive Pairs", 3). What stands over several sections asks for none.
+      Answering", 4).
+    - ``title``: the title and the heading ask for what stands under them (Meng et al., 2022, "AugTriever:
+      Unsupervised Dense Retrieval by Scalable Data Augmentation"). What stands over several sections asks for none.
     - ``keywords``: two to five of the words that have the most weight in the passage by TF-IDF, in its order (after the
-      representative words of Ma et al., 2021, "PROP", 3.1).
+      representative words of Ma et al., 2021, "PROP").
 
     A passage has one text in all its pairs, so that no wording of it is learnt to be a wrong answer to another.
 

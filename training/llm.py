@@ -120,6 +120,7 @@ class ChatModel:
         self._cache = AnswerCache(cache)
         self._concurrency = concurrency
         self._shape = self._failures = 0
+        self._answered = False
         self._lock = Lock()
 
     def ask_all(self, prompts: Sequence[Prompt[Answer]], what: str) -> list[Answer | None]:
@@ -138,6 +139,7 @@ class ChatModel:
         keys = [content_key(self.name, _messages(prompt), prompt.form.model_json_schema()) for prompt in prompts]
         by_key = dict(zip(keys, prompts, strict=True))
         found = self._kept(by_key)
+        self._answered = self._answered or bool(found)
         missing = [key for key in by_key if key not in found]
         pool = ThreadPoolExecutor(self._concurrency)
         try:
@@ -194,12 +196,15 @@ class ChatModel:
             try:
                 text = self._paid(messages, _SHAPES[number](schema, most), most)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if number + 1 == len(_SHAPES) and self._answered:
+                    raise _Unusable(f"is refused ({self._said(error)})") from None
                 if number + 1 == len(_SHAPES):
                     raise self._error(error) from None
             except openai.OpenAIError as error:
                 raise self._error(error) from None
             else:
                 self._shape = max(self._shape, number)
+                self._answered = True
                 return text
         raise AssertionError("there is a shape")
 
@@ -225,9 +230,8 @@ class ChatModel:
         return choices[0].message.content or ""
 
     def _error(self, error: openai.OpenAIError) -> LanguageModelError:
-        """What the user is told; the server's own words, too, but never the key."""
-        said = " ".join(str(getattr(error, "message", error)).split())
-        said = (said.replace(self._key, "***") if self._key else said)[:_SHOWN]
+        """What the user is told."""
+        said = self._said(error)
         if isinstance(error, openai.APITimeoutError):
             said = f"did not answer within {self._timeout:g} s: give a higher --timeout, or a lower --concurrency"
         elif isinstance(error, openai.APIConnectionError):
@@ -239,6 +243,11 @@ class ChatModel:
         else:
             said = f"does not answer: {said}"
         return LanguageModelError(f"{self._url} {said}. {GO_ON}")
+
+    def _said(self, error: openai.OpenAIError) -> str:
+        """The server's own words, but never the key."""
+        said = " ".join(str(getattr(error, "message", error)).split())
+        return (said.replace(self._key, "***") if self._key else said)[:_SHOWN]
 
 
 def _messages(prompt: Prompt[Any]) -> list[dict[str, str]]:

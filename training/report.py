@@ -135,9 +135,9 @@ tags: [sentence-transformers, domain-router, {report["domain"]}]
 with its bootstrap interval and the p-value of a paired randomisation test.
 {_seeds(report)}{_beside(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
-{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)} {report["dimension"]} dimensions,
-{report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling. Compare vectors by cosine, and
-only with vectors of this same model.
+{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)}{_judged(report)}
+{report["dimension"]} dimensions, {report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling.
+Compare vectors by cosine, and only with vectors of this same model.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -183,6 +183,12 @@ def _beside(report: dict[str, Any]) -> str:
     """The card's words on the models of each set alone; none where none were named."""
     rows = beside(report)
     return f"\nBeside the models that were trained on one set alone:\n\n{_table(BESIDE, rows)}\n" if rows else ""
+
+
+def _judged(report: dict[str, Any]) -> str:
+    """The card's words on who judged what was mined; none where the labels said it all."""
+    judge = report.get("judge")
+    return f" What was mined was judged by `{judge['name']}`." if judge else ""
 
 
 def _dims(report: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
     from router_plugin.plugins import plugins
 
     if options.name == GROUND_TRUTH:
+        _check_unused(options)
         return None
     try:
         return cast("RelevanceJudge", plugins().choose("relevance_judge", options=options))
@@ -31,6 +32,12 @@ def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
         if isinstance(error.__cause__, DomainRouterError):  # a mistake of the user's, no fault of the plugin's
             raise error.__cause__ from None
         raise
+
+
+def _check_unused(options: JudgeOptions) -> None:
+    given = "--judge-model" if options.model else "--llm" if options.llm.get("url") else ""
+    if given:
+        raise DomainRouterError(f"{given} has no meaning for --judge {GROUND_TRUTH}: leave it out, or name a judge")
 
 
 def built_in_judge(options: JudgeOptions) -> RelevanceJudge:

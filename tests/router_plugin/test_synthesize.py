@@ -170,7 +170,9 @@ def test_a_plugins_judge_is_asked_by_its_name(cli, prepared, tmp_path, tiny_base
         (("--judge", "llm"), "--judge-model"),
         (("--judge", "llm", "--judge-model", "tiny"), "--llm"),
         (("--judge", "cross-encoder"), "--judge-model"),
-        (("--judge-depth", 16), "16"),
+        (("--judge-depth", 16), "15"),
+        (("--judge-model", "tiny"), "--judge-model has no meaning"),
+        (("--llm", "http://h/v1"), "--llm has no meaning"),
     ],
 )
 def test_a_judge_that_cannot_be_is_refused_before_anything_is_written(

@@ -144,6 +144,16 @@ def test_a_prompt_without_a_usable_answer_is_passed_over_and_asked_again_next_ti
     assert model().ask_all(prompts(1), "asking") == answers(1)
 
 
+def test_a_prompt_that_the_server_refuses_is_passed_over_where_others_are_answered(server, model, caplog):
+    opened = model(concurrency=1)
+    opened.ask_all(prompts(1), "asking")
+    server.always = "400"
+    with caplog.at_level(logging.WARNING):
+        assert opened.ask_all(prompts(2), "asking") == [Echo(text="say 0"), None]
+    assert "is refused (" in caplog.text
+    assert KEY not in caplog.text
+
+
 def test_a_check_of_the_caller_holds_for_kept_answers_too(server, model):
     def refuse(answer):
         raise ValueError("not that")

@@ -196,6 +196,7 @@ def test_the_report_says_who_judged_and_how_much(judged, trained):
     _, report, judge = judged
     assert report["judge"] == {"name": "words", "depth": 3}
     assert sum(entry["judged"]["judged"] for entry in report["iterations"][1:]) == len(judge.asked)
+    assert "judged by `words`" in (judged[0] / "README.md").read_text(encoding="utf-8")
     assert trained.report["judge"] is None
     assert "judged" not in trained.report["iterations"][1]
 
@@ -344,9 +345,9 @@ def test_a_cross_encoder_is_known_by_its_weights_and_trains(cross_encoder, data,
 
 def test_what_is_no_cross_encoder_with_one_output_is_refused(cross_encoder, tmp_path):
     with pytest.raises(TrainingError, match="has 2 outputs"):
-        CrossEncoderJudge(str(cross_encoder(2)), "cpu").grade([("a", ["b"])])
+        CrossEncoderJudge(str(cross_encoder(2)), "cpu")
     with pytest.raises(TrainingError, match="neither a cross-encoder's folder here"):
-        CrossEncoderJudge(str(tmp_path / "none"), "cpu").grade([("a", ["b"])])
+        CrossEncoderJudge(str(tmp_path / "none"), "cpu")
 
 
 def test_data_without_unlabelled_questions_are_written_as_before(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.conftest import ROOT
+from tests.training.samples import LEARNING
 from training import Contrastive, TrainingError, adapt
 from training.finetune import _Laid
 

@@ -136,8 +136,8 @@ with its bootstrap interval and the p-value of a paired randomisation test.
 {_seeds(report)}{_beside(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
 {counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)}{_judged(report)}
-{report["dimension"]} dimensions, {report["max_length"] or "any number of"} tokens at most, {report["pooling"]} pooling.
-Compare vectors by cosine, and only with vectors of this same model.
+{report["dimension"]} dimensions, {report["max_length"] or "any number of"} tokens at most,
+{report["pooling"]} pooling. Compare vectors by cosine, and only with vectors of this same model.
 
 ```python
 from sentence_transformers import SentenceTransformer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from registry import DomainRouterError
-from router_plugin.contracts import JudgeOptions
 from router_plugin.errors import PluginError
 
 if TYPE_CHECKING:
+    from router_plugin.contracts import JudgeOptions
     from training.relevance import RelevanceJudge
 
 GROUND_TRUTH, LLM, CROSS_ENCODER = "ground-truth", "llm", "cross-encoder"

@@ -59,7 +59,7 @@ def synthesize(
     from training.errors import SourceError
     from training.passages import cut_passages
     from training.sources import BadRows
-    from training.synthesis import check_file, counts_by_kind, write_pairs
+    from training.synthesis import check_file, write_pairs
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("--llm and --model go together: give both or none")
@@ -72,15 +72,7 @@ def synthesize(
     if not pairs:
         raise SourceError(f"{corpus}: nothing in it can be asked for: expected passages of at least a few sentences")
     write_pairs(pairs, out)
-    done: dict[str, Any] = {
-        "documents": len(documents),
-        "passages": len(passages),
-        "pairs": len(pairs),
-        "kinds": counts_by_kind(pairs),
-    }
-    if opened:
-        spent = opened.spending
-        done |= {"requests": spent.requests, "tokens_in": spent.read, "tokens_out": spent.written, "cost": spent.cost}
+    done = _summary(len(documents), len(passages), pairs, opened)
     if json:
         print_json({**done, "skipped": bad.lines})
         return
@@ -100,3 +92,19 @@ def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, see
     from training.llm_questions import ask_pairs
 
     return ask_pairs(passages, model, questions)
+
+
+def _summary(documents: int, passages: int, pairs: list[SyntheticPair], model: ChatModel | None) -> dict[str, Any]:
+    from training.synthesis import counts_by_kind
+
+    done = {"documents": documents, "passages": passages, "pairs": len(pairs), "kinds": counts_by_kind(pairs)}
+    if model is None:
+        return done
+    spent = model.spending
+    return {
+        **done,
+        "requests": spent.requests,
+        "tokens_in": spent.read,
+        "tokens_out": spent.written,
+        "cost": spent.cost,
+    }

@@ -24,7 +24,6 @@ from router_plugin.cli.llm import (
 from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
 from router_plugin.cli.sets import joined_sets, named, named_numbers
 from router_plugin.cli.variants import print_variants
-from router_plugin.contracts import JudgeOptions
 
 if TYPE_CHECKING:
     from registry import ModelRecord
@@ -185,6 +184,7 @@ def train(
     from registry import resolve_base_model
     from registry.names import PAGE, check_domain
     from registry.variants import check_backend
+    from router_plugin.contracts import JudgeOptions
     from router_plugin.opening import open_registry
     from training import processes
     from training.adaptation import adapt

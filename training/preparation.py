@@ -76,6 +76,8 @@ def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_o
     """By id the questions that are not among the queries and like none of those held out."""
     asked = set(queries.values())
     new = [question for question in dict.fromkeys(unlabelled) if question not in asked]
+    if not new:
+        return {}
     groups = near_duplicates([queries[name] for name in held_out] + new)
     known = set(groups[: len(held_out)].tolist())
     likes = groups[len(held_out) :]

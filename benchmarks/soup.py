@@ -1,0 +1,105 @@
+"""Averaged weights of several trained variants, on every test set that both_sides.py prepared.
+
+    OMP_NUM_THREADS=1 python benchmarks/soup.py --out work/tried --model contrastive --model mixed --model pull
+
+A uniform soup (Wortsman et al., 2022, "Model soups"): models that started from the same weights and were trained
+differently. --out is the folder of both_sides.py, and a model is a variant of whole weights in it. Each set is measured
+with the untouched model, with each variant and with their mean. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sentence_transformers import SentenceTransformer
+
+from registry import resolve_base_model
+from training import PreparedData, read_prepared
+from training.encoding import TorchBlocks, load_model
+from training.metrics import query_metrics
+from training.ranking import ranking
+from training.report import REPORT
+from training.significance import compare
+from training.states import Texts
+
+MEASURE = "mrr@5"
+SOUP = "soup"
+
+
+def main() -> None:
+    """Average, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of both_sides.py")
+    parser.add_argument("--model", action="append", required=True, help="a variant; repeatable")
+    arguments = parser.parse_args()
+    folders = sorted(path.parent for path in (arguments.out / "data").glob("*/manifest.json"))
+    sets = {folder.name: read_prepared(folder) for folder in folders}
+    sets = {name: data for name, data in sets.items() if data.qrels["test"]}
+    base = load_model(resolve_base_model().path)
+    mean = averaged([load_model(arguments.out / name) for name in arguments.model])
+    reports = {name: json.loads((arguments.out / name / REPORT).read_text("utf-8")) for name in arguments.model}
+    results = {name: _of_set(name, data, base, mean, reports) for name, data in sets.items()}
+    _print(results)
+    print(json.dumps(results))
+
+
+def averaged(models: Sequence[SentenceTransformer]) -> SentenceTransformer:
+    """The first model with the mean of all weights."""
+    states = [model.state_dict() for model in models]
+    with torch.no_grad():
+        for name, weight in states[0].items():
+            if weight.is_floating_point():
+                weight.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return models[0]
+
+
+def _of_set(
+    name: str, data: PreparedData, base: SentenceTransformer, mean: SentenceTransformer, reports: dict[str, dict]
+) -> dict[str, float]:
+    """MRR@5 of all on one set, and the interval of the soup's gain."""
+    texts = Texts(data)
+    before, after = (_reciprocal_ranks(model, texts) for model in (base, mean))
+    gain = compare(before, after, seed=42)
+    singles = {
+        variant: (report["also"][name]["adapted"] if name in report["also"] else report["adapted_metrics"]["test"])
+        for variant, report in reports.items()
+        if name in report["also"] or report["dataset"]["fingerprint"] == data.fingerprint
+    }
+    return {
+        "untouched": round(float(before.mean()), 4),
+        **{variant: round(metrics[MEASURE], 4) for variant, metrics in singles.items()},
+        SOUP: round(float(after.mean()), 4),
+        "low": round(gain.low, 4),
+        "high": round(gain.high, 4),
+    }
+
+
+def _reciprocal_ranks(model: SentenceTransformer, texts: Texts) -> np.ndarray:
+    blocks = TorchBlocks(model)
+    queries, documents = (
+        blocks.encode(texts.queries["test"], "query", 64),
+        blocks.encode(texts.documents, "document", 64),
+    )
+    return query_metrics(ranking(queries, documents, 10), texts.relevant["test"])[MEASURE]
+
+
+def _print(results: dict[str, dict[str, float]]) -> None:
+    columns = list(dict.fromkeys(name for values in results.values() for name in values))
+    table = Table("test set", *columns)
+    for name, values in results.items():
+        table.add_row(name, *(f"{values[column]:.4f}" if column in values else "" for column in columns))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

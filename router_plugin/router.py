@@ -166,11 +166,7 @@ class DomainRouter:
             QueryError: a query is not text, or a domain is not known.
             PluginError: a plugin failed.
         """
-        texts = self._texts(queries)
-        scored = self._score([text.text for text in texts], self._now, domains)
-        decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
-        change = self.served_domains.plugins.change
-        return [change("after_route", "decision", decision) for decision in decisions]
+        return self._route(self._texts(queries), self._now, domains)
 
     async def aroute(self, query: str) -> Decision:
         """Route one query without blocking the event loop."""
@@ -217,11 +213,12 @@ class DomainRouter:
             PluginError: a plugin failed.
         """
         served, (text,) = self._now, self._texts([query])
-        decision = self.route(query)
-        explain = None if self.settings.strategy == "single" else getattr(self.classifier, "explain", None)
+        (decision,) = self._route([text], served)
+        asked = text.text and self.settings.strategy != "single"
+        evidence = self.served_domains.evidence(text.text) if asked else None
         near = self._routes(served, decision.domain) if text.text else None
         if not near:
-            return Explanation(decision, explain(text.text) if explain and text.text else None, None, [], [])
+            return Explanation(decision, evidence, None, [], [])
         in_general = near.embedded_by(GENERAL)
         own, general = self.served_domains.embed([(decision.domain, text.text), (GENERAL, text.text)])
         nearest = [Neighbour(*found) for found in near.candidates.nearest(own, most)]
@@ -229,7 +226,7 @@ class DomainRouter:
         threshold = routes[decision.route or nearest[0].route].threshold
         return Explanation(
             decision=decision,
-            evidence=explain(text.text) if explain else None,
+            evidence=evidence,
             threshold=self.settings.threshold if threshold is None else threshold,
             nearest=nearest,
             nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
@@ -327,6 +324,14 @@ class DomainRouter:
         whole = clean(self.served_domains.plugins.change("before_route", "query", query))
         limit = self.settings.max_query_characters
         return _Text(query, whole[:limit], len(whole) > limit)
+
+    def _route(
+        self, texts: Sequence[_Text], served: ServedRoutes, domains: Sequence[str] | None = None
+    ) -> list[Decision]:
+        scored = self._score([text.text for text in texts], served, domains)
+        decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
+        change = self.served_domains.plugins.change
+        return [change("after_route", "decision", decision) for decision in decisions]
 
     def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from registry import GENERAL, BaseModel, ModelVersion, Profile, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.backends import TORCH, check_choice, chosen_variant
-from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder, ModelStore
+from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder, Evidence, ModelStore
 from router_plugin.embedding import Asked, Embedding, Vector
 from router_plugin.encoder_pool import EncoderPool
 from router_plugin.errors import PluginError
@@ -130,6 +130,19 @@ class ServedDomains:
             )
         probabilities[filled] = answer.probabilities
         return Classification(probabilities, {filled[row]: vector for row, vector in answer.embedded.items()})
+
+    def evidence(self, text: str) -> Evidence | None:
+        """What speaks for the domains of a text; None where the classifier cannot tell.
+
+        Raises:
+            PluginError: the classifier failed.
+        """
+        explain = getattr(self.classifier, "explain", None)
+        try:
+            found: Evidence | None = explain(text) if explain else None
+        except Exception as error:
+            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
+        return found
 
     def embed(self, asked: Sequence[Asked]) -> list[Vector]:
         """Unit vectors of texts, each by the encoder of the domain beside it."""

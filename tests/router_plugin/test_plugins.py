@@ -284,6 +284,21 @@ def register_commands(app):
 """
 
 
+def test_a_classifier_that_fails_to_explain_is_named(make_router):
+    class Dumb(GeneralOnly):
+        def explain(self, text):
+            broken()
+
+    with pytest.raises(PluginError, match=r"plugin bad: its domain classifier failed.*out of order"):
+        make_router(bad=plugin("domain_classifier", lambda: Dumb())).explain("hello")
+
+
+def test_plugins_see_an_explained_query_once(make_router):
+    seen = []
+    make_router(nosy=plugin("before_route", lambda query: seen.append(query))).explain("hello")
+    assert seen == ["hello"]
+
+
 def test_a_plugin_adds_a_command(install):
     install("greeting_plugin", COMMAND)
     app = typer.Typer()

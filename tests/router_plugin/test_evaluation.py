@@ -64,7 +64,7 @@ def test_without_a_query_of_no_domain_there_is_no_curve():
 def test_the_page_needs_nothing_else_and_runs_nothing_of_a_query(evaluation):
     page = evaluation_page(evaluation, "Domains & more")
     assert "Domains &amp; more" in page and "e &lt;script&gt;" in page
-    assert "<script" not in page and "http" not in page
+    assert "<script" not in page and "://" not in page
 
 
 def test_the_figures_survive_json(evaluation):

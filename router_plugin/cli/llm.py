@@ -35,6 +35,9 @@ _NAMES = ("key_variable", "concurrency", "timeout", "cache", "price_in", "price_
 
 def given_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Of a command's parameters those that :func:`open_model` takes, but for the model's name."""
+    alone = next((name for name in ("key_variable", "budget", "cache") if parameters[name] is not None), None)
+    if alone and not parameters["llm"]:
+        raise typer.BadParameter(f"--{alone.replace('_', '-')} has no meaning without --llm: leave it out")
     return {"url": parameters["llm"], **{name: parameters[name] for name in _NAMES}}
 
 

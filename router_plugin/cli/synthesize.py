@@ -63,8 +63,9 @@ def synthesize(
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("--llm and --model go together: give both or none")
+    options = given_options(context.params)
     check_file(out, overwrite)
-    opened = open_model(str(model), **given_options(context.params)) if llm else None
+    opened = open_model(str(model), **options) if llm else None
     bad = BadRows(skip_bad)
     documents = read_documents(corpus, bad, text=text, title=title)
     passages = cut_passages(documents, chunk_characters)

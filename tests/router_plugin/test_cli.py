@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import typer.main
@@ -86,9 +85,10 @@ def test_help_is_quick_and_imports_no_torch():
     for arguments in (["--help"], ["train", "--help"]):
         seconds = []
         for _ in range(5):
-            started = time.perf_counter()
+            before = os.times()
             subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, timeout=60)
-            seconds.append(time.perf_counter() - started)
+            after = os.times()  # of the processor, which other work on the machine hardly changes
+            seconds.append(sum(after[2:4]) - sum(before[2:4]))
         assert min(seconds) < 2 * 0.5
 
 

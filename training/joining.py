@@ -115,11 +115,11 @@ class JointMiner:
 
     def examples(self, seed: int) -> Examples:
         """Batches of all sets in turn, each of one set only."""
-        total = sum(len(miner.examples(seed).batches or ()) for miner in self._miners.values())
-        batches = {name: endless(miner, seed) for name, miner in self._miners.items()}
-        names = list(batches)
-        order = turns([self._shares[name] for name in names], total)
-        return in_a_row(next(batches[names[turn]]) for turn in order)
+        own = [(miner.examples(seed), miner) for miner in self._miners.values()]
+        total = sum(len(first.batches or ()) for first, _ in own)
+        batches = [endless(first, miner, seed) for first, miner in own]
+        order = turns([self._shares[name] for name in self._miners], total)
+        return in_a_row(next(batches[turn]) for turn in order)
 
 
 def own_miner(recipe: Recipe, texts: Texts, shares: Mapping[str, float]) -> Miner:

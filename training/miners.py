@@ -164,7 +164,8 @@ class WholeCorpus:
         return Examples({"anchor": [queries[query] for query in order], "label": order})
 
 
-def endless(miner: Miner, seed: int) -> Iterator[Rows]:
-    """Batches of an iteration's examples, and of others when these are used up."""
-    for number in count():
+def endless(first: Examples, miner: Miner, seed: int) -> Iterator[Rows]:
+    """The batches of an iteration's examples, and of others when these are used up."""
+    yield from split(first)
+    for number in count(1):
         yield from split(miner.examples(seed + _PASS * number))

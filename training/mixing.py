@@ -46,8 +46,8 @@ class Mixture:
 
     def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
-        own = self._own.examples(seed)
-        return interleave(own, [endless(other.miner, seed) for other in self._others], self._share)
+        others = [endless(other.miner.examples(seed), other.miner, seed) for other in self._others]
+        return interleave(self._own.examples(seed), others, self._share)
 
 
 def _source(name: str, data: PreparedData, recipe: Recipe) -> Source:

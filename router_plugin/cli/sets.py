@@ -39,15 +39,15 @@ def named_numbers(option: str, value: str, given: Sequence[str]) -> dict[str, fl
 
 
 def prepared_sets(option: str, given: Sequence[str]) -> dict[str, PreparedData]:
-    """Prepared folders from ``DIR``, which is called as the folder, or ``NAME=DIR``."""
+    """Prepared folders by name from ``NAME=DIR``."""
     from training.prepared import read_prepared
 
-    folders = [text if "=" in text and not Path(text).exists() else f"{Path(text).name}={text}" for text in given]
-    return {name: read_prepared(Path(folder)) for name, folder in named(option, "DIR", folders).items()}
+    return {name: read_prepared(Path(folder)) for name, folder in named(option, "DIR", given).items()}
 
 
 def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
-    """The same as one."""
+    """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
     from training.joining import join
 
-    return join(prepared_sets(option, given))
+    folders = [text if "=" in text and not Path(text).exists() else f"{Path(text).name}={text}" for text in given]
+    return join(prepared_sets(option, folders))

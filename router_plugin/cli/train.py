@@ -22,7 +22,7 @@ from router_plugin.cli.llm import (
     given_options,
 )
 from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
-from router_plugin.cli.sets import joined_sets, named, named_numbers
+from router_plugin.cli.sets import joined_sets, named, named_numbers, prepared_sets
 from router_plugin.cli.variants import print_variants
 
 if TYPE_CHECKING:
@@ -192,7 +192,6 @@ def train(
     from training.joining import check_joining, shares_of
     from training.judging import check_judging
     from training.mixing import check_mixing
-    from training.prepared import read_prepared
     from training.publishing import publish
     from training.recipes import SPECIALIST, make_recipe, number_names
     from training.variants import add_variants
@@ -205,10 +204,8 @@ def train(
     limits = named_numbers("--max-loss", "LOSS", max_loss or ())
     shares = named_numbers("--share", "SHARE", share or ())
     prepared = joined_sets("DATA", data)
-    also = {
-        name: read_prepared(Path(each)) for name, each in named("--also-evaluate", "DIR", also_evaluate or ()).items()
-    }
-    mixed = {name: read_prepared(Path(each)) for name, each in named("--mix", "DIR", mix or ()).items()}
+    also = prepared_sets("--also-evaluate", also_evaluate or ())
+    mixed = prepared_sets("--mix", mix or ())
     shares_of(prepared, shares)
     check_joining(chosen, prepared)
     check_judging(prepared, also, limits)

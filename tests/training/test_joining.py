@@ -38,6 +38,21 @@ def alone(sets, tiny_base, tmp_path_factory):
     return {name: out / name for name in sets}
 
 
+def train_both(sets, alone, tiny_base, out):
+    """One model of both, three quarters of whose batches are words."""
+    return adapt(
+        sets,
+        "both",
+        tiny_base,
+        out,
+        QUICK,
+        shares={"fillers": 0.25},
+        beside={name: read_record(folder) for name, folder in alone.items()},
+        max_loss={"fillers": 1.0},
+        device="cpu",
+    )
+
+
 @pytest.fixture(scope="module")
 def joint(sets, alone, tiny_base, tmp_path_factory):
     """The folder of one model of both, its report, and what it learnt from."""
@@ -48,17 +63,7 @@ def joint(sets, alone, tiny_base, tmp_path_factory):
             "training.adaptation.finetune",
             lambda model, each, *rest: learnt.append(each) or finetune(model, each, *rest),
         )
-        report = adapt(
-            sets,
-            "both",
-            tiny_base,
-            out,
-            QUICK,
-            shares={"fillers": 0.25},
-            beside={name: read_record(folder) for name, folder in alone.items()},
-            max_loss={"fillers": 1.0},
-            device="cpu",
-        )
+        report = train_both(sets, alone, tiny_base, out)
     return out, report, learnt[0]
 
 
@@ -200,17 +205,6 @@ def test_a_name_that_no_test_set_may_have_is_refused(sets):
 
 def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joint, tiny_base):
     out, report, _ = joint
-    beside = {name: read_record(folder) for name, folder in alone.items()}
-    again = adapt(
-        sets,
-        "both",
-        tiny_base,
-        out,
-        QUICK,
-        shares={"fillers": 0.25},
-        beside=beside,
-        max_loss={"fillers": 1.0},
-        device="cpu",
-    )
+    again = train_both(sets, alone, tiny_base, out)
     assert again == json.loads(json.dumps(report))
     assert "Beside the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")

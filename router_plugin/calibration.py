@@ -6,13 +6,14 @@ Networks"); whether it is any of them, is a logistic regression on how well the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from router_plugin.lexical_stage import FEW
@@ -65,16 +66,19 @@ class Calibration:
         """
         weight = _weights(labels)
         own = labels > 0
-        inside, targets = measures.take(np.flatnonzero(own)), labels[own] - 1
-        kinds = 1 if measures.similarities is None else 2
+        parts, targets = _parts(measures.take(np.flatnonzero(own))), labels[own] - 1
+        rows = np.arange(len(targets))
 
-        def loss(pooling: Floats) -> float:
-            logs = log_softmax(_pool(inside, pooling), axis=1)
-            return float(-weight[own] @ logs[np.arange(len(targets)), targets])
+        def loss(pooling: Floats) -> tuple[float, Floats]:
+            """And its gradient: of each part what is expected less what the right domain has."""
+            logs = _log_softmax(_pool(parts, pooling))
+            likely = np.exp(logs)
+            gradient = [weight[own] @ ((likely * part).sum(axis=1) - part[rows, targets]) for part in parts]
+            return float(-weight[own] @ logs[rows, targets]), np.array(gradient)
 
-        start = np.array([2.0, 0.0] + [15.0, 0.0] * (kinds - 1))
-        bounds = [(0.1, 50), (-50, 50)] * kinds
-        pooling: Floats = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+        start = np.array([2.0, 0.0, 15.0, 0.0][: len(parts)])
+        bounds = ([(0.1, 50), (-50, 50)] * 2)[: len(parts)]
+        pooling: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         unknown = _as_if_unknown(measures, labels)
         features = np.concatenate([_fit_of_best(measures), _fit_of_best(unknown)])
         of_a_domain = np.concatenate([own, np.zeros(len(unknown.unseen), dtype=bool)])
@@ -85,7 +89,7 @@ class Calibration:
     def probabilities(self, measures: Measures) -> Floats:
         """Probability of every domain, ``(n, d)``."""
         known = expit(self.rejection[0] + _fit_of_best(measures) @ self.rejection[1:])[:, None]
-        return np.hstack([1 - known, known * np.exp(log_softmax(_pool(measures, self.pooling), axis=1))])
+        return np.hstack([1 - known, known * np.exp(_log_softmax(_pool(_parts(measures), self.pooling)))])
 
 
 def thresholds(probabilities: Floats, labels: NDArray[np.int64], precision: float) -> Floats:
@@ -128,13 +132,23 @@ def _as_if_unknown(measures: Measures, labels: NDArray[np.int64]) -> Measures:
     return Measures(margins, unknown.unseen, near)
 
 
-def _pool(measures: Measures, pooling: Floats) -> Floats:
-    """Weighted sum of the measures of every domain but ``general``, ``(n, d - 1)``."""
-    unseen = measures.unseen[:, None]
-    pooled: Floats = (pooling[0] + pooling[1] * unseen) * measures.margins[:, 1:]
-    if measures.similarities is not None:
-        pooled = pooled + (pooling[2] + pooling[3] * unseen) * measures.similarities[:, 1:]
+def _parts(measures: Measures) -> list[Floats]:
+    """What is pooled: every measure of the domains but ``general``, and it times ``unseen``, ``(n, d - 1)`` each."""
+    kinds = [measures.margins] if measures.similarities is None else [measures.margins, measures.similarities]
+    every = [kind[:, 1:].astype(np.float64) for kind in kinds]
+    return [part for kind in every for part in (kind, measures.unseen[:, None] * kind)]
+
+
+def _pool(parts: Sequence[Floats], pooling: Floats) -> Floats:
+    """Their weighted sum, ``(n, d - 1)``."""
+    pooled: Floats = sum(weight * part for weight, part in zip(pooling, parts, strict=True))
     return pooled
+
+
+def _log_softmax(pooled: Floats) -> Floats:
+    """As scipy's, with less overhead for a single row."""
+    logs: Floats = pooled - np.logaddexp.reduce(pooled, axis=1, keepdims=True)
+    return logs
 
 
 def _fit_of_best(measures: Measures) -> Floats:

@@ -21,6 +21,9 @@ Margins = NDArray[np.float32]
 
 COST = 1.0
 
+TOLERANCE = 2.0
+"""How far from its optimum a machine may stop: as good on held-out queries as a tenth of it, and sooner there."""
+
 FEW = 30
 """A domain of fewer queries counts less than the others: one query must not decide what becomes of all."""
 
@@ -136,7 +139,7 @@ def _fit(features: csr_matrix, labels: NDArray[np.int64], domains: int) -> _Head
     used, columns = _used(features)
     counts = np.maximum(np.bincount(labels)[present], FEW)
     weight = dict(zip(present.tolist(), len(labels) / (len(present) * counts), strict=True))
-    machine = LinearSVC(C=COST, tol=0.5, class_weight=weight, random_state=0)
+    machine = LinearSVC(C=COST, tol=TOLERANCE, class_weight=weight, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         machine.fit(columns, labels)

@@ -28,7 +28,7 @@ from strategy_votes import Ways, outside, votes
 
 SETS = {"clinc150": clinc, "banking77": banking_alone}
 APART = "apart"
-WAYS = ("base", "base, told the domain", "two_stage", "oracle", "multi", APART)
+WAYS = ("base", "base, told the domain", "two_stage", "ensemble", "oracle", "multi", APART)
 
 
 def main() -> None:

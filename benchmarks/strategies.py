@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--task", nargs="+", choices=TASK_NAMES, default=TASK_NAMES)
     parser.add_argument("--examples", type=int, default=None, help="texts of an intent; by default all")
     parser.add_argument("--whole", action="store_true", help="whole models instead of adapters")
+    parser.add_argument("--way", nargs="+", default=None, help="some of the ways; by default all")
     parser.add_argument("--part", choices=("dev", "test"), default="test")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -51,13 +52,14 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from strategy_tasks import TASKS, Given
     from strategy_votes import Ways, votes
 
-    from router_plugin.comparison import compare
+    from router_plugin.comparison import WAYS, compare
 
     work = arguments.out / f"{'whole' if arguments.whole else 'adapters'}-{arguments.examples or 'all'}"
     given = Given(arguments.data, work / "data", arguments.examples, arguments.part)
     trial = TASKS[name](given)
     trained = models(name, given, trial.data, arguments.whole)
-    found = compare(trial.task, trained.registry, multi_registry=trained.multi_registry, multi_domain=ALL)
+    ways = arguments.way or WAYS
+    found = compare(trial.task, trained.registry, multi_registry=trained.multi_registry, multi_domain=ALL, ways=ways)
     voted = votes(trial.task, Ways(trained)) if name == "clinc" else {}
     _print(name, found, voted, trained.training)
     return {**found.to_dict(), "votes": voted, "training": trained.training}

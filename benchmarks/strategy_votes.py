@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from strategy_models import ALL, Models
-from voting import vote
+from voting import strongest, vote
 
 from registry import GENERAL
-from router_plugin import DomainRouter, Route
+from router_plugin import DomainRouter
 from router_plugin.comparison import Question, Task
 from router_plugin.served_domains import ServedDomains
+from router_plugin.strategies import discounts, likeliest_few
 from training.ranking import top_k
 
 Embed = Callable[[str, Sequence[str]], NDArray[np.float32]]
@@ -36,16 +37,21 @@ class Ways:
 
     def likeliest(self, texts: Sequence[str]) -> list[str]:
         """The likeliest domain of each text but for ``general``."""
+        return [next(iter(few)) for few in self.likeliest_few(texts, 1)]
+
+    def likeliest_few(self, texts: Sequence[str], most: int) -> list[dict[str, float]]:
+        """The likeliest domains of each text but for ``general``, and their discounts in an ensemble."""
         domains = list(self._served.classifier.domains)
         probabilities = self._served.classify(texts).probabilities
-        probabilities[:, domains.index(GENERAL)] = -1
-        return [domains[column] for column in probabilities.argmax(axis=1)]
+        probabilities[:, domains.index(GENERAL)] = 0
+        return [discounts(likeliest_few(row, domains, most)) for row in probabilities]
 
 
 def votes(task: Task, ways: Ways) -> dict[str, float]:
     """Share of in-scope questions whose route most of the 5 nearest utterances have, by each way.
 
-    Two-stage voting asks the likeliest domain, however unlikely it is.
+    Two-stage voting asks the likeliest domain, however unlikely it is; the ensemble the two likeliest, each by its
+    model, and takes the route whose voters' cosines have the greatest sum, those of the second domain discounted.
     """
     asked = _in_scope(task)
     right = [question.domain for question in asked]
@@ -55,6 +61,7 @@ def votes(task: Task, ways: Ways) -> dict[str, float]:
         "base, told the domain": _share(task, right, ways.base),
         **({"multi": _share(task, None, ways.multi)} if ways.multi else {}),
         "two_stage": _share(task, likeliest, ways.own),
+        "ensemble": _of_ensemble(task, ways),
         "oracle": _share(task, right, ways.own),
         "domains": round(float(np.mean([one == other for one, other in zip(likeliest, right, strict=True)])), 4),
     }
@@ -81,15 +88,10 @@ def _nearest(task: Task, domains: Sequence[str] | None, embed: Embed) -> NDArray
     asked = np.array(domains or [GENERAL] * len(task.questions))
     for domain in dict.fromkeys(asked.tolist()):
         rows = np.flatnonzero(asked == domain)
-        known = embed(domain, [text for route in _voters(task, domains and domain) for text in route.utterances])
+        known, _ = _known(task, domains and domain, partial(embed, domain))
         queries = embed(domain, [task.questions[row].text for row in rows])
         similarity[rows] = np.concatenate([scores[:, 0] for scores, _ in top_k(queries, known, 1)])
     return similarity
-
-
-def _voters(task: Task, domain: str | None) -> list[Route]:
-    """The routes of a domain, or all."""
-    return [route for route in task.routes if domain is None or route.domain == domain]
 
 
 def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
@@ -106,12 +108,36 @@ def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
         groups[domain].append(question)
     hits = 0
     for domain, members in groups.items():
-        voters = _voters(task, domains and domain)
-        names = [route.name for route in voters for _ in route.utterances]
-        known = embed(domain, [text for route in voters for text in route.utterances])
+        known, names = _known(task, domains and domain, partial(embed, domain))
         voted = vote(embed(domain, [question.text for question in members]), known, names)
         hits += sum(name in question.relevant for name, question in zip(voted, members, strict=True))
     return round(hits / len(asked), 4)
+
+
+def _of_ensemble(task: Task, ways: Ways) -> float:
+    """The same figure of the two likeliest domains together."""
+    asked = _in_scope(task)
+    best = [("", -1.0)] * len(asked)
+    seen = ways.likeliest_few([question.text for question in asked], 2)
+    for domain in sorted({name for few in seen for name in few}):
+        rows = [row for row, few in enumerate(seen) if domain in few]
+        known, names = _known(task, domain, partial(ways.own, domain))
+        voted = strongest(ways.own(domain, [asked[row].text for row in rows]), known, names)
+        for row, (name, strength) in zip(rows, voted, strict=True):
+            best[row] = max(best[row], (name, seen[row][domain] * strength), key=lambda found: found[1])
+    return round(
+        sum(name in question.relevant for (name, _), question in zip(best, asked, strict=True)) / len(asked), 4
+    )
+
+
+def _known(
+    task: Task, domain: str | None, embed: Callable[[Sequence[str]], NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Vectors of the utterances of a domain's routes, or of all, and their routes' names."""
+    voters = [route for route in task.routes if domain is None or route.domain == domain]
+    return embed([text for route in voters for text in route.utterances]), [
+        r.name for r in voters for _ in r.utterances
+    ]
 
 
 def _in_scope(task: Task) -> list[Question]:

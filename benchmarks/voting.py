@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ranking import ranking
+from training.ranking import ranking, top_k
 
 VOTERS = 5
 
@@ -24,3 +24,17 @@ def vote(queries: NDArray[np.float32], known: NDArray[np.float32], labels: Seque
     return [
         Counter(labels[position] for position in row).most_common(1)[0][0] for row in ranking(queries, known, VOTERS)
     ]
+
+
+def strongest(
+    queries: NDArray[np.float32], known: NDArray[np.float32], labels: Sequence[str]
+) -> list[tuple[str, float]]:
+    """The label whose votes among the 5 nearest have the greatest sum of cosines, and that sum; see :func:`vote`."""
+    found = []
+    for scores, rows in top_k(queries, known, VOTERS):
+        for similar, positions in zip(scores.tolist(), rows.tolist(), strict=True):
+            sums: dict[str, float] = defaultdict(float)
+            for similarity, position in zip(similar, positions, strict=True):
+                sums[labels[position]] += similarity
+            found.append(max(sums.items(), key=lambda item: item[1]))
+    return found

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from registry import GENERAL
-from router_plugin.errors import RoutesError
+from router_plugin.errors import RoutesError, SettingsError
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
 from router_plugin.settings import Settings
 
+WAYS = ("base", "multi", "two_stage", "ensemble", "oracle")
 DEPTH = 5
 WARMING, TIMED = 5, 200
 BLOCK = 256
@@ -137,6 +138,7 @@ def compare(
     multi_domain: str | None = None,
     base_model: str | None = None,
     settings: Settings | None = None,
+    ways: Collection[str] = WAYS,
 ) -> Comparison:
     """Compare the ways on a task, each in a process of its own.
 
@@ -147,22 +149,29 @@ def compare(
         multi_domain: the name that this model is registered with; without one, ``multi`` is left out.
         base_model: encoder of the general domain.
         settings: of all ways; the strategy is each way's own, and the cache holds all questions.
+        ways: those to compare.
 
     Raises:
         RoutesError: a question names a route that there is not.
+        SettingsError: a way that there is not, or ``multi`` alone without ``multi_domain``.
         DomainRouterError: see :class:`router_plugin.DomainRouter`.
     """
     _check(task)
+    if unknown := set(ways) - set(WAYS):
+        raise SettingsError(f"way {min(unknown)!r}: expected some of {', '.join(WAYS)}")
     asked = len(task.questions) + len(task.fit)
     same = replace(settings or Settings(), query_cache=KEPT * asked)  # each is asked twice
-    ways = [_Way("base", replace(same, strategy="single", single_domain=GENERAL), registry, base_model)]
+    every = [_Way("base", replace(same, strategy="single", single_domain=GENERAL), registry, base_model)]
     if multi_domain:
         alone = replace(same, strategy="single", single_domain=multi_domain)
-        ways.append(_Way("multi", alone, multi_registry or registry, base_model))
-    ways.append(_Way("two_stage", replace(same, strategy="two_stage"), registry, base_model))
-    ways.append(_Way("ensemble", replace(same, strategy="ensemble"), registry, base_model))
-    ways.append(_Way("oracle", replace(same, strategy="two_stage"), registry, base_model))
-    return Comparison([_alone(task, way) for way in ways])
+        every.append(_Way("multi", alone, multi_registry or registry, base_model))
+    every.append(_Way("two_stage", replace(same, strategy="two_stage"), registry, base_model))
+    every.append(_Way("ensemble", replace(same, strategy="ensemble"), registry, base_model))
+    every.append(_Way("oracle", replace(same, strategy="two_stage"), registry, base_model))
+    chosen = [way for way in every if way.name in ways]
+    if not chosen:
+        raise SettingsError("there is no way to compare: multi needs the name of the model of all domains")
+    return Comparison([_alone(task, way) for way in chosen])
 
 
 def _check(task: Task) -> None:

@@ -28,7 +28,7 @@ ABOUT = {
     "base": "one encoder, adapted to nothing",
     "multi": "one encoder, adapted to all domains together",
     "two_stage": "the classifier picks the domain, whose encoder picks the route",
-    "ensemble": "the encoders of the likeliest domains, weighted by their probabilities",
+    "ensemble": "the encoders of the likeliest domains, the less likely ones discounted",
     "oracle": "two-stage routing, told the right domain: what a perfect classifier would give",
 }
 

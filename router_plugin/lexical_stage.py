@@ -21,8 +21,8 @@ Margins = NDArray[np.float32]
 
 COST = 1.0
 
-TOLERANCE = 2.0
-"""How far from its optimum a machine may stop: as good on held-out queries as a tenth of it, and sooner there."""
+TOLERANCE = 0.75
+"""How far from its optimum a machine may stop: farther, domains of few queries suffer."""
 
 FEW = 30
 """A domain of fewer queries counts less than the others: one query must not decide what becomes of all."""

@@ -26,7 +26,7 @@ from router_plugin.scored import Match, Scored, joined
 from router_plugin.served_domains import ServedDomains
 from router_plugin.served_routes import DomainRoutes, ServedRoutes
 from router_plugin.settings import Settings
-from router_plugin.strategies import Weights, likeliest, likeliest_few
+from router_plugin.strategies import discounts, likeliest, likeliest_few
 from router_plugin.texts import check_batch, clean
 from router_plugin.usage import Usage
 
@@ -337,10 +337,10 @@ class DomainRouter:
         """Both stages for a batch of texts; an empty one is not encoded."""
         clock = Clock(len(texts))
         with clock.stage("classify"):
-            weights, probabilities, embedded = self._weigh(texts) if domains is None else self._given(texts, domains)
+            seen, probabilities, embedded = self._weigh(texts) if domains is None else self._given(texts, domains)
         if self._usage:
-            self._usage.add(name for each in weights for name in each)
-        asked = [(i, name) for i, each in enumerate(weights) if texts[i] for name in each if self._routes(served, name)]
+            self._usage.add(name for each in seen for name in each)
+        asked = [(i, name) for i, each in enumerate(seen) if texts[i] for name in each if self._routes(served, name)]
         with clock.stage("load"):
             self._load({name for _, name in asked}, served)
         with clock.stage("encode"):
@@ -354,33 +354,35 @@ class DomainRouter:
                 vector = np.stack([vectors[i, name] for i in members])
                 scores = near.candidates.scores(vector, self.settings.aggregation, self.settings.top_k)
                 for i, row in zip(members, scores, strict=True):
-                    matched[i].append(Match(weights[i][name], near.positions, row))
-            sums = [joined(matches, len(served.routes)) for matches in matched]
+                    matched[i].append(Match(seen[i][name], near.positions, row))
+            found = [joined(matches, len(served.routes)) for matches in matched]
         timings = clock.timings()
         return [
-            Scored(next(iter(weights[i])), probabilities[i], timings, i in truncated, served, *sums[i])
+            Scored(next(iter(seen[i])), probabilities[i], timings, i in truncated, served, *found[i])
             for i in range(len(texts))
         ]
 
     def _weigh(
         self, texts: Sequence[str]
-    ) -> tuple[list[Weights], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
-        """Which domains see each text, the probabilities of all, and what was embedded by the base model on the way."""
+    ) -> tuple[list[dict[str, float]], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
+        """Which domains see each text, and how much of their scores counts; the probabilities of all; and what was
+        embedded by the base model on the way.
+        """
         settings, names = self.settings, self.classifier.domains
         if settings.strategy == "single":
             alone = {settings.single_domain: 1.0}
             return [alone] * len(texts), [alone] * len(texts), {}
         found = self.served_domains.classify(texts)
         if settings.strategy == "ensemble":
-            weights = [likeliest_few(row, names, settings.ensemble_domains) for row in found.probabilities]
+            seen = [discounts(likeliest_few(row, names, settings.ensemble_domains)) for row in found.probabilities]
         else:
             least = self.classifier.thresholds
-            weights = [likeliest(row, names, least, settings.min_confidence) for row in found.probabilities]
-        return weights, [dict(zip(names, row, strict=True)) for row in found.probabilities.tolist()], found.embedded
+            seen = [likeliest(row, names, least, settings.min_confidence) for row in found.probabilities]
+        return seen, [dict(zip(names, row, strict=True)) for row in found.probabilities.tolist()], found.embedded
 
     def _given(
         self, texts: Sequence[str], domains: Sequence[str]
-    ) -> tuple[list[Weights], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
+    ) -> tuple[list[dict[str, float]], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
         """As :meth:`_weigh`, of domains that the caller knows."""
         if len(domains) != len(texts):
             raise QueryError(f"expected a domain for every query: {len(texts)} queries, {len(domains)} domains")

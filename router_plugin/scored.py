@@ -17,23 +17,22 @@ NO_ROUTES = "the domain has no routes"
 
 @dataclass(frozen=True)
 class Match:
-    """The scores of one text in the space of one domain, and how much they weigh."""
+    """The scores of one text in the space of one domain, and how much of them counts."""
 
-    weight: float
+    discount: float
     positions: NDArray[np.int64]
     scores: NDArray[np.float32]
 
 
 def joined(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The weighted sum of the scores of every route that one domain at least has, and the routes' positions."""
+    """The positions of the routes that one domain at least has, and the best of their discounted scores."""
     if len(matches) == 1:
-        return matches[0].positions, matches[0].scores * np.float32(matches[0].weight)
-    total, there = np.zeros(routes, dtype=np.float32), np.zeros(routes, dtype=bool)
+        return matches[0].positions, matches[0].scores * np.float32(matches[0].discount)
+    best = np.full(routes, -np.inf, dtype=np.float32)
     for match in matches:
-        total[match.positions] += np.float32(match.weight) * match.scores
-        there[match.positions] = True
-    positions = np.flatnonzero(there)
-    return positions, total[positions]
+        best[match.positions] = np.maximum(best[match.positions], np.float32(match.discount) * match.scores)
+    positions = np.flatnonzero(best > -np.inf)
+    return positions, best[positions]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class Settings:
     """How queries are routed.
 
     Attributes:
-        strategy: ``two_stage``, the encoder of the likeliest domain; ``ensemble``, those of the likeliest few, each
-            weighted by its domain's probability; or ``single``, one encoder for all queries and routes.
+        strategy: ``two_stage``, the encoder of the likeliest domain; ``ensemble``, those of the likeliest few, the
+            less likely ones discounted; or ``single``, one encoder for all queries and routes.
         ensemble_domains: how many of them.
         single_domain: whose encoder that one is.
         aggregation: what counts of the utterances of a route: the nearest (``max``), all (``mean``), or the nearest few

@@ -12,6 +12,9 @@ from registry import GENERAL
 Weights = dict[str, float]
 """Domain to its share of the query; the shares sum to 1."""
 
+DISCOUNT = 0.2
+"""The power of its probability by which a domain's scores count in an ensemble, chosen on validation queries."""
+
 
 def likeliest(
     probabilities: NDArray[np.float64], domains: Sequence[str], thresholds: Mapping[str, float], least: float
@@ -35,3 +38,9 @@ def likeliest_few(probabilities: NDArray[np.float64], domains: Sequence[str], mo
     kept = [row for row in order.tolist() if probabilities[row] > 0]
     total = float(probabilities[kept].sum())
     return {domains[row]: float(probabilities[row]) / total for row in kept}
+
+
+def discounts(weights: Weights) -> dict[str, float]:
+    """How much of the scores of each domain counts in an ensemble: all of the likeliest's, which stay cosines."""
+    most = max(weights.values())
+    return {name: (share / most) ** DISCOUNT for name, share in weights.items()}

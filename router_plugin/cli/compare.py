@@ -43,6 +43,10 @@ def compare(
     multi_registry: Annotated[
         str | None, typer.Option(help="Its registry, where that is another one.", show_default="--registry")
     ] = None,
+    way: Annotated[
+        list[str] | None,
+        typer.Option(help="base, multi, two_stage, ensemble or oracle; repeatable.", show_default="all"),
+    ] = None,
     base_model: Annotated[
         str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
     ] = None,
@@ -54,7 +58,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
-    from router_plugin.comparison import Task
+    from router_plugin.comparison import WAYS, Task
     from router_plugin.comparison import compare as compare_ways
     from router_plugin.comparison_page import COLUMNS, by_domain, comparison_page, rows
 
@@ -74,6 +78,7 @@ def compare(
         multi_domain=multi,
         base_model=base_model,
         settings=Settings(backend=backend),
+        ways=way or WAYS,
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
     if html:

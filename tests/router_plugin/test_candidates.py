@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from router_plugin import DomainRouter, Route, RoutesError, Settings, SettingsError
 from router_plugin.candidate_store import embed_kept
 from router_plugin.candidates import Candidates
+from router_plugin.strategies import DISCOUNT
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
 LEGAL = "can my landlord keep the deposit"
@@ -206,16 +207,14 @@ def test_single_gives_every_route_to_every_query(served):
     assert min(scores.values()) > -1
 
 
-def test_ensemble_is_the_mean_of_the_likeliest_domains_by_their_probabilities(served):
+def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted(served):
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     decision = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
     first, second = sorted(decision.domains, key=decision.domains.get)[:-3:-1]
     ensemble = DomainRouter(known, str(served), settings=replace(ANYTHING, strategy="ensemble"))
     (found,) = ensemble.scores([LEGAL])
     assert ensemble.route(LEGAL).domain == first
-    share = {
-        name: decision.domains[name] / (decision.domains[first] + decision.domains[second]) for name in (first, second)
-    }
+    discount = {name: (decision.domains[name] / decision.domains[first]) ** DISCOUNT for name in (first, second)}
     for route in known:
         alone = {
             name: DomainRouter(
@@ -224,7 +223,7 @@ def test_ensemble_is_the_mean_of_the_likeliest_domains_by_their_probabilities(se
             for name in (first, second)
         }
         seen = [name for name in (first, second) if route.domain in (None, name)]
-        expected = sum(share[name] * alone[name] for name in seen) if seen else -1
+        expected = max((discount[name] * alone[name] for name in seen), default=-1)
         assert found[route.name] == pytest.approx(expected, abs=1e-4)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from registry import GENERAL
-from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings
+from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings, SettingsError
 from router_plugin.comparison import Comparison, Question, Task, compare, measure
 from router_plugin.comparison_page import comparison_page
 
@@ -54,6 +54,16 @@ def test_every_way_is_measured_on_the_same_questions(found, tmp_path):
     page = comparison_page(found, "A <title>")
     assert "A &lt;title&gt;" in page and all(way in page for way in WAYS)
     assert "<script" not in page and "://" not in page
+
+
+def test_some_ways_alone_are_compared(served, kept):
+    task = Task(ROUTES, QUESTIONS)
+    found = compare(task, str(served), settings=ANYTHING, ways=("oracle", "two_stage"))
+    assert [way.way for way in found.ways] == ["two_stage", "oracle"]
+    with pytest.raises(SettingsError, match="'three_stage': expected some of base, multi, two_stage, ensemble, oracle"):
+        compare(task, str(served), ways=["three_stage"])
+    with pytest.raises(SettingsError, match="multi needs the name"):
+        compare(task, str(served), ways=["multi"])
 
 
 def test_thresholds_are_fitted_by_every_way_for_itself(served):

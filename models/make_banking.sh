@@ -14,6 +14,7 @@ domain-router train "$work/banking77" --domain banking --out "$work/banking" --o
     --also-evaluate clinc-banking="$work/clinc-banking" --also-evaluate clinc-others="$work/clinc-others"
 rm -rf "$models/banking"
 cp -r "$work/banking" "$models/banking"
+rm "$models/banking/report.html"  # it quotes the data
 cat >> "$models/banking/README.md" <<'END'
 
 ## Data and licence

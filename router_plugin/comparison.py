@@ -290,9 +290,10 @@ def _adding_embeds(task: Task, way: _Way) -> int:
     """
     counts: dict[str | None, int] = defaultdict(int)
     for route in task.routes:
-        counts[route.domain] += len(route.utterances)
+        for domain in route.domains or (None,):
+            counts[domain] += len(route.utterances)
     everywhere = counts.pop(None, 0)
     mean = sum(counts.values()) / max(len(counts), 1)
     if way.name == "multi":
-        return round(everywhere + sum(counts.values()) + mean)
+        return round(sum(len(route.utterances) for route in task.routes) + mean)
     return round(mean if way.single else everywhere + mean)

@@ -25,7 +25,7 @@ class Route(BaseModel):
     Attributes:
         name: what a decision calls it.
         utterances: example queries; a query is as near to the route as to the nearest of them.
-        domain: the domain whose queries may take the route; None for every domain's.
+        domain: the domain whose queries may take the route, or several; None for every domain's.
         threshold: least cosine for the route; None for the router's own.
         description: for people.
         metadata: anything to keep with the route.
@@ -35,15 +35,28 @@ class Route(BaseModel):
 
     name: Text
     utterances: tuple[Text, ...] = Field(min_length=1)
-    domain: str | None = None
+    domain: str | tuple[str, ...] | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1, strict=True)
     description: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("domain")
+    @field_validator("domain", mode="before")
     @classmethod
-    def _domain(cls, value: str | None) -> str | None:
-        return value if value in (None, GENERAL) else check_domain(str(value))
+    def _domain(cls, value: Any) -> str | tuple[str, ...] | None:
+        names = [value] if isinstance(value, str) else value
+        if names is None:
+            return None
+        if not names or not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError("expected a string, or a list of strings")
+        checked = tuple(dict.fromkeys(name if name == GENERAL else check_domain(name) for name in names))
+        return checked[0] if len(checked) == 1 else checked
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains whose queries may take the route; empty for every domain's."""
+        if self.domain is None:
+            return ()
+        return (self.domain,) if isinstance(self.domain, str) else self.domain
 
 
 class _RoutesFile(BaseModel):
@@ -102,9 +115,9 @@ def check_routes(routes: Sequence[Route], domains: Sequence[str]) -> None:
     for route in routes:
         if route.name in seen:
             raise RoutesError(f"route {route.name!r} stands twice: names must be distinct")
-        if route.domain is not None and route.domain not in domains:
+        if unknown := [domain for domain in route.domains if domain not in domains]:
             raise RoutesError(
-                f"route {route.name!r} is of domain {route.domain!r}, which is not registered: "
+                f"route {route.name!r} is of domain {unknown[0]!r}, which is not registered: "
                 f"expected one of {', '.join(domains)}, or none"
             )
         seen.add(route.name)

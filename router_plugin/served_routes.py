@@ -87,7 +87,8 @@ class ServedRoutes:
         self.thresholds = np.array([np.nan if each.threshold is None else each.threshold for each in routes])
         by_name: dict[str | None, list[int]] = defaultdict(list)
         for position, route in enumerate(routes):
-            by_name[route.domain].append(position)
+            for domain in route.domains or (None,):
+                by_name[domain].append(position)
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
             known = before.by_domain[name] if before else None

@@ -103,7 +103,7 @@ def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
     from router_plugin.cli.labelled import read_labels
     from router_plugin.comparison import Question
 
-    by_name = {route.name: route.domain or GENERAL for route in routes}
+    by_name = {route.name: next(iter(route.domains), GENERAL) for route in routes}
     texts, labels = read_labels(file, "route", list(by_name))
     _, domains = read_labels(file, "domain")
     return tuple(

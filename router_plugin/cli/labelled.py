@@ -80,7 +80,7 @@ def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bo
 
     Args:
         source: a routes file.
-        where: only utterances of these routes or domains; a route without a domain has no such column.
+        where: only utterances of these routes or domains; a route of no domain, or of several, has no such column.
         skip_bad: count utterances of two routes instead of stopping at the first.
 
     Raises:
@@ -95,7 +95,7 @@ def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bo
             f"{source}, route {route.name!r}, utterance {number}",
             " ".join(utterance.split()),
             route.name,
-            {ROUTE: route.name} | ({DOMAIN: route.domain} if route.domain else {}),
+            {ROUTE: route.name} | ({DOMAIN: route.domain} if isinstance(route.domain, str) else {}),
         )
         for route in load_routes(Path(source))
         for number, utterance in enumerate(route.utterances, 1)

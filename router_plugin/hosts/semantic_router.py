@@ -17,14 +17,14 @@ from router_plugin.routes import Route
 from router_plugin.settings import Settings
 
 DOMAIN = "domain"
-"""The key of a host route's metadata that names its domain."""
+"""The key of a host route's metadata that names its domain or domains."""
 
 
 class DomainRoutedRouter(BaseRouter):
     """Scores the host's own routes by two-stage routing; ``fit``, thresholds, ``Chain`` and ``Merge`` work as ever.
 
-    A route belongs to the domain in ``metadata["domain"]``, or to all where there is none. Its score is the cosine with
-    the nearest utterance in the space of the query's domain, or -1 where the route is of another domain.
+    A route belongs to the domain in ``metadata["domain"]``, or to those in such a list, or to all where there is none.
+    Its score is the cosine with the nearest utterance in the space of the query's domain, or -1 where it is of others.
     """
 
     def __init__(

@@ -101,6 +101,12 @@ def test_a_route_without_a_domain_may_win_in_every_domain(sure):
     assert {decision.route for decision in decisions} == {"human"}
 
 
+def test_a_route_of_several_domains_may_win_in_these_alone(sure):
+    sure.set_routes([Route(name="adviser", domain=["legal", "finance"], utterances=("person",), threshold=-1)])
+    found = {decision.domain: decision.route for decision in sure.route_many([LEGAL, MEDICAL, FINANCE, EVERYDAY])}
+    assert found == {"legal": "adviser", "finance": "adviser", "medical": None, GENERAL: None}
+
+
 def test_a_query_of_low_confidence_goes_to_general(router, monkeypatch, tiny_base):
     monkeypatch.setattr(router, "settings", Settings(min_confidence=1.0))
     decision = router.route(LEGAL)

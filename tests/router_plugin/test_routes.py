@@ -61,6 +61,24 @@ def test_the_general_domain_may_have_routes(tmp_path):
     assert load_routes(path)[0].domain == "general"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("[legal, general]", ("legal", "general")),
+        ("[legal]", ("legal",)),
+        ("[legal, legal]", ("legal",)),
+        ("legal", ("legal",)),
+        ("null", ()),
+    ],
+)
+def test_a_route_may_be_of_several_domains(tmp_path, written, read):
+    path = tmp_path / "routes.yaml"
+    path.write_text(f"{GOOD}    domain: {written}\n", encoding="utf-8")
+    (route,) = load_routes(path)
+    assert route.domains == read
+    assert Route.model_validate_json(route.model_dump_json()) == route
+
+
 ROUTE = "routes:\n  - name: first\n    utterances: [x]\n  - name: second\n"
 
 
@@ -89,6 +107,9 @@ ROUTE = "routes:\n  - name: first\n    utterances: [x]\n  - name: second\n"
         (GOOD + "    domain: Bad Name\n", 4, ("Bad Name", "lower-case")),
         (GOOD + "    domain: ../legal\n", 4, ("../legal", "lower-case")),
         (GOOD + "    domain: 7\n", 4, ("domain", "string")),
+        (GOOD + "    domain: [legal, 7]\n", 4, ("domain", "list of strings")),
+        (GOOD + "    domain: []\n", 4, ("domain", "list of strings")),
+        (GOOD + "    domain: [legal, Bad Name]\n", 4, ("Bad Name", "lower-case")),
         ("routes:\n\t- name: a\n", 2, ("\\t",)),
         ("routes: [a\n  b: c", 2, ("expected",)),
         (GOOD + "---\n" + GOOD, 4, ("another document",)),
@@ -238,7 +259,7 @@ def test_routes_of_several_sources_must_differ_in_name():
 
 def test_an_unknown_domain_is_refused_naming_the_known_ones():
     with pytest.raises(RoutesError, match=r"'rent'.*'law'.*general, legal"):
-        check_routes([Route(name="rent", domain="law", utterances=("x",))], ["general", "legal"])
+        check_routes([Route(name="rent", domain=("legal", "law"), utterances=("x",))], ["general", "legal"])
 
 
 @pytest.mark.parametrize("wrong", [{"utterances": ()}, {"name": ""}, {"threshold": 2}, {"domain": "A B"}, {"x": 1}])

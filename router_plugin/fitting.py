@@ -16,6 +16,8 @@ from router_plugin.errors import FittedError
 
 NEAREST = 10
 """Routes of a query that fitting looks at, the nearest ones."""
+COMMON = 200
+"""So many thresholds are tried for all routes together."""
 SWEEPS = 3
 MARGIN = 0.02
 """How far a threshold keeps from the scores that it parts, where there is room."""
@@ -93,18 +95,20 @@ class Fitted(pydantic.BaseModel):
 def fit_thresholds(ranked: Ranked, labels: NDArray[np.int64], start: Floats) -> Floats:
     """The thresholds under which most queries get their label.
 
-    Each route's threshold is chosen in turn, the others' standing, until nothing changes (coordinate ascent). Where
-    several are as good, the one nearest to the present is taken; a route that no query is labelled with keeps its own.
+    First one for all routes, so that the few queries of no route tell something of each. Then each route's in turn, the
+    others' standing, until nothing changes (coordinate ascent); where several are as good, the one nearest to the
+    present is taken. A route that no query is labelled with keeps its own.
 
     Args:
         ranked: the queries' nearest routes.
         labels: the right route's number, ``(n,)``; -1 for none.
         start: ``(routes,)``.
     """
-    thresholds: Floats = start.copy()
+    known = np.unique(labels[labels >= 0])
+    thresholds = _common(ranked, labels, start, known)
     for _ in range(SWEEPS):
         before = thresholds.copy()
-        for route in np.unique(labels[labels >= 0]).tolist():
+        for route in known.tolist():
             thresholds[route] = _best_threshold(ranked, labels, thresholds, route)
         if np.array_equal(before, thresholds):
             break
@@ -144,6 +148,19 @@ def features(scores: Floats, others: Floats, probabilities: Floats) -> Floats:
     Cosines are stretched, so that their weights are of the size of the probability's.
     """
     return np.stack([10 * scores, 10 * (scores - others), probabilities], axis=1)
+
+
+def _common(ranked: Ranked, labels: NDArray[np.int64], start: Floats, known: NDArray[np.int64]) -> Floats:
+    """The thresholds with one for all the known routes, if more queries are right then; the middle one of the best."""
+    nearest = ranked.scores[np.isfinite(ranked.scores[:, 0]), 0]
+    tried: list[Floats] = [start.copy() for _ in range(COMMON + 1)]
+    if not len(nearest):
+        return tried[0]
+    for thresholds, common in zip(tried[1:], np.linspace(nearest.min(), nearest.max(), COMMON), strict=True):
+        thresholds[known] = np.clip(common, -1, 1)
+    right = np.array([(_first(ranked.routes, _accepted(ranked, each)) == labels).sum() for each in tried])
+    best = np.flatnonzero(right == right.max())
+    return tried[0 if best[0] == 0 else best[len(best) // 2]]
 
 
 def _best_threshold(ranked: Ranked, labels: NDArray[np.int64], thresholds: Floats, route: int) -> float:

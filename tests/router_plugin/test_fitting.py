@@ -62,6 +62,15 @@ def test_a_route_without_a_labelled_query_keeps_its_threshold():
     assert after[1] == 0.3 and after[0] == 0.3
 
 
+def test_queries_of_no_route_tell_something_of_every_route():
+    routes = 10
+    near = [(route, 0.8 + route / 100) for route in range(routes)] * 3
+    none = [(route, 0.5 + route / 100) for route in range(3)]
+    found = ranked([(np.array([route]), np.array([score], dtype=np.float32), 1.0) for route, score in [*near, *none]])
+    after = fit_thresholds(found, np.array([*(route for route, _ in near), *[-1] * 3]), np.full(routes, 0.3))
+    assert (after > 0.55).all() and (after < 0.8).all()
+
+
 def test_confidence_is_the_share_of_right_answers():
     draw = np.random.default_rng(0)
     scores = draw.uniform(0, 1, (4000, 2))

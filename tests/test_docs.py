@@ -50,7 +50,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def run(command: list[str], checkout: Path) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=environment, timeout=400)
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -125,9 +125,8 @@ def _of_ensemble(task: Task, ways: Ways) -> float:
         voted = strongest(ways.own(domain, [asked[row].text for row in rows]), known, names)
         for row, (name, strength) in zip(rows, voted, strict=True):
             best[row] = max(best[row], (name, seen[row][domain] * strength), key=lambda found: found[1])
-    return round(
-        sum(name in question.relevant for (name, _), question in zip(best, asked, strict=True)) / len(asked), 4
-    )
+    hits = sum(name in question.relevant for (name, _), question in zip(best, asked, strict=True))
+    return round(hits / len(asked), 4)
 
 
 def _known(
@@ -135,9 +134,8 @@ def _known(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Vectors of the utterances of a domain's routes, or of all, and their routes' names."""
     voters = [route for route in task.routes if domain is None or route.domain == domain]
-    return embed([text for route in voters for text in route.utterances]), [
-        r.name for r in voters for _ in r.utterances
-    ]
+    names = [route.name for route in voters for _ in route.utterances]
+    return embed([text for route in voters for text in route.utterances]), names
 
 
 def _in_scope(task: Task) -> list[Question]:

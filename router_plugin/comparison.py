@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -183,8 +185,24 @@ def _check(task: Task) -> None:
 
 def _alone(task: Task, way: _Way) -> Figures:
     """In a fresh process, whose memory is the way's own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with _fresh_process() as pool:
         return pool.submit(measure, task, way).result()
+
+
+def _fresh_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent is killed would work on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def measure(task: Task, way: _Way) -> Figures:

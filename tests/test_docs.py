@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -24,8 +25,8 @@ NAMES = (
     *("classifier", "plugins", "semantic-router", "ready-made"),
 )
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*NAMES, "training-recipes"))]
-PAIRS = 24
-"""Of each example domain, so that the pages' training runs are short."""
+PAIRS, CHARACTERS = 24, 200
+"""Of each example domain, and of an answer, so that the pages' training runs are short."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((ROOT / name).read_bytes())
     for data in (folder / "examples" / "data").glob("*.jsonl"):
-        data.write_text("".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[:PAIRS]), encoding="utf-8")
+        pairs = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()[:PAIRS]]
+        short = [{**pair, "answer": pair["answer"][:CHARACTERS]} for pair in pairs]
+        data.write_text("".join(json.dumps(pair) + "\n" for pair in short), encoding="utf-8")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / ".venv" / ".quickstart").touch()
     return folder

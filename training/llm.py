@@ -17,9 +17,11 @@ import pydantic
 from training.answer_cache import AnswerCache, content_key
 from training.errors import LanguageModelError
 from training.progress import track
+from training.retries import RETRIES, passes, wait
 from training.spending import GO_ON, Spending
 
 try:
+    import httpx
     import openai
 except ImportError as missing:
     raise LanguageModelError(
@@ -30,9 +32,6 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer", bound=pydantic.BaseModel)
 
-RETRIES = 6
-"""Of a request that was not answered, or answered with 408, 409, 429 or 5xx: by the openai package, which waits as long
-as ``Retry-After`` says, up to two minutes, else 0.5 s, doubled each time up to 8 s, with jitter."""
 ATTEMPTS = 3
 """Requests for an answer that can be used; each may be four times as long as the one before."""
 TOKENS = 1024
@@ -40,6 +39,7 @@ TOKENS = 1024
 FAILURES = 8
 """Prompts one after another without an answer that can be used: then the model is not asked further."""
 _EXTRA_TOKENS = 200
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SHOWN = 300
 
 Shape = Callable[[dict[str, Any], int], dict[str, Any]]
@@ -102,18 +102,18 @@ class ChatModel:
             spending: counts, and holds a budget.
 
         Raises:
-            LanguageModelError: no such URL can be, the variable is empty, or answers cannot be kept.
+            LanguageModelError: no such URL can be, the variable holds no key, or answers cannot be kept.
         """
         _check_url(url)
         self.name = name
+        self.url = url.rstrip("/")
         self.spending = spending or Spending()
-        self._url = url
         self._timeout = timeout
         self._key = _key(key_variable)
         self._client = openai.OpenAI(
             base_url=url,
             api_key=self._key or "none",
-            max_retries=RETRIES,
+            max_retries=0,  # each try is a request of its own, which has its costs
             timeout=timeout,
         )
         self._headers = {} if self._key else {"Authorization": openai.Omit()}
@@ -136,7 +136,7 @@ class ChatModel:
             BudgetError: the budget is used up.
             LanguageModelError: the server cannot be reached or refuses, or no answer can be used.
         """
-        keys = [content_key(self.name, _messages(prompt), prompt.form.model_json_schema()) for prompt in prompts]
+        keys = [self._cache_key(prompt) for prompt in prompts]
         by_key = dict(zip(keys, prompts, strict=True))
         found = self._kept(by_key)
         self._answered = self._answered or bool(found)
@@ -149,6 +149,9 @@ class ChatModel:
         finally:
             pool.shutdown(cancel_futures=True)  # what is under way is waited for, and kept
         return [found[key] for key in keys]
+
+    def _cache_key(self, prompt: Prompt[Any]) -> bytes:
+        return content_key(self.url, self.name, _messages(prompt), prompt.form.model_json_schema())
 
     def _kept(self, prompts: dict[bytes, Prompt[Answer]]) -> dict[bytes, Answer | None]:
         found: dict[bytes, Answer | None] = {}
@@ -209,25 +212,35 @@ class ChatModel:
         raise AssertionError("there is a shape")
 
     def _paid(self, messages: list[dict[str, str]], shape: dict[str, Any], most: int) -> str:
-        """The text of one answer; its tokens are counted, by their limits where the server does not say."""
+        """The text of one answer; a request that fails in a way that passes is made again."""
+        for attempt in range(RETRIES):
+            try:
+                return self._tried(messages, shape, most)
+            except (openai.APIConnectionError, openai.APIStatusError) as error:
+                if not passes(getattr(error, "status_code", None)):
+                    raise
+                wait(attempt, getattr(getattr(error, "response", None), "headers", {}))
+        return self._tried(messages, shape, most)
+
+    def _tried(self, messages: list[dict[str, str]], shape: dict[str, Any], most: int) -> str:
+        """The text of the answer to one request; its tokens are counted, by their limits where nobody says."""
         read = len(str((messages, shape)).encode()) + _EXTRA_TOKENS
         with self.spending.request(read, most) as count:
             try:
                 reply = self._client.chat.completions.create(
                     model=self.name, messages=cast("Any", messages), extra_headers=self._headers, **shape
                 )
+            except openai.APIConnectionError as error:
+                if not isinstance(error.__cause__, _NEVER_SENT):
+                    count(read, most)
+                raise
             except openai.OpenAIError:
                 raise
             except ValueError as error:
+                count(read, most)
                 raise _Unusable(f"the server's answer is no JSON ({error})") from error
-            usage = getattr(reply, "usage", None)
-            count(*(usage.prompt_tokens, usage.completion_tokens) if usage else (read, most))
-        choices = getattr(reply, "choices", None)
-        if not choices:
-            raise _Unusable("the server's answer holds no choices")
-        if choices[0].finish_reason == "length":
-            raise _Unusable(f"is cut off after {most} tokens")
-        return choices[0].message.content or ""
+            count(*(_used(reply) or (read, most)))
+        return _text(reply, most)
 
     def _error(self, error: openai.OpenAIError) -> LanguageModelError:
         """What the user is told."""
@@ -235,23 +248,49 @@ class ChatModel:
         if isinstance(error, openai.APITimeoutError):
             said = f"did not answer within {self._timeout:g} s: give a higher --timeout, or a lower --concurrency"
         elif isinstance(error, openai.APIConnectionError):
-            said = f"cannot be reached ({error.__cause__ or said}): expected the address of an API, https://host/v1"
+            said = f"cannot be reached ({self._hidden(error.__cause__ or said)}): expected the address of an API, https://host/v1"
         elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
             said = f"refuses the key ({said}): name the environment variable that holds the right one by --key-variable"
         elif isinstance(error, openai.NotFoundError):
             said = f"has no model {self.name}, or this is not the address of its API, https://host/v1 ({said})"
         else:
             said = f"does not answer: {said}"
-        return LanguageModelError(f"{self._url} {said}. {GO_ON}")
+        return LanguageModelError(f"{self.url} {said}. {GO_ON}")
 
     def _said(self, error: openai.OpenAIError) -> str:
         """The server's own words, but never the key."""
-        said = " ".join(str(getattr(error, "message", error)).split())
-        return (said.replace(self._key, "***") if self._key else said)[:_SHOWN]
+        return self._hidden(getattr(error, "message", error))
+
+    def _hidden(self, said: object) -> str:
+        text = " ".join(str(said).split())
+        return (text.replace(self._key, "***") if self._key else text)[:_SHOWN]
 
 
 def _messages(prompt: Prompt[Any]) -> list[dict[str, str]]:
     return [{"role": "user", "content": prompt.text}]
+
+
+def _used(reply: Any) -> tuple[int, int] | None:
+    """The tokens that a reply says it read and wrote; None where it does not say so in numbers."""
+    usage = getattr(reply, "usage", None)
+    read, written = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    return (read, written) if isinstance(read, int) and isinstance(written, int) and min(read, written) >= 0 else None
+
+
+def _text(reply: Any, most: int) -> str:
+    """What the model wrote.
+
+    Raises:
+        _Unusable: nothing, or not to the end.
+    """
+    choices = getattr(reply, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if getattr(choice, "finish_reason", None) == "length":
+        raise _Unusable(f"is cut off after {most} tokens")
+    text = getattr(getattr(choice, "message", None), "content", None)
+    if not isinstance(text, str):
+        raise _Unusable("the server's answer holds no text")
+    return text
 
 
 def _checked(text: str, prompt: Prompt[Answer]) -> Answer:
@@ -294,4 +333,8 @@ def _key(variable: str | None) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
         raise LanguageModelError(f"--key-variable {variable}: the environment has no such variable, or it is empty")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise LanguageModelError(
+            f"--key-variable {variable}: holds no key that can be sent: expected one line of ASCII without spaces"
+        )
     return key

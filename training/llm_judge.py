@@ -61,7 +61,7 @@ class LlmJudge:
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model
-        self.identity = f"llm {model.name}, prompt {hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]}"
+        self.identity = f"llm {model.name} at {model.url}, prompt {hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]}"
 
     def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
         """For each query with documents, the grade of each document."""

@@ -29,7 +29,7 @@ class Spending:
     """Counts requests and tokens of several threads. No request begins that could pass the budget.
 
     Attributes:
-        requests: that were answered.
+        requests: that were answered, or may have been.
         read: tokens.
         written: tokens.
     """

@@ -103,12 +103,15 @@ class _Handler(BaseHTTPRequestHandler):
             text = '{"verdict": "fine"}'
         if fault == "fenced":
             text = f"Here it is:\n```json\n{text}\n```"
-        choice = {
-            "index": 0,
-            "finish_reason": "length" if fault == "cut off" else "stop",
-            "message": {"role": "assistant", "content": text[:5] if fault == "cut off" else text},
-        }
-        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        message: Any = {"role": "assistant", "content": text[:5] if fault == "cut off" else text}
+        if fault == "no message":
+            message = None
+        if fault == "parts":
+            message["content"] = [{"type": "text", "text": text}]
+        choice = {"index": 0, "finish_reason": "length" if fault == "cut off" else "stop", "message": message}
+        usage: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        if fault == "half a usage":
+            usage = {"prompt_tokens": None, "total_tokens": 110}
         reply = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
         self.send(200, reply if fault == "no usage" else {**reply, "usage": usage})
 

@@ -4,14 +4,16 @@ import json
 import logging
 import sqlite3
 import time
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
-import openai
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from tests.training.chat_server import KEY, chat_server, said
 from training.errors import BudgetError, LanguageModelError
-from training.llm import ATTEMPTS, FAILURES, RETRIES, TOKENS, ChatModel, Prompt
+from training.llm import ATTEMPTS, FAILURES, TOKENS, ChatModel, Prompt
+from training.retries import RETRIES, wait
 from training.spending import Prices, Spending
 
 VARIABLE = "MODEL_KEY"
@@ -33,8 +35,8 @@ def answers(count):
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(openai._base_client, "INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr(openai._base_client, "MAX_RETRY_DELAY", 0.01)
+    monkeypatch.setattr("training.retries.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("training.retries.LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_a_rerun_asks_nothing(server, model):
     assert again.spending.requests == 0
 
 
-def test_another_model_or_another_form_is_asked_anew(server, model, tmp_path):
+def test_another_server_another_model_or_another_form_is_asked_anew(server, model, tmp_path):
     class Other(BaseModel):
         text: str
 
@@ -81,6 +83,9 @@ def test_another_model_or_another_form_is_asked_anew(server, model, tmp_path):
     ChatModel(server.url, "other", cache=tmp_path / "cache").ask_all(prompts(1), "asking")
     model().ask_all([Prompt("say 0", Other)], "asking")
     assert len(server.asked) == 3
+    with chat_server(lambda body: {"text": "something else"}) as second:
+        answer = ChatModel(second.url, "tiny", cache=tmp_path / "cache").ask_all(prompts(1), "asking")
+    assert answer == [Echo(text="something else")]
 
 
 def test_no_key_is_sent_unless_one_is_named(server, tmp_path, monkeypatch):
@@ -90,7 +95,8 @@ def test_no_key_is_sent_unless_one_is_named(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "fault", ["429", "500", "503", "408", "drop", "bad JSON", "other form", "cut off", "broken", "html"]
+    "fault",
+    ["429", "500", "503", "408", "drop", "bad JSON", "other form", "cut off", "broken", "html", "no message", "parts"],
 )
 def test_a_fault_that_passes_is_waited_out(server, model, fault):
     server.faults = [fault, fault]
@@ -102,6 +108,16 @@ def test_a_server_is_left_alone_for_as_long_as_it_asks(server, model):
     server.faults = ["429 after 0.3"]
     model().ask_all(prompts(1), "asking")
     assert server.times[1] - server.times[0] >= 0.3
+
+
+def test_a_date_to_come_back_at_is_waited_for(monkeypatch):
+    slept = []
+    monkeypatch.setattr("training.retries.time.sleep", slept.append)
+    later = datetime.now(timezone.utc) + timedelta(seconds=60)
+    for after in (format_datetime(later), "90", "100000", "soon", ""):
+        wait(3, {"retry-after": after})
+    assert slept[0] == pytest.approx(60, abs=3) and slept[1] == 90
+    assert max(slept[2:]) <= 0.01
 
 
 def test_a_server_that_is_too_slow_is_asked_again(server, model):
@@ -210,8 +226,8 @@ def test_what_was_answered_before_a_failure_is_kept(server, model):
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_no_more_requests_are_open_than_allowed(server, model, concurrency):
-    server.delay = 0.02
-    model(concurrency=concurrency).ask_all(prompts(12), "asking")
+    server.delay = 0.2
+    model(concurrency=concurrency).ask_all(prompts(2 * concurrency), "asking")
     assert server.most_at_a_time == concurrency
 
 
@@ -223,8 +239,9 @@ def test_tokens_and_money_are_counted(server, model):
     assert "cost 0.0015" in spending.describe()
 
 
-def test_a_server_that_counts_no_tokens_is_counted_by_the_limits(server, model):
-    server.always = "no usage"
+@pytest.mark.parametrize("fault", ["no usage", "half a usage"])
+def test_a_server_that_counts_no_tokens_is_counted_by_the_limits(server, model, fault):
+    server.always = fault
     opened = model()
     opened.ask_all(prompts(1), "asking")
     assert opened.spending.written == TOKENS
@@ -248,6 +265,23 @@ def test_a_budget_is_never_passed_and_what_is_done_is_kept(server, model, concur
     with pytest.raises(BudgetError):
         model(spending=spending(), concurrency=concurrency).ask_all(prompts(200), "asking")
     assert not {said(body) for body in server.asked} & {f"say {number}" for number in range(done - concurrency)}
+
+
+@pytest.mark.parametrize("fault", ["slow", "drop", "broken", "html"])
+def test_what_may_have_been_billed_without_an_answer_counts_against_the_budget(server, model, fault):
+    server.always = fault
+    spending = Spending(Prices(1.0, 1.0), budget=0.006)
+    with pytest.raises(BudgetError):
+        model(spending=spending, timeout=0.1, concurrency=1).ask_all(prompts(20), "asking")
+    assert spending.requests == len(server.asked) > 1
+    assert 0 < spending.cost <= 0.006
+
+
+def test_what_a_server_refuses_costs_nothing(server, model):
+    server.faults = ["429", "500", "503"]
+    opened = model()
+    assert opened.ask_all(prompts(1), "asking") == answers(1)
+    assert (opened.spending.requests, opened.spending.read) == (1, 100)
 
 
 def test_a_budget_of_nothing_asks_nothing(server, model):
@@ -286,6 +320,14 @@ def test_a_variable_without_a_key_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, " ")
     with pytest.raises(LanguageModelError, match=f"--key-variable {VARIABLE}"):
         ChatModel("http://host/v1", "tiny", key_variable=VARIABLE, cache=tmp_path)
+
+
+@pytest.mark.parametrize("key", ["sk-first\nsk-second", "sk-\N{KEY}", "sk first"])
+def test_what_is_no_key_is_refused_and_not_repeated(tmp_path, monkeypatch, key):
+    monkeypatch.setenv(VARIABLE, key)
+    with pytest.raises(LanguageModelError, match=f"--key-variable {VARIABLE}: holds no key") as raised:
+        ChatModel("http://host/v1", "tiny", key_variable=VARIABLE, cache=tmp_path)
+    assert "sk" not in str(raised.value)
 
 
 def test_a_damaged_cache_is_named_before_anything_is_asked(server, model, tmp_path):

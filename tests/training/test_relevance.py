@@ -302,7 +302,7 @@ def test_training_with_a_language_model_stops_at_its_budget_and_goes_on(server, 
 
 def test_another_prompt_would_be_another_judge(server, tmp_path):
     judge = LlmJudge(ChatModel(server.url, "tiny", cache=tmp_path))
-    assert re.fullmatch(r"llm tiny, prompt [0-9a-f]{12}", judge.identity)
+    assert re.fullmatch(r"llm tiny at http://\S+/v1, prompt [0-9a-f]{12}", judge.identity)
 
 
 @pytest.fixture(scope="module")

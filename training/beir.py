@@ -110,6 +110,8 @@ def _by_query(
     for each in _judgements(path, bad):
         if each.query not in queries:
             bad.add(f"{each.place}: judges query {each.query!r:.80}, which is not in {folder / 'queries.jsonl'}")
+        elif not each.document and not each.score:  # as prepared data say that no document is known to answer
+            found[each.query] += []
         elif each.document not in documents:
             bad.add(f"{each.place}: judges {each.document!r:.80}, which is not in {folder / 'corpus.jsonl'}")
         else:

@@ -80,7 +80,8 @@ def prepare_judged(
 
     Equal documents are one. The parts are those of the column ``part`` where there is one; where none is for training,
     nothing is dealt. ``grouped`` keeps near-duplicate queries on one side, and near-duplicate answers where queries
-    do not share a collection. The folder appears whole or not at all.
+    do not share a collection. A training query that stands in another part, too, is left out. The folder appears whole
+    or not at all.
 
     Raises:
         OutputError: the folder exists.
@@ -91,7 +92,9 @@ def prepare_judged(
     split = _given(source.queries, options) or split_rows(
         [query.columns for query in source.queries], lambda: _groups(source), options
     )
-    laid = lay_out(source.queries, split, options.chunk_characters, others=source.documents or ())
+    split = _without_held_out(source.queries, split)
+    given = [query.columns.get(PART) for query in source.queries]
+    laid = lay_out(source.queries, split, options.chunk_characters, parts=given, others=source.documents or ())
     return write_folder(
         out,
         laid.corpus,
@@ -116,6 +119,13 @@ def _given(queries: Sequence[JudgedQuery], options: PrepareOptions) -> Split | N
     if options.split == "test" or "train" in parts:
         return None
     return Split(*(np.flatnonzero(parts == part) for part in ("train", "dev", "test")))
+
+
+def _without_held_out(queries: Sequence[JudgedQuery], split: Split) -> Split:
+    """The training queries without those that dev or test asks."""
+    held_out = {queries[row].text for rows in (split.dev, split.test) for row in rows}
+    train = [row for row in split.train.tolist() if queries[row].text not in held_out]
+    return replace(split, train=np.array(train, dtype=np.int64))
 
 
 def _groups(source: Judgements) -> Groups:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from training.errors import SourceError
@@ -12,6 +13,7 @@ from training.parts import part_field, with_parts
 from training.sources import BadRows, HubPart, column_named, plain_fields, plain_text, read_source, text_field
 
 TEXT_COLUMNS = ("text", "query", "question", "utterance")
+DOMAIN = "domain"
 LABEL_COLUMNS = ("label", "intent", "category", "route", "class")
 
 
@@ -64,7 +66,7 @@ def read_labels(
     hub_revision: str | None = None,
     skip_bad: bool = False,
 ) -> Labels:
-    """Read labelled texts.
+    """Read labelled texts. Where a column ``domain`` has a label in several domains, it is another label in each.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
@@ -81,7 +83,7 @@ def read_labels(
         SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is bad, too, if its
             text stands before with another label, or if it has no part where others have one.
     """
-    kept = (*columns, where.column) if where else columns
+    kept = (DOMAIN, *columns, *((where.column,) if where else ()))
 
     def labelled(place: str, fields: Mapping[str, Any]) -> Labelled:
         found = text_field(place, fields, text, TEXT_COLUMNS, "text")
@@ -95,7 +97,20 @@ def read_labels(
 
     bad = BadRows(skip_bad)
     rows = read_source(source, labelled, bad, HubPart(hub_split, hub_config, hub_revision))
-    return collect(source, rows, bad, where)
+    return collect(source, _by_domain(rows), bad, where)
+
+
+def _by_domain(rows: Sequence[Labelled]) -> list[Labelled]:
+    """The rows, the domain put before a label that stands in several."""
+    domains: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        domains[row.label].add(row.columns.get(DOMAIN, ""))
+    return [
+        replace(row, label=f"{row.columns.get(DOMAIN, '')}: {row.label}")
+        if row.label and len(domains[row.label]) > 1
+        else row
+        for row in rows
+    ]
 
 
 def collect(source: str, rows: Sequence[Labelled], bad: BadRows, where: HoldOut | None = None) -> Labels:

@@ -36,7 +36,13 @@ class Layout(NamedTuple):
 
 
 def lay_out(
-    judged: Sequence[Judged], split: Split, chunk_characters: int, *, merge: bool = True, others: Iterable[str] = ()
+    judged: Sequence[Judged],
+    split: Split,
+    chunk_characters: int,
+    *,
+    merge: bool = True,
+    parts: Sequence[str | None] | None = None,
+    others: Iterable[str] = (),
 ) -> Layout:
     """Every chunk of a relevant text is relevant; no chunk of it is a negative of the query.
 
@@ -45,16 +51,19 @@ def lay_out(
         split: positions of the rows of each part.
         chunk_characters: longer texts are cut on sentence ends.
         merge: equal texts have one id, so that no right answer is wrong.
+        parts: that the source itself has every row in, if it does. Then equal queries of two parts are two, each with
+            what was judged in its own part.
         others: more documents.
     """
     corpus = _Corpus(chunk_characters, merge)
     queries: dict[str, str] = {}
-    ids: dict[str, str] = {}
+    ids: dict[tuple[str, str | None], str] = {}
     right: dict[str, dict[str, None]] = {}
     wrong: dict[str, dict[str, None]] = {}
     asked: list[str] = []
     for number, row in enumerate(judged):
-        query = ids.setdefault(row.text, f"q{number}") if merge else f"q{number}"
+        part = parts[number] if parts else None
+        query = ids.setdefault((row.text, part), f"q{number}") if merge else f"q{number}"
         queries.setdefault(query, row.text)
         right.setdefault(query, {}).update(corpus.add(f"d{number}", row.relevant))
         wrong.setdefault(query, {}).update(corpus.add(f"n{number}", row.non_relevant))

@@ -211,3 +211,27 @@ def test_what_was_prepared_can_be_prepared_again(tmp_path):
     again = prepared(tmp_path / "first", tmp_path / "again", split="random")
     assert asked(again) == asked(first)
     assert set(again.corpus.values()) == set(first.corpus.values())
+
+
+def test_what_has_queries_without_known_documents_can_be_prepared_again_without_them(tmp_path):
+    asked_only = tmp_path / "asked.jsonl"
+    asked_only.write_text('{"text": "what grows where no sun is"}\n', encoding="utf-8")
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"question": text, "answer": answer} for (_, text), (_, answer) in zip(QUERIES, DOCUMENTS, strict=False)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = ["prepare", str(pairs), "--unlabelled", str(asked_only), "--out", str(tmp_path / "first")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    first, again = read_prepared(tmp_path / "first"), prepared(tmp_path / "first", tmp_path / "again", split="random")
+    assert asked(again)["train"] == asked(first)["train"] - {"what grows where no sun is"}
+    assert again.manifest["counts"]["without_relevant"] == 1
+
+
+@pytest.mark.parametrize("split", ["grouped", "random"])
+def test_what_answers_a_query_in_one_part_is_no_answer_in_another(tmp_path, split):
+    train, test = judgements(range(20)), [*judgements(range(20, 30)), "q0\td39\t1"]
+    write(tmp_path / "in", DOCUMENTS, QUERIES, train=train, test=test)
+    data = prepared(tmp_path / "in", tmp_path / "out", split=split)
+    right = {data.queries[query]: names for query, names in data.qrels["test"].items()}
+    assert [data.corpus[name] for name in right[QUERIES[0][1]]] == [DOCUMENTS[39][1]]
+    assert QUERIES[0][1] not in asked(data)["train"] | asked(data)["dev"]
+    assert data.manifest["counts"]["left_out"] == 1

@@ -48,6 +48,19 @@ def test_named_columns_win_over_the_usual_ones(tmp_path):
     assert (found.text, found.label) == ("c", "4")
 
 
+def test_a_label_of_several_domains_is_another_one_in_each(tmp_path):
+    said = [
+        ("stop my card", "cancel", "banking"),
+        ("no flight for me", "cancel", "travel"),
+        ("a seat", "book", "travel"),
+    ]
+    rows = [dict(zip(("text", "label", "domain"), row, strict=True)) for row in said]
+    assert [each.label for each in read(tmp_path, rows).texts] == ["banking: cancel", "travel: cancel", "book"]
+    other = [*rows, {"text": "stop my card", "label": "cancel", "domain": "travel"}]
+    with pytest.raises(SourceError, match="line 4: 'stop my card' has the label 'travel: cancel'"):
+        read(tmp_path, other)
+
+
 @pytest.mark.parametrize("nothing", [None, "", "  "])
 def test_rows_without_a_label_are_counted_and_left_out(tmp_path, nothing):
     found = read(tmp_path, [{"text": "a", "label": "x"}, {"text": "b", "label": nothing}])

@@ -1,15 +1,25 @@
 """Cuts long answers into chunks on sentence ends."""
 
 import re
+from collections.abc import Sequence
 
 CHUNK_CHARACTERS = 1000
 
-_SENTENCE_END = re.compile(r"(?<=[.!?]) ")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) |(?<=[。！？])(?=.)")
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text whose white space is collapsed: one ends at ``.``, ``!`` or ``?`` before a space."""
-    return _SENTENCE_END.split(text)
+    """The sentences of a text whose white space is collapsed.
+
+    One ends at ``.``, ``!`` or ``?`` before a space, and at ``。``, ``！`` or ``？``.
+    """
+    return [sentence.strip() for sentence in _SENTENCE_END.split(text)]
+
+
+def join_sentences(sentences: Sequence[str]) -> str:
+    """The text that was split into them."""
+    spaced = [f"{sentence} " if sentence.endswith((".", "!", "?")) else sentence for sentence in sentences]
+    return "".join(spaced).strip()
 
 
 def chunk(text: str, size: int = CHUNK_CHARACTERS) -> list[str]:
@@ -28,4 +38,4 @@ def chunk(text: str, size: int = CHUNK_CHARACTERS) -> list[str]:
             length = 0
         chunks[-1].append(sentence)
         length += len(sentence)
-    return [" ".join(sentences) for sentences in chunks]
+    return [join_sentences(sentences) for sentences in chunks]

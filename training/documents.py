@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from training.errors import SourceError
 from training.headings import Outline, Section, read_html, read_markdown, read_plain
 from training.progress import track
 from training.rows import read_rows
-from training.sources import BadRows, plain_fields, text_field
+from training.sources import BadRows, plain_fields, plain_text, text_field
 
 TEXT_COLUMNS = ("text", "document", "passage", "content", "contents", "body", "answer", "context")
 TITLE_COLUMNS = ("title", "heading", "headline", "name", "subject")
@@ -32,7 +33,7 @@ _ROWS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 @dataclass(frozen=True)
 class Document:
-    """A document: its id, its title, which may be empty, and its sections."""
+    """A document: its id, its title, which may be empty, and its sections, none where it holds no text."""
 
     id: str
     title: str
@@ -54,7 +55,7 @@ def read_documents(source: Path, bad: BadRows, *, text: str | None = None, title
     """
     documents: list[Document] = []
     for file in track(_files(source), f"reading {source.name}"):
-        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+        name = _unicode(file.relative_to(source).as_posix() if source.is_dir() else file.name)
         try:
             if read := _READERS.get(file.suffix.lower()):
                 outline = read(_content(file))
@@ -63,8 +64,7 @@ def read_documents(source: Path, bad: BadRows, *, text: str | None = None, title
                 documents += _of_table(file, bad, text, title)
         except SourceError as error:
             bad.add(str(error).removesuffix(bad.ADVICE))
-    documents = [document for document in documents if document.sections]
-    if not documents:
+    if not any(document.sections for document in documents):
         raise SourceError(f"{source}: holds no text: expected {', '.join(_READERS)} or {_ROWS[0]} with text in it")
     return documents
 
@@ -105,14 +105,24 @@ def _of_table(file: Path, bad: BadRows, text: str | None, title: str | None) -> 
             if row.fields is None:
                 raise SourceError(f"{row.place}: {row.fault}")
             body = text_field(row.place, row.fields, text, TEXT_COLUMNS, "text")
+            heading = _first(row.place, row.fields, (title,) if title else TITLE_COLUMNS)
+            name = _first(row.place, row.fields, ID_COLUMNS) or _unicode(row.place)
         except SourceError as error:
             bad.add(str(error))
             continue
-        heading = _first(row.fields, (title,) if title else TITLE_COLUMNS)
-        yield Document(_first(row.fields, ID_COLUMNS) or row.place, heading, (Section("", body),))
+        yield Document(name, heading, (Section("", body),))
 
 
-def _first(fields: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    """The first text or number that one of the columns holds; empty where there is none."""
+def _first(place: str, fields: Mapping[str, Any], columns: tuple[str, ...]) -> str:
+    """The first text or number that one of the columns holds; empty where there is none.
+
+    Raises:
+        SourceError: it is no Unicode text.
+    """
     found = plain_fields(fields, columns)
-    return next((" ".join(found[column].split()) for column in columns if found.get(column)), "")
+    return next((plain_text(place, column, found[column]) for column in columns if found.get(column)), "")
+
+
+def _unicode(name: str) -> str:
+    """The name of a file, which may be in another encoding."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from training.chunking import split_sentences
-from training.passages import LEAST_WORDS, Passage, SyntheticPair
+from training.chunking import join_sentences, split_sentences
+from training.passages import LEAST_WORDS, Passage, SyntheticPair, count_words
 
 KEPT = 0.1
 """How often a sentence stays in the passage that it asks for."""
@@ -57,14 +57,14 @@ def _cloze(text: str, draw: np.random.Generator) -> tuple[str, str]:
     """A sentence and the text it asks for; none, and the whole text, where no sentence can be missed."""
     sentences = split_sentences(text)
     least, most = SENTENCE_WORDS
-    words = [len(sentence.split()) for sentence in sentences]
+    words = [count_words(sentence) for sentence in sentences]
     usable = [i for i, count in enumerate(words) if least <= count <= most and sum(words) - count >= LEAST_WORDS]
     if not usable:
         return "", text
     chosen = usable[draw.integers(len(usable))]
     if draw.random() < KEPT:
         return sentences[chosen], text
-    return sentences[chosen], " ".join(sentences[:chosen] + sentences[chosen + 1 :])
+    return sentences[chosen], join_sentences(sentences[:chosen] + sentences[chosen + 1 :])
 
 
 def _captions(passages: Sequence[Passage]) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-_SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "nav", "footer", "form"})
+_SKIPPED = frozenset(
+    {"script", "style", "noscript", "template", "svg", "nav", "footer"} | {"button", "datalist", "select", "textarea"}
+)
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _INLINE = frozenset(
     {"a", "abbr", "b", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s", "samp", "small"}
@@ -42,7 +46,15 @@ def read_html(text: str) -> Outline:
 
 def read_markdown(text: str) -> Outline:
     """The outline of a CommonMark text with tables; its first heading of the first level is the title."""
-    return read_html(MarkdownIt("commonmark").enable("table").render(_FRONT_MATTER.sub("", text)))
+    reader = MarkdownIt("commonmark").enable("table")
+    reader.add_render_rule("html_inline", _tag_in_a_line)
+    return read_html(reader.render(_FRONT_MATTER.sub("", text)))
+
+
+def _tag_in_a_line(renderer: object, tokens: Sequence[Token], place: int, options: object, env: object) -> str:
+    """A tag within a paragraph: in ``git commit -m <title>``, say, it begins nothing."""
+    tag = tokens[place].content
+    return "" if tag.strip("</>").lower() in {*_SKIPPED, *_HEADINGS, "title"} else tag
 
 
 def read_plain(text: str) -> Outline:
@@ -71,7 +83,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag in _SKIPPED:
             self._skipped += 1
-        elif not self._skipped and (tag in _HEADINGS or tag == "title"):
+        elif not self._skipped and (tag in _HEADINGS or (tag == "title" and not self._begun())):
             self._caption = []
         elif tag not in _INLINE:
             self.handle_data(" ")
@@ -87,6 +99,9 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._skipped:
             (self._sections[-1][1] if self._caption is None else self._caption).append(data)
+
+    def _begun(self) -> bool:
+        return len(self._sections) > 1 or any(map(str.strip, self._sections[0][1]))
 
     def _end_caption(self, tag: str) -> None:
         caption, self._caption = _collapsed("".join(self._caption or ())), None

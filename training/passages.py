@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from training.documents import Document
 
 LEAST_WORDS = 8
 """A shorter passage says too little to ask for it."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of Thai, Lao, Japanese and Chinese, which put no spaces between words."""
 
 
 class Passage(NamedTuple):
@@ -37,6 +40,11 @@ def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) ->
     for document in documents:
         for heading, text in document.sections:
             for part in chunk(text, size):
-                if len(part.split()) >= LEAST_WORDS:
+                if count_words(part) >= LEAST_WORDS:
                     found.setdefault(part, Passage(document.id, document.title, heading, part))
     return list(found.values())
+
+
+def count_words(text: str) -> int:
+    """Words between spaces; of a script without spaces every letter counts as one."""
+    return len(_UNSPACED.sub(" ", text).split()) + len(_UNSPACED.findall(text))

@@ -57,7 +57,7 @@ def synthesize(
     """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
     from training.documents import read_documents
     from training.errors import SourceError
-    from training.passages import cut_passages
+    from training.passages import LEAST_WORDS, cut_passages
     from training.sources import BadRows
     from training.synthesis import check_file, write_pairs
 
@@ -73,12 +73,15 @@ def synthesize(
     if not pairs:
         raise SourceError(f"{corpus}: nothing in it can be asked for: expected passages of at least a few sentences")
     write_pairs(pairs, out)
-    done = _summary(len(documents), len(passages), pairs, opened)
+    done = _summary(len(documents), passages, pairs, opened)
     if json:
         print_json({**done, "skipped": bad.lines})
         return
     for line in bad.lines:
         typer.echo(f"skipped: {line}", err=True)
+    if done["without_passages"]:
+        without = f"{done['without_passages']} documents have no passage of {LEAST_WORDS} words of their own"
+        typer.echo(without, err=True)
     kinds = ", ".join(f"{count} {kind}" for kind, count in done["kinds"].items())
     typer.echo(f"{out}: {len(pairs)} pairs ({kinds}) of {len(passages)} passages in {len(documents)} documents")
     if opened:
@@ -95,10 +98,18 @@ def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, see
     return ask_pairs(passages, model, questions)
 
 
-def _summary(documents: int, passages: int, pairs: list[SyntheticPair], model: ChatModel | None) -> dict[str, Any]:
+def _summary(
+    documents: int, passages: list[Passage], pairs: list[SyntheticPair], model: ChatModel | None
+) -> dict[str, Any]:
     from training.synthesis import counts_by_kind
 
-    done = {"documents": documents, "passages": passages, "pairs": len(pairs), "kinds": counts_by_kind(pairs)}
+    done = {
+        "documents": documents,
+        "without_passages": documents - len({passage.document for passage in passages}),
+        "passages": len(passages),
+        "pairs": len(pairs),
+        "kinds": counts_by_kind(pairs),
+    }
     if model is None:
         return done
     spent = model.spending

@@ -55,6 +55,14 @@ def test_documents_become_pairs_without_a_language_model(cli, corpus, tmp_path):
     assert out.read_bytes() == first
 
 
+def test_documents_that_say_nothing_are_told_of(cli, corpus, tmp_path):
+    (corpus / "empty.txt").write_text("", encoding="utf-8")
+    (corpus / "short.html").write_text("<h1>Fever</h1>See below.", encoding="utf-8")
+    status, said, err = cli("synthesize", corpus, "--out", tmp_path / "pairs.jsonl")
+    assert status == 0 and "of 2 passages in 3 documents" in said
+    assert err == "2 documents have no passage of 8 words of their own\n"
+
+
 def test_documents_become_pairs_with_a_language_model_once(cli, corpus, tmp_path, server):
     out = tmp_path / "pairs.jsonl"
     prices = ("--price-in", 1, "--price-out", 2, "--budget", 1)

@@ -58,5 +58,10 @@ def test_a_longer_sentence_is_a_chunk_of_its_own():
     assert chunk(f"A. {long} B. C.", 8) == ["A.", long, "B. C."]
 
 
+def test_sentences_of_a_script_without_spaces_are_cut_apart_and_joined_as_they_were():
+    text = "头痛是常见的症状。多喝水可以缓解！你发烧了吗？请看医生。"
+    assert chunk(text, 20) == ["头痛是常见的症状。多喝水可以缓解！", "你发烧了吗？请看医生。"]
+
+
 def test_an_end_mark_inside_a_word_ends_nothing():
     assert chunk("version 3.5 of it. yes", 12) == ["version 3.5 of it.", "yes"]

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from training import SourceError, prepare, read_pairs
 from training.chunking import split_sentences
 from training.documents import MOST_BYTES, Document, read_documents
 from training.extraction import KEY_WORDS, caption, extract_pairs
-from training.headings import Section, read_html, read_markdown, read_plain
+from training.headings import Outline, Section, read_html, read_markdown, read_plain
 from training.llm import ChatModel
 from training.llm_questions import ask_pairs
 from training.passages import LEAST_WORDS, Passage, SyntheticPair, cut_passages
@@ -35,6 +37,20 @@ def test_html_is_cut_at_its_headings_and_what_is_not_text_is_left_out():
         "Fever",
         (Section("", "A rise of temperature."), Section("When to call", "Above 40 °C. After three days.")),
     )
+
+
+def test_what_a_form_holds_is_text_but_not_what_is_chosen_or_typed_in_it():
+    page = "<form><h1>Leave</h1><p>Ask in May.</p><select><option>May<option>June</select><button>Send</button></form>"
+    assert read_html(page) == ("Leave", (Section("", "Ask in May."),))
+
+
+def test_tags_in_a_line_of_markdown_and_titles_in_a_text_begin_nothing():
+    lines = (
+        "# Use\n\nRun `x`, then git commit -m <title> and push.\n\nOr dotnet new <template>. Put a <form> around it."
+    )
+    outline = Outline("Use", (Section("", "Run x, then git commit -m and push. Or dotnet new . Put a around it."),))
+    assert read_markdown(lines) == outline
+    assert read_html("<p>Set a <title>, then go on.").sections == (Section("", "Set a , then go on."),)
 
 
 def test_a_page_without_a_first_heading_has_the_title_of_its_head():
@@ -129,6 +145,16 @@ def test_bad_files_and_rows_are_counted_where_that_is_asked_for(folder):
     assert [line.split(":")[0].rpartition("/")[2] for line in bad.lines] == ["bad.txt", "d.jsonl, line 1"]
 
 
+def test_what_is_no_unicode_is_a_bad_row_or_a_name_that_can_be_written(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"title": "Fever \\ud83d", "text": "A rise of temperature."}\n')
+    with pytest.raises(SourceError, match=r"rows\.jsonl, line 1: title holds half of a surrogate pair"):
+        read_documents(tmp_path, BadRows(False))
+    (tmp_path / "rows.jsonl").unlink()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9sum\xe9.txt")).write_text("Fever is a rise of temperature.")
+    (document,) = read_documents(tmp_path, BadRows(False))
+    assert document.id == "r\N{REPLACEMENT CHARACTER}sum\N{REPLACEMENT CHARACTER}.txt"
+
+
 def test_a_missing_corpus_an_empty_folder_and_a_huge_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="there is no such file|cannot be read"):
         read_documents(tmp_path / "none.txt", BadRows(False))
@@ -169,6 +195,14 @@ def test_passages_are_within_the_size_and_stand_once():
     assert len({passage.text for passage in passages}) == len(passages)
     assert all(len(passage.text) <= 160 for passage in passages)
     assert {passage.heading for passage in passages} == {"Causes", "Care"}
+
+
+def test_a_script_without_spaces_has_passages_and_questions():
+    text = "头痛是常见的症状。多喝水可以缓解。你发烧了就请看医生。"
+    document = Document("a", "头痛", (Section("", text), Section("", "喝水。")))
+    (passage,) = cut_passages([document])
+    assert passage.text == text
+    assert "sentence" in {pair.kind for pair in extract_pairs([passage], 0)}
 
 
 def test_a_passage_of_a_few_words_is_none():

@@ -119,7 +119,6 @@ def adapt(
     check_judging(data, also, max_loss)
     check_mixing(recipe, mixed)
     check_relevance_judge(recipe, data, judge, judge_depth)
-    started = time.monotonic()
     identity = {
         "domain": domain,
         "base_model": base.record().model_dump(),
@@ -170,7 +169,7 @@ def adapt(
             **describe_model(model),
             "device": str(model.device),
             "threads": torch.get_num_threads(),
-            "seconds": round(time.monotonic() - started, 1),
+            "seconds": round(run.seconds, 1),
         }
         if recipe.lora:
             train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet

@@ -74,6 +74,7 @@ def finetune(
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes: else a step would be larger
     with ExitStack() as while_training:
         advance = while_training.enter_context(bar(f"fine-tuning ({what})"))
         while_training.enter_context(_cut_at(model, recipe.max_length))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from registry.outputs import make_folder
 from training.errors import TrainingError
 
 _IDENTITY = "run.json"
+_SECONDS = "seconds.json"
 _LOCK = "lock"
 
 
@@ -48,6 +50,8 @@ class Run:
         if not self.resumed:
             self._clear()
             _write(self.folder / _IDENTITY, identity)
+        taken = _read(self.folder / _SECONDS) or {"seconds": 0.0}
+        self._opened: float = time.monotonic() - taken["seconds"]
 
     def __enter__(self) -> Run:
         return self
@@ -62,7 +66,13 @@ class Run:
         if result is None:
             result = do()
             _write(path, result)
+            _write(self.folder / _SECONDS, {"seconds": self.seconds})
         return result
+
+    @property
+    def seconds(self) -> float:
+        """That the run has taken: now, and in killed processes up to the last step that they finished."""
+        return time.monotonic() - self._opened
 
     def save_model(self, name: str, model: SentenceTransformer, base: BaseModel) -> None:
         """Keep a model, or the adapter that it has on the base model; it appears whole."""

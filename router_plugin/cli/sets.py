@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,14 +40,25 @@ def named_numbers(option: str, value: str, given: Sequence[str]) -> dict[str, fl
 
 def prepared_sets(option: str, given: Sequence[str]) -> dict[str, PreparedData]:
     """Prepared folders by name from ``NAME=DIR``."""
-    from training.prepared import read_prepared
-
-    return {name: read_prepared(Path(folder)) for name, folder in named(option, "DIR", given).items()}
+    return _read({name: Path(folder) for name, folder in named(option, "DIR", given).items()})
 
 
 def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
+    from training.errors import TrainingError
     from training.joining import join
 
-    folders = [text if "=" in text and not Path(text).exists() else f"{Path(text).name}={text}" for text in given]
-    return join(prepared_sets(option, folders))
+    found: dict[str, Path] = {}
+    for text in given:
+        alone = Path(text).is_dir() or "=" not in text
+        ((name, folder),) = [(Path(text).resolve().name, text)] if alone else named(option, "DIR", [text]).items()
+        if name in found:
+            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name, by NAME=DIR")
+        found[name] = Path(folder)
+    return join(_read(found))
+
+
+def _read(folders: Mapping[str, Path]) -> dict[str, PreparedData]:
+    from training.prepared import read_prepared
+
+    return {name: read_prepared(folder) for name, folder in folders.items()}

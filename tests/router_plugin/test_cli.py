@@ -11,8 +11,9 @@ import typer.main
 
 from registry import Registry
 from router_plugin.cli import app
+from router_plugin.cli.sets import joined_sets
 from tests.conftest import EXAMPLES, read_json_lines
-from training import prepare, publish, read_pairs
+from training import prepare, publish, read_pairs, read_prepared
 
 ROUTES = EXAMPLES / "routes.yaml"
 FEW = ("--iterations", 1, "--least-steps", 1, "--most-epochs", 1, "--device", "cpu")
@@ -240,6 +241,14 @@ def test_a_model_is_trained_and_registered(cli, prepared, tiny_base, tmp_path):
     assert json.loads(cli("models", "show", "legal", "--registry", tmp_path / "registry", "--json")[1])["version"] == 1
     again = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
     mistake(cli(*again), tmp_path / "model", "exists already", "--overwrite")
+
+
+def test_a_folder_is_trained_on_whatever_its_name(prepared, tmp_path, monkeypatch):
+    named = tmp_path / "year=2024"
+    shutil.copytree(prepared, named)
+    monkeypatch.chdir(named)
+    for folder in (".", named, f"all={named}"):
+        assert joined_sets("DATA", [str(folder)]).fingerprint == read_prepared(prepared).fingerprint
 
 
 def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, tiny_base, tmp_path):

@@ -58,8 +58,9 @@ def test_two_processes_train_the_model_that_one_does(trained, together, tiny_bas
 
 
 def test_every_process_has_the_report_and_one_model_is_written(together):
-    _, reports = together
-    assert reports[0] == reports[1]
+    out, reports = together
+    assert reports[0] == reports[1] == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out", "out-0.json", "out-1.json", "train.py"]
 
 
 def test_each_process_has_its_slice_of_every_batch(monkeypatch):

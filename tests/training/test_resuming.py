@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,19 @@ def half_removed(folder, ignore_errors):
             path.rename(folder.parent / ".out.run" / f"gone-{path.name}")
     if folder.name == ".out.run":
         raise Crash
+
+
+def test_the_time_of_a_killed_process_counts_up_to_its_last_step(tmp_path):
+    def slowly():
+        time.sleep(0.2)
+        return {}
+
+    with Run(tmp_path / "out", {}) as run:
+        run.step("first", slowly)
+    with Run(tmp_path / "out", {}) as run:
+        assert run.resumed and 0.2 <= run.seconds < 10
+    with Run(tmp_path / "out", {"other": 1}) as run:
+        assert run.seconds < 0.2
 
 
 def test_kills_at_random_instants_of_the_command_change_nothing(tmp_path):

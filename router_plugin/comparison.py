@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from registry import GENERAL
-from router_plugin.errors import RoutesError, SettingsError
+from router_plugin.errors import ComparisonError, RoutesError, SettingsError
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
 from router_plugin.settings import Settings
@@ -156,6 +157,7 @@ def compare(
     Raises:
         RoutesError: a question names a route that there is not.
         SettingsError: a way that there is not, or ``multi`` alone without ``multi_domain``.
+        ComparisonError: the process of a way was killed.
         DomainRouterError: see :class:`router_plugin.DomainRouter`.
     """
     _check(task)
@@ -185,8 +187,14 @@ def _check(task: Task) -> None:
 
 def _alone(task: Task, way: _Way) -> Figures:
     """In a fresh process, whose memory is the way's own."""
-    with _fresh_process() as pool:
-        return pool.submit(measure, task, way).result()
+    try:
+        with _fresh_process() as pool:
+            return pool.submit(measure, task, way).result()
+    except BrokenProcessPool as error:
+        raise ComparisonError(
+            f"way {way.name}: its process was ended from outside, most likely for want of memory: "
+            "compare fewer candidates, or leave it out"
+        ) from error
 
 
 def _fresh_process() -> ProcessPoolExecutor:

@@ -19,6 +19,10 @@ class QueryError(DomainRouterError, TypeError):
     """A query is not text."""
 
 
+class ComparisonError(DomainRouterError):
+    """A way to serve could not be measured to the end."""
+
+
 class PluginError(DomainRouterError):
     """A plugin could not be loaded, or raised; the text names it."""
 

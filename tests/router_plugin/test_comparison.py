@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from registry import GENERAL
 from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings, SettingsError
 from router_plugin.comparison import Comparison, Question, Task, compare, measure
 from router_plugin.comparison_page import comparison_page
+from router_plugin.errors import ComparisonError
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
 ROUTES = (
@@ -106,6 +108,16 @@ def test_an_error_of_a_way_reaches_the_caller(served, kept):
     task = Task((Route(name="stars", domain="astrology", utterances=("x",)),), QUESTIONS[-1:])
     with pytest.raises(RoutesError, match="astrology"):
         compare(task, str(served), ways=("two_stage",))
+
+
+def test_a_way_whose_process_is_killed_is_named(served, kept, monkeypatch):
+    monkeypatch.setattr("router_plugin.comparison.measure", killed)
+    with pytest.raises(ComparisonError, match="way two_stage: its process was ended"):
+        compare(Task(ROUTES, QUESTIONS), str(served), ways=["two_stage"])
+
+
+def killed(task, way):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_comparison_leaves_no_process():

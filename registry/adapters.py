@@ -6,6 +6,7 @@ Language Models"; the format is peft's), without what its base model has already
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pydantic
 
+from registry.artifacts import sha256_of
 from registry.errors import BaseModelError
 from registry.records import BaseModelRecord
 
@@ -60,6 +62,19 @@ def base_of(folder: Path) -> BaseModelRecord:
         BaseModelError: the folder does not say.
     """
     return _read(folder / BASE, BaseModelRecord)
+
+
+def identity_of(folder: Path) -> str:
+    """The digest of an adapter's weights and of the files that say how it reads texts.
+
+    Raises:
+        BaseModelError: the folder does not hold them.
+    """
+    try:
+        digests = [sha256_of(folder / name) for name in (CONFIG, WEIGHTS, _MODEL_CONFIG, _TRANSFORMER_CONFIG)]
+    except OSError as error:
+        raise BaseModelError(f"{folder} is not what 'domain-router train --lora' writes: {error}") from error
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def has_adapter(model: SentenceTransformer) -> bool:

@@ -19,7 +19,7 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
 from registry import BaseModel
-from registry.adapters import Reading, attach_weights, is_adapter, reading_of
+from registry.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of
 from registry.loading import load_sentence_transformer
 from registry.tokens import Tokens, by_length, features, shared_tokens
 
@@ -35,7 +35,7 @@ class SharedBase:
         self.model = model
         self._lock = threading.RLock()  # a new member is tried while it is held
         self._names = (f"adapter-{number}" for number in count())
-        self._members: dict[Path, SharedEncoder] = {}
+        self._members: dict[str, SharedEncoder] = {}
         self._hooked: set[int] = set()
         self._rows: list[str] = []
         self._plain = {_NO_ADAPTER}
@@ -47,14 +47,15 @@ class SharedBase:
         """The encoder of the base model or of an adapter of it, whose weights are loaded at the first call."""
         if not is_adapter(folder):
             return self.base
+        identity = identity_of(folder)  # another adapter may come to stand at the same path
         with self._lock:
-            if folder not in self._members:
+            if identity not in self._members:
                 name = next(self._names)
                 attach_weights(self.model, folder, name)
                 self._hook()
-                self._members[folder] = SharedEncoder(self, name, reading_of(self.model, folder))
-                self._try_alone(self._members[folder])
-            return self._members[folder]
+                self._members[identity] = SharedEncoder(self, name, reading_of(self.model, folder))
+                self._try_alone(self._members[identity])
+            return self._members[identity]
 
     def encode(self, asked: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:
         """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -143,17 +145,35 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
     adapted = transformer(model)
     try:
         tensors = {key.removeprefix(_PREFIX): tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # several adapters are meant
-            inject_adapter_in_model(LoraConfig(**options), adapted, name)
-        found: Any = set_peft_model_state_dict(adapted, tensors, name)
-        adapted._hf_peft_config_loaded = True
-        adapted.set_adapter(name)
+        with whole_or_off(model, name):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # several adapters are meant
+                inject_adapter_in_model(LoraConfig(**options), adapted, name)
+            found: Any = set_peft_model_state_dict(adapted, tensors, name)
+            missing = [key for key in found.missing_keys if f".{name}." in key]
+            if strange := sorted(missing) + sorted(found.unexpected_keys):
+                raise ValueError(f"{strange[0]} does not fit")
+            adapted._hf_peft_config_loaded = True
+            adapted.set_adapter(name)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
-    missing = [key for key in found.missing_keys if f".{name}." in key]
-    if strange := sorted(missing) + sorted(found.unexpected_keys):
-        raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {strange[0]} does not fit")
+
+
+@contextmanager
+def whole_or_off(model: SentenceTransformer, name: str) -> Iterator[None]:
+    """Take the adapter of that name off the model if what the context does fails; the others stay as they were."""
+    from peft.functional import delete_adapter
+
+    adapted = transformer(model)
+    active = adapted.active_adapters() if has_adapter(model) else []
+    try:
+        yield
+    except BaseException:
+        if active:
+            adapted.set_adapter(active)
+        delete_adapter(adapted, name, prefix="lora_")
+        getattr(adapted, "peft_config", {}).pop(name, None)
+        raise
 
 
 def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:

@@ -19,7 +19,7 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
 from registry import BaseModel
-from registry.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of
+from registry.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of, whole_or_off
 from registry.loading import load_sentence_transformer
 from registry.tokens import Tokens, by_length, features, shared_tokens
 
@@ -50,12 +50,16 @@ class SharedBase:
         identity = identity_of(folder)  # another adapter may come to stand at the same path
         with self._lock:
             if identity not in self._members:
-                name = next(self._names)
-                attach_weights(self.model, folder, name)
-                self._hook()
-                self._members[identity] = SharedEncoder(self, name, reading_of(self.model, folder))
-                self._try_alone(self._members[identity])
+                self._members[identity] = self._attach(folder, next(self._names))
             return self._members[identity]
+
+    def _attach(self, folder: Path, name: str) -> SharedEncoder:
+        with whole_or_off(self.model, name):
+            attach_weights(self.model, folder, name)
+            self._hook()
+            encoder = SharedEncoder(self, name, reading_of(self.model, folder))
+            self._try_alone(encoder)
+        return encoder
 
     def encode(self, asked: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:
         """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""

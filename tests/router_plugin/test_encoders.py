@@ -16,14 +16,15 @@ from typer.testing import CliRunner
 
 from registry import Registry
 from registry.adapters import WEIGHTS
-from registry.errors import VariantError
+from registry.errors import BaseModelError, VariantError
+from registry.loading import load_sentence_transformer
 from registry.tokens import shared_tokens
 from router_plugin import DomainRouter, Settings, load_routes
 from router_plugin.cli import app
 from router_plugin.embedding import Embedding
 from router_plugin.encoder_pool import EncoderPool
 from router_plugin.query_cache import QueryCache
-from router_plugin.shared_base import shared_base
+from router_plugin.shared_base import SharedBase, shared_base
 from router_plugin.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 from tests.registry.samples import run_python
@@ -67,6 +68,47 @@ def test_adapters_share_one_base_model_and_a_mixed_batch_is_one_pass(adapters, t
     for number, alone in enumerate(wanted):
         np.testing.assert_allclose(mixed[:, number], alone, atol=1e-5)
         np.testing.assert_allclose(members[number].encode(QUERIES), alone, atol=1e-5)
+
+
+def _change_weights(folder, change):
+    weights = load_file(folder / WEIGHTS)
+    save_file(change(weights, next(iter(weights))), folder / WEIGHTS)
+
+
+UNFIT = {
+    "another shape": lambda folder: _change_weights(
+        folder, lambda weights, name: {**weights, name: np.vstack([weights[name]] * 2)}
+    ),
+    "one part more": lambda folder: _change_weights(
+        folder, lambda weights, name: {**weights, name.replace("layer.0", "layer.9"): weights[name]}
+    ),
+    "one part less": lambda folder: _change_weights(
+        folder, lambda weights, name: {other: part for other, part in weights.items() if other != name}
+    ),
+    "no prompts": lambda folder: (folder / "config_sentence_transformers.json").write_text("{"),
+}
+
+
+@pytest.mark.parametrize("how", UNFIT)
+def test_an_adapter_that_does_not_fit_leaves_the_others_and_the_base_model_as_they_were(adapters, tiny_base, how):
+    good, unfit = adapters[:2]
+    UNFIT[how](unfit)
+    shared = SharedBase(load_sentence_transformer(tiny_base.path, device="cpu").float().eval())
+    alone = shared.base.encode(QUERIES)
+
+    def refuse():
+        with pytest.raises((BaseModelError, ValueError)):
+            shared.member(unfit)
+
+    refuse()
+    np.testing.assert_allclose(shared.base.encode(QUERIES), alone, atol=1e-6)
+    member, parts = shared.member(good), len([*shared.model.parameters()])
+    refuse()
+    assert len([*shared.model.parameters()]) == parts
+    assert shared.model.transformers_model.active_adapters() == [member.adapter]
+    np.testing.assert_allclose(shared.base.encode(QUERIES), alone, atol=1e-6)
+    wanted = TorchEncoder(good, "cpu", base=tiny_base).encode(QUERIES)
+    np.testing.assert_allclose(member.encode(QUERIES), wanted, atol=1e-5)
 
 
 def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):

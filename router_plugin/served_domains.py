@@ -73,7 +73,7 @@ class ServedDomains:
         self._encoders = self._pool()
         self._embedding = Embedding(self._encoders, self.artifacts, QueryCache(self.settings.query_cache))
         as_base = Base(self.base.digest, self._by_base)
-        profiles |= {each.name: own_profile(each, as_base) for each in own}
+        profiles |= {each.name: own_profile(each, self.base, self._by_base) for each in own}
         self.classifier: DomainClassifier
         self._classified_by, self.classifier = self.plugins.choose_named(
             "domain_classifier", profiles=profiles, base=as_base, settings=self.settings

@@ -137,8 +137,9 @@ class SharedEncoder:
         return self._tokens.ids(self._prompt + text)
 
 
-_SHARED: WeakValueDictionary[tuple[str, str | None], SharedBase] = WeakValueDictionary()
-_NOT_SHARED: set[str] = set()
+_Key = tuple[str, str | None, bool]
+_SHARED: WeakValueDictionary[_Key, SharedBase] = WeakValueDictionary()
+_NOT_SHARED: set[_Key] = set()
 _LOADING = threading.Lock()
 _PROBES = ["what is it?", "the second of two questions is longer than the first"]
 
@@ -148,13 +149,13 @@ def shared_base(base: BaseModel, device: str | None, trust_remote_code: bool) ->
 
     None where the model is of a kind that :class:`SharedBase` cannot run.
     """
-    key = (base.digest, device)
+    key = (base.identity, device, trust_remote_code)
     with _LOADING:
         known = _SHARED.get(key)
-        if known is None and base.digest not in _NOT_SHARED:
+        if known is None and key not in _NOT_SHARED:
             known = _share(load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval())
             if known is None:
-                _NOT_SHARED.add(base.digest)
+                _NOT_SHARED.add(key)
             else:
                 _SHARED[key] = known
         return known

@@ -14,12 +14,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from registry import Registry
+from registry import Registry, resolve_base_model
 from registry.adapters import WEIGHTS
 from registry.errors import BaseModelError, VariantError
 from registry.loading import load_sentence_transformer
 from registry.tokens import shared_tokens
-from router_plugin import DomainRouter, Settings, load_routes
+from router_plugin import DomainRouter, OwnDomain, ServedDomains, Settings, load_routes
 from router_plugin.cli import app
 from router_plugin.embedding import Embedding
 from router_plugin.encoder_pool import EncoderPool
@@ -128,9 +128,33 @@ def test_a_text_is_cut_at_the_maximum_length_where_there_is_one(tiny_base, most,
     assert not reader.truncates("word")
 
 
-def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
-    from registry import resolve_base_model
+def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    other = resolve_base_model(str(shutil.copytree(tiny_base.path, tmp_path / "other")))
+    pooling = other.path / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text(encoding="utf-8").replace('"mean"', '"cls"'), encoding="utf-8")
+    bases = (tiny_base, other)
+    wanted = [TorchEncoder(base.path, "cpu").encode(QUERIES) for base in bases]
+    assert tiny_base.digest == other.digest and np.abs(wanted[1] - wanted[0]).max() > 0.01
+    travel = OwnDomain(name="travel", queries=("a flight to japan", "where is the ferry"))
+    for backend in ("torch", "openvino"):
+        settings = replace(ANYTHING, backend=backend, device="cpu")
+        opened = [
+            ServedDomains(str(tmp_path / "registry"), base_model=base, own_domains=[travel], settings=settings)
+            for base in bases
+        ]
+        for served, vectors in zip(opened, wanted, strict=True):
+            found = np.stack(served.embed([("travel", query) for query in QUERIES]))
+            np.testing.assert_allclose(found, vectors, atol=1e-3)
+    assert len(list((tmp_path / "home" / "cache" / "profiles").glob("*/SHA256SUMS"))) == 2
 
+
+def test_a_base_model_that_may_run_its_own_code_is_not_the_one_that_may_not(tiny_base):
+    trusted, not_trusted = (shared_base(tiny_base, "cpu", trust) for trust in (True, False))
+    assert trusted is not not_trusted
+
+
+def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
     kinds.two_encoders(tmp_path / "parts").save_pretrained(str(tmp_path / "model"))
     assert shared_base(resolve_base_model(str(tmp_path / "model")), "cpu", False) is None
 

@@ -148,11 +148,15 @@ def shared_base(base: BaseModel, device: str | None, trust_remote_code: bool) ->
     """This process's one such model of a base model on a device, for as long as anybody holds it or a member of it.
 
     None where the model is of a kind that :class:`SharedBase` cannot run.
+
+    Raises:
+        BaseModelError: the files of the base model were changed since it was opened.
     """
     key = (base.identity, device, trust_remote_code)
     with _LOADING:
         known = _SHARED.get(key)
         if known is None and key not in _NOT_SHARED:
+            base.check()
             known = _share(load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval())
             if known is None:
                 _NOT_SHARED.add(key)

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from registry import Registry, resolve_base_model
+from registry import DamagedArtifactError, Registry, resolve_base_model
 from registry.adapters import WEIGHTS
 from registry.errors import BaseModelError, VariantError
 from registry.loading import load_sentence_transformer
@@ -276,6 +276,34 @@ def test_a_router_with_a_small_budget_and_no_cache_decides_alike(served, routes)
     assert answers(tight) == answers(plain)
     assert set(tight.loaded) <= {"general"}
     assert len(plain.loaded) > 1
+
+
+def test_a_model_that_was_changed_is_refused_when_it_is_loaded_and_loaded_again(tiny_models, tmp_path):
+    store = Registry.open(str(tmp_path / "registry"))
+    publish(tiny_models["legal"], store, force=True)
+    served = ServedDomains(store, settings=replace(ANYTHING, memory_budget_mb=0))
+    weights = served.folders["legal"] / "model.safetensors"
+    content = weights.read_bytes()
+    for _ in range(2):
+        weights.write_bytes(content[:-1] + b"x")
+        with pytest.raises(DamagedArtifactError, match="model.safetensors has not the recorded digest"):
+            served.load("legal")
+        weights.write_bytes(content)
+        served.load("legal")
+        assert "legal" not in served.loaded
+    store.close()
+
+
+def test_a_base_model_that_was_changed_before_its_first_use_is_refused(real_base, tmp_path):
+    base = resolve_base_model(str(shutil.copytree(real_base.path, tmp_path / "base")))
+    served = ServedDomains(str(tmp_path / "registry"), base_model=base, settings=ANYTHING)
+    assert served.loaded == []
+    pooling = base.path / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
+        served.load("general")
+    with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
+        shared_base(base, "cpu", False)  # as an adapter's first use does
 
 
 def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from registry import DamagedArtifactError, Registry
+from registry import DamagedArtifactError, Registry, RegistryError
 from tests.registry.samples import make_record, write_model
 
 WEIGHTS = "model.safetensors"
@@ -150,6 +150,33 @@ def test_equal_content_is_not_written_over_what_others_may_be_reading(registry: 
     before = system.created(path)
     registry.publish(folder, make_record())
     assert system.created(path) == before
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path, folder):
+    place = tmp_path / "registry"
+    registry = Registry.open(str(place))
+    first = registry.publish(folder, make_record())
+    (folder / WEIGHTS).write_text("others")
+    second = registry.publish(folder, make_record())
+    weights = registry.fetch(first) / WEIGHTS
+    weights.unlink()
+    weights.symlink_to(weights)
+    (problem,) = registry.verify(first)
+    assert problem.startswith(f"{WEIGHTS} cannot be read: ")
+    assert registry.verify(second) == []
+    with pytest.raises(DamagedArtifactError, match=f"{WEIGHTS} cannot be read"):
+        registry.fetch(first)
+
+
+@pytest.mark.parametrize("kind", ["folder", "remote"])
+def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, kind):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "file")
+    artifacts = f"{tmp_path}/file/models" if kind == "folder" else "memory://models"
+    registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={artifacts}")
+    with pytest.raises(RegistryError, match=f"{folder} cannot be stored in .*models: .*{tmp_path}/file"):
+        registry.publish(folder, make_record())
+    assert registry.versions() == []
 
 
 def test_content_names_and_places_of_files_all_count(registry: Registry, folder):

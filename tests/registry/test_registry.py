@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from registry import InvalidNameError, NotRegisteredError, Observer, Profile, Registry, RegistryError
+from registry import NotRegisteredError, Observer, Profile, Registry, RegistryError
 from registry.records import ModelRecord
 from registry.tables import model_versions
 from tests.registry.samples import FILES, make_record, write_model
@@ -108,6 +108,15 @@ def test_a_version_published_before_other_sets_were_measured_still_loads(registr
     assert list(version.evaluations) == ["test"]
     assert version.base_metrics == new.base_metrics
     assert registry.publish(folder, make_record()).version == 2
+
+
+def test_a_record_of_a_newer_version_is_refused_by_name_with_advice(registry: Registry, folder):
+    record = registry.publish(folder, make_record()).model_dump(mode="json")
+    with registry._engine.begin() as connection:
+        connection.execute(update(model_versions).values(record={**record, "invented_later": 1}))
+    for read in (registry.versions, registry.champions, lambda: registry.get("medical")):
+        with pytest.raises(RegistryError, match="medical@1 in .*invented_later.*newer domain-router .*upgrade"):
+            read()
 
 
 def test_the_test_sets_of_a_version_begin_with_the_domains_own(registry: Registry, folder):
@@ -267,7 +276,7 @@ def test_a_record_that_leads_out_of_its_folder_is_never_followed(tmp_path, folde
         record = json.loads(text)
         record["files"][0]["path"] = "../../secret"
         database.execute("UPDATE model_versions SET record = ?", (json.dumps(record),))
-    with pytest.raises((InvalidNameError, ValueError), match="not allowed"):
+    with pytest.raises(RegistryError, match="record of medical@1 in .*not allowed"):
         Registry.open(str(tmp_path / "registry")).get("medical")
 
 

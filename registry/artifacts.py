@@ -13,10 +13,12 @@ import fsspec
 from filelock import FileLock
 
 from registry.errors import DamagedArtifactError, RegistryError
+from registry.leftovers import remove_leftovers
 from registry.names import PAGE, check_file
 from registry.records import ArtifactFile
 
 _BLOCK = 1 << 20
+_STAGING = ".incoming-"
 
 
 class ArtifactStore:
@@ -104,7 +106,8 @@ class ArtifactStore:
     def _staging(self) -> Path:
         """An empty folder that others may read once it has its final name."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        remove_leftovers(self._cache, _STAGING)
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._cache))
         staging.chmod(0o755)
         return staging
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import fsspec
@@ -206,6 +207,15 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
     with pytest.raises(ValueError, match="bad name"):
         registry.publish(folder, make_record())
     assert [path.name for path in registry.fetch(version).parent.iterdir()] == [version.artifact]
+
+
+def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folder):
+    store = registry.fetch(registry.publish(folder, make_record())).parent
+    for name, age in ((".incoming-old", 25), (".incoming-young", 23)):
+        write_model(store / name)
+        os.utime(store / name, (time.time() - age * 3600,) * 2)
+    version = registry.publish(folder, make_record())
+    assert {path.name for path in store.iterdir()} == {version.artifact, ".incoming-young"}
 
 
 def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):

@@ -81,7 +81,7 @@ def _of_base(base: BaseModel, variant: Backend, trust_remote_code: bool) -> Comp
         return CompiledModel(
             kept_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
         )
-    except VariantError as error:
+    except (VariantError, OSError) as error:
         log.warning("%s runs on torch: %s", base.name, error)
         return None
 

@@ -323,6 +323,22 @@ def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, mon
     store.close()
 
 
+@pytest.mark.parametrize(("temporary", "runtime"), [("", "openvino"), ("no folder", "torch")])
+def test_a_variant_of_the_base_model_that_cannot_be_kept_is_made_anew_or_torch_runs(
+    tiny_base, tmp_path, monkeypatch, temporary, runtime
+):
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    if temporary:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "home"))
+    settings = replace(ANYTHING, backend="openvino", device="cpu")
+    served = ServedDomains(str(tmp_path / "registry"), base_model=tiny_base, settings=settings)
+    with served.encoder("general") as encoder:
+        assert encoder.runtime == runtime
+        wanted = TorchEncoder(tiny_base.path, "cpu").encode(QUERIES)
+        np.testing.assert_allclose(encoder.encode(QUERIES), wanted, atol=2e-3)
+
+
 def test_an_unknown_backend_is_an_error(served):
     with pytest.raises(VariantError, match="there is no backend tensorrt: expected openvino-int8, openvino, "):
         DomainRouter([], str(served), settings=Settings(backend="tensorrt"))

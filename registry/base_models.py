@@ -81,7 +81,10 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     Raises:
         BaseModelError: none of the sources has it.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:
+        raise BaseModelError(f"base model {name}: there is no such folder") from error
     if _is_folder(folder):
         folder = folder.absolute()
         return BaseModel(str(folder), None, _checked(folder), "folder")

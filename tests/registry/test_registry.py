@@ -100,11 +100,12 @@ def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, ba
 
 def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):
     new = registry.publish(folder, make_record())
-    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also"})
+    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also", "judge"})
     with registry._engine.begin() as connection:
         connection.execute(update(model_versions).values(record=old))
     version = registry.get(new.name)
     assert (version.comparison, version.max_loss, version.lost_too_much, version.also) == ({}, None, False, {})
+    assert version.judge is None
     assert list(version.evaluations) == ["test"]
     assert version.base_metrics == new.base_metrics
     assert registry.publish(folder, make_record()).version == 2
@@ -284,7 +285,8 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
     from training import TrainingError, publish
 
     def write_report(**changes):
-        report = {**make_record(**changes).model_dump(mode="json"), "seconds": 1.0}
+        record = make_record(**changes)
+        report = {**record.model_dump(mode="json"), "judge": {"name": record.judge, "depth": 5}, "seconds": 1.0}
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
     Profile.from_queries(["a query"], lambda texts: np.ones((len(texts), 1), np.float32), "5" * 64).save(folder)
@@ -297,7 +299,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
     version = publish(folder, registry)
     assert version.parent == 1
     assert registry.get("medical@2") == version
-    assert version.options == make_record().options
+    assert (version.options, version.judge) == (make_record().options, make_record().judge)
     assert "report.json" in {file.path for file in version.files}
 
 

@@ -6,14 +6,18 @@ Language Models"; the format is peft's), without what its base model has already
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pydantic
 
+from registry.artifacts import sha256_of
 from registry.errors import BaseModelError
 from registry.records import BaseModelRecord
 
@@ -60,6 +64,19 @@ def base_of(folder: Path) -> BaseModelRecord:
         BaseModelError: the folder does not say.
     """
     return _read(folder / BASE, BaseModelRecord)
+
+
+def identity_of(folder: Path) -> str:
+    """The digest of an adapter's weights and of the files that say how it reads texts.
+
+    Raises:
+        BaseModelError: the folder does not hold them.
+    """
+    try:
+        digests = [sha256_of(folder / name) for name in (CONFIG, WEIGHTS, _MODEL_CONFIG, _TRANSFORMER_CONFIG)]
+    except OSError as error:
+        raise BaseModelError(f"{folder} is not what 'domain-router train --lora' writes: {error}") from error
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def has_adapter(model: SentenceTransformer) -> bool:
@@ -128,17 +145,35 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
     adapted = transformer(model)
     try:
         tensors = {key.removeprefix(_PREFIX): tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # several adapters are meant
-            inject_adapter_in_model(LoraConfig(**options), adapted, name)
-        found: Any = set_peft_model_state_dict(adapted, tensors, name)
-        adapted._hf_peft_config_loaded = True
-        adapted.set_adapter(name)
+        with whole_or_off(model, name):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # several adapters are meant
+                inject_adapter_in_model(LoraConfig(**options), adapted, name)
+            found: Any = set_peft_model_state_dict(adapted, tensors, name)
+            missing = [key for key in found.missing_keys if f".{name}." in key]
+            if strange := sorted(missing) + sorted(found.unexpected_keys):
+                raise ValueError(f"{strange[0]} does not fit")
+            adapted._hf_peft_config_loaded = True
+            adapted.set_adapter(name)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
-    missing = [key for key in found.missing_keys if f".{name}." in key]
-    if strange := sorted(missing) + sorted(found.unexpected_keys):
-        raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {strange[0]} does not fit")
+
+
+@contextmanager
+def whole_or_off(model: SentenceTransformer, name: str) -> Iterator[None]:
+    """Take the adapter of that name off the model if what the context does fails; the others stay as they were."""
+    from peft.functional import delete_adapter
+
+    adapted = transformer(model)
+    active = adapted.active_adapters() if has_adapter(model) else []
+    try:
+        yield
+    except BaseException:
+        if active:
+            adapted.set_adapter(active)
+        delete_adapter(adapted, name, prefix="lora_")
+        getattr(adapted, "peft_config", {}).pop(name, None)
+        raise
 
 
 def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:

@@ -4,7 +4,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -12,10 +13,12 @@ import fsspec
 from filelock import FileLock
 
 from registry.errors import DamagedArtifactError, RegistryError
+from registry.leftovers import remove_leftovers
 from registry.names import PAGE, check_file
 from registry.records import ArtifactFile
 
 _BLOCK = 1 << 20
+_STAGING = ".incoming-"
 
 
 class ArtifactStore:
@@ -35,7 +38,15 @@ class ArtifactStore:
         self._locks = cache.with_name("locks")
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
-        """Store a copy of the folder's files; returns its digest and file list."""
+        """Store a copy of the folder's files; returns its digest and file list.
+
+        Raises:
+            RegistryError: the folder cannot be read, or the store cannot be written.
+        """
+        with _explained(f"{folder} cannot be stored in {self._root}"):
+            return self._put(folder)
+
+    def _put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         staging = self._staging()
         try:
             files = tuple(_copy(folder / path, staging / path, path) for path in _walk(folder))
@@ -56,11 +67,12 @@ class ArtifactStore:
         """A local folder that holds exactly the recorded bytes.
 
         Raises:
-            DamagedArtifactError: a file is missing or its digest differs.
+            DamagedArtifactError: a file is missing, cannot be read, or its digest differs.
+            RegistryError: a local copy cannot be made.
         """
         folder = self._cache / digest
         if not self._local and _problems(folder, files):
-            with self._lock(digest):
+            with _explained(f"{self._root}/{digest} cannot be copied to {self._cache}"), self._lock(digest):
                 if _problems(folder, files):  # else another has mended it meanwhile
                     self._download(digest, files)
         check_files(folder, files)
@@ -70,7 +82,7 @@ class ArtifactStore:
         """What is wrong with the stored files, one line each; empty where all is well."""
         if self._local:
             return _problems(self._cache / digest, files)
-        with tempfile.TemporaryDirectory() as scratch:
+        with _explained(f"{self._root}/{digest} cannot be copied"), tempfile.TemporaryDirectory() as scratch:
             return self._get(digest, files, Path(scratch)) or _problems(Path(scratch), files)
 
     def _holds(self, digest: str, file: ArtifactFile) -> bool:
@@ -94,19 +106,20 @@ class ArtifactStore:
     def _staging(self) -> Path:
         """An empty folder that others may read once it has its final name."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._cache))
+        remove_leftovers(self._cache, _STAGING)
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._cache))
         staging.chmod(0o755)
         return staging
 
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
-        missing = []
+        problems = []
         for file in files:
             (target / file.path).parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._fs.get_file(f"{self._root}/{digest}/{file.path}", str(target / file.path))
-            except FileNotFoundError:
-                missing.append(f"{file.path} is missing")
-        return missing
+            except OSError as error:
+                problems.append(_said(file, error))
+        return problems
 
     def _move_in(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
         """Give the staged folder its final name, unless the same content already stands there."""
@@ -116,7 +129,7 @@ class ArtifactStore:
                 return
             damaged = staging.with_name(f"{staging.name}-damaged")
             target.rename(damaged)
-            shutil.rmtree(damaged)
+            shutil.rmtree(damaged, ignore_errors=True)
         staging.rename(target)
 
     def _lock(self, digest: str) -> FileLock:
@@ -155,32 +168,52 @@ def _problems(folder: Path, files: Sequence[ArtifactFile]) -> list[str]:
         try:
             if sha256_of(folder / file.path) != file.sha256:
                 problems.append(f"{file.path} has not the recorded digest {file.sha256[:12]}")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            problems.append(f"{file.path} is missing")
+        except OSError as error:
+            problems.append(_said(file, error))
     known = {file.path for file in files}
     return problems + [f"{path} does not belong to it" for path in _found(folder) if path not in known]
+
+
+def _said(file: ArtifactFile, error: OSError) -> str:
+    if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+        return f"{file.path} is missing"
+    return f"{file.path} cannot be read: {error}"
 
 
 def _found(folder: Path) -> list[str]:
     try:
         return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir()]
-    except FileNotFoundError:  # it is not there, or somebody mends it just now
+    except OSError:  # it is not there, cannot be read, or somebody mends it just now
         return []
 
 
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say what the file system did not let us do."""
+    try:
+        yield
+    except OSError as error:
+        raise RegistryError(f"{what}: {error}: see that there is room and that you have the rights") from error
+
+
 def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
-    """Every file of a folder with its digest."""
-    return tuple(
-        ArtifactFile(path=path, sha256=sha256_of(folder / path), size=(folder / path).stat().st_size)
-        for path in _walk(folder)
-    )
+    """Every file of a folder with its digest.
+
+    Raises:
+        RegistryError: there is none, or one cannot be read.
+    """
+    with _explained(f"{folder} cannot be read"):
+        return tuple(
+            ArtifactFile(path=path, sha256=sha256_of(folder / path), size=(folder / path).stat().st_size)
+            for path in _walk(folder)
+        )
 
 
 def check_files(folder: Path, files: Sequence[ArtifactFile]) -> None:
     """Make sure that a folder holds exactly the recorded bytes.
 
     Raises:
-        DamagedArtifactError: a file is missing, its digest differs, or there is another one.
+        DamagedArtifactError: a file is missing, cannot be read, its digest differs, or there is another one.
     """
     if problems := _problems(folder, files):
         raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")

@@ -45,8 +45,21 @@ class BaseModel:
     @cached_property
     def identity(self) -> str:
         """The digest of its weights and of the files that say how it reads texts."""
-        files = sorted(path for suffix in _READ for path in self.path.rglob(suffix))
-        return hashlib.sha256("\n".join([self.digest, *map(sha256_of, files)]).encode()).hexdigest()
+        return _identity(self.path, self.digest)
+
+    def check(self) -> None:
+        """Make sure that its files are still those that :attr:`identity` is of.
+
+        Raises:
+            BaseModelError: they were changed.
+        """
+        known = self.identity
+        try:
+            same = _identity(self.path, weights_sha256(self.path)) == known
+        except OSError as error:
+            raise BaseModelError(f"base model {self.path} cannot be read: {error}") from error
+        if not same:
+            raise BaseModelError(f"base model {self.path} was changed since it was opened: open it anew")
 
     @property
     def files(self) -> list[Path]:
@@ -68,7 +81,10 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     Raises:
         BaseModelError: none of the sources has it.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError as error:
+        raise BaseModelError(f"base model {name}: there is no such folder") from error
     if _is_folder(folder):
         folder = folder.absolute()
         return BaseModel(str(folder), None, _checked(folder), "folder")
@@ -92,6 +108,11 @@ def weights_sha256(folder: Path) -> str:
     if not digests:
         raise BaseModelError(f"base model {folder} holds no safetensors weights")
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _identity(folder: Path, weights: str) -> str:
+    files = sorted(path for suffix in _READ for path in folder.rglob(suffix))
+    return hashlib.sha256("\n".join([weights, *map(sha256_of, files)]).encode()).hexdigest()
 
 
 def _is_folder(path: Path) -> bool:

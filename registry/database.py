@@ -1,14 +1,20 @@
 """The registry's database: opened, migrated, and written to one transaction at a time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from registry import tables
 from registry.errors import RegistryError
+
+T = TypeVar("T")
+
+_TRIES = 5
+"""Of a transaction that another writer came before, on databases whose writers interleave."""
 
 
 def open_database(url: URL) -> Engine:
@@ -20,10 +26,7 @@ def open_database(url: URL) -> Engine:
     try:
         return _open(url)
     except (SQLAlchemyError, ImportError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        if url.password:
-            reason = reason.replace(str(url.password), "***")
-        raise RegistryError(f"registry {url.render_as_string()} cannot be opened: {reason}") from error
+        raise RegistryError(f"registry {url.render_as_string()} cannot be opened: {_reason(error, url)}") from error
 
 
 def _open(url: URL) -> Engine:
@@ -42,18 +45,61 @@ def _open(url: URL) -> Engine:
     if revision != tables.HEAD:
         from registry import migrations  # alembic takes half a second to import
 
-        with writing(engine) as connection:
+        with _transaction(engine) as connection:
             migrations.upgrade(connection)
     return engine
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that no other writer can interleave with on SQLite."""
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection to read by.
+
+    Raises:
+        RegistryError: the database cannot be read.
+    """
+    with _explained(engine.url, "read"), engine.connect() as connection:
+        yield connection
+
+
+def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """What the work answers, in one transaction that no other writer can interleave with on SQLite.
+
+    Where writers do interleave and another one came first, the work is done once more, on what that one left.
+
+    Raises:
+        RegistryError: the database cannot be written.
+    """
+    with _explained(engine.url, "written"):
+        for _ in range(_TRIES - 1):
+            with suppress(IntegrityError), _transaction(engine) as connection:
+                return work(connection)
+        with _transaction(engine) as connection:
+            return work(connection)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         connection = connection.execution_options(immediate=True)
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def _explained(url: URL, done: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise RegistryError(
+            f"registry {url.render_as_string()} cannot be {done}: {_reason(error, url)}: "
+            "see that it can be reached, that you have the rights and that nobody else holds it, and try again"
+        ) from error
+
+
+def _reason(error: Exception, url: URL) -> str:
+    """The database's own words, without the password."""
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+    return reason.replace(str(url.password), "***") if url.password else reason
 
 
 def _revision(engine: Engine) -> str | None:

@@ -22,7 +22,7 @@ class NotRegisteredError(RegistryError, LookupError):
 
 
 class DamagedArtifactError(RegistryError):
-    """An artifact file is missing or its digest is not the recorded one."""
+    """An artifact file is missing, cannot be read, or its digest is not the recorded one."""
 
 
 class OutputError(DomainRouterError):

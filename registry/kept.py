@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,21 @@ from filelock import FileLock
 
 from registry import location
 from registry.artifacts import sha256_of
+from registry.leftovers import remove_leftovers
 
 log = logging.getLogger(__name__)
 
 DIGESTS = "SHA256SUMS"
 """The file that lists the others, as ``sha256sum`` writes and checks it."""
+_STAGING = ".new-"
+_INSTEAD: dict[Path, tempfile.TemporaryDirectory[str]] = {}
+_LOCK = threading.Lock()
 
 
 def kept_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """A folder that is made where it is not there yet, or is damaged.
+
+    Where nothing can be kept, it is made in a temporary folder, for this process alone.
 
     Args:
         kind: what it holds, a folder of the cache.
@@ -31,15 +38,32 @@ def kept_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     folder = parent / key
     if _is_whole(folder):
         return folder
-    parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(parent / f".{key}.lock"):
+    try:
+        return _made(folder, make)
+    except OSError as error:
+        return _made(_instead_of(parent, error) / key, make)
+
+
+def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
         if not _is_whole(folder):  # else another process was faster
             _replace(folder, make)
     return folder
 
 
+def _instead_of(parent: Path, error: OSError) -> Path:
+    """A temporary folder in the place of one that cannot be written; it goes when the process ends."""
+    with _LOCK:
+        if parent not in _INSTEAD:
+            _INSTEAD[parent] = tempfile.TemporaryDirectory(prefix="domain-router-")
+            log.warning("nothing can be kept in %s, so each process makes it anew: %s", parent, error)
+        return Path(_INSTEAD[parent].name)
+
+
 def _replace(folder: Path, make: Callable[[Path], None]) -> None:
-    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    remove_leftovers(folder.parent, _STAGING)
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder.parent))
     try:
         make(staging)
         (staging / DIGESTS).write_text(_listing(staging), encoding="utf-8")

@@ -35,11 +35,11 @@ def locate(url: str | None) -> Location:
     Raises:
         RegistryError: the URL is none of these.
     """
-    url = str(url or os.environ.get(VARIABLE) or HOME.expanduser() / "registry")
-    cache = HOME.expanduser() / "cache" / "artifacts"
+    url = str(url or os.environ.get(VARIABLE) or HOME / "registry")
+    cache = _expanded(HOME) / "cache" / "artifacts"
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
-        folder = Path(unquote(rest) if separator else url).expanduser().absolute()
+        folder = _expanded(Path(unquote(rest) if separator else url)).absolute()
         if folder.exists() and not folder.is_dir():
             raise RegistryError(f"registry {folder} is a file: name a folder")
         database = URL.create("sqlite", database=str(folder / "registry.db"))
@@ -58,6 +58,13 @@ def locate(url: str | None) -> Location:
             "add ?artifacts=FOLDER or ?artifacts=s3://bucket/prefix"
         )
     return Location(database.difference_update_query(["artifacts"]), artifacts, cache)
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise RegistryError(f"registry {path}: there is no such home folder: name the folder without ~") from error
 
 
 def _without_password(url: str) -> str:

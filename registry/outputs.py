@@ -18,7 +18,11 @@ def check_free(out: Path, overwrite: bool, marker: str) -> None:
     Raises:
         OutputError: it may not.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    try:
+        free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be read: {error}") from error
+    if free:
         return
     if not overwrite:
         raise OutputError(f"{out}: exists already: choose another folder, or --overwrite")
@@ -39,16 +43,34 @@ def make_folder(folder: Path) -> None:
 
 
 def new_folder_beside(out: Path) -> Path:
-    """An empty hidden folder on the same disk as ``out``."""
+    """An empty hidden folder on the same disk as ``out``.
+
+    Raises:
+        OutputError: the system does not let us.
+    """
     parent = out.absolute().parent
     make_folder(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
-    folder.chmod(0o755)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
+        folder.chmod(0o755)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error}") from error
     return folder
 
 
 def move_into_place(folder: Path, out: Path) -> None:
-    """Give a finished folder its name; an earlier output stands until the new one is there."""
+    """Give a finished folder its name; an earlier output stands until the new one is there.
+
+    Raises:
+        OutputError: the system does not let us.
+    """
+    try:
+        _move(folder, out)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error}") from error
+
+
+def _move(folder: Path, out: Path) -> None:
     if out.exists():
         earlier = new_folder_beside(out) / "earlier"
         out.rename(earlier)

@@ -61,6 +61,7 @@ class ModelRecord(_Record):
     dataset: DatasetRecord
     joined: dict[str, DatasetRecord] = Field(default_factory=dict, description="the sets of the dataset, if several")
     mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other data learned from, by name")
+    judge: str | None = Field(None, description="who judged relevance while training; None where the data alone say")
     base_metrics: Metrics
     adapted_metrics: Metrics
     dimension: int = Field(gt=0)

@@ -10,10 +10,11 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from registry.artifacts import ArtifactStore, digest_of
-from registry.database import open_database, writing
+from registry.database import open_database, reading, write
 from registry.errors import NotRegisteredError, RegistryError
 from registry.location import locate
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
@@ -63,11 +64,15 @@ class Registry:
 
         The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
         either the whole version or nothing visible.
+
+        Raises:
+            RegistryError: there is no such folder, or the registry cannot be written.
         """
         if not folder.is_dir():
             raise RegistryError(f"there is no model folder {folder}")
         artifact, files = self._artifacts.put(folder)
-        with writing(self._engine) as connection:
+
+        def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
             newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
             version = ModelVersion(
                 **record.model_dump(),
@@ -88,18 +93,20 @@ class Registry:
                 )
             )
             alias = CANDIDATE if version.parent else CHAMPION
-            previous = _move(connection, version.domain, alias, version.version, "publish")
+            return version, alias, _move(connection, version.domain, alias, version.version, "publish")
+
+        version, alias, previous = write(self._engine, add)
         self._tell(lambda: self._observer.version_published(version))
         self._tell(lambda: self._observer.alias_moved(version.domain, alias, version.version, previous))
         return version
 
     def versions(self, domain: str | None = None) -> list[ModelVersion]:
         """Every version, oldest first, domain by domain."""
-        query = select(model_versions.c.record).order_by(model_versions.c.domain, model_versions.c.version)
+        query = select(model_versions).order_by(model_versions.c.domain, model_versions.c.version)
         if domain is not None:
             query = query.where(model_versions.c.domain == check_domain(domain))
-        with self._engine.connect() as connection:
-            return [_read(row) for row in connection.execute(query)]
+        with reading(self._engine) as connection:
+            return [self._read(row) for row in connection.execute(query)]
 
     def get(self, reference: str) -> ModelVersion:
         """The version that ``medical``, ``medical@3`` or ``medical@candidate`` refers to.
@@ -108,18 +115,18 @@ class Registry:
             NotRegisteredError: there is none.
         """
         wanted = parse_reference(reference)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             number = wanted.version
             if wanted.alias:
                 number = _aliased(connection, wanted.domain, wanted.alias)
             row = connection.execute(
-                select(model_versions.c.record).where(
+                select(model_versions).where(
                     model_versions.c.domain == wanted.domain, model_versions.c.version == number
                 )
             ).first()
         if row is None:
             raise NotRegisteredError(f"no model {reference} in {self.url}: {self._known(wanted.domain)}")
-        return _read(row)
+        return self._read(row)
 
     def holding(self, folder: Path) -> ModelVersion | None:
         """The newest version with exactly the files of a model folder, if there is one."""
@@ -129,7 +136,7 @@ class Registry:
     def champions(self) -> list[ModelVersion]:
         """The version that queries of each domain are served with, in order of domain name."""
         query = (
-            select(model_versions.c.record)
+            select(model_versions)
             .join(
                 aliases,
                 (aliases.c.domain == model_versions.c.domain) & (aliases.c.version == model_versions.c.version),
@@ -137,13 +144,13 @@ class Registry:
             .where(aliases.c.alias == CHAMPION)
             .order_by(model_versions.c.domain)
         )
-        with self._engine.connect() as connection:
-            return [_read(row) for row in connection.execute(query)]
+        with reading(self._engine) as connection:
+            return [self._read(row) for row in connection.execute(query)]
 
     def aliases(self, domain: str) -> dict[str, int]:
         """Alias to version number."""
         query = select(aliases.c.alias, aliases.c.version).where(aliases.c.domain == check_domain(domain))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return {row.alias: row.version for row in connection.execute(query.order_by(aliases.c.alias))}
 
     def promote(self, reference: str) -> ModelVersion:
@@ -152,7 +159,8 @@ class Registry:
         A candidate that is promoted is no candidate any more.
         """
         version = self.get(reference if "@" in reference else f"{reference}@{CANDIDATE}")
-        with writing(self._engine) as connection:
+
+        def move(connection: Connection) -> int | None:
             previous = _move(connection, version.domain, CHAMPION, version.version, "promote")
             connection.execute(
                 delete(aliases).where(
@@ -161,6 +169,9 @@ class Registry:
                     aliases.c.version == version.version,
                 )
             )
+            return previous
+
+        previous = write(self._engine, move)
         if previous != version.version:
             self._tell(lambda: self._observer.alias_moved(version.domain, CHAMPION, version.version, previous))
         return version
@@ -171,12 +182,16 @@ class Registry:
         Raises:
             NotRegisteredError: the domain has no champion, or it never had another one.
         """
-        with writing(self._engine) as connection:
+
+        def move(connection: Connection) -> tuple[int, int]:
             line = _champion_line(connection, check_domain(domain))
             if len(line) < 2:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
             before, current = line[-2:]
             _move(connection, domain, CHAMPION, before, "rollback")
+            return before, current
+
+        before, current = write(self._engine, move)
         self._tell(lambda: self._observer.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
@@ -184,13 +199,24 @@ class Registry:
         """A local folder with the version's files, every digest checked just now.
 
         Raises:
-            DamagedArtifactError: a file is missing or was changed.
+            DamagedArtifactError: a file is missing, cannot be read, or was changed.
+            RegistryError: a local copy cannot be made.
         """
         return self._artifacts.fetch(version.artifact, version.files)
 
     def verify(self, version: ModelVersion) -> list[str]:
         """What is wrong with the version's stored files, one line each; empty where all is well."""
         return self._artifacts.verify(version.artifact, version.files)
+
+    def _read(self, row: Row[Any]) -> ModelVersion:
+        try:
+            return ModelVersion.model_validate(row.record)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RegistryError(
+                f"the record of {row.domain}@{row.version} in {self.url} cannot be read: "
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}: if a newer domain-router wrote it, upgrade"
+            ) from error
 
     def _known(self, domain: str) -> str:
         known = [version.name for version in self.versions(domain)]
@@ -205,10 +231,6 @@ class Registry:
             notify()
         except Exception:  # the change is committed; whoever listens cannot undo it by failing
             log.exception("an observer of the registry failed")
-
-
-def _read(row: Row[Any]) -> ModelVersion:
-    return ModelVersion.model_validate(row.record)
 
 
 def _aliased(connection: Connection, domain: str, alias: str) -> int | None:

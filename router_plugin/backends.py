@@ -79,9 +79,9 @@ def _of_base(base: BaseModel, variant: Backend, trust_remote_code: bool) -> Comp
     """The base model's variant, made at its first use."""
     try:
         return CompiledModel(
-            kept_folder("variants", f"{base.digest}-{variant}", partial(_make, base, variant, trust_remote_code))
+            kept_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
         )
-    except VariantError as error:
+    except (VariantError, OSError) as error:
         log.warning("%s runs on torch: %s", base.name, error)
         return None
 

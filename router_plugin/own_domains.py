@@ -11,11 +11,11 @@ from pathlib import Path
 import pydantic
 import yaml
 
-from registry import DomainRouterError, Profile
+from registry import BaseModel, DomainRouterError, Profile
 from registry.kept import kept_folder
 from registry.names import check_domain
 from registry.profiles import FORMAT
-from router_plugin.contracts import Base
+from router_plugin.contracts import Encode
 
 
 class OwnDomain(pydantic.BaseModel):
@@ -67,13 +67,19 @@ def load_domains(path: Path) -> list[OwnDomain]:
     return domains
 
 
-def own_profile(domain: OwnDomain, base: Base) -> Profile:
-    """The classifier profile of such a domain, which is made once and kept on this machine."""
+def own_profile(domain: OwnDomain, base: BaseModel, encode: Encode) -> Profile:
+    """The classifier profile of such a domain, which is made once and kept on this machine.
+
+    Args:
+        domain: the domain.
+        base: the base model.
+        encode: queries to its unit vectors.
+    """
     examples = domain.examples()
-    content = json.dumps([FORMAT, base.digest, examples], ensure_ascii=False).encode()
+    content = json.dumps([FORMAT, base.identity, examples], ensure_ascii=False).encode()
 
     def make(folder: Path) -> None:
-        Profile.from_queries(examples, base.encode, base.digest).save(folder)
+        Profile.from_queries(examples, encode, base.digest).save(folder)
 
     return Profile.load(kept_folder("profiles", hashlib.sha256(content).hexdigest(), make))
 

@@ -56,6 +56,7 @@ class ServedDomains:
         self.plugins = plugin_manager or plugins()
         store = open_registry(registry, self.plugins) if registry is None or isinstance(registry, str) else registry
         self.registry = store.url
+        self._store = store
         self.champions = {version.domain: version for version in store.champions()}
         self.folders = {domain: store.fetch(version) for domain, version in self.champions.items()}
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
@@ -73,7 +74,7 @@ class ServedDomains:
         self._encoders = self._pool()
         self._embedding = Embedding(self._encoders, self.artifacts, QueryCache(self.settings.query_cache))
         as_base = Base(self.base.digest, self._by_base)
-        profiles |= {each.name: own_profile(each, as_base) for each in own}
+        profiles |= {each.name: own_profile(each, self.base, self._by_base) for each in own}
         self.classifier: DomainClassifier
         self._classified_by, self.classifier = self.plugins.choose_named(
             "domain_classifier", profiles=profiles, base=as_base, settings=self.settings
@@ -166,12 +167,15 @@ class ServedDomains:
 
     def _pool(self) -> EncoderPool:
         """The encoders of the base model and of every champion, by domain."""
-        loaders = {GENERAL: partial(self._encoder, self.base.path, None)}
-        loaders |= {name: partial(self._encoder, folder, self.champions[name]) for name, folder in self.folders.items()}
+        loaders = {name: partial(self._encoder, self.champions.get(name)) for name in (GENERAL, *self.champions)}
         budget = self.settings.memory_budget_mb
         return EncoderPool(loaders, None if budget is None else budget * 1_000_000)
 
-    def _encoder(self, folder: Path, version: ModelVersion | None) -> Encoder:
+    def _encoder(self, version: ModelVersion | None) -> Encoder:
+        """A new encoder, from files whose digests are checked just now."""
+        if version is None:
+            self.base.check()
+        folder = self._store.fetch(version) if version else self.base.path
         encoder: Encoder = self.plugins.choose(
             "encoder", folder=folder, version=version, base=self.base, settings=self.settings
         )

@@ -19,7 +19,7 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
 from registry import BaseModel
-from registry.adapters import Reading, attach_weights, is_adapter, reading_of
+from registry.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of, whole_or_off
 from registry.loading import load_sentence_transformer
 from registry.tokens import Tokens, by_length, features, shared_tokens
 
@@ -35,7 +35,7 @@ class SharedBase:
         self.model = model
         self._lock = threading.RLock()  # a new member is tried while it is held
         self._names = (f"adapter-{number}" for number in count())
-        self._members: dict[Path, SharedEncoder] = {}
+        self._members: dict[str, SharedEncoder] = {}
         self._hooked: set[int] = set()
         self._rows: list[str] = []
         self._plain = {_NO_ADAPTER}
@@ -47,14 +47,19 @@ class SharedBase:
         """The encoder of the base model or of an adapter of it, whose weights are loaded at the first call."""
         if not is_adapter(folder):
             return self.base
+        identity = identity_of(folder)  # another adapter may come to stand at the same path
         with self._lock:
-            if folder not in self._members:
-                name = next(self._names)
-                attach_weights(self.model, folder, name)
-                self._hook()
-                self._members[folder] = SharedEncoder(self, name, reading_of(self.model, folder))
-                self._try_alone(self._members[folder])
-            return self._members[folder]
+            if identity not in self._members:
+                self._members[identity] = self._attach(folder, next(self._names))
+            return self._members[identity]
+
+    def _attach(self, folder: Path, name: str) -> SharedEncoder:
+        with whole_or_off(self.model, name):
+            attach_weights(self.model, folder, name)
+            self._hook()
+            encoder = SharedEncoder(self, name, reading_of(self.model, folder))
+            self._try_alone(encoder)
+        return encoder
 
     def encode(self, asked: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:
         """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""
@@ -132,8 +137,9 @@ class SharedEncoder:
         return self._tokens.ids(self._prompt + text)
 
 
-_SHARED: WeakValueDictionary[tuple[str, str | None], SharedBase] = WeakValueDictionary()
-_NOT_SHARED: set[str] = set()
+_Key = tuple[str, str | None, bool]
+_SHARED: WeakValueDictionary[_Key, SharedBase] = WeakValueDictionary()
+_NOT_SHARED: set[_Key] = set()
 _LOADING = threading.Lock()
 _PROBES = ["what is it?", "the second of two questions is longer than the first"]
 
@@ -142,14 +148,18 @@ def shared_base(base: BaseModel, device: str | None, trust_remote_code: bool) ->
     """This process's one such model of a base model on a device, for as long as anybody holds it or a member of it.
 
     None where the model is of a kind that :class:`SharedBase` cannot run.
+
+    Raises:
+        BaseModelError: the files of the base model were changed since it was opened.
     """
-    key = (base.digest, device)
+    key = (base.identity, device, trust_remote_code)
     with _LOADING:
         known = _SHARED.get(key)
-        if known is None and base.digest not in _NOT_SHARED:
+        if known is None and key not in _NOT_SHARED:
+            base.check()
             known = _share(load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval())
             if known is None:
-                _NOT_SHARED.add(base.digest)
+                _NOT_SHARED.add(key)
             else:
                 _SHARED[key] = known
         return known

@@ -88,7 +88,9 @@ def read_finished(
 def record_of(report: dict[str, Any]) -> ModelRecord:
     """What the registry keeps of a report; one written before a field was added goes without."""
     fields = ModelRecord.model_fields.items()
-    return ModelRecord(**{name: report[name] for name, field in fields if field.is_required() or name in report})
+    told = {name: report[name] for name, field in fields if field.is_required() or name in report}
+    judge = report.get("judge")
+    return ModelRecord(**{**told, "judge": judge["name"] if judge else None})
 
 
 def read_record(folder: Path) -> ModelRecord:
@@ -135,7 +137,7 @@ tags: [sentence-transformers, domain-router, {report["domain"]}]
 with its bootstrap interval and the p-value of a paired randomisation test.
 {_seeds(report)}{_beside(report)}
 Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report["recipe"]}` recipe on
-{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)}{_judged(report)}
+{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)}{_judged(record)}
 {report["dimension"]} dimensions, {report["max_length"] or "any number of"} tokens at most,
 {report["pooling"]} pooling. Compare vectors by cosine, and only with vectors of this same model.
 
@@ -185,10 +187,9 @@ def _beside(report: dict[str, Any]) -> str:
     return f"\nBeside the models that were trained on one set alone:\n\n{_table(BESIDE, rows)}\n" if rows else ""
 
 
-def _judged(report: dict[str, Any]) -> str:
+def _judged(record: ModelRecord) -> str:
     """The card's words on who judged what was mined; none where the labels said it all."""
-    judge = report.get("judge")
-    return f" What was mined was judged by `{judge['name']}`." if judge else ""
+    return f" What was mined was judged by `{record.judge}`." if record.judge else ""
 
 
 def _dims(report: dict[str, Any]) -> str:

@@ -24,6 +24,8 @@ _ENDS = (1, 2, 3, 5, 10, 20, 50, DEPTH, BEYOND)
 """The last rank of each bin."""
 _BINS = ("1", "2", "3", "4-5", "6-10", "11-20", "21-50", "51-100", "> 100")
 _TOLD = ("recipe", "encoded_with", "dimension", "max_length", "pooling", "device", "threads", "seconds")
+_JUDGED = ("judged", "relevant", "unknown")
+"""What a judge did for an iteration, in documents."""
 _ROWS = 100
 """Iterations shown: the last ones of more."""
 
@@ -44,7 +46,7 @@ def report_page(report: dict[str, Any], evidence: Evidence) -> str:
         "What was learnt from": _examples(evidence),
         "Map of the embeddings": _embeddings(evidence),
         "Options": table(("option", "value"), [(name, str(value)) for name, value in report["options"].items()], 2),
-        "Lineage": table(("", ""), _lineage(report), 2),
+        "Lineage": table(("", ""), _lineage(report, record), 2),
     }
     body = "\n".join(f"<section><h2>{title}</h2>\n{body}</section>" for title, body in sections.items())
     return page(f"{report['base_model']['name']}, adapted to {report['domain']}", body)
@@ -74,11 +76,12 @@ def _iterations(report: dict[str, Any]) -> str:
         f"<figcaption>{metric}</figcaption></figure>"
         for metric in HEADLINE
     )
-    columns = ("state", "mined", "steps", "loss", "trained share", "seconds", *HEADLINE)
+    judged = _JUDGED if any("judged" in entry for entry in history) else ()
+    columns = ("state", "mined", "steps", "loss", "trained share", "seconds", *HEADLINE, *judged)
     return f"""<p>On the dev split, by which the best is chosen: that flatters it. Bars are the 95 % bootstrap interval
 of the difference to the base model. The state that was kept is in colour.</p>
 <div class="figures">{figures}</div>
-<h3>Figures</h3>{_wide(columns, [_row(entry) for entry in history])}"""
+<h3>Figures</h3>{_wide(columns, [_row(entry, judged) for entry in history])}"""
 
 
 def _point(entry: dict[str, Any], base: dict[str, float], metric: str, chosen: str) -> Point:
@@ -88,7 +91,7 @@ def _point(entry: dict[str, Any], base: dict[str, float], metric: str, chosen: s
     return Point(entry["name"], entry["dev"][metric], low, high, entry["name"] == chosen)
 
 
-def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+def _row(entry: dict[str, Any], judged: Sequence[str]) -> tuple[str, ...]:
     told = [str(entry.get(name, "")) for name in ("mined", "steps")]
     loss, share = (f"{entry[name]:.4g}" if name in entry else "" for name in ("loss", "interpolation"))
     return (
@@ -98,6 +101,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         share,
         str(entry.get("seconds", "")),
         *(f"{entry['dev'][metric]:.4f}" for metric in HEADLINE),
+        *(str(entry.get("judged", {}).get(name, "")) for name in judged),
     )
 
 
@@ -196,7 +200,7 @@ def _links(evidence: Evidence, laid: Map) -> Iterator[Link]:
         yield Link((x, y), (to_x, to_y), colour, words)
 
 
-def _lineage(report: dict[str, Any]) -> list[tuple[str, str]]:
+def _lineage(report: dict[str, Any], record: ModelRecord) -> list[tuple[str, str]]:
     base, data = report["base_model"], report["dataset"]
     others = {f"mixed in: {name}": found for name, found in report["mixed"].items()}
     others |= {f"measured on: {name}": found for name, found in report["also"].items()}
@@ -207,6 +211,7 @@ def _lineage(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("data", f"fingerprint {data['fingerprint']}"),
         *((name.replace("_", " "), str(count)) for name, count in data["counts"].items()),
         *((name, f"fingerprint {found['fingerprint']}") for name, found in others.items()),
+        ("relevance judged by", record.judge or "the data alone"),
         *((name.replace("_", " "), str(report[name])) for name in _TOLD),
     ]
 

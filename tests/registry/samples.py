@@ -51,6 +51,7 @@ def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
         "pooling": "mean",
         "normalized": True,
         "improved": True,
+        "judge": "cross-encoder",
         "comparison": {"mrr@5": ComparisonRecord(difference=1 / 3, low=0.1, high=0.5, p_value=0.01)},
         "max_loss": 0.0,
         "also": {

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from registry import DamagedArtifactError, Registry
+from registry import DamagedArtifactError, Registry, RegistryError
 from tests.registry.samples import make_record, write_model
 
 WEIGHTS = "model.safetensors"
@@ -152,6 +153,33 @@ def test_equal_content_is_not_written_over_what_others_may_be_reading(registry: 
     assert system.created(path) == before
 
 
+def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path, folder):
+    place = tmp_path / "registry"
+    registry = Registry.open(str(place))
+    first = registry.publish(folder, make_record())
+    (folder / WEIGHTS).write_text("others")
+    second = registry.publish(folder, make_record())
+    weights = registry.fetch(first) / WEIGHTS
+    weights.unlink()
+    weights.symlink_to(weights)
+    (problem,) = registry.verify(first)
+    assert problem.startswith(f"{WEIGHTS} cannot be read: ")
+    assert registry.verify(second) == []
+    with pytest.raises(DamagedArtifactError, match=f"{WEIGHTS} cannot be read"):
+        registry.fetch(first)
+
+
+@pytest.mark.parametrize("kind", ["folder", "remote"])
+def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, kind):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "file")
+    artifacts = f"{tmp_path}/file/models" if kind == "folder" else "memory://models"
+    registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={artifacts}")
+    with pytest.raises(RegistryError, match=f"{folder} cannot be stored in .*models: .*{tmp_path}/file"):
+        registry.publish(folder, make_record())
+    assert registry.versions() == []
+
+
 def test_content_names_and_places_of_files_all_count(registry: Registry, folder):
     seen = {registry.publish(folder, make_record()).artifact}
     (folder / WEIGHTS).write_text("others")
@@ -179,6 +207,15 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
     with pytest.raises(ValueError, match="bad name"):
         registry.publish(folder, make_record())
     assert [path.name for path in registry.fetch(version).parent.iterdir()] == [version.artifact]
+
+
+def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folder):
+    store = registry.fetch(registry.publish(folder, make_record())).parent
+    for name, age in ((".incoming-old", 25), (".incoming-young", 23)):
+        write_model(store / name)
+        os.utime(store / name, (time.time() - age * 3600,) * 2)
+    version = registry.publish(folder, make_record())
+    assert {path.name for path in store.iterdir()} == {version.artifact, ".incoming-young"}
 
 
 def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):

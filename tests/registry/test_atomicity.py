@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry import Registry
+from registry import Registry, RegistryError
 from tests.registry.samples import make_record, run_python, write_model
 
 PUBLISH = """
@@ -124,7 +124,7 @@ def test_an_error_while_publishing_leaves_nothing_visible(registry: Registry, tm
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(RegistryError, match=f"{folder} cannot be stored in .*No space left"):
             registry.publish(folder, make_record())
     assert registry.versions() == []
     version = registry.publish(folder, make_record())

@@ -80,7 +80,7 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch):
     assert resolve_base_model("~/model").path == folder
 
 
-@pytest.mark.parametrize("name", ["missing", "./missing", "../missing", "~/missing"])
+@pytest.mark.parametrize("name", ["missing", "./missing", "../missing", "~/missing", "~nobody-here/missing"])
 def test_a_folder_that_is_not_there_is_refused_by_name(name, tmp_path):
     name = str(tmp_path / name) if name == "missing" else name
     with pytest.raises(BaseModelError) as error:

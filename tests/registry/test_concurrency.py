@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import event
 
 from registry import Registry
 from tests.registry.samples import make_record, start_python, write_model
@@ -95,6 +96,26 @@ def test_threads_that_mend_the_same_local_copy_all_get_it_whole(disk: Registry, 
         with ThreadPoolExecutor(8) as threads:
             fetched = list(threads.map(lambda _: disk.fetch(version), range(8)))
         assert {(place / "model.safetensors").read_text() for place in fetched} == {"weights"}
+
+
+@pytest.mark.parametrize("table", ["model_versions", "aliases"])
+def test_a_transaction_that_another_writer_came_before_is_done_again(registry: Registry, tmp_path, table):
+    """SQLite keeps writers apart; on PostgreSQL one of two that interleave meets the other's row."""
+    folder = write_model(tmp_path / "model")
+    registry.publish(folder, make_record())
+    before = []
+
+    def come_first(connection, cursor, statement, parameters, *_):
+        if statement.startswith(f"INSERT INTO {table}") and not before:
+            before.append(statement)
+            cursor.execute(statement, parameters)
+
+    event.listen(registry._engine, "before_cursor_execute", come_first)
+    assert registry.publish(folder, make_record()).version == 2
+    assert before and registry.aliases("medical") == {"champion": 1, "candidate": 2}
+    before.clear()
+    registry.promote("medical")
+    assert registry.aliases("medical") == {"champion": 2}
 
 
 @pytest.mark.parametrize("kind", ["folder", "disk"])

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, event, inspect
 
 from registry import Registry, RegistryError
 from registry.tables import HEAD, metadata
@@ -122,6 +122,36 @@ except PermissionError:
         for path in (place, *place.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
         shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("how", ["only read", "locked"])
+def test_a_database_that_cannot_be_written_is_named_with_advice(tmp_path, folder, how):
+    registry = Registry.open(str(tmp_path / "registry"))
+    registry.publish(folder, make_record())
+    registry.publish(folder, make_record())
+    registry._engine.dispose()
+    pragma = "query_only = ON" if how == "only read" else "busy_timeout = 1"
+    event.listen(registry._engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
+    other = sqlite3.connect(tmp_path / "registry" / "registry.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE" if how == "locked" else "SELECT 1")
+    writes = (
+        lambda: registry.publish(folder, make_record()),
+        lambda: registry.promote("medical@2"),
+    )
+    for write in writes:
+        with pytest.raises(RegistryError, match=r"registry\.db cannot be written: .*(readonly|locked).*try again"):
+            write()
+    assert registry.aliases("medical") == {"champion": 1, "candidate": 2}
+    other.close()
+
+
+def test_a_database_whose_tables_are_gone_is_named(tmp_path, folder):
+    registry = Registry.open(str(tmp_path / "registry"))
+    with sqlite3.connect(tmp_path / "registry" / "registry.db") as database:
+        database.execute("DROP TABLE aliases")
+    for read in (registry.champions, lambda: registry.get("medical"), lambda: registry.aliases("medical")):
+        with pytest.raises(RegistryError, match=r"registry\.db cannot be read: no such table"):
+            read()
 
 
 def test_a_registry_made_by_a_newer_version_is_refused_with_advice(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,6 +49,34 @@ def test_made_anew_where_it_was_damaged(damage: str) -> None:
         (folder / "SHA256SUMS").unlink()
     assert sorted(path.name for path in kept_folder("things", "one", make).iterdir()) == ["SHA256SUMS", "value"]
     assert (folder / "value").read_text() == "1"
+
+
+def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "value").write_text("1")
+
+    home.write_text("no folder")
+    with caplog.at_level(logging.WARNING):
+        found = [kept_folder("things", key, make) for key in ("one", "two", "one")]
+    assert [(folder / "value").read_text() for folder in found] == ["1"] * 3
+    assert found[0] == found[2] != found[1]
+    assert len(made) == 2 and len(caplog.records) == 1
+    assert f"nothing can be kept in {home / 'cache' / 'things'}" in caplog.text
+
+
+def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:
+    parent = home / "cache" / "things"
+    for name, age in ((".new-old", 25), (".new-young", 23)):
+        (parent / name).mkdir(parents=True)
+        (parent / name / "value").write_text("half")
+        os.utime(parent / name, (time.time() - age * 3600,) * 2)
+    kept_folder("things", "one", lambda folder: None)
+    assert {path.name for path in parent.iterdir() if path.is_dir()} == {"one", ".new-young"}
 
 
 def test_nothing_is_left_of_one_that_could_not_be_made(home: Path) -> None:

@@ -60,6 +60,12 @@ def test_a_tilde_is_the_home_folder(home):
     assert locate("file://~/models").artifacts == str(home / "models" / "artifacts")
 
 
+@pytest.mark.parametrize("url", ["~nobody-here/models", "file://~nobody-here/models"])
+def test_a_home_folder_of_nobody_is_refused_by_name(url):
+    with pytest.raises(RegistryError, match="registry ~nobody-here/models: there is no such home folder"):
+        locate(url)
+
+
 def test_a_file_url_may_have_its_special_characters_escaped(tmp_path):
     (tmp_path / "my models").mkdir()
     assert locate((tmp_path / "my models").as_uri()).artifacts == str(tmp_path / "my models" / "artifacts")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from registry import InvalidNameError, NotRegisteredError, Observer, Profile, Registry, RegistryError
+from registry import NotRegisteredError, Observer, Profile, Registry, RegistryError
 from registry.records import ModelRecord
 from registry.tables import model_versions
 from tests.registry.samples import FILES, make_record, write_model
@@ -100,14 +100,24 @@ def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, ba
 
 def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):
     new = registry.publish(folder, make_record())
-    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also"})
+    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also", "judge"})
     with registry._engine.begin() as connection:
         connection.execute(update(model_versions).values(record=old))
     version = registry.get(new.name)
     assert (version.comparison, version.max_loss, version.lost_too_much, version.also) == ({}, None, False, {})
+    assert version.judge is None
     assert list(version.evaluations) == ["test"]
     assert version.base_metrics == new.base_metrics
     assert registry.publish(folder, make_record()).version == 2
+
+
+def test_a_record_of_a_newer_version_is_refused_by_name_with_advice(registry: Registry, folder):
+    record = registry.publish(folder, make_record()).model_dump(mode="json")
+    with registry._engine.begin() as connection:
+        connection.execute(update(model_versions).values(record={**record, "invented_later": 1}))
+    for read in (registry.versions, registry.champions, lambda: registry.get("medical")):
+        with pytest.raises(RegistryError, match="medical@1 in .*invented_later.*newer domain-router .*upgrade"):
+            read()
 
 
 def test_the_test_sets_of_a_version_begin_with_the_domains_own(registry: Registry, folder):
@@ -267,7 +277,7 @@ def test_a_record_that_leads_out_of_its_folder_is_never_followed(tmp_path, folde
         record = json.loads(text)
         record["files"][0]["path"] = "../../secret"
         database.execute("UPDATE model_versions SET record = ?", (json.dumps(record),))
-    with pytest.raises((InvalidNameError, ValueError), match="not allowed"):
+    with pytest.raises(RegistryError, match="record of medical@1 in .*not allowed"):
         Registry.open(str(tmp_path / "registry")).get("medical")
 
 
@@ -275,7 +285,8 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
     from training import TrainingError, publish
 
     def write_report(**changes):
-        report = {**make_record(**changes).model_dump(mode="json"), "seconds": 1.0}
+        record = make_record(**changes)
+        report = {**record.model_dump(mode="json"), "judge": {"name": record.judge, "depth": 5}, "seconds": 1.0}
         (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
     Profile.from_queries(["a query"], lambda texts: np.ones((len(texts), 1), np.float32), "5" * 64).save(folder)
@@ -288,7 +299,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
     version = publish(folder, registry)
     assert version.parent == 1
     assert registry.get("medical@2") == version
-    assert version.options == make_record().options
+    assert (version.options, version.judge) == (make_record().options, make_record().judge)
     assert "report.json" in {file.path for file in version.files}
 
 

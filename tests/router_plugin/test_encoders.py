@@ -14,16 +14,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from registry import Registry
+from registry import DamagedArtifactError, Registry, resolve_base_model
 from registry.adapters import WEIGHTS
-from registry.errors import VariantError
+from registry.errors import BaseModelError, VariantError
+from registry.loading import load_sentence_transformer
 from registry.tokens import shared_tokens
-from router_plugin import DomainRouter, Settings, load_routes
+from router_plugin import DomainRouter, OwnDomain, ServedDomains, Settings, load_routes
 from router_plugin.cli import app
 from router_plugin.embedding import Embedding
 from router_plugin.encoder_pool import EncoderPool
 from router_plugin.query_cache import QueryCache
-from router_plugin.shared_base import shared_base
+from router_plugin.shared_base import SharedBase, shared_base
 from router_plugin.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 from tests.registry.samples import run_python
@@ -69,6 +70,47 @@ def test_adapters_share_one_base_model_and_a_mixed_batch_is_one_pass(adapters, t
         np.testing.assert_allclose(members[number].encode(QUERIES), alone, atol=1e-5)
 
 
+def _change_weights(folder, change):
+    weights = load_file(folder / WEIGHTS)
+    save_file(change(weights, next(iter(weights))), folder / WEIGHTS)
+
+
+UNFIT = {
+    "another shape": lambda folder: _change_weights(
+        folder, lambda weights, name: {**weights, name: np.vstack([weights[name]] * 2)}
+    ),
+    "one part more": lambda folder: _change_weights(
+        folder, lambda weights, name: {**weights, name.replace("layer.0", "layer.9"): weights[name]}
+    ),
+    "one part less": lambda folder: _change_weights(
+        folder, lambda weights, name: {other: part for other, part in weights.items() if other != name}
+    ),
+    "no prompts": lambda folder: (folder / "config_sentence_transformers.json").write_text("{"),
+}
+
+
+@pytest.mark.parametrize("how", UNFIT)
+def test_an_adapter_that_does_not_fit_leaves_the_others_and_the_base_model_as_they_were(adapters, tiny_base, how):
+    good, unfit = adapters[:2]
+    UNFIT[how](unfit)
+    shared = SharedBase(load_sentence_transformer(tiny_base.path, device="cpu").float().eval())
+    alone = shared.base.encode(QUERIES)
+
+    def refuse():
+        with pytest.raises((BaseModelError, ValueError)):
+            shared.member(unfit)
+
+    refuse()
+    np.testing.assert_allclose(shared.base.encode(QUERIES), alone, atol=1e-6)
+    member, parts = shared.member(good), len([*shared.model.parameters()])
+    refuse()
+    assert len([*shared.model.parameters()]) == parts
+    assert shared.model.transformers_model.active_adapters() == [member.adapter]
+    np.testing.assert_allclose(shared.base.encode(QUERIES), alone, atol=1e-6)
+    wanted = TorchEncoder(good, "cpu", base=tiny_base).encode(QUERIES)
+    np.testing.assert_allclose(member.encode(QUERIES), wanted, atol=1e-5)
+
+
 def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):
     shared = shared_base(tiny_base, "cpu", False)
     members = [shared.member(folder) for folder in adapters]
@@ -86,9 +128,33 @@ def test_a_text_is_cut_at_the_maximum_length_where_there_is_one(tiny_base, most,
     assert not reader.truncates("word")
 
 
-def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
-    from registry import resolve_base_model
+def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    other = resolve_base_model(str(shutil.copytree(tiny_base.path, tmp_path / "other")))
+    pooling = other.path / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text(encoding="utf-8").replace('"mean"', '"cls"'), encoding="utf-8")
+    bases = (tiny_base, other)
+    wanted = [TorchEncoder(base.path, "cpu").encode(QUERIES) for base in bases]
+    assert tiny_base.digest == other.digest and np.abs(wanted[1] - wanted[0]).max() > 0.01
+    travel = OwnDomain(name="travel", queries=("a flight to japan", "where is the ferry"))
+    for backend in ("torch", "openvino"):
+        settings = replace(ANYTHING, backend=backend, device="cpu")
+        opened = [
+            ServedDomains(str(tmp_path / "registry"), base_model=base, own_domains=[travel], settings=settings)
+            for base in bases
+        ]
+        for served, vectors in zip(opened, wanted, strict=True):
+            found = np.stack(served.embed([("travel", query) for query in QUERIES]))
+            np.testing.assert_allclose(found, vectors, atol=1e-3)
+    assert len(list((tmp_path / "home" / "cache" / "profiles").glob("*/SHA256SUMS"))) == 2
 
+
+def test_a_base_model_that_may_run_its_own_code_is_not_the_one_that_may_not(tiny_base):
+    trusted, not_trusted = (shared_base(tiny_base, "cpu", trust) for trust in (True, False))
+    assert trusted is not not_trusted
+
+
+def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
     kinds.two_encoders(tmp_path / "parts").save_pretrained(str(tmp_path / "model"))
     assert shared_base(resolve_base_model(str(tmp_path / "model")), "cpu", False) is None
 
@@ -212,6 +278,34 @@ def test_a_router_with_a_small_budget_and_no_cache_decides_alike(served, routes)
     assert len(plain.loaded) > 1
 
 
+def test_a_model_that_was_changed_is_refused_when_it_is_loaded_and_loaded_again(tiny_models, tmp_path):
+    store = Registry.open(str(tmp_path / "registry"))
+    publish(tiny_models["legal"], store, force=True)
+    served = ServedDomains(store, settings=replace(ANYTHING, memory_budget_mb=0))
+    weights = served.folders["legal"] / "model.safetensors"
+    content = weights.read_bytes()
+    for _ in range(2):
+        weights.write_bytes(content[:-1] + b"x")
+        with pytest.raises(DamagedArtifactError, match="model.safetensors has not the recorded digest"):
+            served.load("legal")
+        weights.write_bytes(content)
+        served.load("legal")
+        assert "legal" not in served.loaded
+    store.close()
+
+
+def test_a_base_model_that_was_changed_before_its_first_use_is_refused(real_base, tmp_path):
+    base = resolve_base_model(str(shutil.copytree(real_base.path, tmp_path / "base")))
+    served = ServedDomains(str(tmp_path / "registry"), base_model=base, settings=ANYTHING)
+    assert served.loaded == []
+    pooling = base.path / "1_Pooling" / "config.json"
+    pooling.write_text(pooling.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
+        served.load("general")
+    with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
+        shared_base(base, "cpu", False)  # as an adapter's first use does
+
+
 def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, monkeypatch):
     monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
     store = Registry.open(str(tmp_path / "registry"))
@@ -227,6 +321,22 @@ def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, mon
     assert decided["auto"] == decided["torch"] == decided["openvino"]
     assert list((tmp_path / "home" / "cache" / "variants").glob("*-openvino/model.xml"))
     store.close()
+
+
+@pytest.mark.parametrize(("temporary", "runtime"), [("", "openvino"), ("no folder", "torch")])
+def test_a_variant_of_the_base_model_that_cannot_be_kept_is_made_anew_or_torch_runs(
+    tiny_base, tmp_path, monkeypatch, temporary, runtime
+):
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    if temporary:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "home"))
+    settings = replace(ANYTHING, backend="openvino", device="cpu")
+    served = ServedDomains(str(tmp_path / "registry"), base_model=tiny_base, settings=settings)
+    with served.encoder("general") as encoder:
+        assert encoder.runtime == runtime
+        wanted = TorchEncoder(tiny_base.path, "cpu").encode(QUERIES)
+        np.testing.assert_allclose(encoder.encode(QUERIES), wanted, atol=2e-3)
 
 
 def test_an_unknown_backend_is_an_error(served):

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, OutputError, Registry
+from registry.adapters import WEIGHTS
 from router_plugin import DomainRouter, JointSpace, JointSpaceError, OwnDomain, QueryError, ServedDomains, Settings
 from router_plugin.joint_export import export_joint_space
 from router_plugin.joint_module import JointSpaceModule
@@ -349,6 +351,23 @@ def test_adapters_are_exported_with_the_base_model_that_they_run_on(tmp_path, ti
     trusting = ServedDomains(store, settings=Settings(target_precision=0, trust_remote_code=True))
     with pytest.raises(JointSpaceError, match="the folder holds no code"):
         export_joint_space(JointSpace(trusting), tmp_path / "other")
+    store.close()
+
+
+def test_an_export_that_is_written_anew_is_served_with_its_new_adapters(tmp_path, tiny_adapter):
+    store = Registry.open(str(tmp_path / "registry"))
+    changed = shutil.copytree(tiny_adapter, tmp_path / "changed")
+    draw, weights = np.random.default_rng(0), load_file(changed / WEIGHTS)
+    random = {name: draw.normal(0, 0.2, part.shape).astype(part.dtype) for name, part in weights.items()}
+    save_file(random, changed / WEIGHTS)
+    loaded = []  # what a service that loads the new folder still holds
+    for folder in (tiny_adapter, changed):
+        store.promote(publish(folder, store, force=True).name)
+        space = JointSpace(ServedDomains(store, settings=LOOSE))
+        export_joint_space(space, tmp_path / "out", overwrite=True)
+        loaded.append(load(str(tmp_path / "out"), device="cpu"))
+        wanted = space.encode_documents(TEXTS, ["medical"] * len(TEXTS))
+        assert np.abs(loaded[-1].encode_document(TEXTS, domain="medical") - wanted).max() < 1e-6
     store.close()
 
 

@@ -61,6 +61,13 @@ def test_the_profiles_are_made_once(home, labelled, tmp_path, monkeypatch):
     assert router.route("how do i book a visa").domain == "travel"
 
 
+def test_they_are_served_where_nothing_can_be_kept(home, labelled, tmp_path):
+    home.write_text("no folder")
+    settings = Settings(threshold=-1)
+    router = DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled), settings=settings)
+    assert router.route("how do i book a visa").domain == "travel"
+
+
 def test_a_description_is_a_start(home, tmp_path):
     domains = [
         OwnDomain(name="cooking", description="Recipes, cooking time, ingredients, spices, boiling rice and pasta"),

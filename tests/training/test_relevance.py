@@ -10,6 +10,7 @@ from sentence_transformers import CrossEncoder
 from torch import nn
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
+from registry.names import PAGE
 from tests.training.chat_server import KEY, chat_server, said, shared_words
 from tests.training.samples import KEYS, QUICK, prepared, word_pairs
 from tests.training.test_adaptation import same_weights, timeless, weights
@@ -32,6 +33,7 @@ from training.mining import hard_negatives
 from training.pairs import Pairs
 from training.ranking import Ranked
 from training.relevance import JudgedRelevance
+from training.report import read_record
 from training.run import Run
 from training.spending import Prices, Spending
 from training.states import State, Texts
@@ -200,6 +202,16 @@ def test_the_report_says_who_judged_and_how_much(judged, trained):
     assert "judged by `words`" in (judged[0] / "README.md").read_text(encoding="utf-8")
     assert trained.report["judge"] is None
     assert "judged" not in trained.report["iterations"][1]
+
+
+def test_record_and_page_say_who_judged_and_how_much(judged, trained):
+    assert read_record(judged[0]).judge == "words"
+    assert read_record(trained.out).judge is None
+    page, other = ((folder / PAGE).read_text(encoding="utf-8") for folder in (judged[0], trained.out))
+    cells = [f"<td >{judged[1]['iterations'][1]['judged'][name]}</td>" for name in ("judged", "relevant", "unknown")]
+    assert "".join(cells) in page and "<th >unknown</th>" in page and "<th >unknown</th>" not in other
+    assert '>relevance judged by</td><td class="text">words<' in page
+    assert '>relevance judged by</td><td class="text">the data alone<' in other
 
 
 def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_base, tmp_path, monkeypatch):

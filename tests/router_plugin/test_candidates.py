@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from router_plugin import DomainRouter, Route, RoutesError, Settings, SettingsError
 from router_plugin.candidate_store import embed_kept
 from router_plugin.candidates import Candidates
+from router_plugin.served_routes import DomainRoutes
 from router_plugin.strategies import DISCOUNT
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
@@ -112,6 +114,29 @@ def test_adding_a_route_embeds_that_route_and_removing_one_nothing(served, count
     router.remove_route("a")
     assert {route.name for route in router.routes} == {"b", "c"} == set(router.scores([LEGAL])[0])
     assert counted == []
+
+
+def test_changes_without_a_query_between_them_embed_what_is_new_and_hold_one_set_of_candidates(served, counted, disk):
+    router = DomainRouter(routes("a", "b"), str(served), settings=ANYTHING)
+    router.route(LEGAL)
+    for file in disk.iterdir():
+        file.unlink()  # so that nothing comes from there
+    counted.clear()
+    held = alive(Candidates), alive(DomainRoutes)
+    for name in "cdef":
+        router.add_routes(routes(name))
+        router.remove_route(name)
+    router.add_routes(routes("g"))
+    assert (alive(Candidates), alive(DomainRoutes)) == held
+    router.route(LEGAL)
+    assert counted == ["g one", "g two"]
+    assert alive(Candidates) == held[0]
+
+
+def alive(kind):
+    """How many of a kind of object there are."""
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
 
 
 def test_adding_and_removing_say_what_is_wrong(router):

@@ -161,6 +161,14 @@ def test_figures_are_of_the_decisions(example):
     assert found.calibration_error is None
 
 
+def test_mistakes_without_a_score_come_last(example):
+    decision = replace(example.route(TENANCY[0]), route=None)
+    scores = [None, 0.2, None, 0.9]
+    decisions = [replace(decision, query=str(i), score=score) for i, score in enumerate(scores)]
+    found = evaluate_routes(decisions, ["tenancy"] * 4)
+    assert [mistake.query for mistake in found.mistakes] == ["3", "1", "0", "2"]
+
+
 @pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
 def test_an_explanation_says_what_led_to_the_decision(served, strategy):
     router = DomainRouter(KNOWN, str(served), settings=replace(ANYTHING, threshold=0.1, strategy=strategy))

@@ -202,33 +202,37 @@ class DomainRouter:
     def explain(self, query: str, most: int = 5) -> Explanation:
         """Route a query and say why.
 
-        The candidates of the query's domain are embedded by the base model too, at the first such query.
+        The candidates of the query's domain are embedded by the base model too, at the first such query. Where a plugin
+        changed the decision, they are still those that the router compared.
 
         Args:
             query: the query.
             most: how many of the nearest candidates are told.
 
         Raises:
-            QueryError: the query is not text.
+            QueryError: the query is not text, or ``most`` is below 0.
             PluginError: a plugin failed.
         """
+        if most < 0:
+            raise QueryError(f"most {most}: expected at least 0")
         served, (text,) = self._now, self._texts([query])
-        (decision,) = self._route([text], served)
+        (scored,) = self._score([text.text], served)
+        decision = self._decided(text, scored)
         asked = text.text and self.settings.strategy != "single"
         evidence = self.served_domains.evidence(text.text) if asked else None
-        near = self._routes(served, decision.domain) if text.text else None
+        near = self._routes(served, scored.domain) if text.text else None
         if not near:
             return Explanation(decision, evidence, None, [], [])
         in_general = near.embedded_by(GENERAL)
-        own, general = self.served_domains.embed([(decision.domain, text.text), (GENERAL, text.text)])
-        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, most)]
-        routes = {route.name: route for route in served.routes}
-        threshold = routes[decision.route or nearest[0].route].threshold
+        own, general = self.served_domains.embed([(scored.domain, text.text), (GENERAL, text.text)])
+        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, max(most, 1))]
+        thresholds = {route.name: route.threshold for route in served.routes}
+        threshold = thresholds[decision.route if decision.route in thresholds else nearest[0].route]
         return Explanation(
             decision=decision,
             evidence=evidence,
             threshold=self.settings.threshold if threshold is None else threshold,
-            nearest=nearest,
+            nearest=nearest[:most],
             nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
         )
 
@@ -329,9 +333,7 @@ class DomainRouter:
         self, texts: Sequence[_Text], served: ServedRoutes, domains: Sequence[str] | None = None
     ) -> list[Decision]:
         scored = self._score([text.text for text in texts], served, domains)
-        decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
-        change = self.served_domains.plugins.change
-        return [change("after_route", "decision", decision) for decision in decisions]
+        return [self._decided(text, found) for text, found in zip(texts, scored, strict=True)]
 
     def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
@@ -409,6 +411,10 @@ class DomainRouter:
             if routes := self._routes(served, name):
                 _ = routes.candidates
             self.served_domains.load(name)
+
+    def _decided(self, text: _Text, scored: Scored) -> Decision:
+        """The decision as plugins left it."""
+        return self.served_domains.plugins.change("after_route", "decision", self._decide(text, scored))
 
     def _decide(self, text: _Text, scored: Scored) -> Decision:
         route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)

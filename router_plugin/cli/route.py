@@ -132,7 +132,7 @@ def print_explanation(explanation: Explanation) -> None:
         rows = [
             (
                 name,
-                f"{explanation.decision.domains[name]:.3f}",
+                f"{explanation.decision.domains.get(name, 0):.3f}",
                 ", ".join(found.features),
                 "" if found.similarity is None else f"{found.similarity:.2f}",
             )

@@ -197,6 +197,16 @@ def test_an_explanation_of_nothing_is_no_error(served, example):
     assert found.evidence is not None
 
 
+def test_an_explanation_tells_as_many_candidates_as_were_asked_for(example):
+    five = example.explain(TENANCY[0])
+    for most in (0, 1):
+        found = example.explain(TENANCY[0], most)
+        assert (found.nearest, found.nearest_in_general) == (five.nearest[:most], five.nearest_in_general[:most])
+        assert found.threshold == five.threshold is not None
+    with pytest.raises(QueryError, match="most -1: expected at least 0"):
+        example.explain(TENANCY[0], -1)
+
+
 def test_features_add_up_to_the_margin(example):
     classifier = example.classifier
     text = "can my landlord keep the deposit of the flat"

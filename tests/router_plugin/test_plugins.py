@@ -299,6 +299,21 @@ def test_plugins_see_an_explained_query_once(make_router):
     assert seen == ["hello"]
 
 
+@pytest.mark.parametrize("changed", [{"route": "elsewhere"}, {"domain": "astrology"}, {"route": None, "domain": "law"}])
+def test_a_decision_that_a_plugin_changed_to_what_is_not_served_is_explained_by_what_was_compared(make_router, changed):
+    from dataclasses import replace
+
+    plain = make_router().explain("hello")
+    found = make_router(override=plugin("after_route", lambda decision: replace(decision, **changed))).explain("hello")
+    assert {name: getattr(found.decision, name) for name in changed} == changed
+    assert (found.nearest, found.nearest_in_general, found.threshold) == (
+        plain.nearest,
+        plain.nearest_in_general,
+        plain.threshold,
+    )
+    assert found.nearest
+
+
 def test_a_plugin_adds_a_command(install):
     install("greeting_plugin", COMMAND)
     app = typer.Typer()

@@ -298,7 +298,7 @@ class DomainRouter:
 
     def _labels(self, queries: Sequence[str], labels: Sequence[str | None], served: ServedRoutes) -> NDArray[np.int64]:
         """The number of each query's route, ``(n,)``; -1 for none."""
-        if not queries or len(queries) != len(labels):
+        if not len(queries) or len(queries) != len(labels):  # the two may be numpy's
             raise QueryError(f"expected one label for every query, and at least one: {len(queries)}, {len(labels)}")
         numbers: dict[str | None, int] = {route.name: number for number, route in enumerate(served.routes)}
         if unknown := next((label for label in labels if label not in numbers and label is not None), None):
@@ -308,7 +308,7 @@ class DomainRouter:
     def _rank(self, queries: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None) -> Ranked:
         texts = [text.text for text in self._texts(queries)]
         blocks = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
-        found = [self._score(texts[block], served, domains and domains[block]) for block in blocks]
+        found = [self._score(texts[block], served, None if domains is None else domains[block]) for block in blocks]
         return ranked([(row.positions, row.scores, row.probability) for rows in found for row in rows])
 
     def _made_for(self) -> dict[str, str]:
@@ -325,6 +325,7 @@ class DomainRouter:
         return [self._text(query) for query in queries]
 
     def _text(self, query: str) -> _Text:
+        query = str.__str__(query)  # itself, of the kind that plugins answer with: it may be numpy's
         whole = clean(self.served_domains.plugins.change("before_route", "query", query))
         limit = self.settings.max_query_characters
         return _Text(query, whole[:limit], len(whole) > limit)

@@ -163,6 +163,25 @@ def test_a_changed_query_is_routed_in_place_of_the_given_one(make_router):
     assert decision.score == pytest.approx(1, abs=1e-5)
 
 
+def test_a_query_of_numpy_is_plain_text_for_plugins_and_callers(make_router):
+    seen = []
+    router = make_router(
+        nosy=plugin("before_route", lambda query: seen.append(type(query))),
+        early=plugin("before_route", lambda query: query.lower()),
+    )
+    queries = np.array(["LET me talk to a person", "Anything else"])
+    decisions = router.route_many(queries)
+    assert [decision.query for decision in decisions] == queries.tolist()
+    assert {type(decision.query) for decision in decisions} | set(seen) == {str}
+
+
+def test_labelled_queries_may_be_of_numpy(make_router):
+    router = make_router()
+    queries, labels, domains = (np.array([text] * 2) for text in ("let me talk to a person", "human", "general"))
+    assert router.fit(queries, labels, domains).thresholds.keys() == {"human"}
+    assert router.evaluate(queries, labels).accuracy == 1
+
+
 def test_a_changed_decision_is_what_the_caller_gets(make_router):
     from dataclasses import replace
 

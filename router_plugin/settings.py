@@ -44,7 +44,7 @@ class Settings:
             ``torch``; or ``openvino``, ``openvino-int8``, ``onnx`` or ``onnx-int8``, and then the base model too.
         memory_budget_mb: what encoders may take; the longest unused are dropped, and loaded when they are needed again.
         preload: so many of the domains that were asked for most so far are loaded at the start.
-        query_cache: embeddings of recent queries that are kept; 0 for none.
+        query_cache: embeddings of recent queries that are kept, of a query one by each encoder that saw it; 0 for none.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let models run code of their own.
 
@@ -79,7 +79,8 @@ class Settings:
             _check_whole("memory_budget_mb", self.memory_budget_mb, 0)
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if not isinstance(value, Real) or not least <= value <= most:  # NaN is not
+            is_number = isinstance(value, Real)
+            if not is_number or not least <= value <= most:  # NaN is not
                 raise SettingsError(f"{name} {value!r}: expected a number from {least} to {most}")
 
 

@@ -49,5 +49,7 @@ def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
     from training.joining import join
 
-    folders = [text if "=" in text and not Path(text).exists() else f"{Path(text).name}={text}" for text in given]
+    folders = [
+        text if "=" in text and not Path(text).exists() else f"{Path(text).absolute().name}={text}" for text in given
+    ]
     return join(prepared_sets(option, folders))

@@ -48,7 +48,7 @@ class Embedding:
         for domain, rows in missing.items():
             with self._pool.use(domain) as encoder:
                 keys |= {row: encoder.key(asked[row][1]) for row in rows}
-                known = {row: self._cache.get(self._versions[domain], keys[row]) for row in rows}
+                known = {row: self._cache.get_equal(self._versions[domain], keys[row]) for row in rows}
                 made |= {row: vector for row, vector in known.items() if vector is not None}
                 unknown = [row for row, vector in known.items() if vector is None]
                 if one_pass := shared_by(encoder):
@@ -60,6 +60,5 @@ class Embedding:
             made |= zip((row for row, _ in members), vectors, strict=True)
         for row, vector in made.items():
             domain, text = asked[row]
-            for key in (text, keys[row]):
-                self._cache.put(self._versions[domain], key, vector)
+            self._cache.put(self._versions[domain], text, keys[row], vector)
         return made

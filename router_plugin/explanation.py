@@ -25,7 +25,8 @@ class Explanation:
     Attributes:
         decision: the decision, with the probability of every domain and the time of every stage.
         evidence: what spoke for the domains; None where the classifier was not asked, or cannot tell.
-        threshold: the least score of the route, or where there is none of the nearest one; None for no candidates.
+        threshold: the least score of the route, or where there is none, or a plugin's, of the nearest one; None for no
+            candidates.
         nearest: candidates in the space of the domain that was used, the nearest first.
         nearest_in_general: the same routes' candidates in the space of the base model.
     """

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
-import yaml
 
 from registry import BaseModel, DomainRouterError, Profile
 from registry.kept import kept_folder
 from registry.names import check_domain
 from registry.profiles import FORMAT
 from router_plugin.contracts import Encode
+from router_plugin.strict_yaml import YamlFile, read_yaml
 
 
 class OwnDomain(pydantic.BaseModel):
@@ -53,16 +53,13 @@ def load_domains(path: Path) -> list[OwnDomain]:
     """The domains of a YAML file: a list ``domains`` of ``name``, ``description`` and ``queries``.
 
     Raises:
-        DomainRouterError: the file cannot be read, or something in it is wrong.
+        DomainRouterError: the file cannot be read, or something in it is wrong; with file and line.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DomainRouterError(f"{path}: cannot be read: {error}") from error
-    entries = content.get("domains") if isinstance(content, dict) else None
+    file = read_yaml(path, DomainRouterError)
+    entries = file.content.get("domains") if isinstance(file.content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
-    domains = [_checked(path, entry) for entry in entries]
+    domains = [_checked(file, number, entry) for number, entry in enumerate(entries)]
     check_names(domains, [])
     return domains
 
@@ -84,13 +81,13 @@ def own_profile(domain: OwnDomain, base: BaseModel, encode: Encode) -> Profile:
     return Profile.load(kept_folder("profiles", hashlib.sha256(content).hexdigest(), make))
 
 
-def _checked(path: Path, entry: object) -> OwnDomain:
+def _checked(file: YamlFile, number: int, entry: object) -> OwnDomain:
     try:
         return OwnDomain.model_validate(entry)
-    except (pydantic.ValidationError, DomainRouterError) as error:
-        detail = error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
-        where = " ".join(map(str, detail["loc"]))
-        raise DomainRouterError(f"{path}: {f'{where}: ' if where else ''}{detail['msg']}: in {entry!r:.100}") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = f"{' '.join(map(str, first['loc']))}: " if first["loc"] else ""
+        raise DomainRouterError(f"{file.place(('domains', number, *first['loc']))}: {where}{first['msg']}") from error
 
 
 def check_names(domains: Sequence[OwnDomain], registered: Sequence[str]) -> None:

@@ -5,40 +5,66 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Place = tuple[str, Hashable]
+
+
+class _Kept(NamedTuple):
+    text: str
+    embedding: NDArray[np.float32]
+
 
 class QueryCache:
-    """So many entries at most, the longest unused dropped first. Safe to use from several threads.
+    """So many embeddings at most, the longest unused dropped first. Safe to use from several threads.
 
-    An embedding has an entry for its exact text, and one for what its encoder makes of the text: see
-    :meth:`router_plugin.contracts.Encoder.key`.
+    An embedding is found by what its encoder makes of the text, see :meth:`router_plugin.contracts.Encoder.key`; and by
+    the last of such texts without asking the encoder.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: OrderedDict[tuple[str, Hashable], NDArray[np.float32]] = OrderedDict()
+        self._kept: OrderedDict[Place, _Kept] = OrderedDict()
+        self._places: dict[tuple[str, str], Place] = {}
         self._lock = threading.Lock()
 
-    def get(self, version: str, key: Hashable) -> NDArray[np.float32] | None:
-        """The embedding, ``(d,)``, by that model version; None where it is not known."""
+    def get(self, version: str, text: str) -> NDArray[np.float32] | None:
+        """The embedding of exactly this text, ``(d,)``, by that model version; None where it is not known."""
         with self._lock:
-            found = self._entries.get((version, key))
-            if found is not None:
-                self._entries.move_to_end((version, key))
-            return found
+            place = self._places.get((version, text))
+            return None if place is None else self._use(place)
 
-    def put(self, version: str, key: Hashable, embedding: NDArray[np.float32]) -> None:
+    def get_equal(self, version: str, key: Hashable) -> NDArray[np.float32] | None:
+        """The embedding of all texts of which the encoder makes the key; None where it is not known."""
+        with self._lock:
+            return self._use((version, key))
+
+    def put(self, version: str, text: str, key: Hashable, embedding: NDArray[np.float32]) -> None:
         """Remember an embedding."""
         if not self._size:
             return
+        place = version, key
         with self._lock:
-            self._entries[version, key] = embedding.copy()  # not a row of a batch that stays in memory for its sake
-            self._entries.move_to_end((version, key))
-            while len(self._entries) > self._size:
-                self._entries.popitem(last=False)
+            self._forget(place)
+            self._kept[place] = _Kept(text, embedding.copy())  # not a row of a batch that stays in memory for its sake
+            self._places[version, text] = place
+            if len(self._kept) > self._size:
+                self._forget(next(iter(self._kept)))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._kept)
+
+    def _use(self, place: Place) -> NDArray[np.float32] | None:
+        found = self._kept.get(place)
+        if found is None:
+            return None
+        self._kept.move_to_end(place)
+        return found.embedding
+
+    def _forget(self, place: Place) -> None:
+        found = self._kept.pop(place, None)
+        if found is not None:
+            self._places.pop((place[0], found.text), None)

@@ -48,7 +48,7 @@ class RouteEvaluation:
         out_of_scope_recall: share of the queries without a route that got none; None where there are none.
         routes: of every route that is a label or was given, by name.
         calibration_error: expected calibration error of ``Decision.confidence``; None where that was not fitted.
-        mistakes: the first of them, those with the greatest score first.
+        mistakes: the first of them, those with the greatest score first, those without a score last.
     """
 
     queries: int
@@ -69,7 +69,7 @@ def evaluate_routes(decisions: Sequence[Decision], labels: Sequence[str | None])
     right = np.array([decision.route == label for decision, label in zip(decisions, labels, strict=True)])
     in_scope = np.array([label is not None for label in labels])
     wrong = [(decision, label) for decision, label in zip(decisions, labels, strict=True) if decision.route != label]
-    wrong.sort(key=lambda each: -np.inf if each[0].score is None else -each[0].score)
+    wrong.sort(key=lambda each: np.inf if each[0].score is None else -each[0].score)
     return RouteEvaluation(
         queries=len(labels),
         accuracy=float(right.mean()),

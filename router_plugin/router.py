@@ -202,33 +202,37 @@ class DomainRouter:
     def explain(self, query: str, most: int = 5) -> Explanation:
         """Route a query and say why.
 
-        The candidates of the query's domain are embedded by the base model too, at the first such query.
+        The candidates of the query's domain are embedded by the base model too, at the first such query. Where a plugin
+        changed the decision, they are still those that the router compared.
 
         Args:
             query: the query.
             most: how many of the nearest candidates are told.
 
         Raises:
-            QueryError: the query is not text.
+            QueryError: the query is not text, or ``most`` is below 0.
             PluginError: a plugin failed.
         """
+        if most < 0:
+            raise QueryError(f"most {most}: expected at least 0")
         served, (text,) = self._now, self._texts([query])
-        (decision,) = self._route([text], served)
+        (scored,) = self._score([text.text], served)
+        decision = self._decided(text, scored)
         asked = text.text and self.settings.strategy != "single"
         evidence = self.served_domains.evidence(text.text) if asked else None
-        near = self._routes(served, decision.domain) if text.text else None
+        near = self._routes(served, scored.domain) if text.text else None
         if not near:
             return Explanation(decision, evidence, None, [], [])
         in_general = near.embedded_by(GENERAL)
-        own, general = self.served_domains.embed([(decision.domain, text.text), (GENERAL, text.text)])
-        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, most)]
-        routes = {route.name: route for route in served.routes}
-        threshold = routes[decision.route or nearest[0].route].threshold
+        own, general = self.served_domains.embed([(scored.domain, text.text), (GENERAL, text.text)])
+        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, max(most, 1))]
+        thresholds = {route.name: route.threshold for route in served.routes}
+        threshold = thresholds[decision.route if decision.route in thresholds else nearest[0].route]
         return Explanation(
             decision=decision,
             evidence=evidence,
             threshold=self.settings.threshold if threshold is None else threshold,
-            nearest=nearest,
+            nearest=nearest[:most],
             nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
         )
 
@@ -294,7 +298,7 @@ class DomainRouter:
 
     def _labels(self, queries: Sequence[str], labels: Sequence[str | None], served: ServedRoutes) -> NDArray[np.int64]:
         """The number of each query's route, ``(n,)``; -1 for none."""
-        if not queries or len(queries) != len(labels):
+        if not len(queries) or len(queries) != len(labels):  # the two may be numpy's
             raise QueryError(f"expected one label for every query, and at least one: {len(queries)}, {len(labels)}")
         numbers: dict[str | None, int] = {route.name: number for number, route in enumerate(served.routes)}
         if unknown := next((label for label in labels if label not in numbers and label is not None), None):
@@ -304,7 +308,7 @@ class DomainRouter:
     def _rank(self, queries: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None) -> Ranked:
         texts = [text.text for text in self._texts(queries)]
         blocks = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
-        found = [self._score(texts[block], served, domains and domains[block]) for block in blocks]
+        found = [self._score(texts[block], served, None if domains is None else domains[block]) for block in blocks]
         return ranked([(row.positions, row.scores, row.probability) for rows in found for row in rows])
 
     def _made_for(self) -> dict[str, str]:
@@ -321,6 +325,7 @@ class DomainRouter:
         return [self._text(query) for query in queries]
 
     def _text(self, query: str) -> _Text:
+        query = str.__str__(query)  # itself, of the kind that plugins answer with: it may be numpy's
         whole = clean(self.served_domains.plugins.change("before_route", "query", query))
         limit = self.settings.max_query_characters
         return _Text(query, whole[:limit], len(whole) > limit)
@@ -329,9 +334,7 @@ class DomainRouter:
         self, texts: Sequence[_Text], served: ServedRoutes, domains: Sequence[str] | None = None
     ) -> list[Decision]:
         scored = self._score([text.text for text in texts], served, domains)
-        decisions = [self._decide(text, found) for text, found in zip(texts, scored, strict=True)]
-        change = self.served_domains.plugins.change
-        return [change("after_route", "decision", decision) for decision in decisions]
+        return [self._decided(text, found) for text, found in zip(texts, scored, strict=True)]
 
     def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
         """Both stages for a batch of texts; an empty one is not encoded."""
@@ -409,6 +412,10 @@ class DomainRouter:
             if routes := self._routes(served, name):
                 _ = routes.candidates
             self.served_domains.load(name)
+
+    def _decided(self, text: _Text, scored: Scored) -> Decision:
+        """The decision as plugins left it."""
+        return self.served_domains.plugins.change("after_route", "decision", self._decide(text, scored))
 
     def _decide(self, text: _Text, scored: Scored) -> Decision:
         route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from registry import GENERAL
 from registry.names import check_domain
 from router_plugin.errors import RoutesError
-
-MAX_FILE_BYTES = 32 << 20
+from router_plugin.strict_yaml import YamlFile, read_yaml
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
@@ -71,36 +69,16 @@ def load_routes(path: Path) -> list[Route]:
     Raises:
         RoutesError: with file, line, what is wrong and what was expected.
     """
+    file = read_yaml(path, RoutesError)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise RoutesError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MiB")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RoutesError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RoutesError(f"{path}: is not UTF-8 text") from error
-    node = None
-    try:
-        loader = _StrictLoader(text)
-        node = loader.get_single_node()
-        content = loader.construct_document(node) if node else None
-        routes = _RoutesFile.model_validate(content).routes
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RoutesError(f"{path}, line {line}: {error.problem}") from error
-    except RecursionError as error:
-        raise RoutesError(f"{path}: is nested too deeply") from error
-    except yaml.YAMLError as error:
-        raise RoutesError(f"{path}: is not YAML: {error}") from error
+        routes = _RoutesFile.model_validate(file.content).routes
     except ValidationError as error:
-        raise RoutesError(_explain(path, node, error)) from error
-    except ValueError as error:  # an escape beyond Unicode
-        raise RoutesError(f"{path}, line {loader.line + 1}: {error}") from error
+        raise RoutesError(_explain(file, error)) from error
     seen = set()
     for index, route in enumerate(routes):
         if route.name in seen:
-            line = _line(node, ("routes", index, "name"))
-            raise RoutesError(f"{path}, line {line}: route {route.name!r} stands twice")
+            place = file.place(("routes", index, "name"))
+            raise RoutesError(f"{place}: route {route.name!r} stands twice")
         seen.add(route.name)
     return routes
 
@@ -123,33 +101,7 @@ def check_routes(routes: Sequence[Route], domains: Sequence[str]) -> None:
         seen.add(route.name)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys, which SafeLoader swallows, and without aliases, which can grow without bound."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            tag = node.tag.rpartition(":")[2]
-            raise yaml.MarkedYAMLError(problem=f"this is no {tag}: {error}", problem_mark=node.start_mark) from error
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (pair[0] for pair in node.value if isinstance(node, yaml.MappingNode)):
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _explain(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
+def _explain(file: YamlFile, error: ValidationError) -> str:
     errors = error.errors()
     first = next((found for found in errors if found["type"] == "extra_forbidden"), errors[0])  # a typo explains others
     where = first["loc"]
@@ -165,23 +117,4 @@ def _explain(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
     elif first["type"] == "string_pattern_mismatch":
         problem = "must not be blank"
     name = ".".join(str(part) for part in where) or "the file"
-    return f"{path}, line {_line(node, where)}: {name}: {problem}"
-
-
-def _line(node: yaml.Node | None, where: Sequence[str | int]) -> int:
-    """The line of the innermost node on the way that validation names."""
-    line = node.start_mark.line if node else 0
-    for part in where:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-        elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if pair[0].value == part), None)
-            if pair is None:
-                break
-            node = pair[1]
-            line = pair[0].start_mark.line
-            continue
-        else:
-            break
-        line = node.start_mark.line
-    return line + 1
+    return f"{file.place(where)}: {name}: {problem}"

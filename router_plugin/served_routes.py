@@ -35,7 +35,7 @@ class DomainRoutes:
         self._routes = [routes[position] for position in positions]
         self._domain = domain
         self._domains = domains
-        self._before = before._candidates if before else None
+        self._before = before._newest() if before else None
         self._lock = threading.Lock()
         self._candidates: Candidates | None = None
 
@@ -50,6 +50,11 @@ class DomainRoutes:
                 self._candidates = self.embedded_by(self._domain, self._before)
                 self._before = None
             return self._candidates
+
+    def _newest(self) -> Candidates | None:
+        """Its candidates, or where no query came for them those of the routes before: never more than one matrix."""
+        before = self._before  # first, for a query that comes meanwhile makes the candidates before it lets go of this
+        return self._candidates or before
 
     def embedded_by(self, domain: str, before: Candidates | None = None) -> Candidates:
         """The routes, at least one, embedded by a domain's encoder; see :meth:`Candidates.embedded` for ``before``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 from registry import GENERAL
@@ -13,6 +14,12 @@ Strategy = Literal["two_stage", "ensemble", "single"]
 
 Aggregation = Literal["max", "mean", "top-k"]
 """A route is as near as the nearest of its utterances, as all of them are on average, or as the nearest few are."""
+
+LEAST = {"ensemble_domains": 1, "top_k": 1, "max_query_characters": 1, "preload": 0, "query_cache": 0}
+"""The settings that are whole numbers, and the least of each; beside ``memory_budget_mb``, which may be None."""
+
+RANGES = {"min_confidence": (0, 1), "target_precision": (0, 1), "also_confidence": (0, 1), "threshold": (-1, 1)}
+"""Those that are other numbers, and from where to where they go."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,12 @@ class Settings:
             ``torch``; or ``openvino``, ``openvino-int8``, ``onnx`` or ``onnx-int8``, and then the base model too.
         memory_budget_mb: what encoders may take; the longest unused are dropped, and loaded when they are needed again.
         preload: so many of the domains that were asked for most so far are loaded at the start.
-        query_cache: embeddings of recent queries that are kept; 0 for none.
+        query_cache: embeddings of recent queries that are kept, of a query one by each encoder that saw it; 0 for none.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let models run code of their own.
 
     Raises:
-        SettingsError: a strategy or an aggregation that there is not, or a number of domains or utterances below 1.
+        SettingsError: a strategy or an aggregation that there is not, or a number that cannot be.
     """
 
     strategy: Strategy = "two_stage"
@@ -66,6 +73,17 @@ class Settings:
         for name, known in (("strategy", get_args(Strategy)), ("aggregation", get_args(Aggregation))):
             if getattr(self, name) not in known:
                 raise SettingsError(f"{name} {getattr(self, name)!r}: expected {', '.join(known)}")
-        for name in ("ensemble_domains", "top_k"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} {getattr(self, name)}: expected at least 1")
+        for name, least in LEAST.items():
+            _check_whole(name, getattr(self, name), least)
+        if self.memory_budget_mb is not None:
+            _check_whole("memory_budget_mb", self.memory_budget_mb, 0)
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, Real)
+            if not is_number or not least <= value <= most:  # NaN is not
+                raise SettingsError(f"{name} {value!r}: expected a number from {least} to {most}")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, Integral) or value < least:
+        raise SettingsError(f"{name} {value!r}: expected a whole number of at least {least}")

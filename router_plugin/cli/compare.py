@@ -114,6 +114,8 @@ def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
 
 def _prepared(named: Sequence[str], split: str) -> tuple[tuple[Route, ...], tuple[Question, ...]]:
     """Every document as a route of its domain, and the questions of a split."""
+    from pydantic import ValidationError
+
     from router_plugin.comparison import Question
     from router_plugin.routes import Route
     from training.prepared import read_prepared
@@ -127,7 +129,12 @@ def _prepared(named: Sequence[str], split: str) -> tuple[tuple[Route, ...], tupl
         if split not in prepared.qrels:
             raise typer.BadParameter(f"--split {split}: expected one of {', '.join(prepared.qrels)}")
         name = {document: f"{domain}/{document}" for document in prepared.corpus}
-        routes += [Route(name=name[key], domain=domain, utterances=(text,)) for key, text in prepared.corpus.items()]
+        try:
+            routes += [
+                Route(name=name[key], domain=domain, utterances=(text,)) for key, text in prepared.corpus.items()
+            ]
+        except ValidationError as error:
+            raise DomainRouterError(f"--data {each}: {error.errors()[0]['msg']}") from error
         questions += [
             Question(prepared.queries[query], domain, tuple(name[document] for document in documents))
             for query, documents in prepared.qrels[split].items()

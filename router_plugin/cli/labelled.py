@@ -12,6 +12,7 @@ from registry.names import check_domain
 from router_plugin.errors import QueryError
 from router_plugin.own_domains import OwnDomain, load_domains
 from router_plugin.routes import load_routes
+from router_plugin.texts import clean
 
 if TYPE_CHECKING:
     from training.holding_out import HoldOut
@@ -53,7 +54,7 @@ def read_labels(file: Path, column: str, known: Collection[str] | None = None) -
             raise QueryError(
                 f"{row.place}: unknown {column} {label!r}: expected {', '.join(known or ('a name',))}, or none"
             )
-        texts.append(text)
+        texts.append(clean(text))
         labels.append(label)
     if not texts:
         raise QueryError(f"{file}: holds no query")

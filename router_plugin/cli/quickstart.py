@@ -28,7 +28,7 @@ def quickstart(
 ) -> None:
     """Register and route with two domains, one of them trained here. Killed, it goes on when started again."""
     from router_plugin.cli.ready_made import ready_made
-    from router_plugin.cli.route import print_decisions
+    from router_plugin.cli.route import print_decisions, read_queries
     from router_plugin.cli.train import print_gain
     from router_plugin.opening import open_registry
     from router_plugin.router import DomainRouter
@@ -40,6 +40,7 @@ def quickstart(
     for needed in (routes, queries, *pairs.values()):
         if not needed.is_file():
             raise DomainRouterError(f"{needed}: not found: run this in a clone of the repository, or give --examples")
+    texts = list(read_queries(queries))
     store = open_registry(str(folder / "registry"))
     reports = {}
     for domain in DOMAINS:
@@ -52,7 +53,6 @@ def quickstart(
     if not json:
         typer.echo("Assembling the domain classifier from the registered domains ...")
     router = DomainRouter(routes, store)
-    texts = queries.read_text(encoding="utf-8").splitlines()
     router.route_many(texts)  # the first query of a domain loads its model
     decisions = [router.route(text) for text in texts]
     seconds = round(time.monotonic() - started, 1)

@@ -95,7 +95,7 @@ def route(
         explanation = router.explain(query or "")
         print_json(explanation.to_dict()) if json else print_explanation(explanation)
         return
-    lines = _lines(batch) if batch else iter([query or ""])
+    lines = read_queries(batch) if batch else iter([query or ""])
     while block := list(islice(lines, BATCH)):
         decisions = router.route_many(block)
         if json:
@@ -132,7 +132,7 @@ def print_explanation(explanation: Explanation) -> None:
         rows = [
             (
                 name,
-                f"{explanation.decision.domains[name]:.3f}",
+                f"{explanation.decision.domains.get(name, 0):.3f}",
                 ", ".join(found.features),
                 "" if found.similarity is None else f"{found.similarity:.2f}",
             )
@@ -148,11 +148,12 @@ def print_explanation(explanation: Explanation) -> None:
         print_table("Least score", ("threshold",), [(explanation.threshold,)])
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
+def read_queries(path: Path) -> Iterator[str]:
+    """The lines of a text file.
 
-
-def _lines(path: Path) -> Iterator[str]:
+    Raises:
+        DomainRouterError: it cannot be read.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:
             for line in file:
@@ -161,3 +162,7 @@ def _lines(path: Path) -> Iterator[str]:
         raise DomainRouterError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DomainRouterError(f"{path}: is not UTF-8 text") from error
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from router_plugin import DomainRouter, Route, RoutesError, Settings, SettingsError
 from router_plugin.candidate_store import embed_kept
 from router_plugin.candidates import Candidates
+from router_plugin.served_routes import DomainRoutes
 from router_plugin.strategies import DISCOUNT
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
@@ -112,6 +114,29 @@ def test_adding_a_route_embeds_that_route_and_removing_one_nothing(served, count
     router.remove_route("a")
     assert {route.name for route in router.routes} == {"b", "c"} == set(router.scores([LEGAL])[0])
     assert counted == []
+
+
+def test_changes_without_a_query_between_them_embed_what_is_new_and_hold_one_set_of_candidates(served, counted, disk):
+    router = DomainRouter(routes("a", "b"), str(served), settings=ANYTHING)
+    router.route(LEGAL)
+    for file in disk.iterdir():
+        file.unlink()  # so that nothing comes from there
+    counted.clear()
+    held = alive(Candidates), alive(DomainRoutes)
+    for name in "cdef":
+        router.add_routes(routes(name))
+        router.remove_route(name)
+    router.add_routes(routes("g"))
+    assert (alive(Candidates), alive(DomainRoutes)) == held
+    router.route(LEGAL)
+    assert counted == ["g one", "g two"]
+    assert alive(Candidates) == held[0]
+
+
+def alive(kind):
+    """How many of a kind of object there are."""
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
 
 
 def test_adding_and_removing_say_what_is_wrong(router):
@@ -240,10 +265,26 @@ def test_an_ensemble_of_one_is_two_stage_routing(served):
     [
         ({"strategy": "three_stage"}, "strategy 'three_stage': expected two_stage, ensemble, single"),
         ({"aggregation": "min"}, "aggregation 'min': expected max, mean, top-k"),
-        ({"top_k": 0}, "top_k 0: expected at least 1"),
+        ({"top_k": 0}, "top_k 0: expected a whole number of at least 1"),
+        ({"ensemble_domains": 1.5}, "ensemble_domains 1.5: expected a whole number of at least 1"),
+        ({"max_query_characters": 0}, "max_query_characters 0: expected a whole number of at least 1"),
+        ({"memory_budget_mb": -1}, "memory_budget_mb -1: expected a whole number of at least 0"),
+        ({"preload": -1}, "preload -1: expected a whole number of at least 0"),
+        ({"query_cache": -1}, "query_cache -1: expected a whole number of at least 0"),
+        ({"query_cache": "many"}, "query_cache 'many': expected a whole number of at least 0"),
+        ({"min_confidence": float("nan")}, "min_confidence nan: expected a number from 0 to 1"),
+        ({"target_precision": 1.1}, "target_precision 1.1: expected a number from 0 to 1"),
+        ({"also_confidence": None}, "also_confidence None: expected a number from 0 to 1"),
+        ({"threshold": -1.5}, "threshold -1.5: expected a number from -1 to 1"),
         ({"single_domain": "astrology"}, "single_domain 'astrology': expected one of general, finance"),
     ],
 )
-def test_a_setting_that_there_is_not_is_an_error(served, wrong, expected):
+def test_a_setting_that_cannot_be_is_an_error(served, wrong, expected):
     with pytest.raises(SettingsError, match=expected):
         DomainRouter([], str(served), settings=replace(ANYTHING, **wrong))
+
+
+def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
+    least = Settings(ensemble_domains=1, top_k=1, max_query_characters=1, memory_budget_mb=0, preload=0, query_cache=0)
+    assert replace(least, threshold=-1, min_confidence=0, target_precision=1, also_confidence=1).threshold == -1
+    assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5

@@ -424,6 +424,18 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     mistake(cli(*arguments), *said)
 
 
+def test_prepared_data_under_a_bad_name_of_a_domain_are_a_mistake(cli, tiny_models, tmp_path):
+    data = f"A b={tiny_models['legal'].with_name('legal-data')}"
+    mistake(cli("compare", "--data", data, "--registry", tmp_path / "new"), f"--data {data}", "'A b'", "lower-case")
+
+
+def test_example_queries_that_are_no_text_are_found_before_any_work(cli, tmp_path):
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    (tmp_path / "examples" / "queries.txt").write_bytes(b"\xff\n")
+    mistake(cli("quickstart", "--folder", tmp_path / "q", "--examples", tmp_path / "examples"), "queries.txt", "UTF-8")
+    assert not (tmp_path / "q").exists()
+
+
 def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):
     arguments = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
     mistake(cli(*arguments, "--device", "abacus"), "abacus")
@@ -462,6 +474,21 @@ def test_a_bad_file_of_labelled_queries_is_a_mistake(cli, own, tmp_path, content
     path = tmp_path / "labelled.jsonl"
     path.write_text(content)
     mistake(cli("classifier", "evaluate", path, "--registry", own), path, *said)
+
+
+def test_labelled_queries_with_unpaired_surrogates_are_evaluated_and_drawn(cli, own, tmp_path):
+    path, page = tmp_path / "labelled.jsonl", tmp_path / "page.html"
+    path.write_text('{"text": "is my \\ud800 contract void", "domain": "legal"}\n{"text": "a joke"}\n')
+    status, _, err = cli("classifier", "evaluate", path, "--registry", own, "--html", page)
+    assert (status, err) == (0, "")
+
+
+def test_the_folder_that_one_stands_in_has_its_own_name(tiny_models, monkeypatch):
+    from router_plugin.cli.sets import joined_sets
+
+    folder = tiny_models["legal"].with_name("legal-data")
+    monkeypatch.chdir(folder)
+    assert joined_sets("DATA", ["."]).manifest == joined_sets("DATA", [str(folder)]).manifest
 
 
 def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):

@@ -161,6 +161,14 @@ def test_figures_are_of_the_decisions(example):
     assert found.calibration_error is None
 
 
+def test_mistakes_without_a_score_come_last(example):
+    decision = replace(example.route(TENANCY[0]), route=None)
+    scores = [None, 0.2, None, 0.9]
+    decisions = [replace(decision, query=str(i), score=score) for i, score in enumerate(scores)]
+    found = evaluate_routes(decisions, ["tenancy"] * 4)
+    assert [mistake.query for mistake in found.mistakes] == ["3", "1", "0", "2"]
+
+
 @pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
 def test_an_explanation_says_what_led_to_the_decision(served, strategy):
     router = DomainRouter(KNOWN, str(served), settings=replace(ANYTHING, threshold=0.1, strategy=strategy))
@@ -187,6 +195,16 @@ def test_an_explanation_of_nothing_is_no_error(served, example):
     found = bare.explain(TENANCY[0])
     assert (found.nearest, found.threshold) == ([], None)
     assert found.evidence is not None
+
+
+def test_an_explanation_tells_as_many_candidates_as_were_asked_for(example):
+    five = example.explain(TENANCY[0])
+    for most in (0, 1):
+        found = example.explain(TENANCY[0], most)
+        assert (found.nearest, found.nearest_in_general) == (five.nearest[:most], five.nearest_in_general[:most])
+        assert found.threshold == five.threshold is not None
+    with pytest.raises(QueryError, match="most -1: expected at least 0"):
+        example.explain(TENANCY[0], -1)
 
 
 def test_features_add_up_to_the_margin(example):

@@ -26,6 +26,9 @@ COOKING = [
 ]
 
 
+TWO = "domains:\n- name: a\n  queries: [x]\n"
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
@@ -101,14 +104,28 @@ def test_own_domains_stand_beside_registered_ones_whose_names_they_may_not_take(
         ("domains: [{name: a}]", "domain a has neither queries nor a description"),
         ("domains: [{name: 'a b', queries: [x]}]", "a b"),
         ("domains: [{name: general, queries: [x]}]", "domain 'general' is reserved"),
-        ("domains: [{name: a, querys: [x]}]", "querys: Extra inputs"),
+        ("domains: [{name: a, querys: [x]}]", "line 1: querys: Extra inputs"),
+        ("domains:\n- {name: a, queries: [x]}\n- name: b\n  queries:\n  - 3", "line 5: queries 0: Input should be a"),
         ("domains: [{name: a, queries: [x]}, {name: a, queries: [y]}]", "given twice"),
-        ("domains: [", "cannot be read"),
+        ("domains: [", "line 1: expected the node content"),
+        (f"{TWO}  name: b\n", "line 4: key 'name' stands twice"),
+        ("domains: &a [*a]", "line 1: aliases are not allowed"),
+        (f"{TWO}  description: 2020-99-99", "line 4: this is no timestamp: month must be"),
+        (f"{TWO}  description: {'9' * 5000}", "line 4: this is no int: Exceeds the limit"),
+        (f"{TWO}  description: 0x{'f' * 5000}", "line 4: description: Input should be a valid string$"),
+        (TWO + '  description: "\\U00110000"', "line 4: .*range"),
+        (f"{TWO}  {'x' * 1000}: 1\n  {'x' * 1000}: 2", "line 5: key 'x+[.]{3}x+' stands twice"),
+        (f"{TWO}  description: !!int {'x' * 5000}", "line 4: this is no int: .{1,100}$"),
+        ("[" * 5000, "is nested too deeply"),
+        (b"\xff", "is not UTF-8 text"),
+        (b"domains: \x00", "is not YAML"),
+        (b"#" * ((32 << 20) + 1), "is larger than 32 MiB"),
     ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "bytes",
 )
 def test_a_wrong_file_is_explained(tmp_path, text, message):
     path = tmp_path / "domains.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DomainRouterError, match=message):
         load_domains(path)
 

@@ -163,6 +163,25 @@ def test_a_changed_query_is_routed_in_place_of_the_given_one(make_router):
     assert decision.score == pytest.approx(1, abs=1e-5)
 
 
+def test_a_query_of_numpy_is_plain_text_for_plugins_and_callers(make_router):
+    seen = []
+    router = make_router(
+        nosy=plugin("before_route", lambda query: seen.append(type(query))),
+        early=plugin("before_route", lambda query: query.lower()),
+    )
+    queries = np.array(["LET me talk to a person", "Anything else"])
+    decisions = router.route_many(queries)
+    assert [decision.query for decision in decisions] == queries.tolist()
+    assert {type(decision.query) for decision in decisions} | set(seen) == {str}
+
+
+def test_labelled_queries_may_be_of_numpy(make_router):
+    router = make_router()
+    queries, labels, domains = (np.array([text] * 2) for text in ("let me talk to a person", "human", "general"))
+    assert router.fit(queries, labels, domains).thresholds.keys() == {"human"}
+    assert router.evaluate(queries, labels).accuracy == 1
+
+
 def test_a_changed_decision_is_what_the_caller_gets(make_router):
     from dataclasses import replace
 
@@ -297,6 +316,21 @@ def test_plugins_see_an_explained_query_once(make_router):
     seen = []
     make_router(nosy=plugin("before_route", lambda query: seen.append(query))).explain("hello")
     assert seen == ["hello"]
+
+
+@pytest.mark.parametrize("changed", [{"route": "elsewhere"}, {"domain": "astrology"}, {"route": None, "domain": "law"}])
+def test_a_decision_that_a_plugin_changed_to_what_is_not_served_is_explained_by_what_was_compared(make_router, changed):
+    from dataclasses import replace
+
+    plain = make_router().explain("hello")
+    found = make_router(override=plugin("after_route", lambda decision: replace(decision, **changed))).explain("hello")
+    assert {name: getattr(found.decision, name) for name in changed} == changed
+    assert (found.nearest, found.nearest_in_general, found.threshold) == (
+        plain.nearest,
+        plain.nearest_in_general,
+        plain.threshold,
+    )
+    assert found.nearest
 
 
 def test_a_plugin_adds_a_command(install):

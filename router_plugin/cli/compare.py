@@ -105,7 +105,7 @@ def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
 
     by_name = {route.name: next(iter(route.domains), GENERAL) for route in routes}
     texts, labels = read_labels(file, "route", list(by_name))
-    _, domains = read_labels(file, "domain")
+    _, domains = read_labels(file, "domain", optional=True)
     return tuple(
         Question(text, domain or (by_name[label] if label else GENERAL), (label,) if label else ())
         for text, label, domain in zip(texts, labels, domains, strict=True)

@@ -447,6 +447,7 @@ def test_a_classifier_is_evaluated_and_drawn(cli, own, labelled, tmp_path):
         ('{"text": "a"}\n{"domain": "legal"}', ("line 2", "text")),
         ('{"text": "a"', ("line 1", "JSON")),
         ("", ("no query",)),
+        ('{"text": "a", "label": "legal"}', ("'domain'", "found text, label")),
     ],
 )
 def test_a_bad_file_of_labelled_queries_is_a_mistake(cli, own, tmp_path, content, said):
@@ -475,3 +476,6 @@ def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):
     labelled.write_text('{"text": "a", "route": "astrology"}\n')
     status, _, error = cli("routes", "evaluate", labelled, *common)
     assert status == 2 and "unknown route 'astrology': expected tenancy, drugs, or none" in error
+    labelled.write_text('{"text": "a", "label": "drugs"}\n')
+    mistake(cli("routes", "fit", labelled, *common, "--out", tmp_path / "new.json"), labelled, "'route'", "text, label")
+    mistake(cli("route", "a", *common, "--domains", labelled), labelled, "'domain'", "text, label")

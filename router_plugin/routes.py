@@ -164,6 +164,8 @@ def _explain(path: Path, node: yaml.Node | None, error: ValidationError) -> str:
         problem = f"expected a mapping with {', '.join(expected)}"
     elif first["type"] == "string_pattern_mismatch":
         problem = "must not be blank"
+    elif first["type"] == "too_short":
+        problem = "is empty: expected at least one"
     name = ".".join(str(part) for part in where) or "the file"
     return f"{path}, line {_line(node, where)}: {name}: {problem}"
 

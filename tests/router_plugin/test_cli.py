@@ -38,6 +38,7 @@ def mistake(result, *said):
     assert [line for line in err.splitlines() if line.lower().startswith("error:")] != []
     assert err.lower().count("error:") == 1
     assert "Traceback" not in err
+    assert not err.startswith("error:") or len(err.splitlines()) == 1
     for part in said:
         assert str(part) in err
 
@@ -362,16 +363,33 @@ MISTAKES = {
     "no routes file": (["route", "x", "--routes", "{tmp}/no.yaml"], ["{tmp}/no.yaml", "cannot be read"]),
     "typo in routes": (["route", "x", "--routes", "{tmp}/typo.yaml"], ["{tmp}/typo.yaml, line 4", "'threshold'"]),
     "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/new"], ["medical", "general"]),
+    "no utterances": (
+        ["route", "x", "--routes", "{tmp}/none.yaml"],
+        ["line 3", "utterances: is empty: expected at least"],
+    ),
     "no batch file": (["route", "--batch", "{tmp}/no.txt", "--routes", "{tmp}/ok.yaml"], ["{tmp}/no.txt"]),
     "batch of bytes": (["route", "--batch", "{tmp}/bytes", "--routes", "{tmp}/ok.yaml"], ["{tmp}/bytes", "UTF-8"]),
     "no base model": (["route", "x", "--base-model", "./no", "--routes", "{tmp}/ok.yaml"], ["./no"]),
     "no device": (["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"], ["abacus"]),
+    "no fitted file": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/no"],
+        ["{tmp}/no: cannot be read"],
+    ),
+    "fitted file of bytes": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/bytes"],
+        ["bytes: is not UTF-8"],
+    ),
+    "another fitted file": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/one.jsonl"],
+        ["{tmp}/one.jsonl", "routes fit", "thresholds: Field required"],
+    ),
     "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
     "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
     "bad reference": (["models", "show", "../legal"], ["../legal", "lower-case"]),
     "version zero": (["models", "verify", "legal@0"], ["legal@0"]),
     "bad domain": (["models", "list", "Legal Texts"], ["Legal Texts", "lower-case"]),
-    "no candidate": (["models", "promote", "legal"], ["legal@candidate", "legal@1"]),
+    "no candidate": (["models", "promote", "legal"], ["legal@candidate", "legal@1", "name the version"]),
+    "back from a version": (["models", "rollback", "legal@1"], ["legal@1", "give the domain: legal"]),
     "nothing to go back to": (["models", "rollback", "legal"], ["legal"]),
     "no model folder": (["models", "add", "{tmp}/no"], ["{tmp}/no", "report.json"]),
     "registry is a file": (["models", "list", "--registry", "{tmp}/ok.yaml"], ["{tmp}/ok.yaml"]),
@@ -383,6 +401,10 @@ MISTAKES = {
     "held out of test": (
         ["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out", "--split", "test", "--hold-out", "a=b"],
         ["--hold-out", "--split test"],
+    ),
+    "too few pairs": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out"],
+        ["1 row cannot be split", "at least 3", "--split test"],
     ),
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
@@ -408,11 +430,16 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     (tmp_path / "typo.yaml").write_text(
         "routes:\n  - name: a\n    utterances: [x]\n    treshold: 0.1\n", encoding="utf-8"
     )
+    (tmp_path / "none.yaml").write_text("routes:\n  - name: a\n    utterances: []\n", encoding="utf-8")
+    row = {"question": "What is x?", "answer": "It is a.", "text": "x", "route": "a", "domain": None}
+    (tmp_path / "one.jsonl").write_text(json.dumps(row), encoding="utf-8")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "registry.db").write_text("this is no database " * 200, encoding="utf-8")
     arguments, said = ([str(part).replace("{tmp}", str(tmp_path)) for part in parts] for parts in MISTAKES[case])
     mistake(cli(*arguments), *said)
+    assert not (tmp_path / "no").exists()
+    assert json.loads((tmp_path / "one.jsonl").read_text(encoding="utf-8")) == row
 
 
 def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):

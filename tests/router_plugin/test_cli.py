@@ -442,6 +442,17 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     assert json.loads((tmp_path / "one.jsonl").read_text(encoding="utf-8")) == row
 
 
+def test_what_other_libraries_log_is_not_printed():
+    code = (
+        "import sys\nfrom router_plugin.cli import main\nsys.argv = ['domain-router', 'plugins']\n"
+        "try:\n    main()\nexcept SystemExit:\n    import datasets\n    from huggingface_hub.utils import logging\n"
+        "    logging.get_logger('huggingface_hub.x').warning('Retrying')\n"
+        "    datasets.logging.get_logger('datasets.x').warning('Retrying')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, text=True)
+    assert "Retrying" not in done.stderr
+
+
 def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):
     arguments = ("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path)
     mistake(cli(*arguments, "--device", "abacus"), "abacus")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from registry import DomainRouterError
+from registry import GENERAL, DomainRouterError
 from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
@@ -39,6 +39,11 @@ def evaluate(
     from router_plugin.router import DomainRouter
 
     classifier = DomainRouter([], registry, base_model=base_model, own_domains=read_domains(domains)).classifier
+    if list(classifier.domains) == [GENERAL]:
+        raise DomainRouterError(
+            "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "
+            "or name domains with --domains"
+        )
     queries, labels = read_labelled(file, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.checks import existing_registry
 from router_plugin.cli.output import JsonOption, RegistryOption, RoutesOption, print_json, print_table
 from router_plugin.settings import Settings
 
@@ -41,7 +42,10 @@ def compare(
         typer.Option(help="Name that the model of all domains is registered with.", show_default="none: left out"),
     ] = None,
     multi_registry: Annotated[
-        str | None, typer.Option(help="Its registry, where that is another one.", show_default="--registry")
+        str | None,
+        typer.Option(
+            help="Its registry, where that is another one.", show_default="--registry", callback=existing_registry
+        ),
     ] = None,
     way: Annotated[
         list[str] | None,

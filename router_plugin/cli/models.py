@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.output import JsonOption, NewRegistryOption, RegistryOption, print_json, print_table
 
 if TYPE_CHECKING:
     from registry import ModelVersion
@@ -138,7 +138,7 @@ def add(
     force: Annotated[
         bool, typer.Option("--force", help="Also if no better, if a --max-loss is broken, or if registered already.")
     ] = False,
-    registry: RegistryOption = None,
+    registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""

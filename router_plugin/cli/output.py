@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from router_plugin.cli.checks import existing_registry
+
+_REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
+
 RegistryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        help="Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry.",
-        show_default=False,
-    ),
+    str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
 ]
+NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
 DomainsOption = Annotated[
     Path | None,
     typer.Option(

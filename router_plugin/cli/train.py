@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.cli.checks import existing_registry
 from router_plugin.cli.judges import GROUND_TRUTH, open_judge
 from router_plugin.cli.llm import (
     BudgetOption,
@@ -21,7 +22,7 @@ from router_plugin.cli.llm import (
     TimeoutOption,
     given_options,
 )
-from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.output import JsonOption, NewRegistryOption, print_json, print_table
 from router_plugin.cli.sets import joined_sets, named, named_numbers, prepared_sets
 from router_plugin.cli.variants import print_variants
 
@@ -177,7 +178,7 @@ def train(
     price_out: PriceOutOption = 0.0,
     budget: BudgetOption = None,
     cache: CacheOption = None,
-    registry: RegistryOption = None,
+    registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
@@ -293,4 +294,4 @@ def _record(model: str, registry: str | None) -> ModelRecord:
     from router_plugin.opening import open_registry
     from training.report import read_record
 
-    return read_record(Path(model)) if Path(model).is_dir() else open_registry(registry).get(model)
+    return read_record(Path(model)) if Path(model).is_dir() else open_registry(existing_registry(registry)).get(model)

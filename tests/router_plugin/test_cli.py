@@ -188,6 +188,7 @@ def test_versions_are_listed_shown_promoted_and_rolled_back(cli, own):
 
 
 def test_an_empty_registry_has_nothing_to_list(cli, tmp_path):
+    (tmp_path / "new").mkdir()
     status, out, _ = cli("models", "list", "--registry", tmp_path / "new")
     assert status == 0 and "nothing is registered" in out
     assert json.loads(cli("models", "list", "--registry", tmp_path / "new", "--json")[1]) == []
@@ -362,7 +363,7 @@ MISTAKES = {
     "threshold a word": (["route", "x", "--threshold", "high"], ["--threshold"]),
     "no routes file": (["route", "x", "--routes", "{tmp}/no.yaml"], ["{tmp}/no.yaml", "cannot be read"]),
     "typo in routes": (["route", "x", "--routes", "{tmp}/typo.yaml"], ["{tmp}/typo.yaml, line 4", "'threshold'"]),
-    "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/new"], ["medical", "general"]),
+    "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/empty"], ["medical", "general"]),
     "no utterances": (
         ["route", "x", "--routes", "{tmp}/none.yaml"],
         ["line 3", "utterances: is empty: expected at least"],
@@ -383,6 +384,10 @@ MISTAKES = {
         ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/one.jsonl"],
         ["{tmp}/one.jsonl", "routes fit", "thresholds: Field required"],
     ),
+    "no domains": (
+        ["classifier", "evaluate", "{tmp}/one.jsonl", "--registry", "{tmp}/empty"],
+        ["nothing is registered", "models add", "--domains"],
+    ),
     "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
     "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
     "bad reference": (["models", "show", "../legal"], ["../legal", "lower-case"]),
@@ -392,6 +397,7 @@ MISTAKES = {
     "back from a version": (["models", "rollback", "legal@1"], ["legal@1", "give the domain: legal"]),
     "nothing to go back to": (["models", "rollback", "legal"], ["legal"]),
     "no model folder": (["models", "add", "{tmp}/no"], ["{tmp}/no", "report.json"]),
+    "no registry": (["models", "list", "--registry", "{tmp}/no"], ["--registry", "{tmp}/no", "models add"]),
     "registry is a file": (["models", "list", "--registry", "{tmp}/ok.yaml"], ["{tmp}/ok.yaml"]),
     "registry below a file": (["models", "list", "--registry", "{tmp}/ok.yaml/below"], ["{tmp}/ok.yaml"]),
     "registry is damaged": (["models", "list", "--registry", "{tmp}/damaged"], ["{tmp}/damaged"]),
@@ -433,6 +439,7 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     (tmp_path / "none.yaml").write_text("routes:\n  - name: a\n    utterances: []\n", encoding="utf-8")
     row = {"question": "What is x?", "answer": "It is a.", "text": "x", "route": "a", "domain": None}
     (tmp_path / "one.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "registry.db").write_text("this is no database " * 200, encoding="utf-8")

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.checks import existing_registry
-from router_plugin.cli.output import JsonOption, RegistryOption, RoutesOption, print_json, print_table
+from router_plugin.cli.checks import check_meaning, existing_registry
+from router_plugin.cli.output import (
+    BackendOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    print_json,
+    print_table,
+)
 from router_plugin.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ EXAMPLE = "Example: domain-router compare --data medical=work/medical --data fin
 
 
 def compare(
+    context: typer.Context,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -36,7 +44,7 @@ def compare(
         list[str] | None,
         typer.Option(metavar="DOMAIN=DIR", help="Prepared data of a domain, to compare retrieval; repeatable."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of the prepared data: test or dev.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the prepared data: train, dev or test.")] = "test",
     multi: Annotated[
         str | None,
         typer.Option(help="Name that the model of all domains is registered with.", show_default="none: left out"),
@@ -54,9 +62,7 @@ def compare(
     base_model: Annotated[
         str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
-    ] = Settings.backend,
+    backend: BackendOption = Settings.backend,
     html: Annotated[Path | None, typer.Option(help="Write a page with a plot.", show_default=False)] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -68,6 +74,9 @@ def compare(
 
     if (queries is None) == (not data):
         raise typer.BadParameter("give either --queries FILE or --data DOMAIN=DIR")
+    check_meaning(context, ("split",) if queries else ("routes", "fit"), f"with --{'queries' if queries else 'data'}")
+    if way and "multi" not in way:
+        check_meaning(context, ("multi", "multi_registry"), "without --way multi")
     if queries:
         from router_plugin.routes import load_routes
 

@@ -359,7 +359,7 @@ MISTAKES = {
     "confidence above one": (["route", "x", "--min-confidence", "1.5"], ["--min-confidence"]),
     "confidence not a number": (["route", "x", "--min-confidence", "nan", "--routes", ROUTES], ["--min-confidence"]),
     "threshold too low": (["route", "x", "--threshold", "-2"], ["--threshold"]),
-    "threshold not a number": (["route", "x", "--threshold", "nan", "--routes", ROUTES], ["--threshold"]),
+    "threshold not a number": (["route", "x", "--threshold", "nan"], ["--threshold", "nan: expected a number from -1"]),
     "threshold a word": (["route", "x", "--threshold", "high"], ["--threshold"]),
     "no routes file": (["route", "x", "--routes", "{tmp}/no.yaml"], ["{tmp}/no.yaml", "cannot be read"]),
     "typo in routes": (["route", "x", "--routes", "{tmp}/typo.yaml"], ["{tmp}/typo.yaml, line 4", "'threshold'"]),
@@ -371,7 +371,15 @@ MISTAKES = {
     "no batch file": (["route", "--batch", "{tmp}/no.txt", "--routes", "{tmp}/ok.yaml"], ["{tmp}/no.txt"]),
     "batch of bytes": (["route", "--batch", "{tmp}/bytes", "--routes", "{tmp}/ok.yaml"], ["{tmp}/bytes", "UTF-8"]),
     "no base model": (["route", "x", "--base-model", "./no", "--routes", "{tmp}/ok.yaml"], ["./no"]),
-    "no device": (["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"], ["abacus"]),
+    "no device": (
+        ["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"],
+        ["--device", "abacus", "expected cpu"],
+    ),
+    "no backend": (["route", "x", "--backend", "abacus"], ["--backend", "abacus: expected auto, torch, openvino-int8"]),
+    "domain of no strategy": (
+        ["route", "x", "--single-domain", "legal", "--routes", "{tmp}/ok.yaml"],
+        ["--single-domain has no meaning without --strategy single"],
+    ),
     "no fitted file": (
         ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/no"],
         ["{tmp}/no: cannot be read"],
@@ -387,6 +395,14 @@ MISTAKES = {
     "no domains": (
         ["classifier", "evaluate", "{tmp}/one.jsonl", "--registry", "{tmp}/empty"],
         ["nothing is registered", "models add", "--domains"],
+    ),
+    "name of a way left out": (
+        ["compare", "--data", "legal={tmp}/no", "--multi", "all", "--way", "base"],
+        ["--multi has no meaning without --way multi"],
+    ),
+    "thresholds for retrieval": (
+        ["compare", "--data", "legal={tmp}/no", "--fit", "{tmp}/one.jsonl"],
+        ["--fit has no meaning with --data"],
     ),
     "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
     "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
@@ -411,6 +427,15 @@ MISTAKES = {
     "too few pairs": (
         ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out"],
         ["1 row cannot be split", "at least 3", "--split test"],
+    ),
+    "out of no name": (["prepare", "{tmp}/one.jsonl", "--out", ""], ["--out", "is empty"]),
+    "size of the test split alone": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--split", "test", "--test-size", "0.2"],
+        ["--test-size has no meaning with --split test"],
+    ),
+    "split of a file": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--hub-split", "train"],
+        ["--hub-split has no meaning for {tmp}/one.jsonl"],
     ),
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
@@ -458,6 +483,11 @@ def test_what_other_libraries_log_is_not_printed():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, text=True)
     assert "Retrying" not in done.stderr
+
+
+def test_the_splits_that_help_names_are_those_there_are(cli, prepared):
+    mistake(cli("compare", "--data", f"legal={prepared}", "--split", "fair"), "expected one of train, dev, test")
+    assert "train, dev or test" in " ".join(cli("compare", "--help")[1].split())
 
 
 def test_an_unknown_device_for_training_is_a_mistake(cli, prepared, tiny_base, tmp_path):

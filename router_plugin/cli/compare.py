@@ -68,6 +68,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
+    from router_plugin.cli.files import check_page, write_page
     from router_plugin.comparison import WAYS, Task
     from router_plugin.comparison import compare as compare_ways
     from router_plugin.comparison_page import COLUMNS, by_domain, comparison_page, rows
@@ -77,6 +78,7 @@ def compare(
     check_meaning(context, ("split",) if queries else ("routes", "fit"), f"with --{'queries' if queries else 'data'}")
     if way and "multi" not in way:
         check_meaning(context, ("multi", "multi_registry"), "without --way multi")
+    check_page(html)
     if queries:
         from router_plugin.routes import load_routes
 
@@ -95,10 +97,7 @@ def compare(
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
     if html:
-        try:
-            html.write_text(comparison_page(found, title), encoding="utf-8")
-        except OSError as error:
-            raise DomainRouterError(f"--html {html}: cannot be written: {error.strerror}") from error
+        write_page(html, comparison_page(found, title))
     if json:
         print_json(found.to_dict())
         return

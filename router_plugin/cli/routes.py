@@ -52,10 +52,12 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Set the thresholds of routes, and fit how sure decisions are, to labelled queries."""
+    from router_plugin.cli.files import check_fitted
     from router_plugin.cli.labelled import read_labels
     from router_plugin.cli.opening import open_router
 
     check_single_domain(context)
+    check_fitted(out)
     router = open_router(routes, registry, domains, strategy, single_domain, aggregation)
     queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
     before = router.evaluate(queries, labels)

@@ -392,6 +392,22 @@ MISTAKES = {
         ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/one.jsonl"],
         ["{tmp}/one.jsonl", "routes fit", "thresholds: Field required"],
     ),
+    "fitted over the queries": (
+        ["routes", "fit", "{tmp}/one.jsonl", "--routes", "{tmp}/ok.yaml", "--out", "{tmp}/one.jsonl"],
+        ["--out {tmp}/one.jsonl", "exists already", "another file"],
+    ),
+    "fitted in no folder": (
+        ["routes", "fit", "{tmp}/no.jsonl", "--out", "{tmp}/no/fitted.json"],
+        ["--out {tmp}/no/fitted.json", "cannot be written"],
+    ),
+    "page over the queries": (
+        ["classifier", "evaluate", "{tmp}/one.jsonl", "--html", "{tmp}/one.jsonl"],
+        ["--html {tmp}/one.jsonl", "exists already", "another file"],
+    ),
+    "page in no folder": (
+        ["compare", "--data", "legal={tmp}/no", "--html", "{tmp}/no/page.html"],
+        ["--html {tmp}/no/page.html", "cannot be written"],
+    ),
     "no domains": (
         ["classifier", "evaluate", "{tmp}/one.jsonl", "--registry", "{tmp}/empty"],
         ["nothing is registered", "models add", "--domains"],
@@ -512,7 +528,7 @@ def test_a_classifier_is_evaluated_and_drawn(cli, own, labelled, tmp_path):
     assert figures["queries"] == sum(map(sum, figures["confusion"])) == 3
     assert figures["domains"] == ["general", "legal"]
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-    assert "out_of_domain_auroc" in cli(*arguments)[1]
+    assert "out_of_domain_auroc" in cli(*arguments)[1]  # and the page replaces the earlier one
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,19 @@ def locate(url: str | None) -> Location:
     return Location(database.difference_update_query(["artifacts"]), artifacts, cache)
 
 
+def is_there(url: str) -> bool:
+    """Whether there is a registry, or an empty folder for one; a database server is not asked.
+
+    Raises:
+        RegistryError: the URL is none.
+    """
+    database = locate(url).database
+    if database.get_backend_name() != "sqlite" or database.database in (None, "", ":memory:"):
+        return True
+    file = Path(str(database.database))
+    return file.exists() or (file.parent.is_dir() and not any(file.parent.iterdir()))
+
+
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()

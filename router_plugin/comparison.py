@@ -29,8 +29,8 @@ WAYS = ("base", "multi", "two_stage", "ensemble", "oracle")
 DEPTH = 5
 WARMING, TIMED = 5, 200
 BLOCK = 256
-KEPT = 6
-"""Entries of the query cache that a question takes at most: of its text and its tokens, by three encoders."""
+KEPT = 3
+"""Embeddings that the query cache keeps of a question at most: by three encoders."""
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,20 @@ class Fitted(pydantic.BaseModel):
         """Read it.
 
         Raises:
-            FittedError: the file is not what :meth:`save` writes.
+            FittedError: the file cannot be read, or is not what :meth:`save` writes.
         """
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise FittedError(f"{path}: is not what 'domain-router routes fit' writes: {error}") from error
+        except OSError as error:
+            raise FittedError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise FittedError(f"{path}: is not UTF-8 text") from error
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise FittedError(
+                f"{path}: is not what 'domain-router routes fit' writes: {where}: {first['msg']}"
+            ) from error
 
 
 def fit_thresholds(ranked: Ranked, labels: NDArray[np.int64], start: Floats) -> Floats:

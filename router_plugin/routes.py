@@ -116,5 +116,7 @@ def _explain(file: YamlFile, error: ValidationError) -> str:
         problem = f"expected a mapping with {', '.join(expected)}"
     elif first["type"] == "string_pattern_mismatch":
         problem = "must not be blank"
+    elif first["type"] == "too_short":
+        problem = "is empty: expected at least one"
     name = ".".join(str(part) for part in where) or "the file"
     return f"{file.place(where)}: {name}: {problem}"

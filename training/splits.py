@@ -34,10 +34,9 @@ class Split:
 
 def random_split(count: int, test_size: float, seed: int) -> Split:
     """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order, dev out of training."""
-    if count < 3:
-        raise SourceError(f"{count} rows cannot be split three ways: at least 3 are needed")
+    _check_count(count)
     if count - math.ceil(count * test_size) < 2:
-        raise SourceError(f"{count} rows with --test-size {test_size} leave no training and dev queries")
+        raise SourceError(f"{count} rows with --test-size {test_size} leave no training and dev queries: choose less")
     train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
     order = np.random.default_rng(seed).permutation(len(train))
     dev = order[: _dev_size(len(train))]
@@ -47,8 +46,7 @@ def random_split(count: int, test_size: float, seed: int) -> Split:
 def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
     """Whole groups only, dealt in random order; one that would overfill the test or dev part goes to training."""
     count = len(groups)
-    if count < 3:
-        raise SourceError(f"{count} rows cannot be split three ways: at least 3 are needed")
+    _check_count(count)
     test = _deal(groups, round(count * test_size), seed)
     rest = np.flatnonzero(~np.isin(np.arange(count), test))
     dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed + 1)]
@@ -107,6 +105,14 @@ def held_out_split(
             "the other parts: hold out less"
         )
     return Split(train, chosen, tested)
+
+
+def _check_count(count: int) -> None:
+    if count < 3:
+        raise SourceError(
+            f"{count} row{'' if count == 1 else 's'} cannot be split three ways: at least 3 are needed: add some, or "
+            "take --split test for data that only measure"
+        )
 
 
 def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:

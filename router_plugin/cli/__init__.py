@@ -51,7 +51,8 @@ app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 def main() -> None:
     """Run the command line; a user's mistake ends with one line on standard error and exit status 2."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # our own bars show what takes long
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # what went wrong, our own message says once
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from registry import DomainRouterError
+from registry import GENERAL, DomainRouterError
 from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
@@ -33,19 +33,23 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
+    from router_plugin.cli.files import check_page, write_page
     from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.evaluation import evaluate as evaluate_classifier
     from router_plugin.evaluation_page import evaluation_page
     from router_plugin.router import DomainRouter
 
+    check_page(html)
     classifier = DomainRouter([], registry, base_model=base_model, own_domains=read_domains(domains)).classifier
+    if list(classifier.domains) == [GENERAL]:
+        raise DomainRouterError(
+            "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "
+            "or name domains with --domains"
+        )
     queries, labels = read_labelled(file, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:
-        try:
-            html.write_text(evaluation_page(evaluation, f"Domain classifier on {file.name}"), encoding="utf-8")
-        except OSError as error:
-            raise DomainRouterError(f"--html {html}: cannot be written: {error.strerror}") from error
+        write_page(html, evaluation_page(evaluation, f"Domain classifier on {file.name}"))
     if json:
         print_json(evaluation.to_dict())
         return

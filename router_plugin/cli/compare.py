@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.output import JsonOption, RegistryOption, RoutesOption, print_json, print_table
+from router_plugin.cli.checks import check_meaning, existing_registry
+from router_plugin.cli.output import (
+    BackendOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    print_json,
+    print_table,
+)
 from router_plugin.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ EXAMPLE = "Example: domain-router compare --data medical=work/medical --data fin
 
 
 def compare(
+    context: typer.Context,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -35,13 +44,16 @@ def compare(
         list[str] | None,
         typer.Option(metavar="DOMAIN=DIR", help="Prepared data of a domain, to compare retrieval; repeatable."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of the prepared data: test or dev.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the prepared data: train, dev or test.")] = "test",
     multi: Annotated[
         str | None,
         typer.Option(help="Name that the model of all domains is registered with.", show_default="none: left out"),
     ] = None,
     multi_registry: Annotated[
-        str | None, typer.Option(help="Its registry, where that is another one.", show_default="--registry")
+        str | None,
+        typer.Option(
+            help="Its registry, where that is another one.", show_default="--registry", callback=existing_registry
+        ),
     ] = None,
     way: Annotated[
         list[str] | None,
@@ -50,20 +62,23 @@ def compare(
     base_model: Annotated[
         str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
-    ] = Settings.backend,
+    backend: BackendOption = Settings.backend,
     html: Annotated[Path | None, typer.Option(help="Write a page with a plot.", show_default=False)] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
+    from router_plugin.cli.files import check_page, write_page
     from router_plugin.comparison import WAYS, Task
     from router_plugin.comparison import compare as compare_ways
     from router_plugin.comparison_page import COLUMNS, by_domain, comparison_page, rows
 
     if (queries is None) == (not data):
         raise typer.BadParameter("give either --queries FILE or --data DOMAIN=DIR")
+    check_meaning(context, ("split",) if queries else ("routes", "fit"), f"with --{'queries' if queries else 'data'}")
+    if way and "multi" not in way:
+        check_meaning(context, ("multi", "multi_registry"), "without --way multi")
+    check_page(html)
     if queries:
         from router_plugin.routes import load_routes
 
@@ -82,10 +97,7 @@ def compare(
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
     if html:
-        try:
-            html.write_text(comparison_page(found, title), encoding="utf-8")
-        except OSError as error:
-            raise DomainRouterError(f"--html {html}: cannot be written: {error.strerror}") from error
+        write_page(html, comparison_page(found, title))
     if json:
         print_json(found.to_dict())
         return
@@ -105,7 +117,7 @@ def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
 
     by_name = {route.name: next(iter(route.domains), GENERAL) for route in routes}
     texts, labels = read_labels(file, "route", list(by_name))
-    _, domains = read_labels(file, "domain")
+    _, domains = read_labels(file, "domain", optional=True)
     return tuple(
         Question(text, domain or (by_name[label] if label else GENERAL), (label,) if label else ())
         for text, label, domain in zip(texts, labels, domains, strict=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.output import DomainsOption, JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.checks import number
+from router_plugin.cli.output import BackendOption, DomainsOption, JsonOption, RegistryOption, print_json, print_table
 from router_plugin.settings import Settings
 
 EXAMPLE = "Example: domain-router joint-space work/joint-space --registry quickstart/registry"
@@ -27,14 +28,16 @@ def joint_space(
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Below this probability a text is of general.")
+        float,
+        typer.Option(help="Below this probability a text is of general.", parser=number(0, 1), metavar="<0 to 1>"),
     ] = Settings.min_confidence,
     target_precision: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the texts given to a domain that shall be its own.")
+        float,
+        typer.Option(
+            help="Share of the texts given to a domain that shall be its own.", parser=number(0, 1), metavar="<0 to 1>"
+        ),
     ] = Settings.target_precision,
-    backend: Annotated[
-        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
-    ] = "torch",
+    backend: BackendOption = "torch",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,

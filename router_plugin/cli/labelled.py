@@ -28,23 +28,28 @@ def read_labelled(file: Path, domains: Collection[str] | None = None) -> tuple[l
     return queries, [label or GENERAL for label in labels]
 
 
-def read_labels(file: Path, column: str, known: Collection[str] | None = None) -> tuple[list[str], list[str | None]]:
+def read_labels(
+    file: Path, column: str, known: Collection[str] | None = None, *, optional: bool = False
+) -> tuple[list[str], list[str | None]]:
     """The queries of a file and the labels that a column gives them, None for those without.
 
     Args:
         file: JSONL, JSON, CSV, TSV or Parquet, plain or ``.gz``, with the columns ``text`` and ``column``.
         column: the name of the labels, which error messages tell too.
         known: the labels that a query may have; None for any.
+        optional: whether the file may do without the column.
 
     Raises:
-        QueryError: a row is bad or has another label, or there is no row.
+        QueryError: a row is bad or has another label, no row has the column, or there is no row.
         SourceError: the file cannot be read.
     """
     from training.rows import read_rows
 
     texts, labels = [], []
+    columns: dict[str, None] = {}
     for row in read_rows(file):
         fields = row.fields or {}
+        columns |= dict.fromkeys(map(str, fields))
         text, label = fields.get(TEXT), fields.get(column) or None
         if row.fault:
             raise QueryError(f"{row.place}: {row.fault}")
@@ -58,6 +63,8 @@ def read_labels(file: Path, column: str, known: Collection[str] | None = None) -
         labels.append(label)
     if not texts:
         raise QueryError(f"{file}: holds no query")
+    if column not in columns and not optional:
+        raise QueryError(f"{file}: no {column} column: expected a column {column!r}, found {', '.join(columns)}")
     return texts, labels
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from router_plugin.cli.checks import check_meaning
 
 if TYPE_CHECKING:
     from training.llm import ChatModel
@@ -33,11 +34,19 @@ CacheOption = Annotated[
 _NAMES = ("key_variable", "concurrency", "timeout", "cache", "price_in", "price_out", "budget")
 
 
-def given_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a command's parameters those that :func:`open_model` takes, but for the model's name."""
-    alone = next((name for name in ("key_variable", "budget", "cache") if parameters[name] is not None), None)
-    if alone and not parameters["llm"]:
-        raise typer.BadParameter(f"--{alone.replace('_', '-')} has no meaning without --llm: leave it out")
+def given_options(context: typer.Context, *others: str) -> dict[str, Any]:
+    """Of a command's parameters those that :func:`open_model` takes, but for the model's name.
+
+    Args:
+        context: of the command.
+        others: parameters of its own that describe what the model is asked.
+
+    Raises:
+        typer.BadParameter: one of all these is given without ``--llm``.
+    """
+    parameters = context.params
+    if not parameters["llm"]:
+        check_meaning(context, (*_NAMES, *others), "without --llm")
     return {"url": parameters["llm"], **{name: parameters[name] for name in _NAMES}}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.output import JsonOption, NewRegistryOption, RegistryOption, print_json, print_table
 
 if TYPE_CHECKING:
     from registry import ModelVersion
@@ -84,9 +84,17 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
 @app.command(epilog="Example: domain-router models promote medical@2")
 def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Make a version the champion, by default the domain's candidate."""
+    from registry import NotRegisteredError
     from router_plugin.opening import open_registry
 
-    _tell_champion(open_registry(registry).promote(reference), json)
+    store = open_registry(registry)
+    try:
+        version = store.promote(reference)
+    except NotRegisteredError as error:
+        if "@" in reference or not store.versions(reference):
+            raise
+        raise NotRegisteredError(f"{error}; there is no candidate: name the version, as {reference}@NUMBER") from error
+    _tell_champion(version, json)
 
 
 @app.command(epilog="Example: domain-router models rollback medical")
@@ -98,6 +106,9 @@ def rollback(
     """Give the champion's place back to the version that held it before."""
     from router_plugin.opening import open_registry
 
+    name, separator, _ = domain.partition("@")
+    if separator:
+        raise typer.BadParameter(f"{domain} is a version: give the domain: {name}")
     _tell_champion(open_registry(registry).rollback(domain), json)
 
 
@@ -127,7 +138,7 @@ def add(
     force: Annotated[
         bool, typer.Option("--force", help="Also if no better, if a --max-loss is broken, or if registered already.")
     ] = False,
-    registry: RegistryOption = None,
+    registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""

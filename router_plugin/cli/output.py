@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from router_plugin.cli.checks import existing_registry, known_backend, usable_device
+
+_REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
+
 RegistryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        help="Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry.",
-        show_default=False,
-    ),
+    str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
 ]
+NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
 DomainsOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,6 +34,16 @@ StrategyOption = Annotated[
 ]
 SingleDomainOption = Annotated[str, typer.Option(help="Whose encoder sees all queries with --strategy single.")]
 AggregationOption = Annotated[str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.", callback=known_backend
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one", callback=usable_device),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 NARROWEST = 120

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from router_plugin.cli.checks import check_meaning, named_path
 from router_plugin.cli.kinds import KINDS, Kind, check_options, prepare_kind
 from router_plugin.cli.output import JsonOption, print_json
 
@@ -23,6 +24,7 @@ class SplitName(str, Enum):
 
 
 def prepare(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -30,7 +32,7 @@ def prepare(
             "beir: a folder."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar="<path>")],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -119,6 +121,10 @@ def prepare(
         "hub_revision": hub_revision,
     }
     check_options(kind, {**given, "chunk_characters": chunk_characters})
+    if split is SplitName.test:
+        check_meaning(context, ("test_size",), "with --split test, where every row is for testing")
+    if _is_here(source):
+        check_meaning(context, ("hub_split", "hub_config", "hub_revision"), f"for {source}, which is on this disk")
     splitting: dict[str, Any] = {
         "split": split.value,
         "test_size": test_size,
@@ -140,6 +146,13 @@ def prepare(
     for line in skipped:
         typer.echo(f"skipped: {line}", err=True)
     _print(out, kind, manifest)
+
+
+def _is_here(source: str) -> bool:
+    try:
+        return Path(source).expanduser().exists()
+    except (OSError, RuntimeError):  # which reading it tells in words
+        return False
 
 
 def _print(out: Path, kind: Kind, manifest: dict[str, Any]) -> None:

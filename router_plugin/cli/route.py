@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.checks import check_single_domain, number
 from router_plugin.cli.output import (
     AggregationOption,
+    BackendOption,
+    DeviceOption,
     DomainsOption,
     FittedOption,
     JsonOption,
@@ -34,6 +37,7 @@ BATCH = 256
 
 
 def route(
+    context: typer.Context,
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
@@ -47,20 +51,25 @@ def route(
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Below this probability a query goes to general.")
+        float,
+        typer.Option(help="Below this probability a query goes to general.", parser=number(0, 1), metavar="<0 to 1>"),
     ] = Settings.min_confidence,
     target_precision: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the queries given to a domain that shall be its own.")
+        float,
+        typer.Option(
+            help="Share of the queries given to a domain that shall be its own.",
+            parser=number(0, 1),
+            metavar="<0 to 1>",
+        ),
     ] = Settings.target_precision,
     threshold: Annotated[
-        float, typer.Option(min=-1, max=1, help="Least cosine for a route without its own threshold.")
+        float,
+        typer.Option(
+            help="Least cosine for a route without its own threshold.", parser=number(-1, 1), metavar="<-1 to 1>"
+        ),
     ] = Settings.threshold,
-    backend: Annotated[
-        str, typer.Option(help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.")
-    ] = Settings.backend,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
-    ] = None,
+    backend: BackendOption = Settings.backend,
+    device: DeviceOption = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let models run code of their own.")
     ] = False,
@@ -75,6 +84,7 @@ def route(
         raise typer.BadParameter("give either a query or --batch FILE")
     if explain and batch:
         raise typer.BadParameter("--explain is for one query")
+    check_single_domain(context)
     router = open_router(
         routes,
         registry,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from router_plugin.cli.checks import check_single_domain, named_path
 from router_plugin.cli.output import (
     AggregationOption,
     DomainsOption,
@@ -39,8 +40,9 @@ FileArgument = Annotated[
 
 @app.command(epilog=FIT)
 def fit(
+    context: typer.Context,
     file: FileArgument,
-    out: Annotated[Path, typer.Option(help="File to write, for --fitted.")],
+    out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar="<path>")],
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     domains: DomainsOption = None,
     strategy: StrategyOption = Settings.strategy,
@@ -50,9 +52,12 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Set the thresholds of routes, and fit how sure decisions are, to labelled queries."""
+    from router_plugin.cli.files import check_fitted
     from router_plugin.cli.labelled import read_labels
     from router_plugin.cli.opening import open_router
 
+    check_single_domain(context)
+    check_fitted(out)
     router = open_router(routes, registry, domains, strategy, single_domain, aggregation)
     queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
     before = router.evaluate(queries, labels)
@@ -72,6 +77,7 @@ def fit(
 
 @app.command(epilog=EVALUATE)
 def evaluate(
+    context: typer.Context,
     file: FileArgument,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     fitted: FittedOption = None,
@@ -86,6 +92,7 @@ def evaluate(
     from router_plugin.cli.labelled import read_labels
     from router_plugin.cli.opening import open_router
 
+    check_single_domain(context)
     router = open_router(routes, registry, domains, strategy, single_domain, aggregation, fitted)
     queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
     evaluation = router.evaluate(queries, labels)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from router_plugin.cli.checks import named_path
 from router_plugin.cli.llm import (
     BudgetOption,
     CacheOption,
@@ -31,7 +32,12 @@ EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
 def synthesize(
     context: typer.Context,
     corpus: Annotated[Path, typer.Argument(help="Text, Markdown, HTML or JSONL file, another table, or a folder.")],
-    out: Annotated[Path, typer.Option(help="JSONL file to write: question, answer, document, title, kind.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSONL file to write: question, answer, document, title, kind.", parser=named_path, metavar="<path>"
+        ),
+    ],
     text: Annotated[
         str | None, typer.Option(help="Tables: column of the text.", show_default="the usual names")
     ] = None,
@@ -63,7 +69,7 @@ def synthesize(
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("--llm and --model go together: give both or none")
-    options = given_options(context.params)
+    options = given_options(context, "questions")
     check_file(out, overwrite)
     opened = open_model(str(model), **options) if llm else None
     bad = BadRows(skip_bad)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.cli.checks import existing_registry, named_path
 from router_plugin.cli.judges import GROUND_TRUTH, open_judge
 from router_plugin.cli.llm import (
     BudgetOption,
@@ -21,7 +22,7 @@ from router_plugin.cli.llm import (
     TimeoutOption,
     given_options,
 )
-from router_plugin.cli.output import JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.output import DeviceOption, JsonOption, NewRegistryOption, print_json, print_table
 from router_plugin.cli.sets import joined_sets, named, named_numbers, prepared_sets
 from router_plugin.cli.variants import print_variants
 
@@ -56,7 +57,7 @@ def train(
         typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; of several one model is made."),
     ],
     domain: Annotated[str, typer.Option(help="Name of the domain.")],
-    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.", parser=named_path, metavar="<path>")],
     recipe: Annotated[
         RecipeName, typer.Option(help="contrastive: InfoNCE, interpolated weights; triplet: the reference.")
     ] = RecipeName.contrastive,
@@ -103,9 +104,7 @@ def train(
             show_default="42",
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one")
-    ] = None,
+    device: DeviceOption = None,
     encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
     encode_with: Annotated[
         str | None,
@@ -177,7 +176,7 @@ def train(
     price_out: PriceOutOption = 0.0,
     budget: BudgetOption = None,
     cache: CacheOption = None,
-    registry: RegistryOption = None,
+    registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
@@ -214,7 +213,7 @@ def train(
     check_beside(prepared, alone)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
-    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, given_options(context.params)))
+    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, given_options(context)))
     report = adapt(
         prepared,
         domain,
@@ -293,4 +292,4 @@ def _record(model: str, registry: str | None) -> ModelRecord:
     from router_plugin.opening import open_registry
     from training.report import read_record
 
-    return read_record(Path(model)) if Path(model).is_dir() else open_registry(registry).get(model)
+    return read_record(Path(model)) if Path(model).is_dir() else open_registry(existing_registry(registry)).get(model)

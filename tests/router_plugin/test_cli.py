@@ -39,6 +39,7 @@ def mistake(result, *said):
     assert [line for line in err.splitlines() if line.lower().startswith("error:")] != []
     assert err.lower().count("error:") == 1
     assert "Traceback" not in err
+    assert not err.startswith("error:") or len(err.splitlines()) == 1
     for part in said:
         assert str(part) in err
 
@@ -188,6 +189,7 @@ def test_versions_are_listed_shown_promoted_and_rolled_back(cli, own):
 
 
 def test_an_empty_registry_has_nothing_to_list(cli, tmp_path):
+    (tmp_path / "new").mkdir()
     status, out, _ = cli("models", "list", "--registry", tmp_path / "new")
     assert status == 0 and "nothing is registered" in out
     assert json.loads(cli("models", "list", "--registry", tmp_path / "new", "--json")[1]) == []
@@ -366,23 +368,77 @@ MISTAKES = {
     "confidence above one": (["route", "x", "--min-confidence", "1.5"], ["--min-confidence"]),
     "confidence not a number": (["route", "x", "--min-confidence", "nan", "--routes", ROUTES], ["--min-confidence"]),
     "threshold too low": (["route", "x", "--threshold", "-2"], ["--threshold"]),
-    "threshold not a number": (["route", "x", "--threshold", "nan", "--routes", ROUTES], ["--threshold"]),
+    "threshold not a number": (["route", "x", "--threshold", "nan"], ["--threshold", "nan: expected a number from -1"]),
     "threshold a word": (["route", "x", "--threshold", "high"], ["--threshold"]),
     "no routes file": (["route", "x", "--routes", "{tmp}/no.yaml"], ["{tmp}/no.yaml", "cannot be read"]),
     "typo in routes": (["route", "x", "--routes", "{tmp}/typo.yaml"], ["{tmp}/typo.yaml, line 4", "'threshold'"]),
-    "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/new"], ["medical", "general"]),
+    "domain not registered": (["route", "x", "--routes", ROUTES, "--registry", "{tmp}/empty"], ["medical", "general"]),
+    "no utterances": (
+        ["route", "x", "--routes", "{tmp}/none.yaml"],
+        ["line 3", "utterances: is empty: expected at least"],
+    ),
     "no batch file": (["route", "--batch", "{tmp}/no.txt", "--routes", "{tmp}/ok.yaml"], ["{tmp}/no.txt"]),
     "batch of bytes": (["route", "--batch", "{tmp}/bytes", "--routes", "{tmp}/ok.yaml"], ["{tmp}/bytes", "UTF-8"]),
     "no base model": (["route", "x", "--base-model", "./no", "--routes", "{tmp}/ok.yaml"], ["./no"]),
-    "no device": (["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"], ["abacus"]),
+    "no device": (
+        ["route", "x", "--device", "abacus", "--routes", "{tmp}/ok.yaml"],
+        ["--device", "abacus", "expected cpu"],
+    ),
+    "no backend": (["route", "x", "--backend", "abacus"], ["--backend", "abacus: expected auto, torch, openvino-int8"]),
+    "domain of no strategy": (
+        ["route", "x", "--single-domain", "legal", "--routes", "{tmp}/ok.yaml"],
+        ["--single-domain has no meaning without --strategy single"],
+    ),
+    "no fitted file": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/no"],
+        ["{tmp}/no: cannot be read"],
+    ),
+    "fitted file of bytes": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/bytes"],
+        ["bytes: is not UTF-8"],
+    ),
+    "another fitted file": (
+        ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/one.jsonl"],
+        ["{tmp}/one.jsonl", "routes fit", "thresholds: Field required"],
+    ),
+    "fitted over the queries": (
+        ["routes", "fit", "{tmp}/one.jsonl", "--routes", "{tmp}/ok.yaml", "--out", "{tmp}/one.jsonl"],
+        ["--out {tmp}/one.jsonl", "exists already", "another file"],
+    ),
+    "fitted in no folder": (
+        ["routes", "fit", "{tmp}/no.jsonl", "--out", "{tmp}/no/fitted.json"],
+        ["--out {tmp}/no/fitted.json", "cannot be written"],
+    ),
+    "page over the queries": (
+        ["classifier", "evaluate", "{tmp}/one.jsonl", "--html", "{tmp}/one.jsonl"],
+        ["--html {tmp}/one.jsonl", "exists already", "another file"],
+    ),
+    "page in no folder": (
+        ["compare", "--data", "legal={tmp}/no", "--html", "{tmp}/no/page.html"],
+        ["--html {tmp}/no/page.html", "cannot be written"],
+    ),
+    "no domains": (
+        ["classifier", "evaluate", "{tmp}/one.jsonl", "--registry", "{tmp}/empty"],
+        ["nothing is registered", "models add", "--domains"],
+    ),
+    "name of a way left out": (
+        ["compare", "--data", "legal={tmp}/no", "--multi", "all", "--way", "base"],
+        ["--multi has no meaning without --way multi"],
+    ),
+    "thresholds for retrieval": (
+        ["compare", "--data", "legal={tmp}/no", "--fit", "{tmp}/one.jsonl"],
+        ["--fit has no meaning with --data"],
+    ),
     "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
     "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
     "bad reference": (["models", "show", "../legal"], ["../legal", "lower-case"]),
     "version zero": (["models", "verify", "legal@0"], ["legal@0"]),
     "bad domain": (["models", "list", "Legal Texts"], ["Legal Texts", "lower-case"]),
-    "no candidate": (["models", "promote", "legal"], ["legal@candidate", "legal@1"]),
+    "no candidate": (["models", "promote", "legal"], ["legal@candidate", "legal@1", "name the version"]),
+    "back from a version": (["models", "rollback", "legal@1"], ["legal@1", "give the domain: legal"]),
     "nothing to go back to": (["models", "rollback", "legal"], ["legal"]),
     "no model folder": (["models", "add", "{tmp}/no"], ["{tmp}/no", "report.json"]),
+    "no registry": (["models", "list", "--registry", "{tmp}/no"], ["--registry", "{tmp}/no", "models add"]),
     "registry is a file": (["models", "list", "--registry", "{tmp}/ok.yaml"], ["{tmp}/ok.yaml"]),
     "registry below a file": (["models", "list", "--registry", "{tmp}/ok.yaml/below"], ["{tmp}/ok.yaml"]),
     "registry is damaged": (["models", "list", "--registry", "{tmp}/damaged"], ["{tmp}/damaged"]),
@@ -392,6 +448,19 @@ MISTAKES = {
     "held out of test": (
         ["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out", "--split", "test", "--hold-out", "a=b"],
         ["--hold-out", "--split test"],
+    ),
+    "too few pairs": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out"],
+        ["1 row cannot be split", "at least 3", "--split test"],
+    ),
+    "out of no name": (["prepare", "{tmp}/one.jsonl", "--out", ""], ["--out", "is empty"]),
+    "size of the test split alone": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--split", "test", "--test-size", "0.2"],
+        ["--test-size has no meaning with --split test"],
+    ),
+    "split of a file": (
+        ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--hub-split", "train"],
+        ["--hub-split has no meaning for {tmp}/one.jsonl"],
     ),
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
@@ -417,11 +486,33 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     (tmp_path / "typo.yaml").write_text(
         "routes:\n  - name: a\n    utterances: [x]\n    treshold: 0.1\n", encoding="utf-8"
     )
+    (tmp_path / "none.yaml").write_text("routes:\n  - name: a\n    utterances: []\n", encoding="utf-8")
+    row = {"question": "What is x?", "answer": "It is a.", "text": "x", "route": "a", "domain": None}
+    (tmp_path / "one.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "registry.db").write_text("this is no database " * 200, encoding="utf-8")
     arguments, said = ([str(part).replace("{tmp}", str(tmp_path)) for part in parts] for parts in MISTAKES[case])
     mistake(cli(*arguments), *said)
+    assert not (tmp_path / "no").exists()
+    assert json.loads((tmp_path / "one.jsonl").read_text(encoding="utf-8")) == row
+
+
+def test_what_other_libraries_log_is_not_printed():
+    code = (
+        "import sys\nfrom router_plugin.cli import main\nsys.argv = ['domain-router', 'plugins']\n"
+        "try:\n    main()\nexcept SystemExit:\n    import datasets\n    from huggingface_hub.utils import logging\n"
+        "    logging.get_logger('huggingface_hub.x').warning('Retrying')\n"
+        "    datasets.logging.get_logger('datasets.x').warning('Retrying')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120, text=True)
+    assert "Retrying" not in done.stderr
+
+
+def test_the_splits_that_help_names_are_those_there_are(cli, prepared):
+    mistake(cli("compare", "--data", f"legal={prepared}", "--split", "fair"), "expected one of train, dev, test")
+    assert "train, dev or test" in " ".join(cli("compare", "--help")[1].split())
 
 
 def test_prepared_data_under_a_bad_name_of_a_domain_are_a_mistake(cli, tiny_models, tmp_path):
@@ -458,7 +549,7 @@ def test_a_classifier_is_evaluated_and_drawn(cli, own, labelled, tmp_path):
     assert figures["queries"] == sum(map(sum, figures["confusion"])) == 3
     assert figures["domains"] == ["general", "legal"]
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-    assert "out_of_domain_auroc" in cli(*arguments)[1]
+    assert "out_of_domain_auroc" in cli(*arguments)[1]  # and the page replaces the earlier one
 
 
 @pytest.mark.parametrize(
@@ -468,6 +559,7 @@ def test_a_classifier_is_evaluated_and_drawn(cli, own, labelled, tmp_path):
         ('{"text": "a"}\n{"domain": "legal"}', ("line 2", "text")),
         ('{"text": "a"', ("line 1", "JSON")),
         ("", ("no query",)),
+        ('{"text": "a", "label": "legal"}', ("'domain'", "found text, label")),
     ],
 )
 def test_a_bad_file_of_labelled_queries_is_a_mistake(cli, own, tmp_path, content, said):
@@ -511,3 +603,6 @@ def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):
     labelled.write_text('{"text": "a", "route": "astrology"}\n')
     status, _, error = cli("routes", "evaluate", labelled, *common)
     assert status == 2 and "unknown route 'astrology': expected tenancy, drugs, or none" in error
+    labelled.write_text('{"text": "a", "label": "drugs"}\n')
+    mistake(cli("routes", "fit", labelled, *common, "--out", tmp_path / "new.json"), labelled, "'route'", "text, label")
+    mistake(cli("route", "a", *common, "--domains", labelled), labelled, "'domain'", "text, label")

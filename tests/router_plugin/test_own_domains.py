@@ -131,6 +131,7 @@ def test_a_wrong_file_is_explained(tmp_path, text, message):
 
 
 def test_the_command_line_takes_them(home, tmp_path, labelled):
+    (tmp_path / "registry").mkdir()
     (tmp_path / "routes.yaml").write_text("routes: [{name: trips, domain: travel, utterances: [book a trip]}]")
     command = ["route", TRAVEL[0], "--routes", str(tmp_path / "routes.yaml"), "--registry", str(tmp_path / "registry")]
     done = CliRunner().invoke(app, [*command, "--domains", str(labelled), "--json"])

@@ -104,6 +104,8 @@ def test_a_refused_key_is_not_shown(cli, corpus, tmp_path, server):
         (("--llm", "http://127.0.0.1:9/v1"), "go together"),
         (("--model", "tiny"), "go together"),
         (("--budget", "1"), "--budget has no meaning without --llm"),
+        (("--price-in", "2"), "--price-in has no meaning without --llm"),
+        (("--questions", "2"), "--questions has no meaning without --llm"),
         (("--cache", "answers"), "--cache has no meaning without --llm"),
         (("--llm", "nowhere", "--model", "tiny"), "expected the address of an API"),
         (("--llm", "http://h/v1", "--model", "m", "--key-variable", "NO_SUCH_KEY"), "NO_SUCH_KEY"),

@@ -1,0 +1,75 @@
+"""Files that commands write: made sure of before the work, and written whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from registry.errors import OutputError
+from registry.page import page
+from router_plugin.errors import FittedError
+
+
+def check_page(html: Path | None) -> None:
+    """Make sure that ``--html`` may be written, before long work is done.
+
+    Raises:
+        OutputError: it cannot be written, or is no page of ours.
+    """
+    if html:
+        _check_file("--html", html, _is_page)
+
+
+def check_fitted(out: Path) -> None:
+    """Make sure that what is fitted may be written, before long work is done.
+
+    Raises:
+        OutputError: it cannot be written, or is no earlier output.
+    """
+    _check_file("--out", out, _is_fitted)
+
+
+def write_page(html: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = html.with_name(f".{html.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(html)
+    except OSError as error:
+        raise OutputError(f"--html {html}: cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:
+    try:
+        if path.exists() and not is_earlier(path):
+            raise OutputError(f"{option} {path}: exists already and is no earlier output: choose another file")
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{option} {path}: cannot be written: {error.strerror}") from error
+
+
+def _is_page(path: Path) -> bool:
+    start = page("", "").partition("<title>")[0]
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(len(start)) == start
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _is_fitted(path: Path) -> bool:
+    from router_plugin.fitting import Fitted
+
+    try:
+        Fitted.load(path)
+    except FittedError:
+        return False
+    return True

@@ -517,7 +517,7 @@ def test_the_splits_that_help_names_are_those_there_are(cli, prepared):
 
 def test_prepared_data_under_a_bad_name_of_a_domain_are_a_mistake(cli, tiny_models, tmp_path):
     data = f"A b={tiny_models['legal'].with_name('legal-data')}"
-    mistake(cli("compare", "--data", data, "--registry", tmp_path / "new"), f"--data {data}", "'A b'", "lower-case")
+    mistake(cli("compare", "--data", data, "--registry", tmp_path), f"--data {data}", "'A b'", "lower-case")
 
 
 def test_example_queries_that_are_no_text_are_found_before_any_work(cli, tmp_path):

@@ -196,7 +196,7 @@ def fail(*_, **__):
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputError, match="no space"):
         prepare(source(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
@@ -270,7 +270,7 @@ def test_an_earlier_output_stands_where_overwriting_it_fails(tmp_path, monkeypat
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail_once)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputError, match="no space"):
         prepare(source(PAIRS[:20]), out, overwrite=True)
     assert read_prepared(out).manifest == manifest
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -38,7 +38,7 @@ from training.encoding import TorchBlocks, load_model
 from training.metrics import retrieval_metrics
 from training.ranking import ranking
 from training.states import Texts
-from training.variants import MAX_SHORTFALL
+from training.verdicts import MAX_SHORTFALL
 
 BATCH = 64
 BATCHES = 6

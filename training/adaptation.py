@@ -33,10 +33,11 @@ from training.judging import Judge, Outcome, best_outcome, check_judging
 from training.lora import train_adapter_only
 from training.metrics import DECIDING
 from training.mixing import Mixture, check_mixing
+from training.modules import describe_model
 from training.prepared import PreparedData
 from training.recipes import Contrastive, Recipe
 from training.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
-from training.report import CARD, REPORT, describe_model, model_card, read_finished, write_report
+from training.report import CARD, REPORT, model_card, read_finished, write_report
 from training.report_page import report_page
 from training.run import Run, save_model
 from training.significance import compare_metrics

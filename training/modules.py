@@ -1,10 +1,15 @@
-"""The modules that a text passes in a SentenceTransformer: one chain, or one for each branch of a Router."""
+"""The modules that a text passes in a SentenceTransformer, one chain or one a branch of a Router, and what they do."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from torch import nn
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 
 def branches(model: SentenceTransformer) -> dict[str, list[nn.Module]]:
@@ -13,5 +18,25 @@ def branches(model: SentenceTransformer) -> dict[str, list[nn.Module]]:
     return {name: [part for module in model for part in _parts(module, name)] for name in names}
 
 
+def describe_model(model: SentenceTransformer) -> dict[str, Any]:
+    """Dimension, maximum length in tokens, pooling, and whether the model normalises by itself.
+
+    Of a model with a branch for queries and one for documents it is the longer length, and the pooling of each.
+    """
+    chains = branches(model)
+    limits = [getattr(chain[0], "max_seq_length", None) or math.inf for chain in chains.values()]
+    return {
+        "dimension": model.get_embedding_dimension(),
+        "max_length": max((limit for limit in limits if limit < VERY_LARGE_INTEGER), default=None),
+        "pooling": ", ".join(f"{name} {_pooling(chain)}".strip() for name, chain in chains.items()),
+        "normalized": all(any(isinstance(module, Normalize) for module in chain) for chain in chains.values()),
+    }
+
+
 def _parts(module: nn.Module, branch: str) -> list[nn.Module]:
     return list(module.sub_modules[branch].children()) if isinstance(module, Router) else [module]
+
+
+def _pooling(chain: list[nn.Module]) -> str:
+    modes = [module.pooling_mode for module in chain if isinstance(module, Pooling)]
+    return "+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "none"

@@ -7,8 +7,7 @@ from registry.adapters import base_of, is_adapter
 from registry.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
 from training.report import read_record
-from training.variants import MAX_SHORTFALL, is_short
-from training.verdicts import broken_guards
+from training.verdicts import MAX_SHORTFALL, broken_guards, is_short
 
 
 def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersion:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from torch import nn
-from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from registry import ModelRecord
 from registry.names import PAGE, TEST
 from training.beside import BESIDE, beside
 from training.errors import TrainingError
-from training.modules import branches
 from training.prepared import PreparedData
 from training.verdicts import (
     BOTH_SIDES,
@@ -33,26 +27,6 @@ from training.verdicts import (
 
 REPORT = "report.json"
 CARD = "README.md"
-
-
-def describe_model(model: SentenceTransformer) -> dict[str, Any]:
-    """Dimension, maximum length in tokens, pooling, and whether the model normalises by itself.
-
-    Of a model with a branch for queries and one for documents it is the longer length, and the pooling of each.
-    """
-    chains = branches(model)
-    limits = [getattr(chain[0], "max_seq_length", None) or math.inf for chain in chains.values()]
-    return {
-        "dimension": model.get_embedding_dimension(),
-        "max_length": max((limit for limit in limits if limit < VERY_LARGE_INTEGER), default=None),
-        "pooling": ", ".join(f"{name} {_pooling(chain)}".strip() for name, chain in chains.items()),
-        "normalized": all(any(isinstance(module, Normalize) for module in chain) for chain in chains.values()),
-    }
-
-
-def _pooling(chain: list[nn.Module]) -> str:
-    modes = [module.pooling_mode for module in chain if isinstance(module, Pooling)]
-    return "+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "none"
 
 
 def describe_comparison(report: dict[str, Any]) -> list[str]:

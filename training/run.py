@@ -7,15 +7,17 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
 from registry.adapters import has_adapter, save_adapter
 from registry.outputs import make_folder
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _IDENTITY = "run.json"
 _SECONDS = "seconds.json"

@@ -21,10 +21,7 @@ from training.prepared import PreparedData
 from training.ranking import ranked
 from training.report import read_record
 from training.states import Texts
-from training.verdicts import MEASURE
-
-MAX_SHORTFALL = 0.005
-"""How much lower a variant's MRR@5 on dev may be than its model's."""
+from training.verdicts import MEASURE, is_short
 
 
 def add_variants(
@@ -47,7 +44,7 @@ def add_variants(
         trust_remote_code: let the model run code of its own.
 
     Returns:
-        The record of every variant. One that is more than :data:`MAX_SHORTFALL` short of the model's
+        The record of every variant. One that is more than :data:`training.verdicts.MAX_SHORTFALL` short of the model's
         MRR@5 is among them, but not in the folder.
 
     Raises:
@@ -64,13 +61,6 @@ def add_variants(
     model = load_model(folder, "cpu", trust_remote_code, base)
     dev = record.adapted_metrics["dev"][MEASURE]
     return [_add(folder, backend, model, texts, dev, encode_batch) for backend in backends]
-
-
-def is_short(record: VariantRecord) -> bool:
-    """Whether a variant is too far from its model to serve in its place, or was never measured."""
-    if MEASURE not in record.dev or MEASURE not in record.dev_model:
-        return True
-    return record.dev_model[MEASURE] - record.dev[MEASURE] > MAX_SHORTFALL
 
 
 def _add(

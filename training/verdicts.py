@@ -9,9 +9,12 @@ from typing import Any
 from registry import ModelRecord
 from registry.names import TEST
 from registry.records import ComparisonRecord
+from registry.variants import VariantRecord
 from training.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]
+MAX_SHORTFALL = 0.005
+"""How much lower a variant's ``MEASURE`` on dev may be than its model's."""
 
 SIDES = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
 BOTH_SIDES = ("test set", "queries", *SIDES, "max. loss")
@@ -76,3 +79,10 @@ def over_seeds(report: dict[str, Any]) -> list[Row]:
         shown = ", ".join(f"{seed['seed']}: {gain:+.4f}" for seed, gain in zip(seeds, gains, strict=True))
         rows.append((name, f"{mean(gains):+.4f}", f"{stdev(gains):.4f}", shown))
     return rows
+
+
+def is_short(record: VariantRecord) -> bool:
+    """Whether a variant is too far from its model to serve in its place, or was never measured."""
+    if MEASURE not in record.dev or MEASURE not in record.dev_model:
+        return True
+    return record.dev_model[MEASURE] - record.dev[MEASURE] > MAX_SHORTFALL

@@ -21,9 +21,8 @@ from training.examples import Examples
 from training.finetune import finetune, half_precision
 from training.interpolation import move_towards
 from training.metrics import retrieval_metrics
-from training.modules import branches
+from training.modules import branches, describe_model
 from training.ranking import ranking
-from training.report import describe_model
 
 DESCRIBED = {
     "cls": (32, 64, "cls", False),

@@ -18,6 +18,7 @@ _INLINE = frozenset(
     {"a", "abbr", "b", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s", "samp", "small"}
     | {"span", "strong", "sub", "sup", "tt", "u", "var", "wbr"}
 )
+_TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
 _LONGEST_TITLE = 100
 
@@ -54,7 +55,8 @@ def read_markdown(text: str) -> Outline:
 def _tag_in_a_line(renderer: object, tokens: Sequence[Token], place: int, options: object, env: object) -> str:
     """A tag within a paragraph: in ``git commit -m <title>``, say, it begins nothing."""
     tag = tokens[place].content
-    return "" if tag.strip("</>").lower() in {*_SKIPPED, *_HEADINGS, "title"} else tag
+    name = _TAG.match(tag)
+    return "" if name and name[1].lower() in {*_SKIPPED, *_HEADINGS, "title"} else tag
 
 
 def read_plain(text: str) -> Outline:

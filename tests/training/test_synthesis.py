@@ -50,6 +50,7 @@ def test_tags_in_a_line_of_markdown_and_titles_in_a_text_begin_nothing():
     )
     outline = Outline("Use", (Section("", "Run x, then git commit -m and push. Or dotnet new . Put a around it."),))
     assert read_markdown(lines) == outline
+    assert read_markdown('Click <button class="x">Go</button> now.\n').sections == (Section("", "Click Go now."),)
     assert read_html("<p>Set a <title>, then go on.").sections == (Section("", "Set a , then go on."),)
 
 

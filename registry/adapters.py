@@ -145,16 +145,15 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
     adapted = transformer(model)
     try:
         tensors = {key.removeprefix(_PREFIX): tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
-        with whole_or_off(model, name):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # several adapters are meant
-                inject_adapter_in_model(LoraConfig(**options), adapted, name)
-            found: Any = set_peft_model_state_dict(adapted, tensors, name)
-            missing = [key for key in found.missing_keys if f".{name}." in key]
-            if strange := sorted(missing) + sorted(found.unexpected_keys):
-                raise ValueError(f"{strange[0]} does not fit")
-            adapted._hf_peft_config_loaded = True
-            adapted.set_adapter(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # several adapters are meant
+            inject_adapter_in_model(LoraConfig(**options), adapted, name)
+        found: Any = set_peft_model_state_dict(adapted, tensors, name)
+        missing = [key for key in found.missing_keys if f".{name}." in key]
+        if strange := sorted(missing) + sorted(found.unexpected_keys):
+            raise ValueError(f"{strange[0]} does not fit")
+        adapted._hf_peft_config_loaded = True
+        adapted.set_adapter(name)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from registry.errors import OutputError
+from registry.outputs import write_file
 from router_plugin.errors import FittedError
 
 NEAREST = 10
@@ -72,12 +74,10 @@ class Fitted(pydantic.BaseModel):
         Raises:
             FittedError: it cannot be written.
         """
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise FittedError(f"{path}: cannot be written: {error.strerror}") from error
+            write_file(path, [self.model_dump_json(indent=2), "\n"])
+        except OutputError as error:
+            raise FittedError(str(error)) from error
 
     @classmethod
     def load(cls, path: Path) -> Fitted:

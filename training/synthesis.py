@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from registry.errors import OutputError
-from registry.outputs import make_folder
+from registry.outputs import make_folder, write_file
 from training.passages import SyntheticPair
 
 
@@ -31,15 +31,7 @@ def write_pairs(pairs: Iterable[SyntheticPair], out: Path) -> None:
         OutputError: the file cannot be written.
     """
     make_folder(out.absolute().parent)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in pairs)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(out, (json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in pairs))
 
 
 def counts_by_kind(pairs: Sequence[SyntheticPair]) -> dict[str, int]:

@@ -33,7 +33,8 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
-    from router_plugin.cli.files import check_page, write_page
+    from registry.outputs import write_file
+    from router_plugin.cli.files import check_page
     from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.evaluation import evaluate as evaluate_classifier
     from router_plugin.evaluation_page import evaluation_page
@@ -49,7 +50,7 @@ def evaluate(
     queries, labels = read_labelled(file, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:
-        write_page(html, evaluation_page(evaluation, f"Domain classifier on {file.name}"))
+        write_file(html, [evaluation_page(evaluation, f"Domain classifier on {file.name}")])
     if json:
         print_json(evaluation.to_dict())
         return

@@ -68,7 +68,8 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
-    from router_plugin.cli.files import check_page, write_page
+    from registry.outputs import write_file
+    from router_plugin.cli.files import check_page
     from router_plugin.comparison import WAYS, Task
     from router_plugin.comparison import compare as compare_ways
     from router_plugin.comparison_page import COLUMNS, by_domain, comparison_page, rows
@@ -97,7 +98,7 @@ def compare(
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
     if html:
-        write_page(html, comparison_page(found, title))
+        write_file(html, [comparison_page(found, title)])
     if json:
         print_json(found.to_dict())
         return

@@ -1,4 +1,4 @@
-"""Files that commands write: made sure of before the work, and written whole or not at all."""
+"""Files that commands write, made sure of before the work."""
 
 from __future__ import annotations
 
@@ -28,22 +28,6 @@ def check_fitted(out: Path) -> None:
         OutputError: it cannot be written, or is no earlier output.
     """
     _check_file("--out", out, _is_fitted)
-
-
-def write_page(html: Path, text: str) -> None:
-    """Write a page, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    partial = html.with_name(f".{html.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(html)
-    except OSError as error:
-        raise OutputError(f"--html {html}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:

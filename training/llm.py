@@ -234,8 +234,6 @@ class ChatModel:
                 if not isinstance(error.__cause__, _NEVER_SENT):
                     count(read, most)
                 raise
-            except openai.OpenAIError:
-                raise
             except ValueError as error:
                 count(read, most)
                 raise _Unusable(f"the server's answer is no JSON ({error})") from error

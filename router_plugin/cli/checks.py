@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import typer
+
+from router_plugin.settings import RANGES
 
 
 def check_meaning(context: typer.Context, names: Iterable[str], where: str) -> None:
@@ -97,12 +100,9 @@ def named_path(text: str) -> Path:
     return Path(text)
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
-    """What reads a number in a range.
-
-    Raises:
-        typer.BadParameter: from the reader, for any other text.
-    """
+def ranged(setting: str, help: str) -> Any:
+    """The option of a setting that is a number in a range, as :data:`router_plugin.settings.RANGES` has it."""
+    least, most = RANGES[setting]
 
     def read(text: str) -> float:
         try:
@@ -113,4 +113,4 @@ def number(least: float, most: float) -> Callable[[str], float]:
             raise typer.BadParameter(f"{text}: expected a number from {least:g} to {most:g}")
         return value
 
-    return read
+    return typer.Option(help=help, parser=read, metavar=f"<{least:g} to {most:g}>")

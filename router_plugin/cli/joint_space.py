@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.checks import number
+from router_plugin.cli.checks import ranged
 from router_plugin.cli.output import BackendOption, DomainsOption, JsonOption, RegistryOption, print_json, print_table
 from router_plugin.settings import Settings
 
@@ -28,14 +28,10 @@ def joint_space(
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
     min_confidence: Annotated[
-        float,
-        typer.Option(help="Below this probability a text is of general.", parser=number(0, 1), metavar="<0 to 1>"),
+        float, ranged("min_confidence", "Below this probability a text is of general.")
     ] = Settings.min_confidence,
     target_precision: Annotated[
-        float,
-        typer.Option(
-            help="Share of the texts given to a domain that shall be its own.", parser=number(0, 1), metavar="<0 to 1>"
-        ),
+        float, ranged("target_precision", "Share of the texts given to a domain that shall be its own.")
     ] = Settings.target_precision,
     backend: BackendOption = "torch",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.checks import check_single_domain, number
+from router_plugin.cli.checks import check_single_domain, ranged
 from router_plugin.cli.output import (
     AggregationOption,
     BackendOption,
@@ -51,22 +51,13 @@ def route(
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
     min_confidence: Annotated[
-        float,
-        typer.Option(help="Below this probability a query goes to general.", parser=number(0, 1), metavar="<0 to 1>"),
+        float, ranged("min_confidence", "Below this probability a query goes to general.")
     ] = Settings.min_confidence,
     target_precision: Annotated[
-        float,
-        typer.Option(
-            help="Share of the queries given to a domain that shall be its own.",
-            parser=number(0, 1),
-            metavar="<0 to 1>",
-        ),
+        float, ranged("target_precision", "Share of the queries given to a domain that shall be its own.")
     ] = Settings.target_precision,
     threshold: Annotated[
-        float,
-        typer.Option(
-            help="Least cosine for a route without its own threshold.", parser=number(-1, 1), metavar="<-1 to 1>"
-        ),
+        float, ranged("threshold", "Least cosine for a route without its own threshold.")
     ] = Settings.threshold,
     backend: BackendOption = Settings.backend,
     device: DeviceOption = None,

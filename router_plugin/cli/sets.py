@@ -12,17 +12,7 @@ if TYPE_CHECKING:
 
 def named(option: str, value: str, given: Sequence[str]) -> dict[str, str]:
     """Values by name from ``NAME=VALUE``, each name once."""
-    from training.errors import TrainingError
-
-    found: dict[str, str] = {}
-    for text in given:
-        name, _, rest = text.partition("=")
-        if not name or not rest:
-            raise TrainingError(f"{option} {text}: expected NAME={value}")
-        if name in found:
-            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name")
-        found[name] = rest
-    return found
+    return _each_once(option, given, [_halves(option, value, text) for text in given])
 
 
 def named_numbers(option: str, value: str, given: Sequence[str]) -> dict[str, float]:
@@ -40,25 +30,41 @@ def named_numbers(option: str, value: str, given: Sequence[str]) -> dict[str, fl
 
 def prepared_sets(option: str, given: Sequence[str]) -> dict[str, PreparedData]:
     """Prepared folders by name from ``NAME=DIR``."""
-    return _read({name: Path(folder) for name, folder in named(option, "DIR", given).items()})
+    return _read(named(option, "DIR", given))
 
 
 def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
-    from training.errors import TrainingError
     from training.joining import join
 
-    found: dict[str, Path] = {}
-    for text in given:
-        alone = Path(text).is_dir() or "=" not in text
-        ((name, folder),) = [(Path(text).resolve().name, text)] if alone else named(option, "DIR", [text]).items()
+    pairs = [
+        (Path(text).resolve().name, text) if Path(text).is_dir() or "=" not in text else _halves(option, "DIR", text)
+        for text in given
+    ]
+    return join(_read(_each_once(option, given, pairs)))
+
+
+def _halves(option: str, value: str, text: str) -> tuple[str, str]:
+    from training.errors import TrainingError
+
+    name, _, rest = text.partition("=")
+    if not name or not rest:
+        raise TrainingError(f"{option} {text}: expected NAME={value}")
+    return name, rest
+
+
+def _each_once(option: str, given: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    from training.errors import TrainingError
+
+    found: dict[str, str] = {}
+    for text, (name, value) in zip(given, pairs, strict=True):
         if name in found:
-            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name, by NAME=DIR")
-        found[name] = Path(folder)
-    return join(_read(found))
+            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name")
+        found[name] = value
+    return found
 
 
-def _read(folders: Mapping[str, Path]) -> dict[str, PreparedData]:
+def _read(folders: Mapping[str, str]) -> dict[str, PreparedData]:
     from training.prepared import read_prepared
 
-    return {name: read_prepared(folder) for name, folder in folders.items()}
+    return {name: read_prepared(Path(folder)) for name, folder in folders.items()}

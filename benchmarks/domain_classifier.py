@@ -29,7 +29,7 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from registry import GENERAL, Profile, resolve_base_model
-from registry.typos import misspell
+from registry.classifier_profiles.typos import misspell
 from router_plugin.cascade_classifier import CascadeClassifier
 from router_plugin.contracts import Base
 from router_plugin.evaluation import calibration_error

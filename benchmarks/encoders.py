@@ -30,9 +30,9 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from registry.compiled import CompiledModel
-from registry.exporting import export
-from registry.variants import BACKENDS
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.exporting import export
+from registry.model_folders.variants import BACKENDS
 from training import PrepareOptions, prepare, read_pairs, read_prepared
 from training.encoding import TorchBlocks, load_model
 from training.metrics import retrieval_metrics

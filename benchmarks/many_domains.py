@@ -63,8 +63,8 @@ def main() -> None:
 
 def _copies(scratch: Path) -> None:
     """The adapters, and one merged variant for each other runtime."""
-    from registry.exporting import export
-    from registry.variants import variant_folder
+    from registry.model_folders.exporting import export
+    from registry.model_folders.variants import variant_folder
     from training.encoding import load_model
 
     model = load_model(MODEL, "cpu")
@@ -96,8 +96,8 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
         assert shared is not None
         encoders = [shared.member(scratch / str(each)) for each in range(number)]
     else:
-        from registry.compiled import CompiledModel
-        from registry.variants import variant_folder
+        from registry.model_folders.compiled import CompiledModel
+        from registry.model_folders.variants import variant_folder
 
         encoders = [CompiledModel(variant_folder(scratch / str(each), runtime), 1) for each in range(number)]
     for encoder in encoders:

@@ -37,10 +37,11 @@ from semantic_router import Route as HostRoute
 from semantic_router.encoders import LocalEncoder
 from semantic_router.routers import IndexedRouter
 
-from registry import Profile, Registry, location, resolve_base_model
-from registry.compiled import CompiledModel
-from registry.exporting import export
-from registry.variants import variant_folder
+from registry import Profile, Registry, resolve_base_model
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.exporting import export
+from registry.model_folders.variants import variant_folder
+from registry.storage import location
 from router_plugin import DomainRouter, Route, ServedDomains, Settings, served_routes
 from training import publish
 from training.encoding import load_model

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from registry import resolve_base_model
-from registry.profiles import MAX_QUERIES, Profile
+from registry.classifier_profiles.profiles import MAX_QUERIES, Profile
 from training import read_pairs, read_prepared
 from training.encoding import load_model
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from registry.lazy import lazy_names
+from registry.shared.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from registry.base_models import BaseModel, resolve_base_model
+    from registry.classifier_profiles.profiles import Profile
     from registry.errors import (
         BaseModelError,
         DamagedArtifactError,
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         OutputError,
         RegistryError,
     )
+    from registry.model_folders.base_models import BaseModel, resolve_base_model
     from registry.names import CANDIDATE, CHAMPION, GENERAL
-    from registry.profiles import Profile
     from registry.records import ArtifactFile, BaseModelRecord, DatasetRecord, ModelRecord, ModelVersion
     from registry.registry import Observer, Registry
 
@@ -50,7 +50,7 @@ __getattr__ = lazy_names(
         "CHAMPION": "names",
         "GENERAL": "names",
         "ArtifactFile": "records",
-        "BaseModel": "base_models",
+        "BaseModel": "model_folders.base_models",
         "BaseModelError": "errors",
         "BaseModelRecord": "records",
         "DamagedArtifactError": "errors",
@@ -62,9 +62,9 @@ __getattr__ = lazy_names(
         "NotRegisteredError": "errors",
         "Observer": "registry",
         "OutputError": "errors",
-        "Profile": "profiles",
+        "Profile": "classifier_profiles.profiles",
         "Registry": "registry",
         "RegistryError": "errors",
-        "resolve_base_model": "base_models",
+        "resolve_base_model": "model_folders.base_models",
     },
 )

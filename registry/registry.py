@@ -13,13 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from registry.artifacts import ArtifactStore, digest_of
-from registry.database import open_database, reading, write
 from registry.errors import NotRegisteredError, RegistryError
-from registry.location import locate
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.records import ModelRecord, ModelVersion
-from registry.tables import alias_moves, aliases, model_versions
+from registry.storage.artifacts import ArtifactStore, digest_of
+from registry.storage.database import open_database, reading, write
+from registry.storage.location import locate
+from registry.storage.tables import alias_moves, aliases, model_versions
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Registry:
         """Open a registry, and create it where there is none.
 
         Args:
-            url: a folder, or a database URL with ``?artifacts=``; see :func:`registry.location.locate`.
+            url: a folder, or a database URL with ``?artifacts=``; see :func:`registry.storage.location.locate`.
             observer: told of every change made through this object.
         """
         location = locate(url)

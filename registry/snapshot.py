@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pydantic
 
-from registry.artifacts import check_files, digest_of_list, list_files
-from registry.base_models import BaseModel
 from registry.errors import DamagedArtifactError
+from registry.model_folders.base_models import BaseModel
 from registry.records import ArtifactFile, ModelVersion
+from registry.storage.artifacts import check_files, digest_of_list, list_files
 
 LISTING = "snapshot.json"
 _BASE, _MODELS = "base", "models"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from registry.lazy import lazy_names
+from registry.shared.lazy import lazy_names
 
 if TYPE_CHECKING:
     from router_plugin.contracts import Classification, DomainEvidence, Evidence

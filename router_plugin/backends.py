@@ -8,10 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from registry import BaseModel
-from registry.compiled import CompiledModel
 from registry.errors import VariantError
-from registry.kept import kept_folder
-from registry.variants import Backend, check_backend, is_installed, runtime, stored_variants, variant_folder
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.variants import (
+    Backend,
+    check_backend,
+    is_installed,
+    runtime,
+    stored_variants,
+    variant_folder,
+)
+from registry.shared.build_cache import kept_folder
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +94,7 @@ def _of_base(base: BaseModel, variant: Backend, trust_remote_code: bool) -> Comp
 
 
 def _make(base: BaseModel, backend: Backend, trust_remote_code: bool, folder: Path) -> None:
-    from registry.exporting import export
-    from registry.loading import load_sentence_transformer
+    from registry.model_folders.exporting import export
+    from registry.model_folders.loading import load_sentence_transformer
 
     export(load_sentence_transformer(base.path, None, "cpu", trust_remote_code), folder, backend)

@@ -43,8 +43,8 @@ class TorchEncoderPlugin:
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder:
         """The model of the folder: whole, or an adapter on a base model that all its domains share."""
-        from registry.adapters import is_adapter
-        from registry.loading import find_base
+        from registry.model_folders.adapters import is_adapter
+        from registry.model_folders.loading import find_base
         from router_plugin.shared_base import shared_base
         from router_plugin.torch_encoder import TorchEncoder
 

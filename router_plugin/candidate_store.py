@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import location
+from registry.storage import location
 from router_plugin.contracts import Encoder
 
 log = logging.getLogger(__name__)

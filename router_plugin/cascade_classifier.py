@@ -14,7 +14,7 @@ from scipy.sparse import vstack
 from threadpoolctl import threadpool_limits
 
 from registry import GENERAL, Profile
-from registry.features import lexical_features
+from registry.classifier_profiles.features import lexical_features
 from router_plugin.calibration import Calibration, Measures, thresholds
 from router_plugin.contracts import Base, Classification, DomainEvidence, Evidence
 from router_plugin.lexical_stage import LexicalStage, domain_of_each

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from registry.page import page, table
+from registry.shared.html import page, table
 from router_plugin.comparison import Comparison, Figures
 
 WIDTH, HEIGHT = 520, 320

@@ -13,7 +13,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from registry.errors import OutputError
-from registry.outputs import write_file
+from registry.shared.outputs import write_file
 from router_plugin.errors import FittedError
 
 NEAREST = 10

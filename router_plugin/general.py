@@ -27,7 +27,7 @@ def everyday_profile(base: Base) -> Profile:
 def rebuild() -> None:
     """Make the profile that comes with the package anew, with the default base model: after an edit of the queries."""
     from registry import resolve_base_model
-    from registry.base_models import weights_sha256
+    from registry.model_folders.base_models import weights_sha256
     from router_plugin.torch_encoder import TorchEncoder
 
     base = resolve_base_model()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
-from registry.adapters import base_of, is_adapter
-from registry.outputs import check_free, move_into_place, new_folder_beside
+from registry.model_folders.adapters import base_of, is_adapter
+from registry.shared.outputs import check_free, move_into_place, new_folder_beside
 from registry.snapshot import Snapshot
 from router_plugin.backends import on_cpu
 from router_plugin.errors import JointSpaceError

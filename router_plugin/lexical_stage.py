@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from registry.features import BUCKETS, WORD_BUCKETS, lexical_features, named_features
+from registry.classifier_profiles.features import BUCKETS, WORD_BUCKETS, lexical_features, named_features
 
 if TYPE_CHECKING:
     from registry import Profile

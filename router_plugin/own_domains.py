@@ -11,9 +11,9 @@ from pathlib import Path
 import pydantic
 
 from registry import BaseModel, DomainRouterError, Profile
-from registry.kept import kept_folder
+from registry.classifier_profiles.profiles import FORMAT
 from registry.names import check_domain
-from registry.profiles import FORMAT
+from registry.shared.build_cache import kept_folder
 from router_plugin.contracts import Encode
 from router_plugin.strict_yaml import YamlFile, read_yaml
 

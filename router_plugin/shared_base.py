@@ -19,9 +19,9 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
 from registry import BaseModel
-from registry.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of, whole_or_off
-from registry.loading import load_sentence_transformer
-from registry.tokens import Tokens, by_length, features, shared_tokens
+from registry.model_folders.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of, whole_or_off
+from registry.model_folders.loading import load_sentence_transformer
+from registry.model_folders.tokenizer import Tokens, by_length, features, shared_tokens
 
 BATCH = 32
 _NO_ADAPTER = "__base__"

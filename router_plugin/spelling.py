@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from registry.features import normalised, words
+from registry.classifier_profiles.features import normalised, words
 
 SHORTEST = 4
 """A shorter word is one error away from too many others."""

@@ -15,7 +15,7 @@ from sentence_transformers.base.modules import Router
 from torch import Tensor
 
 from registry import BaseModel
-from registry.loading import load_sentence_transformer
+from registry.model_folders.loading import load_sentence_transformer
 
 
 class TorchEncoder:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from registry import location
+from registry.storage import location
 
 EVERY = 60.0
 """Seconds between two writes; the last counts are written when the process ends."""

@@ -31,7 +31,7 @@ def shared_data(name: str) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is kept on a machine, these tests do not find and do not leave."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("registry.location.HOME", tmp_path_factory.mktemp("home"))
+        patch.setattr("registry.storage.location.HOME", tmp_path_factory.mktemp("home"))
         yield
 
 
@@ -112,7 +112,7 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     """An empty registry: a folder, and a database URL with artifacts on another fsspec file system."""
     import fsspec
 
-    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
     if request.param == "folder":
         store = Registry.open(str(tmp_path / "registry"))
     else:

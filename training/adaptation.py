@@ -16,10 +16,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel, ModelRecord
+from registry.classifier_profiles.profiles import Profile
+from registry.model_folders.variants import Backend
 from registry.names import check_domain
-from registry.outputs import check_free, make_folder, move_into_place
-from registry.profiles import Profile
-from registry.variants import Backend
+from registry.shared.outputs import check_free, make_folder, move_into_place
 from training import processes
 from training.beside import check_beside, told
 from training.encoding import load_model

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from registry import location
+from registry.storage import location
 from training.errors import LanguageModelError
 
 FILE = "answers.db"

@@ -9,7 +9,7 @@ from pathlib import Path
 from sentence_transformers import CrossEncoder
 from torch import nn
 
-from registry.base_models import weights_sha256
+from registry.model_folders.base_models import weights_sha256
 from training.errors import TrainingError
 from training.relevance import Grade
 

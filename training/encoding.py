@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
-from registry.compiled import CompiledModel, Kind
-from registry.exporting import export
-from registry.loading import load_sentence_transformer
-from registry.variants import Backend
+from registry.model_folders.compiled import CompiledModel, Kind
+from registry.model_folders.exporting import export
+from registry.model_folders.loading import load_sentence_transformer
+from registry.model_folders.variants import Backend
 from training.errors import TrainingError
 from training.progress import bar
 from training.vectors import StoredVectors
@@ -29,7 +29,7 @@ def load_model(
 ) -> SentenceTransformer:
     """A whole model or an adapter from a local folder, its weights in float32.
 
-    See :func:`registry.loading.load_sentence_transformer`.
+    See :func:`registry.model_folders.loading.load_sentence_transformer`.
 
     Raises:
         TrainingError: torch cannot use the device.

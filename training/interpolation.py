@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from registry.adapters import has_adapter
+from registry.model_folders.adapters import has_adapter
 from training.metrics import DECIDING, mean_metrics, query_metrics
 from training.ranking import NOTHING, ranked
 from training.states import Indices, Sample, State

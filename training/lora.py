@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry.adapters import add_adapter, has_adapter
+from registry.model_folders.adapters import add_adapter, has_adapter
 
 
 def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.outputs import check_free, move_into_place, new_folder_beside
+from registry.shared.outputs import check_free, move_into_place, new_folder_beside
 from training.chunking import CHUNK_CHARACTERS
 from training.duplicates import near_duplicates
 from training.errors import SourceError

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from registry import ModelVersion, Profile, Registry
-from registry.adapters import base_of, is_adapter
-from registry.variants import read_variant, stored_variants, variant_folder
+from registry.model_folders.adapters import base_of, is_adapter
+from registry.model_folders.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
 from training.report import read_record
 from training.verdicts import MAX_SHORTFALL, broken_guards, is_short

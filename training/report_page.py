@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from registry import ModelRecord
-from registry.page import page, table
+from registry.shared.html import page, table
 from training.beside import BESIDE, beside
 from training.charts import Link, Point, histograms, intervals, scatter
 from training.evidence import BEYOND, Change, Evidence, Map

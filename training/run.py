@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from registry import BaseModel
-from registry.adapters import has_adapter, save_adapter
-from registry.outputs import make_folder
+from registry.model_folders.adapters import has_adapter, save_adapter
+from registry.shared.outputs import make_folder
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from registry.compiled import Kind
-from registry.variants import Backend
+from registry.model_folders.compiled import Kind
+from registry.model_folders.variants import Backend
 from training.duplicates import near_duplicates
 from training.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
 from training.metrics import mean_metrics, query_metrics

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from registry.errors import OutputError
-from registry.outputs import make_folder, write_file
+from registry.shared.outputs import make_folder, write_file
 from training.passages import SyntheticPair
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel
-from registry.compiled import CompiledModel
-from registry.exporting import export
-from registry.outputs import move_into_place, new_folder_beside
-from registry.variants import RECORD, Backend, VariantRecord, variant_folder
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.exporting import export
+from registry.model_folders.variants import RECORD, Backend, VariantRecord, variant_folder
+from registry.shared.outputs import move_into_place, new_folder_beside
 from training.encoding import load_model
 from training.errors import TrainingError
 from training.metrics import mean_metrics, query_metrics

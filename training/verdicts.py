@@ -7,9 +7,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from registry import ModelRecord
+from registry.model_folders.variants import VariantRecord
 from registry.names import TEST
 from registry.records import ComparisonRecord
-from registry.variants import VariantRecord
 from training.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]

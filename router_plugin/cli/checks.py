@@ -44,7 +44,7 @@ def existing_registry(url: str | None) -> str | None:
     Raises:
         typer.BadParameter: there is none.
     """
-    from registry.location import is_there
+    from registry.storage.location import is_there
 
     if url is not None and not is_there(url):
         raise typer.BadParameter(f"{url}: there is no registry: 'models add' and 'train --register' make one")
@@ -57,7 +57,7 @@ def known_backend(name: str) -> str:
     Raises:
         typer.BadParameter: there is no such backend.
     """
-    from registry.variants import BACKENDS
+    from registry.model_folders.variants import BACKENDS
     from router_plugin.backends import AUTO, TORCH
 
     if name not in (AUTO, TORCH, *BACKENDS):

@@ -33,7 +33,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
-    from registry.outputs import write_file
+    from registry.shared.outputs import write_file
     from router_plugin.cli.files import check_page
     from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.evaluation import evaluate as evaluate_classifier

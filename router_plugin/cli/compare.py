@@ -68,7 +68,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
-    from registry.outputs import write_file
+    from registry.shared.outputs import write_file
     from router_plugin.cli.files import check_page
     from router_plugin.comparison import WAYS, Task
     from router_plugin.comparison import compare as compare_ways

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from registry.errors import OutputError
-from registry.page import page
+from registry.shared.html import page
 from router_plugin.errors import FittedError
 
 

@@ -181,8 +181,8 @@ def train(
 ) -> None:
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
+    from registry.model_folders.variants import check_backend
     from registry.names import PAGE, check_domain
-    from registry.variants import check_backend
     from router_plugin.contracts import JudgeOptions
     from router_plugin.opening import open_registry
     from training import processes

@@ -11,7 +11,7 @@ from router_plugin.cli.output import JsonOption, print_json, print_table
 from router_plugin.cli.sets import joined_sets
 
 if TYPE_CHECKING:
-    from registry.variants import VariantRecord
+    from registry.model_folders.variants import VariantRecord
 
 EXAMPLE = "Example: domain-router variants work/legal-model --data work/legal --backend openvino"
 
@@ -32,7 +32,7 @@ def variants(
     json: JsonOption = False,
 ) -> None:
     """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
-    from registry.variants import check_backend
+    from registry.model_folders.variants import check_backend
     from training.variants import add_variants
     from training.verdicts import is_short
 

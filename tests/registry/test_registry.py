@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from registry import NotRegisteredError, Observer, Profile, Registry, RegistryError
 from registry.records import ModelRecord
-from registry.tables import model_versions
+from registry.storage.tables import model_versions
 from tests.registry.samples import FILES, make_record, write_model
 
 NUMBERS = st.floats(0, 1, allow_nan=False)

@@ -12,7 +12,7 @@ from hatchling.builders.wheel import WheelBuilder
 from safetensors.numpy import load_file, save_file
 
 from registry import Profile, Registry, RegistryError
-from registry.artifacts import digest_of
+from registry.storage.artifacts import digest_of
 from router_plugin import DomainRouter, Route, Settings
 from router_plugin.errors import PluginError
 from router_plugin.torch_encoder import TorchEncoder
@@ -181,8 +181,8 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
 
 
 def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_listed_in_the_readme():
-    from registry.adapters import base_of
-    from registry.base_models import DEFAULT_SHA256
+    from registry.model_folders.adapters import base_of
+    from registry.model_folders.base_models import DEFAULT_SHA256
     from router_plugin.cli.ready_made import ready_made
     from training.report import read_record
 

@@ -45,7 +45,7 @@ class Counting:
 @pytest.fixture(autouse=True)
 def disk(tmp_path, monkeypatch):
     """What is kept, by this test alone."""
-    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
     return tmp_path / "home" / "cache" / "candidates"
 
 

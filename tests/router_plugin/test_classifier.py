@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from registry import GENERAL, Profile
-from registry.base_models import weights_sha256
-from registry.features import lexical_features
-from registry.typos import misspell
+from registry.classifier_profiles.features import lexical_features
+from registry.classifier_profiles.typos import misspell
+from registry.model_folders.base_models import weights_sha256
 from router_plugin.cascade_classifier import CascadeClassifier
 from router_plugin.contracts import Base
 from router_plugin.general import everyday_profile, everyday_queries

@@ -211,7 +211,7 @@ def test_features_add_up_to_the_margin(example):
     classifier = example.classifier
     text = "can my landlord keep the deposit of the flat"
     stage = classifier._lexical
-    from registry.features import lexical_features
+    from registry.classifier_profiles.features import lexical_features
 
     whole = stage.margins(stage.weighting(lexical_features([text])))[0] - stage._heads.offsets
     added = sum(stage.contributions(text).values())

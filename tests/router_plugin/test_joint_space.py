@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, OutputError, Registry
-from registry.adapters import WEIGHTS
+from registry.model_folders.adapters import WEIGHTS
 from router_plugin import DomainRouter, JointSpace, JointSpaceError, OwnDomain, QueryError, ServedDomains, Settings
 from router_plugin.joint_export import export_joint_space
 from router_plugin.joint_module import JointSpaceModule

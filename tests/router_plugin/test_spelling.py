@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from registry.typos import misspell
+from registry.classifier_profiles.typos import misspell
 from router_plugin.spelling import MOST, Corrector
 
 CORRECTOR = Corrector(["transfer", "money", "savings", "account", "please", "from", "the", "to"])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from registry import InvalidNameError, OutputError, resolve_base_model
-from registry.profiles import Profile
+from registry.classifier_profiles.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
 from training.encoding import load_model

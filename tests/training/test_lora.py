@@ -13,8 +13,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from registry import BaseModelError, resolve_base_model
-from registry.adapters import has_adapter
-from registry.profiles import FILE_NAME
+from registry.classifier_profiles.profiles import FILE_NAME
+from registry.model_folders.adapters import has_adapter
 from tests.training.samples import LEARNING, QUICK
 from tests.training.test_adaptation import timeless
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from registry.artifacts import digest_of, list_files
 from registry.names import PAGE
+from registry.storage.artifacts import digest_of, list_files
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import adapt
 from training.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of

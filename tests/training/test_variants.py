@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from registry.compiled import CompiledModel
 from registry.errors import VariantError
-from registry.exporting import export
-from registry.variants import GRAPHS, RECORD, read_variant, stored_variants, variant_folder
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.exporting import export
+from registry.model_folders.variants import GRAPHS, RECORD, read_variant, stored_variants, variant_folder
 from tests.training import kinds
 from training import adapt, publish, read_prepared
 from training.encoding import load_model

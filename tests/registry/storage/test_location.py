@@ -8,7 +8,7 @@ from sqlalchemy.dialects import registry as dialects
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from registry import NotRegisteredError, Registry, RegistryError
-from registry.location import VARIABLE, locate
+from registry.storage.location import VARIABLE, locate
 from tests.registry.samples import make_record, write_model
 
 SECRET = "hunter2"
@@ -26,7 +26,7 @@ class VaultDialect(SQLiteDialect_pysqlite):
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home folder of the test's own, and no registry in the environment."""
-    monkeypatch.setattr("registry.location.HOME", Path("~/.domain-router"))
+    monkeypatch.setattr("registry.storage.location.HOME", Path("~/.domain-router"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv(VARIABLE, raising=False)
     return tmp_path / "home"

@@ -10,7 +10,7 @@ import os, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
 from registry import Observer, Registry
-from registry.migrations import upgrade
+from registry.storage.migrations import upgrade
 from tests.registry.samples import make_record
 
 DIED = 77

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from registry.adapters import transformer
-from registry.compiled import CompiledModel, Kind, import_openvino
 from registry.errors import VariantError
-from registry.tokens import features, shared_tokens
-from registry.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
+from registry.model_folders.adapters import transformer
+from registry.model_folders.compiled import CompiledModel, Kind, import_openvino
+from registry.model_folders.tokenizer import features, shared_tokens
+from registry.model_folders.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -8,6 +8,6 @@ from sqlalchemy import Connection
 def upgrade(connection: Connection) -> None:
     """Run every migration that has not run yet, in the connection's own transaction."""
     config = Config()
-    config.set_main_option("script_location", "registry:migrations")
+    config.set_main_option("script_location", "registry.storage:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.adapters import attach_adapter, base_of, is_adapter
-from registry.base_models import BaseModel, resolve_base_model
 from registry.errors import BaseModelError
+from registry.model_folders.adapters import attach_adapter, base_of, is_adapter
+from registry.model_folders.base_models import BaseModel, resolve_base_model
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

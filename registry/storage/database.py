@@ -8,8 +8,8 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from registry import tables
 from registry.errors import RegistryError
+from registry.storage import tables
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def _open(url: URL) -> Engine:
             f"this version knows {tables.HEAD}: upgrade domain-router"
         )
     if revision != tables.HEAD:
-        from registry import migrations  # alembic takes half a second to import
+        from registry.storage import migrations
 
         with _transaction(engine) as connection:
             migrations.upgrade(connection)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from registry.kept import kept_folder
+from registry.shared.build_cache import kept_folder
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of this test alone."""
-    monkeypatch.setattr("registry.location.HOME", tmp_path / "home")
+    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
     return tmp_path / "home"
 
 

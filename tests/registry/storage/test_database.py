@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, inspect
 
 from registry import Registry, RegistryError
-from registry.tables import HEAD, metadata
+from registry.storage.tables import HEAD, metadata
 from tests.registry.samples import make_record, run_python, write_model
 
 
@@ -39,7 +39,7 @@ def test_migrations_lead_to_the_tables_as_written(tmp_path):
 
 def test_the_newest_migration_is_the_one_that_the_tables_name():
     config = Config()
-    config.set_main_option("script_location", "registry:migrations")
+    config.set_main_option("script_location", "registry.storage:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
@@ -49,7 +49,7 @@ def test_every_migration_can_be_taken_back(tmp_path):
     Registry.open(str(tmp_path)).close()
     engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
     config = Config()
-    config.set_main_option("script_location", "registry:migrations")
+    config.set_main_option("script_location", "registry.storage:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")

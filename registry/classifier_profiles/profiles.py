@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.classifier_profiles.features import BUCKETS, lexical_features, normalised, words
+from registry.classifier_profiles.typos import misspell
 from registry.errors import DamagedArtifactError
-from registry.features import BUCKETS, lexical_features, normalised, words
-from registry.typos import misspell
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

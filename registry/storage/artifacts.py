@@ -13,9 +13,9 @@ import fsspec
 from filelock import FileLock
 
 from registry.errors import DamagedArtifactError, RegistryError
-from registry.leftovers import remove_leftovers
 from registry.names import PAGE, check_file
 from registry.records import ArtifactFile
+from registry.shared.leftovers import remove_leftovers
 
 _BLOCK = 1 << 20
 _STAGING = ".incoming-"

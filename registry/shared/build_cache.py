@@ -11,9 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from registry import location
-from registry.artifacts import sha256_of
-from registry.leftovers import remove_leftovers
+from registry.shared.leftovers import remove_leftovers
+from registry.storage import location
+from registry.storage.artifacts import sha256_of
 
 log = logging.getLogger(__name__)
 

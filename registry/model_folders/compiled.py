@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import VariantError
-from registry.tokens import by_length, features, shared_tokens
-from registry.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
+from registry.model_folders.tokenizer import by_length, features, shared_tokens
+from registry.model_folders.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import pydantic
 
-from registry.artifacts import sha256_of
 from registry.errors import BaseModelError
 from registry.records import BaseModelRecord
+from registry.storage.artifacts import sha256_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
 
-    from registry.base_models import BaseModel
+    from registry.model_folders.base_models import BaseModel
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

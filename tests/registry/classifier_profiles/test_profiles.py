@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from registry import DamagedArtifactError, Profile
-from registry.features import BUCKETS, lexical_features
-from registry.profiles import FILE_NAME, MAX_QUERIES
+from registry.classifier_profiles.features import BUCKETS, lexical_features
+from registry.classifier_profiles.profiles import FILE_NAME, MAX_QUERIES
 from tests.registry.samples import run_python
 
 QUERIES = ["What is tachycardia?", "Wie groß ist die Dosis?", "心臓の病気", "Is warfarin safe with aspirin?", "", "ﬁne"]
@@ -59,7 +59,7 @@ def test_a_saved_profile_comes_back(tmp_path, queries):
 def test_features_and_sample_are_the_same_in_another_process(profile):
     code = """
 import hashlib, json, sys
-from registry.features import lexical_features
+from registry.classifier_profiles.features import lexical_features
 matrix = lexical_features(json.loads(sys.argv[1]))
 print(hashlib.sha256(matrix.indices.tobytes() + matrix.data.tobytes()).hexdigest(), "torch" in sys.modules)
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry import OutputError
-from registry.outputs import check_free, move_into_place, new_folder_beside
+from registry.shared.outputs import check_free, move_into_place, new_folder_beside
 
 
 def test_a_folder_that_cannot_be_made_beside_an_output_is_refused_by_name(tmp_path: Path) -> None:

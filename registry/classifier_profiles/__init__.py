@@ -1,0 +1,1 @@
+"""What a domain contributes to the domain classifier."""

@@ -1,0 +1,1 @@
+"""What all packages use: output folders, caches, HTML, YAML and lazy names."""

@@ -44,14 +44,14 @@ from sentence_transformers import SentenceTransformerTrainer
 from tried_recipes import TRIED
 from voting import vote
 
-import training.states
+import training.retrieval.states
 from registry import resolve_base_model
 from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
-from training.encoding import load_model
-from training.holding_out import HoldOut
-from training.pairs import Pairs
-from training.recipes import RECIPES, make_recipe
-from training.report import REPORT
+from training.recipes.recipes import RECIPES, make_recipe
+from training.reporting.report import REPORT
+from training.retrieval.encoding import load_model
+from training.sources.column_filter import HoldOut
+from training.sources.pairs import Pairs
 
 MEASURES = ("mrr@5", "recall@5")
 SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
@@ -197,7 +197,7 @@ def _watched() -> Iterator[Counter[str]]:
     steps = timed("training", SentenceTransformerTrainer.train)
     with (
         mock.patch.object(SentenceTransformerTrainer, "train", lambda *given, **options: steps(*given, **options)),
-        mock.patch.object(training.states, "encode", timed("encoding", training.states.encode)),
+        mock.patch.object(training.retrieval.states, "encode", timed("encoding", training.retrieval.states.encode)),
     ):
         yield spent
 

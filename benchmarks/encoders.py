@@ -34,11 +34,11 @@ from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import BACKENDS
 from training import PrepareOptions, prepare, read_pairs, read_prepared
-from training.encoding import TorchBlocks, load_model
-from training.metrics import retrieval_metrics
-from training.ranking import ranking
-from training.states import Texts
-from training.verdicts import MAX_SHORTFALL
+from training.reporting.verdicts import MAX_SHORTFALL
+from training.retrieval.encoding import TorchBlocks, load_model
+from training.retrieval.metrics import retrieval_metrics
+from training.retrieval.ranking import ranking
+from training.retrieval.states import Texts
 
 BATCH = 64
 BATCHES = 6

@@ -65,7 +65,7 @@ def _copies(scratch: Path) -> None:
     """The adapters, and one merged variant for each other runtime."""
     from registry.model_folders.exporting import export
     from registry.model_folders.variants import variant_folder
-    from training.encoding import load_model
+    from training.retrieval.encoding import load_model
 
     model = load_model(MODEL, "cpu")
     for number in range(DOMAINS[-1]):

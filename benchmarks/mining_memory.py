@@ -24,9 +24,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training.mining import DEPTH
-from training.ranking import ranking
-from training.vectors import StoredVectors
+from training.mining.hard_negatives import DEPTH
+from training.retrieval.ranking import ranking
+from training.retrieval.vectors import StoredVectors
 
 DIMENSION = 384
 BLOCK = 16_384

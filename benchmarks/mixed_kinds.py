@@ -27,9 +27,9 @@ from voting import vote
 
 from registry import resolve_base_model
 from training import Contrastive, PrepareOptions, adapt, prepare, read_pairs
-from training.encoding import load_model
-from training.pairs import Pairs
-from training.report import REPORT
+from training.reporting.report import REPORT
+from training.retrieval.encoding import load_model
+from training.sources.pairs import Pairs
 
 PAIRS, LABELS, FILINGS = "pairs", "labels", "filings"
 BASE = "untouched"

@@ -24,8 +24,8 @@ from samples import spread
 
 from registry import resolve_base_model
 from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
-from training.metrics import HEADLINE
-from training.recipes import RECIPES, make_recipe
+from training.recipes.recipes import RECIPES, make_recipe
+from training.retrieval.metrics import HEADLINE
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ from registry.model_folders.variants import variant_folder
 from registry.storage import location
 from router_plugin import DomainRouter, Route, ServedDomains, Settings, served_routes
 from training import publish
-from training.encoding import load_model
+from training.retrieval.encoding import load_model
 
 MODEL = Path(__file__).parents[1] / "models" / "medical"
 TORCH = "torch"

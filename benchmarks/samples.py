@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.pairs import Pairs
+from training.sources.pairs import Pairs
 
 
 def spread(pairs: Pairs, count: int | None) -> Pairs:

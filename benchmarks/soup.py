@@ -25,12 +25,12 @@ from sentence_transformers import SentenceTransformer
 
 from registry import resolve_base_model
 from training import PreparedData, read_prepared
-from training.encoding import TorchBlocks, load_model
-from training.metrics import query_metrics
-from training.ranking import ranking
-from training.report import REPORT
-from training.significance import compare
-from training.states import Texts
+from training.reporting.report import REPORT
+from training.retrieval.encoding import TorchBlocks, load_model
+from training.retrieval.metrics import query_metrics
+from training.retrieval.ranking import ranking
+from training.retrieval.significance import compare
+from training.retrieval.states import Texts
 
 MEASURE = "mrr@5"
 SOUP = "soup"

@@ -14,9 +14,9 @@ from strategy_tasks import Given
 
 from registry import Registry, resolve_base_model
 from training import Contrastive, PreparedData, adapt, publish
-from training.preparation import write_folder
-from training.prepared import SPLITS
-from training.report import REPORT
+from training.prepared.format import SPLITS
+from training.prepared.preparation import write_folder
+from training.reporting.report import REPORT
 
 ALL = "all"
 """What the model of all domains is called."""

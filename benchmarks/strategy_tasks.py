@@ -24,12 +24,12 @@ from training import (
     read_pairs,
     read_prepared,
 )
-from training.labels import Labelled, Labels
-from training.pairs import Pairs
-from training.preparation import write_folder
-from training.prepared import Qrels
-from training.rows import read_rows
-from training.splits import random_split
+from training.prepared.format import Qrels
+from training.prepared.preparation import write_folder
+from training.prepared.splits import random_split
+from training.sources.labels import Labelled, Labels
+from training.sources.pairs import Pairs
+from training.sources.rows import read_rows
 
 FINANCE = Path(__file__).parents[1] / "examples" / "data" / "finance.jsonl"
 MEDICAL = 1000

@@ -17,7 +17,7 @@ from router_plugin import DomainRouter
 from router_plugin.comparison import Question, Task
 from router_plugin.served_domains import ServedDomains
 from router_plugin.strategies import discounts, likeliest_few
-from training.ranking import top_k
+from training.retrieval.ranking import top_k
 
 Embed = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """Unit vectors of texts by the encoder of a domain, ``(n, d)``."""

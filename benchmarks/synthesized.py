@@ -29,14 +29,14 @@ from samples import spread
 
 from registry import resolve_base_model
 from training import Contrastive, PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
-from training.documents import Document
-from training.extraction import extract_pairs
-from training.headings import Section
-from training.metrics import HEADLINE
-from training.pairs import Pairs
-from training.passages import cut_passages
-from training.report import REPORT
-from training.synthesis import counts_by_kind, write_pairs
+from training.reporting.report import REPORT
+from training.retrieval.metrics import HEADLINE
+from training.sources.pairs import Pairs
+from training.synthesis.documents import Document
+from training.synthesis.extraction import extract_pairs
+from training.synthesis.outlines import Section
+from training.synthesis.output import counts_by_kind, write_pairs
+from training.synthesis.passages import cut_passages
 
 MEASURE = HEADLINE[0]
 SETS = ("medquad", "medicationqa")

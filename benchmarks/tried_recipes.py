@@ -16,10 +16,10 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.examples import Examples
-from training.miners import Miner
-from training.recipes import Contrastive
-from training.states import State, Texts
+from training.mining.examples import Examples
+from training.mining.miners import Miner
+from training.recipes.recipes import Contrastive
+from training.retrieval.states import State, Texts
 
 WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.ranking import ranking, top_k
+from training.retrieval.ranking import ranking, top_k
 
 VOTERS = 5
 

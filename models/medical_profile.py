@@ -11,7 +11,7 @@ from pathlib import Path
 from registry import resolve_base_model
 from registry.classifier_profiles.profiles import MAX_QUERIES, Profile
 from training import read_pairs, read_prepared
-from training.encoding import load_model
+from training.retrieval.encoding import load_model
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "medical.jsonl"
 

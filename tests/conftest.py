@@ -133,7 +133,7 @@ def published(registry: Registry, tiny_models: dict[str, Path]) -> dict[str, Mod
 @pytest.fixture
 def record(tiny_models: dict[str, Path]) -> ModelRecord:
     """What training recorded of the medical model."""
-    from training.report import read_record
+    from training.reporting.report import read_record
 
     return read_record(tiny_models["medical"])
 

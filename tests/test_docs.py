@@ -16,7 +16,7 @@ import typer.main
 
 from router_plugin import Settings, hookspecs, load_routes
 from router_plugin.cli import app
-from training.recipes import RECIPES
+from training.recipes.recipes import RECIPES
 
 from .conftest import ROOT
 

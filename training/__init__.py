@@ -6,19 +6,19 @@ from registry.shared.lazy import lazy_names
 
 if TYPE_CHECKING:
     from training.adaptation import adapt
-    from training.beir import read_beir
-    from training.dealing import prepare_labels
     from training.errors import PreparedDataError, SourceError, TrainingError
-    from training.judgements import prepare_judged
-    from training.labels import read_labels
-    from training.logs import read_logs
-    from training.pairs import read_pairs
-    from training.preparation import PrepareOptions, prepare
-    from training.prepared import PreparedData, read_prepared
+    from training.prepared.format import PreparedData, read_prepared
+    from training.prepared.judged import prepare_judged
+    from training.prepared.labelled import prepare_labels
+    from training.prepared.preparation import PrepareOptions, prepare
+    from training.prepared.split_options import SplitOptions
     from training.publishing import publish
-    from training.recipes import Contrastive, ReferenceTriplet
-    from training.splitting import SplitOptions
-    from training.triplets import read_triplets
+    from training.recipes.recipes import Contrastive, ReferenceTriplet
+    from training.sources.beir import read_beir
+    from training.sources.labels import read_labels
+    from training.sources.logs import read_logs
+    from training.sources.pairs import read_pairs
+    from training.sources.triplets import read_triplets
 
 __all__ = [
     "Contrastive",
@@ -45,24 +45,24 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Contrastive": "recipes",
-        "PrepareOptions": "preparation",
-        "PreparedData": "prepared",
+        "Contrastive": "recipes.recipes",
+        "PrepareOptions": "prepared.preparation",
+        "PreparedData": "prepared.format",
         "PreparedDataError": "errors",
-        "ReferenceTriplet": "recipes",
+        "ReferenceTriplet": "recipes.recipes",
         "SourceError": "errors",
-        "SplitOptions": "splitting",
+        "SplitOptions": "prepared.split_options",
         "TrainingError": "errors",
         "adapt": "adaptation",
-        "prepare": "preparation",
-        "prepare_judged": "judgements",
-        "prepare_labels": "dealing",
+        "prepare": "prepared.preparation",
+        "prepare_judged": "prepared.judged",
+        "prepare_labels": "prepared.labelled",
         "publish": "publishing",
-        "read_beir": "beir",
-        "read_labels": "labels",
-        "read_logs": "logs",
-        "read_pairs": "pairs",
-        "read_prepared": "prepared",
-        "read_triplets": "triplets",
+        "read_beir": "sources.beir",
+        "read_labels": "sources.labels",
+        "read_logs": "sources.logs",
+        "read_pairs": "sources.pairs",
+        "read_prepared": "prepared.format",
+        "read_triplets": "sources.triplets",
     },
 )

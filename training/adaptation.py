@@ -20,28 +20,28 @@ from registry.classifier_profiles.profiles import Profile
 from registry.model_folders.variants import Backend
 from registry.names import check_domain
 from registry.shared.outputs import check_free, make_folder, move_into_place
-from training import processes
-from training.beside import check_beside, told
-from training.encoding import load_model
 from training.errors import TrainingError
-from training.evidence import gather, some_of
-from training.finetune import finetune
-from training.frozen import check_one_branch, with_frozen_documents
-from training.interpolation import DevSample, choose_share, move_towards
-from training.joining import check_joining, join, shares_of
-from training.judging import Judge, Outcome, best_outcome, check_judging
-from training.lora import train_adapter_only
-from training.metrics import DECIDING
-from training.mixing import Mixture, check_mixing
-from training.modules import describe_model
-from training.prepared import PreparedData
-from training.recipes import Contrastive, Recipe
-from training.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
-from training.report import CARD, REPORT, model_card, read_finished, write_report
-from training.report_page import report_page
-from training.run import Run, save_model
-from training.significance import compare_metrics
-from training.states import BASE, State, States, Texts
+from training.judges.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
+from training.mining.mixture import Mixture, check_mixing
+from training.prepared.format import PreparedData
+from training.prepared.joined import check_joining, join, shares_of
+from training.recipes.finetune import finetune
+from training.recipes.frozen_documents import check_one_branch, with_frozen_documents
+from training.recipes.interpolation import DevSample, choose_share, move_towards
+from training.recipes.lora import train_adapter_only
+from training.recipes.model_modules import describe_model
+from training.recipes.recipes import Contrastive, Recipe
+from training.reporting.evidence import gather, some_of
+from training.reporting.report import CARD, REPORT, model_card, read_finished, write_report
+from training.reporting.report_page import report_page
+from training.reporting.single_set_baselines import check_beside, told
+from training.reporting.test_sets import Judge, Outcome, best_outcome, check_judging
+from training.retrieval.encoding import load_model
+from training.retrieval.metrics import DECIDING
+from training.retrieval.significance import compare_metrics
+from training.retrieval.states import BASE, State, States, Texts
+from training.runs import processes
+from training.runs.run import Run, save_model
 
 log = logging.getLogger(__name__)
 
@@ -291,7 +291,7 @@ def _assist(load: Callable[[Path], SentenceTransformer], recipe: Recipe) -> dict
 def _fine_tune(
     work: processes.Work, load: Callable[[Path], SentenceTransformer], recipe: Recipe, base: State | None = None
 ) -> tuple[SentenceTransformer, dict[str, float]]:
-    """The fine-tuned model, and what :func:`training.finetune.finetune` says of it."""
+    """The fine-tuned model, and what :func:`training.recipes.finetune.finetune` says of it."""
     model = load(work.weights)
     if recipe.lora:
         train_adapter_only(model, recipe.lora, work.adapter_seed)

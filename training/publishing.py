@@ -6,8 +6,8 @@ from registry import ModelVersion, Profile, Registry
 from registry.model_folders.adapters import base_of, is_adapter
 from registry.model_folders.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
-from training.report import read_record
-from training.verdicts import MAX_SHORTFALL, broken_guards, is_short
+from training.reporting.report import read_record
+from training.reporting.verdicts import MAX_SHORTFALL, broken_guards, is_short
 
 
 def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersion:

@@ -13,15 +13,15 @@ from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import RECORD, Backend, VariantRecord, variant_folder
 from registry.shared.outputs import move_into_place, new_folder_beside
-from training.encoding import load_model
 from training.errors import TrainingError
-from training.metrics import mean_metrics, query_metrics
-from training.mining import DEPTH
-from training.prepared import PreparedData
-from training.ranking import ranked
-from training.report import read_record
-from training.states import Texts
-from training.verdicts import MEASURE, is_short
+from training.mining.hard_negatives import DEPTH
+from training.prepared.format import PreparedData
+from training.reporting.report import read_record
+from training.reporting.verdicts import MEASURE, is_short
+from training.retrieval.encoding import load_model
+from training.retrieval.metrics import mean_metrics, query_metrics
+from training.retrieval.ranking import ranked
+from training.retrieval.states import Texts
 
 
 def add_variants(
@@ -44,7 +44,7 @@ def add_variants(
         trust_remote_code: let the model run code of its own.
 
     Returns:
-        The record of every variant. One that is more than :data:`training.verdicts.MAX_SHORTFALL` short of the model's
+        The record of every variant. One that is more than :data:`training.reporting.verdicts.MAX_SHORTFALL` short of the model's
         MRR@5 is among them, but not in the folder.
 
     Raises:

@@ -131,7 +131,7 @@ def _prepared(named: Sequence[str], split: str) -> tuple[tuple[Route, ...], tupl
 
     from router_plugin.comparison import Question
     from router_plugin.routes import Route
-    from training.prepared import read_prepared
+    from training.prepared.format import read_prepared
 
     routes, questions = [], []
     for each in named:

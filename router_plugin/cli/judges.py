@@ -9,7 +9,7 @@ from router_plugin.errors import PluginError
 
 if TYPE_CHECKING:
     from router_plugin.contracts import JudgeOptions
-    from training.relevance import RelevanceJudge
+    from training.judges.relevance import RelevanceJudge
 
 GROUND_TRUTH, LLM, CROSS_ENCODER = "ground-truth", "llm", "cross-encoder"
 
@@ -56,12 +56,12 @@ def built_in_judge(options: JudgeOptions) -> RelevanceJudge:
     if not options.model:
         raise TrainingError(f"--judge {options.name} needs a model: name it by --judge-model")
     if options.name == CROSS_ENCODER:
-        from training.cross_encoder_judge import CrossEncoderJudge
+        from training.judges.cross_encoder_judge import CrossEncoderJudge
 
         return CrossEncoderJudge(options.model, options.device, options.trust_remote_code)
     if not options.llm.get("url"):
         raise TrainingError(f"--judge {LLM} needs the address of an API: give --llm https://host/v1")
     from router_plugin.cli.llm import open_model
-    from training.llm_judge import LlmJudge
+    from training.judges.llm_judge import LlmJudge
 
     return LlmJudge(open_model(options.model, **options.llm))

@@ -81,8 +81,8 @@ def prepare_kind(
     Raises:
         DomainRouterError: the source cannot be read or prepared.
     """
-    from training.preparation import PrepareOptions, check_target
-    from training.splitting import SplitOptions
+    from training.prepared.preparation import PrepareOptions, check_target
+    from training.prepared.split_options import SplitOptions
 
     chosen = KINDS[kind]
     options = (PrepareOptions if chosen.chunks else SplitOptions)(**_given(splitting, splitting))
@@ -119,22 +119,22 @@ _FEEDBACK = {
 }
 _JUDGED = {"skipped": "skipped", "judged_negatives": "judged negatives", "judged_both_ways": "judged both ways"}
 
-_write_labels = _lazy("training.dealing", "prepare_labels")
-_write_judged = _lazy("training.judgements", "prepare_judged")
+_write_labels = _lazy("training.prepared.labelled", "prepare_labels")
+_write_judged = _lazy("training.prepared.judged", "prepare_judged")
 
 _TEXTS_LEFT_OUT = "texts are near-duplicates of held-out ones, or of a label without training texts,"
 _QUERIES_LEFT_OUT = "queries are near-duplicates of held-out ones"
 
 KINDS: dict[Kind, KindOfSource] = {
     Kind.pairs: KindOfSource(
-        _lazy("training.pairs", "read_pairs"),
-        _lazy("training.preparation", "prepare"),
+        _lazy("training.sources.pairs", "read_pairs"),
+        _lazy("training.prepared.preparation", "prepare"),
         ("question", "answer", "unlabelled", *_ROWS),
         {"pairs": "pairs", "skipped": "skipped"},
         "pairs are near-duplicates of held-out ones",
     ),
     Kind.labels: KindOfSource(
-        _lazy("training.labels", "read_labels"),
+        _lazy("training.sources.labels", "read_labels"),
         _write_labels,
         ("text", "label", "where", *_ROWS),
         _LABELS,
@@ -150,7 +150,7 @@ KINDS: dict[Kind, KindOfSource] = {
         chunks=False,
     ),
     Kind.logs: KindOfSource(
-        _lazy("training.logs", "read_logs"),
+        _lazy("training.sources.logs", "read_logs"),
         _write_labels,
         ("text", "label", "accepted", "corrected", "where", *_ROWS),
         _LABELS | _FEEDBACK,
@@ -158,14 +158,14 @@ KINDS: dict[Kind, KindOfSource] = {
         chunks=False,
     ),
     Kind.triplets: KindOfSource(
-        _lazy("training.triplets", "read_triplets"),
+        _lazy("training.sources.triplets", "read_triplets"),
         _write_judged,
         ("question", "answer", "negative", *_ROWS),
         {"rows": "triplets", **_JUDGED},
         _QUERIES_LEFT_OUT,
     ),
     Kind.beir: KindOfSource(
-        _lazy("training.beir", "read_beir"),
+        _lazy("training.sources.beir", "read_beir"),
         _write_judged,
         ("columns",),
         {"rows": "queries over {documents} documents", **_JUDGED, "without_relevant": "without a relevant document"},

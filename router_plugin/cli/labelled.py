@@ -15,8 +15,8 @@ from router_plugin.routes import load_routes
 from router_plugin.texts import clean
 
 if TYPE_CHECKING:
-    from training.holding_out import HoldOut
-    from training.labels import Labels
+    from training.sources.column_filter import HoldOut
+    from training.sources.labels import Labels
 
 TEXT, DOMAIN, ROUTE = "text", "domain", "route"
 YAML = (".yaml", ".yml")
@@ -43,7 +43,7 @@ def read_labels(
         QueryError: a row is bad or has another label, no row has the column, or there is no row.
         SourceError: the file cannot be read.
     """
-    from training.rows import read_rows
+    from training.sources.rows import read_rows
 
     texts, labels = [], []
     columns: dict[str, None] = {}
@@ -95,8 +95,8 @@ def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bo
         RoutesError: the file cannot be read, or something in it is wrong.
         SourceError: an utterance stands under two routes, or ``where`` names none.
     """
-    from training.labels import Labelled, collect
-    from training.sources import BadRows
+    from training.sources.labels import Labelled, collect
+    from training.sources.reading import BadRows
 
     rows = [
         Labelled(

@@ -10,7 +10,7 @@ import typer
 from router_plugin.cli.checks import check_meaning
 
 if TYPE_CHECKING:
-    from training.llm import ChatModel
+    from training.llm.chat import ChatModel
 
 LlmOption = Annotated[
     str | None,
@@ -59,12 +59,12 @@ def open_model(
     budget: float | None = None,
     **options: Any,
 ) -> ChatModel:
-    """The language model that the options describe; see :class:`training.llm.ChatModel`.
+    """The language model that the options describe; see :class:`training.llm.chat.ChatModel`.
 
     Raises:
         LanguageModelError: the options cannot be, or a package is missing.
     """
-    from training.llm import ChatModel
-    from training.spending import Prices, Spending
+    from training.llm.chat import ChatModel
+    from training.llm.spending import Prices, Spending
 
     return ChatModel(url, name, spending=Spending(Prices(price_in, price_out), budget), **options)

@@ -58,7 +58,7 @@ def list_models(
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Show the whole record of a version: lineage, metrics, files."""
     from router_plugin.opening import open_registry
-    from training.verdicts import BOTH_SIDES, both_sides, broken_guards
+    from training.reporting.verdicts import BOTH_SIDES, both_sides, broken_guards
 
     store = open_registry(registry)
     version = store.get(reference)

@@ -104,7 +104,7 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Turn question-answer pairs, labelled texts and the like into documents, queries, splits and a manifest."""
-    from training.holding_out import parse_hold_out
+    from training.sources.column_filter import parse_hold_out
 
     given: dict[str, Any] = {
         "question": question,

@@ -89,11 +89,11 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     """Prepare, train and register one domain, unless an earlier run has done it; returns the training report."""
     from registry import NotRegisteredError, resolve_base_model
     from training.adaptation import adapt
-    from training.pairs import read_pairs
-    from training.preparation import prepare
-    from training.prepared import read_prepared
+    from training.prepared.format import read_prepared
+    from training.prepared.preparation import prepare
     from training.publishing import publish
-    from training.recipes import Contrastive
+    from training.recipes.recipes import Contrastive
+    from training.sources.pairs import read_pairs
 
     prepared, model = folder / domain, folder / f"{domain}-model"
     if not quiet:
@@ -112,7 +112,7 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
 
 
 def _report(model: Path) -> dict[str, Any]:
-    from training.report import REPORT
+    from training.reporting.report import REPORT
 
     report: dict[str, Any] = json_format.loads((model / REPORT).read_text(encoding="utf-8"))
     return report

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from training.prepared import PreparedData
+    from training.prepared.format import PreparedData
 
 
 def named(option: str, value: str, given: Sequence[str]) -> dict[str, str]:
@@ -35,7 +35,7 @@ def prepared_sets(option: str, given: Sequence[str]) -> dict[str, PreparedData]:
 
 def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
-    from training.joining import join
+    from training.prepared.joined import join
 
     pairs = [
         (Path(text).resolve().name, text) if Path(text).is_dir() or "=" not in text else _halves(option, "DIR", text)
@@ -65,6 +65,6 @@ def _each_once(option: str, given: Sequence[str], pairs: Sequence[tuple[str, str
 
 
 def _read(folders: Mapping[str, str]) -> dict[str, PreparedData]:
-    from training.prepared import read_prepared
+    from training.prepared.format import read_prepared
 
     return {name: read_prepared(Path(folder)) for name, folder in folders.items()}

@@ -23,8 +23,8 @@ from router_plugin.cli.llm import (
 from router_plugin.cli.output import JsonOption, print_json
 
 if TYPE_CHECKING:
-    from training.llm import ChatModel
-    from training.passages import Passage, SyntheticPair
+    from training.llm.chat import ChatModel
+    from training.synthesis.passages import Passage, SyntheticPair
 
 EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
 
@@ -61,11 +61,11 @@ def synthesize(
     json: JsonOption = False,
 ) -> None:
     """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
-    from training.documents import read_documents
     from training.errors import SourceError
-    from training.passages import LEAST_WORDS, cut_passages
-    from training.sources import BadRows
-    from training.synthesis import check_file, write_pairs
+    from training.sources.reading import BadRows
+    from training.synthesis.documents import read_documents
+    from training.synthesis.output import check_file, write_pairs
+    from training.synthesis.passages import LEAST_WORDS, cut_passages
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("--llm and --model go together: give both or none")
@@ -96,10 +96,10 @@ def synthesize(
 
 def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, seed: int) -> list[SyntheticPair]:
     if model is None:
-        from training.extraction import extract_pairs
+        from training.synthesis.extraction import extract_pairs
 
         return extract_pairs(passages, seed)
-    from training.llm_questions import ask_pairs
+    from training.synthesis.llm_questions import ask_pairs
 
     return ask_pairs(passages, model, questions)
 
@@ -107,7 +107,7 @@ def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, see
 def _summary(
     documents: int, passages: list[Passage], pairs: list[SyntheticPair], model: ChatModel | None
 ) -> dict[str, Any]:
-    from training.synthesis import counts_by_kind
+    from training.synthesis.output import counts_by_kind
 
     done = {
         "documents": documents,

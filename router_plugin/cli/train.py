@@ -185,14 +185,14 @@ def train(
     from registry.names import PAGE, check_domain
     from router_plugin.contracts import JudgeOptions
     from router_plugin.opening import open_registry
-    from training import processes
     from training.adaptation import adapt
-    from training.beside import check_beside
-    from training.joining import check_joining, shares_of
-    from training.judging import check_judging
-    from training.mixing import check_mixing
+    from training.mining.mixture import check_mixing
+    from training.prepared.joined import check_joining, shares_of
     from training.publishing import publish
-    from training.recipes import SPECIALIST, make_recipe, number_names
+    from training.recipes.recipes import SPECIALIST, make_recipe, number_names
+    from training.reporting.single_set_baselines import check_beside
+    from training.reporting.test_sets import check_judging
+    from training.runs import processes
     from training.variants import add_variants
 
     given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
@@ -258,9 +258,17 @@ def train(
 
 def print_gain(report: dict[str, Any], title: str) -> None:
     """Both sides on every test set; then the details of the domain's own."""
-    from training.beside import BESIDE, beside
-    from training.report import describe_comparison, record_of
-    from training.verdicts import BOTH_SIDES, OVER_DIMS, OVER_SEEDS, both_sides, broken_guards, over_dims, over_seeds
+    from training.reporting.report import describe_comparison, record_of
+    from training.reporting.single_set_baselines import BESIDE, beside
+    from training.reporting.verdicts import (
+        BOTH_SIDES,
+        OVER_DIMS,
+        OVER_SEEDS,
+        both_sides,
+        broken_guards,
+        over_dims,
+        over_seeds,
+    )
 
     record = record_of(report)
     print_table(f"{title}: {report['chosen']}, {report['seconds']} s", BOTH_SIDES, both_sides(record))
@@ -290,6 +298,6 @@ def print_gain(report: dict[str, Any], title: str) -> None:
 def _record(model: str, registry: str | None) -> ModelRecord:
     """What is known of a trained model, which is a folder or a registered version."""
     from router_plugin.opening import open_registry
-    from training.report import read_record
+    from training.reporting.report import read_record
 
     return read_record(Path(model)) if Path(model).is_dir() else open_registry(existing_registry(registry)).get(model)

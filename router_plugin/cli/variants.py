@@ -33,8 +33,8 @@ def variants(
 ) -> None:
     """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
     from registry.model_folders.variants import check_backend
+    from training.reporting.verdicts import is_short
     from training.variants import add_variants
-    from training.verdicts import is_short
 
     backends = [check_backend(name) for name in backend]
     added = add_variants(
@@ -50,7 +50,7 @@ def variants(
 
 def print_variants(added: list[VariantRecord]) -> None:
     """A row for each variant: what it does on dev, beside its model."""
-    from training.verdicts import MEASURE, is_short
+    from training.reporting.verdicts import MEASURE, is_short
 
     rows = [
         (

@@ -184,7 +184,7 @@ def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_list
     from registry.model_folders.adapters import base_of
     from registry.model_folders.base_models import DEFAULT_SHA256
     from router_plugin.cli.ready_made import ready_made
-    from training.report import read_record
+    from training.reporting.report import read_record
 
     assert "medical" in ready_made()
     for name, folder in ready_made().items():

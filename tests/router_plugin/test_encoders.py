@@ -29,7 +29,7 @@ from router_plugin.shared_base import SharedBase, shared_base
 from router_plugin.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 from tests.registry.samples import run_python
-from tests.training import kinds
+from tests.training.sources import samples as kinds
 from training import publish, read_prepared
 from training.variants import add_variants
 

@@ -7,7 +7,7 @@ import pytest
 from router_plugin.hookspecs import hookimpl
 from router_plugin.plugins import plugins
 from tests.router_plugin.test_cli import FEW, mistake
-from tests.training.chat_server import KEY, chat_server, shared_words, two_questions
+from tests.training.llm.chat_server import KEY, chat_server, shared_words, two_questions
 from training import prepare, read_pairs
 
 GUIDE = """# Fever

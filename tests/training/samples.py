@@ -19,7 +19,7 @@ from sentence_transformers import SentenceTransformer
 
 from tests.conftest import ROOT
 from training import Contrastive, PreparedData, PrepareOptions, prepare, read_prepared
-from training.pairs import Pair, Pairs
+from training.sources.pairs import Pair, Pairs
 
 KEYS = ["apple", "bridge", "castle", "desert", "engine", "forest", "garden", "hammer", "island", "jungle", "kitchen"]
 FILLERS = ["please", "kindly", "tell", "something", "about", "general", "matters", "which", "people", "often", "wish"]

@@ -15,13 +15,13 @@ from registry import InvalidNameError, OutputError, resolve_base_model
 from registry.classifier_profiles.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
-from training.encoding import load_model
-from training.examples import Examples
-from training.finetune import finetune
-from training.interpolation import move_towards
-from training.metrics import CUTOFFS
-from training.pairs import Pair
-from training.report import read_record
+from training.mining.examples import Examples
+from training.recipes.finetune import finetune
+from training.recipes.interpolation import move_towards
+from training.reporting.report import read_record
+from training.retrieval.encoding import load_model
+from training.retrieval.metrics import CUTOFFS
+from training.sources.pairs import Pair
 
 METRICS = {f"{name}@{k}" for name in ("mrr", "recall", "ndcg", "dcg") for k in CUTOFFS}
 

@@ -13,16 +13,16 @@ from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel, resolve_base_model
 from router_plugin.torch_encoder import TorchEncoder
-from tests.training.kinds import KINDS
 from tests.training.samples import QUICK
+from tests.training.sources.samples import KINDS
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
-from training.encoding import load_model
-from training.examples import Examples
-from training.finetune import finetune, half_precision
-from training.interpolation import move_towards
-from training.metrics import retrieval_metrics
-from training.modules import branches, describe_model
-from training.ranking import ranking
+from training.mining.examples import Examples
+from training.recipes.finetune import finetune, half_precision
+from training.recipes.interpolation import move_towards
+from training.recipes.model_modules import branches, describe_model
+from training.retrieval.encoding import load_model
+from training.retrieval.metrics import retrieval_metrics
+from training.retrieval.ranking import ranking
 
 DESCRIBED = {
     "cls": (32, 64, "cls", False),

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.training.samples import LEARNING, QUICK, run_python, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import adapt
-from training.run import Run
+from training.runs.run import Run
 
 KILLED = """
 import os, signal, sys
@@ -128,7 +128,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from training import TrainingError
-from training.run import Run
+from training.runs.run import Run
 
 try:
     with Run(Path(sys.argv[1]), {"seed": 2}) as run:
@@ -169,7 +169,7 @@ def test_a_run_that_has_finished_answers_with_its_report_and_trains_nothing(tmp_
 def test_a_crash_while_a_finished_run_is_removed_can_be_resumed(tmp_path, trained, tiny_base, monkeypatch, overwrite):
     out, arguments = tmp_path / "out", (trained.data, "words", tiny_base, tmp_path / "out", QUICK)
     with monkeypatch.context() as patch:
-        patch.setattr("training.run.shutil.rmtree", half_removed)
+        patch.setattr("training.runs.run.shutil.rmtree", half_removed)
         with pytest.raises(Crash):
             adapt(*arguments, device="cpu")
     assert (out / "report.json").is_file()

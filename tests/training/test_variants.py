@@ -12,11 +12,11 @@ from registry.errors import VariantError
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import GRAPHS, RECORD, read_variant, stored_variants, variant_folder
-from tests.training import kinds
+from tests.training.sources import samples as kinds
 from training import adapt, publish, read_prepared
-from training.encoding import load_model
 from training.errors import TrainingError
-from training.recipes import Contrastive
+from training.recipes.recipes import Contrastive
+from training.retrieval.encoding import load_model
 from training.variants import add_variants
 
 TEXTS = [
@@ -71,7 +71,7 @@ def test_a_variant_that_ranks_worse_is_refused(tiny_models, data, tmp_path, monk
 
 
 def read_record_dev(model):
-    from training.report import read_record
+    from training.reporting.report import read_record
 
     return read_record(model).adapted_metrics["dev"]["mrr@5"]
 

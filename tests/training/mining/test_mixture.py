@@ -1,0 +1,93 @@
+"""Mixing in: batches of other data stand evenly between the domain's own, and nothing else changes."""
+
+from itertools import cycle, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.training.samples import QUICK, filler_pairs, prepared
+from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training.mining.examples import Examples, split
+from training.mining.mixture import interleave
+from training.recipes.finetune import finetune
+from training.recipes.recipes import make_recipe
+
+
+def examples(*sizes, name="own"):
+    count = sum(sizes)
+    columns = {column: [f"{name} {column} {row}" for row in range(count)] for column in ("anchor", "positive")}
+    return Examples(columns, list(sizes))
+
+
+def endless(*names):
+    return [cycle([{"anchor": [name], "positive": [name]}]) for name in names]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.floats(0, 0.9), st.integers(1, 3))
+def test_others_take_their_share_evenly_and_in_turn_and_the_own_stay_in_order(sizes, share, others):
+    own, names = examples(*sizes), ["a", "b", "c"][:others]
+    mixed = interleave(own, endless(*names), share)
+    batches = list(split(mixed))
+    assert [batch for batch in batches if batch["anchor"][0] not in names] == list(split(own))
+    found = [batch["anchor"][0] for batch in batches if batch["anchor"][0] in names]
+    assert len(found) == round(len(sizes) * share / (1 - share))
+    assert found == [names[number % others] for number in range(len(found))]
+    places = [number for number, batch in enumerate(batches) if batch["anchor"][0] in names]
+    gaps = [after - before for before, after in pairwise(places)]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def test_nothing_changes_where_nothing_is_mixed_in():
+    own = examples(3, 2)
+    assert interleave(own, [], 0.5) is own
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    return prepared(filler_pairs(), tmp_path_factory.mktemp("others") / "data")
+
+
+def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_their_own(
+    tmp_path, trained, others, tiny_base, monkeypatch
+):
+    learnt = []
+    monkeypatch.setattr(
+        "training.adaptation.finetune",
+        lambda model, given, *rest: learnt.append(given) or finetune(model, given, *rest),
+    )
+    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, mixed={"fillers": others}, device="cpu")
+    own, fillers = ({data.queries[name] for name in data.qrels["train"]} for data in (trained.data, others))
+    batches = [set(batch["anchor"]) for batch in split(learnt[0])]
+    assert {"own" if batch <= own else "fillers" if batch <= fillers else "both" for batch in batches} == {
+        "own",
+        "fillers",
+    }
+    assert report["mixed"]["fillers"]["fingerprint"] == others.fingerprint
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "`fillers`" in card and others.fingerprint in card
+
+
+def test_other_data_mixed_in_give_another_run(tmp_path, trained, others, tiny_base):
+    steps = []
+    for name, mixed in (("without", {}), ("with", {"fillers": others})):
+        report = adapt(trained.data, "words", tiny_base, tmp_path / name, QUICK, mixed=mixed, device="cpu")
+        steps.append(report["iterations"][1]["steps"])
+    assert steps[0] < steps[1]
+
+
+@pytest.mark.parametrize("recipe", [ReferenceTriplet(), Contrastive(freeze_documents=True)])
+def test_a_recipe_that_lays_out_no_batches_mixes_nothing_in(tmp_path, trained, others, tiny_base, recipe):
+    with pytest.raises(TrainingError, match="--mix goes with the recipe contrastive"):
+        adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, mixed={"fillers": others})
+
+
+def test_data_that_only_measure_are_not_mixed_in(tmp_path, trained, tiny_base):
+    only_test = prepared(filler_pairs(), tmp_path / "data", split="test")
+    with pytest.raises(TrainingError, match="--mix fillers, .* no training queries: prepare them with --split grouped"):
+        adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, mixed={"fillers": only_test})
+
+
+def test_a_share_that_leaves_no_room_for_the_own_is_refused():
+    with pytest.raises(TrainingError, match="--mix-share 1.0 is out of range: expected from 0 to 0.9"):
+        make_recipe("contrastive", {"mix_share": 1.0})

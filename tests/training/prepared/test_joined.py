@@ -1,0 +1,210 @@
+"""Several sets, one model: each is ranked and measured over its own documents, and has its share of the batches."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry import InvalidNameError
+from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
+from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training.mining.examples import split
+from training.prepared.joined import join, shares_of, turns
+from training.recipes.finetune import finetune
+from training.reporting.report import read_record
+from training.retrieval.ranking import NOTHING, ranked, ranking
+from training.retrieval.significance import compare
+from training.retrieval.states import Texts
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Two sets: one of 55 pairs, and one of 30."""
+    folder = tmp_path_factory.mktemp("sets")
+    return {
+        "words": prepared(word_pairs(), folder / "words", test_size=0.3),
+        "fillers": prepared(filler_pairs(), folder / "fillers", test_size=0.3),
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(sets, tiny_base, tmp_path_factory):
+    """The folders of the models that are trained on each set alone."""
+    out = tmp_path_factory.mktemp("alone")
+    for name, data in sets.items():
+        adapt(data, name, tiny_base, out / name, QUICK, device="cpu")
+    return {name: out / name for name in sets}
+
+
+def train_both(sets, alone, tiny_base, out):
+    """One model of both, three quarters of whose batches are words."""
+    return adapt(
+        sets,
+        "both",
+        tiny_base,
+        out,
+        QUICK,
+        shares={"fillers": 0.25},
+        beside={name: read_record(folder) for name, folder in alone.items()},
+        max_loss={"fillers": 1.0},
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def joint(sets, alone, tiny_base, tmp_path_factory):
+    """The folder of one model of both, its report, and what it learnt from."""
+    learnt = []
+    out = tmp_path_factory.mktemp("joint") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "training.adaptation.finetune",
+            lambda model, each, *rest: learnt.append(each) or finetune(model, each, *rest),
+        )
+        report = train_both(sets, alone, tiny_base, out)
+    return out, report, learnt[0]
+
+
+def unit(count, seed):
+    vectors = np.random.default_rng(seed).standard_normal((count, 8)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_each_span_of_queries_is_ranked_over_its_own_documents():
+    queries, documents = unit(7, 0), unit(30, 1)
+    scores, positions = ranked(queries, documents, 10, [(slice(0, 4), slice(0, 24)), (slice(4, 7), slice(24, 30))])
+    assert np.array_equal(positions[:4], ranking(queries[:4], documents[:24], 10))
+    assert np.array_equal(positions[4:, :6], ranking(queries[4:], documents[24:], 10) + 24)
+    assert (positions[4:, 6:] == NOTHING).all() and np.isneginf(scores[4:, 6:]).all()
+    assert np.allclose(scores[0], documents[positions[0]] @ queries[0])
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
+def test_nobody_is_ever_a_turn_away_from_his_share(weights, count):
+    shares = [weight / sum(weights) for weight in weights]
+    order = turns(shares, count)
+    assert len(order) == count
+    for number in range(count + 1):
+        for who, share in enumerate(shares):
+            assert abs(order[:number].count(who) - share * number) < 1 + 1e-6
+
+
+def test_joined_sets_keep_their_relevance_and_lie_one_after_the_other(sets):
+    data = join(sets)
+    texts = Texts(data)
+    for part in ("train", "dev", "test"):
+        expected = [
+            (each.queries[query], {each.corpus[document] for document in documents})
+            for each in sets.values()
+            for query, documents in each.qrels[part].items()
+        ]
+        found = [
+            (query, {texts.documents[position] for position in wanted})
+            for query, wanted in zip(texts.queries[part], texts.relevant[part], strict=True)
+        ]
+        assert found == expected
+        for (asking, of), each in zip(texts.spans(part), sets.values(), strict=True):
+            assert texts.queries[part][asking] == [each.queries[query] for query in each.qrels[part]]
+            assert texts.documents[of] == list(each.corpus.values())
+
+
+def test_one_set_is_the_set_itself(sets):
+    assert join({"words": sets["words"]}) is sets["words"]
+    assert Texts(sets["words"]).spans("dev") == [
+        (slice(0, len(sets["words"].qrels["dev"])), slice(0, len(sets["words"].corpus)))
+    ]
+
+
+def test_the_fingerprint_tells_which_sets_are_joined(sets):
+    others = {"words": sets["fillers"], "fillers": sets["words"]}
+    assert len({join(sets).fingerprint, join(others).fingerprint, sets["words"].fingerprint}) == 3
+
+
+def test_a_batch_is_of_one_set_and_each_set_has_its_share_of_the_batches(sets, joint):
+    _, _, examples = joint
+    texts = {
+        name: {*data.corpus.values(), *(data.queries[query] for query in data.qrels["train"])}
+        for name, data in sets.items()
+    }
+    owners = [
+        [name for name, own in texts.items() if own.issuperset(text for column in batch.values() for text in column)]
+        for batch in split(examples)
+    ]
+    assert all(len(owner) == 1 for owner in owners)
+    assert abs(owners.count(["fillers"]) - 0.25 * len(owners)) < 1
+
+
+def test_each_set_is_measured_as_it_is_alone_and_all_count_the_same(joint, alone):
+    _, report, _ = joint
+    for name, folder in alone.items():
+        single = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        assert report["also"][name]["base"] == pytest.approx(single["base_metrics"]["test"])
+        assert report["joined"][name] == single["dataset"]
+    for side in ("base", "adapted"):
+        own = [report["also"][name][side]["mrr@5"] for name in alone]
+        assert report[f"{side}_metrics"]["test"]["mrr@5"] == pytest.approx(np.mean(own))
+    gains = [report["also"][name]["comparison"]["mrr@5"]["difference"] for name in alone]
+    assert report["comparison"]["mrr@5"]["difference"] == pytest.approx(np.mean(gains))
+    assert report["also"]["fillers"]["max_loss"] == 1.0 and report["options"]["shares"] == {
+        "words": 0.75,
+        "fillers": 0.25,
+    }
+
+
+def test_the_report_and_the_card_tell_the_models_of_one_set_beside(joint, alone):
+    out, report, _ = joint
+    for name, folder in alone.items():
+        record = read_record(folder)
+        assert report["beside"][name] == {"model": name, "test": record.adapted_metrics["test"]}
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "Beside the models that were trained on one set alone" in card and "Joined of: `words`" in card
+    assert list(read_record(out).joined) == ["words", "fillers"]
+
+
+def test_a_comparison_of_sets_counts_each_the_same():
+    base, adapted = np.zeros(30), np.array([1.0] * 10 + [0.0] * 20)
+    assert compare(base, adapted, 0, [slice(0, 10), slice(10, 30)]).difference == 0.5
+    assert compare(base, adapted, 0, [slice(None)]) == compare(base, adapted, 0)
+
+
+@pytest.mark.parametrize(
+    ("given_shares", "message"),
+    [
+        ({"third": 0.5}, "--share third: no set of that name .*: expected one of words, fillers"),
+        ({"words": 1.0}, "--share words=1 is out of range"),
+        ({"words": 0.5, "fillers": 0.4}, "the shares sum to 0.9: expected 1"),
+    ],
+)
+def test_shares_that_cannot_be_kept_are_refused(sets, given_shares, message):
+    with pytest.raises(TrainingError, match=message):
+        shares_of(join(sets), given_shares)
+
+
+def test_a_share_of_a_single_set_is_refused(sets):
+    with pytest.raises(TrainingError, match="expected no share where there is one set"):
+        shares_of(sets["words"], {"words": 0.5})
+
+
+@pytest.mark.parametrize("recipe", [ReferenceTriplet(), Contrastive(freeze_documents=True)])
+def test_a_recipe_that_lays_out_no_batches_joins_nothing(tmp_path, sets, tiny_base, recipe):
+    with pytest.raises(TrainingError, match="several prepared folders go with the recipe contrastive"):
+        adapt(sets, "both", tiny_base, tmp_path / "out", recipe)
+
+
+def test_a_model_of_other_data_is_not_told_beside(tmp_path, sets, alone, tiny_base):
+    with pytest.raises(TrainingError, match="--beside words: that model was trained on other data"):
+        adapt(sets, "both", tiny_base, tmp_path / "out", QUICK, beside={"words": read_record(alone["fillers"])})
+
+
+def test_a_name_that_no_test_set_may_have_is_refused(sets):
+    with pytest.raises(InvalidNameError, match="reserved for the domain's own"):
+        join({"test": sets["words"], "fillers": sets["fillers"]})
+
+
+def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joint, tiny_base):
+    out, report, _ = joint
+    again = train_both(sets, alone, tiny_base, out)
+    assert again == json.loads(json.dumps(report))
+    assert "Beside the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")

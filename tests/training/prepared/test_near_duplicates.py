@@ -1,0 +1,140 @@
+"""Near-duplicates: copies are found, different texts kept apart, whatever the order and the number of texts."""
+
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from training.prepared.near_duplicates import near_duplicates
+
+LONG = [f"word{number}" for number in range(60)]
+TEXT = " ".join(LONG)
+
+
+def jaccard(one, other):
+    """Similarity of 3-word shingles, counted independently; the edges of a text are words too."""
+    sets = []
+    for text in (one, other):
+        words = ["<", *re.findall(r"\w+", text.casefold()), ">"]
+        sets.append({tuple(words[start : start + 3]) for start in range(len(words) - 2)})
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1]) if sets[0] | sets[1] else 1.0
+
+
+def templates(loose, close):
+    """Texts of one template: loose ones, similar to no other, stand before close ones, all similar to each other."""
+    texts = [f"{TEXT} {' '.join(f'loose{number}x{part}' for part in range(9))}" for number in range(loose)]
+    return texts + [f"{TEXT} {' '.join(f'close{number}x{part}' for part in range(3))}" for number in range(close)]
+
+
+def same(groups, *positions):
+    return len({int(groups[position]) for position in positions}) == 1
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        TEXT.upper(),
+        TEXT.replace(" ", ",  ") + "!!",
+        TEXT.replace("word30", "another"),
+        TEXT + " more",
+        TEXT.removeprefix("word0 "),
+    ],
+    ids=["case", "punctuation", "one word", "a word more", "a word less"],
+)
+def test_a_copy_that_differs_a_little_is_found(copy):
+    groups = near_duplicates(["something else", TEXT, "another thing", copy])
+    assert same(groups, 1, 3)
+    assert len(set(groups.tolist())) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("what is a contract", "what is a tort"),
+        ("what is diabetes", "what is gout"),
+        ("yes", "no"),
+        ("", "a"),
+        (TEXT, " ".join(reversed(LONG))),
+        (TEXT, " ".join(LONG[:45])),
+    ],
+)
+def test_different_texts_are_kept_apart(one, other):
+    assert not same(near_duplicates([one, other]), 0, 1)
+
+
+def test_similarity_is_transitive():
+    steps = [TEXT, TEXT.replace("word10", "ten"), TEXT.replace("word10", "ten").replace("word50", "fifty")]
+    steps.append(steps[-1].replace("word30", "thirty"))
+    assert jaccard(steps[0], steps[3]) < 0.85
+    assert same(near_duplicates(steps), 0, 1, 2, 3)
+
+
+def test_empty_texts_are_equal_and_no_problem():
+    groups = near_duplicates(["", "a", "...", " ", "b"])
+    assert same(groups, 0, 2, 3)
+    assert len(set(groups.tolist())) == 3
+
+
+def test_one_text_is_a_group():
+    assert near_duplicates(["a"]).tolist() == [0]
+    assert near_duplicates([""]).tolist() == [0]
+
+
+def test_no_texts_are_no_groups():
+    assert near_duplicates([]).tolist() == []
+
+
+def test_the_threshold_is_the_similarity_asked_for():
+    other = TEXT.replace("word10", "ten").replace("word30", "thirty").replace("word50", "fifty")
+    similarity = jaccard(TEXT, other)
+    assert 0.7 < similarity < 0.85
+    assert same(near_duplicates([TEXT, other], threshold=0.7), 0, 1)
+    assert not same(near_duplicates([TEXT, other], threshold=0.85), 0, 1)
+
+
+def test_copies_are_found_although_less_similar_texts_stand_before_them():
+    texts = templates(loose=80, close=20)
+    assert jaccard(texts[-1], texts[-2]) > 0.85 > jaccard(texts[0], texts[-1]) > jaccard(texts[0], texts[1])
+    groups = near_duplicates(texts)
+    assert same(groups, *range(80, 100))
+    assert len(set(groups.tolist())) == 81
+
+
+def test_groups_are_those_of_comparing_all_with_all():
+    draw = np.random.default_rng(0)
+    texts = []
+    for number in range(150):
+        words = [f"{'abc'[number % 3]}{word}" for word in LONG]
+        for place in draw.integers(len(words), size=draw.integers(0, 6)):
+            words[place] = f"changed{draw.integers(3)}"
+        texts.append(" ".join(words))
+    groups = near_duplicates(texts)
+    expected = np.arange(len(texts))
+    for one in range(len(texts)):
+        for other in range(one):
+            if jaccard(texts[one], texts[other]) >= 0.85:
+                expected[expected == expected[one]] = expected[other]
+    assert [same(groups, i, j) for i in range(150) for j in range(i)] == [
+        bool(expected[i] == expected[j]) for i in range(150) for j in range(i)
+    ]
+
+
+def test_the_order_of_texts_does_not_matter():
+    texts = templates(loose=10, close=10) + [f"text {number}" for number in range(30)]
+    order = np.random.default_rng(1).permutation(len(texts))
+    groups = near_duplicates(texts)
+    shuffled = near_duplicates([texts[position] for position in order])
+    for i in range(len(texts)):
+        for j in range(i):
+            assert same(shuffled, i, j) == same(groups, order[i], order[j])
+
+
+def test_one_long_text_does_not_cost_its_length_for_every_text():
+    texts = [f"text number {number}" for number in range(300)] + ["word " * 20_000]
+    near_duplicates(texts[:2])
+    tracemalloc.start()
+    near_duplicates(texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6

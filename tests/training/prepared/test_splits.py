@@ -1,0 +1,173 @@
+"""Splits: every row in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
+
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from tests.training.prepared.test_near_duplicates import jaccard, templates
+from training import SourceError
+from training.prepared.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
+from training.sources.pairs import Pair
+
+
+def groups_of(pairs):
+    return joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs])
+
+
+def parts(split):
+    return [part.tolist() for part in (split.train, split.dev, split.test)]
+
+
+def different(count):
+    return [Pair(f"question {n} of thing {n * 7}", f"answer {n} is about {n * 3} and {n * 5}") for n in range(count)]
+
+
+def related(seed=0, count=120):
+    """Pairs of which many have questions or answers that are copies, more or less."""
+    draw = np.random.default_rng(seed)
+    questions = [f"how do I {verb} a {noun} today" for verb in ("buy", "sell", "mend") for noun in "abcdefghijkl"]
+    answers = [" ".join(f"{name}{word}" for word in range(40)) for name in "nopqrstuvwxyz"] + different_answers(60)
+    return [
+        Pair(
+            questions[draw.integers(len(questions))] + f" {draw.integers(40)}" * bool(draw.integers(4)),
+            answers[draw.integers(len(answers))].replace("20", f"changed{draw.integers(50)}"),
+        )
+        for _ in range(count)
+    ]
+
+
+def different_answers(count):
+    return [f"answer {number} says {number * 11} and no more" for number in range(count)]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(4, 300), st.sampled_from([0.1, 0.2, 0.25, 0.5]), st.integers(0, 1000))
+def test_random_is_the_split_of_scikit_learn_with_dev_taken_out_of_training(count, test_size, seed):
+    split = random_split(count, test_size, seed)
+    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
+    assert split.test.tolist() == test.tolist()
+    assert sorted([*split.train.tolist(), *split.dev.tolist()]) == sorted(train.tolist())
+    assert len(split.dev) == max(1, round(len(train) * 0.1))
+
+
+def test_dev_has_a_most_size():
+    assert len(random_split(20_000, 0.2, 42).dev) == DEV_MOST
+
+
+@pytest.mark.parametrize(("count", "test_size"), [(0, 0.2), (2, 0.2), (3, 0.9), (9, 0.9), (10, 0.9), (4, 0.7)])
+def test_too_few_pairs_for_a_random_split_are_refused(count, test_size):
+    with pytest.raises(SourceError, match=f"^{count} rows"):
+        random_split(count, test_size, 42)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(0, 10), st.sampled_from([0.1, 0.2, 0.4]))
+def test_grouped_puts_every_pair_in_exactly_one_part_near_the_wished_sizes(seed, test_size):
+    pairs = related(seed) + different(60)
+    split = grouped_split(groups_of(pairs), test_size, seed)
+    assert sorted(chain(*parts(split))) == list(range(len(pairs)))
+    assert len(split.test) == pytest.approx(len(pairs) * test_size, abs=3)
+    assert len(split.dev) == pytest.approx((len(pairs) - len(split.test)) * 0.1, abs=3)
+
+
+@pytest.mark.parametrize("pairs", [related(), related(1), related(2, 60) + different(30)], ids=["a", "b", "c"])
+def test_no_near_duplicate_straddles_a_grouped_split(pairs):
+    check_apart(pairs, grouped_split(groups_of(pairs), 0.3, 42))
+
+
+def test_no_near_duplicate_straddles_where_many_texts_come_from_one_template():
+    texts = templates(loose=40, close=40)
+    pairs = [Pair(f"question {number} about {number * 7}", text) for number, text in enumerate(texts)]
+    check_apart(pairs, grouped_split(groups_of(pairs), 0.2, 42))
+
+
+def check_apart(pairs, split):
+    part = np.empty(len(pairs), dtype=int)
+    for number, positions in enumerate(parts(split)):
+        part[positions] = number
+    for i in range(len(pairs)):
+        for j in range(i):
+            if part[i] != part[j]:
+                assert jaccard(pairs[i].question, pairs[j].question) < 0.85
+                assert jaccard(pairs[i].answer, pairs[j].answer) < 0.85
+
+
+def test_a_question_and_an_answer_tie_pairs_together():
+    pairs = [Pair("a b c", "one"), Pair("d e f", "one"), Pair("D, e f!", "two"), Pair("g h i", "three")]
+    groups = groups_of(pairs)
+    assert len(set(groups[:3].tolist())) == 1
+    assert groups[3] != groups[0]
+
+
+def test_a_question_that_equals_an_answer_ties_nothing():
+    assert len(set(joint_groups(["a b c", "d e f"], ["d e f", "a b c"]).tolist())) == 2
+
+
+def test_the_same_seed_gives_the_same_grouped_split_and_another_seed_another():
+    pairs = related()
+    assert parts(grouped_split(groups_of(pairs), 0.2, 1)) == parts(grouped_split(groups_of(pairs), 0.2, 1))
+    assert parts(grouped_split(groups_of(pairs), 0.2, 1)) != parts(grouped_split(groups_of(pairs), 0.2, 2))
+
+
+@pytest.mark.parametrize("pairs", [[], different(1), different(2), different(3)[:1] * 50], ids=[0, 1, 2, "one group"])
+def test_pairs_that_cannot_be_grouped_three_ways_are_refused(pairs):
+    with pytest.raises(SourceError, match=f"^{len(pairs)} rows?"):
+        grouped_split(groups_of(pairs), 0.2, 42)
+
+
+def held(count, every=5):
+    return np.arange(count) % every == 0
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_held_out_pairs_and_no_others_are_the_test_part(grouped):
+    pairs = different(100)
+    split = held_out_split(groups_of(pairs) if grouped else np.arange(100), seed=1, test=held(100))
+    assert split.test.tolist() == list(range(0, 100, 5))
+    assert sorted(chain(*parts(split))) == list(range(100))
+    assert len(split.dev) == 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
+    pairs = related(seed, count=200)
+    groups = groups_of(pairs)
+    apart = np.isin(groups, np.unique(groups)[::3])
+    first = np.array([apart[i] and groups.tolist().index(groups[i]) == i for i in range(200)])
+    split = held_out_split(groups, seed, test=first)
+    assert split.test.tolist() == np.flatnonzero(first).tolist()
+    assert set(np.concatenate([split.train, split.dev])) == set(np.flatnonzero(~apart))
+    assert not set(groups[split.train]) & set(groups[split.dev])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_holding_out_all_or_nearly_all_is_refused(grouped):
+    for kept in (0, 1):
+        with pytest.raises(SourceError, match=f"{20 - kept} of 20 rows are held out.*hold out less"):
+            held_out_split(groups_of(different(20)) if grouped else np.arange(20), seed=1, test=np.arange(20) >= kept)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_pairs_held_out_for_dev_are_the_dev_part_and_the_test_part_is_dealt_from_the_others(grouped):
+    pairs = different(100)
+    split = held_out_split(groups_of(pairs) if grouped else np.arange(100), seed=1, dev=held(100), test_size=0.3)
+    assert split.dev.tolist() == list(range(0, 100, 5))
+    assert len(split.test) == 30
+    assert sorted(chain(*parts(split))) == list(range(100))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_that_are_held_out_have_no_near_duplicates_in_each_other_or_in_training(seed):
+    pairs = related(seed, count=200)
+    groups = groups_of(pairs)
+    draw = np.random.default_rng(seed)
+    test, dev = draw.random(200) < 0.05, draw.random(200) < 0.1
+    split = held_out_split(groups, seed, test=test, dev=dev)
+    assert split.test.tolist() == np.flatnonzero(test).tolist()
+    assert set(split.dev) <= set(np.flatnonzero(dev))
+    for one, other in combinations(parts(split), 2):
+        assert not set(groups[one]) & set(groups[other])

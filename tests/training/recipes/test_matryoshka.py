@@ -1,0 +1,56 @@
+"""Matryoshka dimensions: leading dimensions are trained and measured as vectors of their own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.samples import LEARNING
+from training import ReferenceTriplet, TrainingError, adapt
+from training.recipes.recipes import make_recipe
+from training.retrieval.vectors import StoredVectors
+
+
+@pytest.fixture(scope="module")
+def matryoshka(tmp_path_factory, trained, tiny_base):
+    """The report of a run that trains 32, 16 and 8 dimensions."""
+    out = tmp_path_factory.mktemp("matryoshka") / "out"
+    return adapt(trained.data, "words", tiny_base, out, replace(LEARNING, dims=(32, 16, 8)), device="cpu")
+
+
+def test_every_number_of_dimensions_is_measured_on_both_sides(matryoshka):
+    assert list(matryoshka["dims"]) == ["32", "16", "8"]
+    for dims, side in (("32", "base"), ("32", "adapted")):
+        assert matryoshka["dims"][dims][side] == matryoshka[f"{side}_metrics"]["test"]
+    assert matryoshka["dims"]["32"]["comparison"] == matryoshka["comparison"]
+
+
+def test_few_dimensions_are_better_for_having_been_trained(matryoshka):
+    few = matryoshka["dims"]["8"]
+    assert few["adapted"]["ndcg@10"] > few["base"]["ndcg@10"]
+
+
+def test_both_recipes_can_train_dimensions(trained, tiny_base, tmp_path):
+    recipe = ReferenceTriplet(iterations=1, epochs=1, dims=(8,))
+    assert list(adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")["dims"]) == ["8"]
+
+
+def test_truncated_vectors_are_the_leading_dimensions_at_unit_length(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    np.save(tmp_path / "v.npy", vectors)
+    truncated = StoredVectors(tmp_path / "v.npy").truncated(3)
+    expected = vectors[:, :3] / np.linalg.norm(vectors[:, :3], axis=1, keepdims=True)
+    assert truncated.shape == (5, 3)
+    np.testing.assert_allclose(truncated[:], expected, rtol=1e-6)
+    np.testing.assert_allclose(truncated[[4, 1]], expected[[4, 1]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dims", [(), (0,), (8, 8), (-1, 4)])
+def test_dimensions_that_make_no_sense_are_refused(dims):
+    with pytest.raises(TrainingError, match="--dims .*expected different numbers of dimensions"):
+        make_recipe("contrastive", {"dims": dims})
+
+
+def test_more_dimensions_than_the_base_model_has_are_refused_before_any_work(trained, tiny_base, tmp_path):
+    with pytest.raises(TrainingError, match="--dims 64: the base model has only 32 dimensions"):
+        adapt(trained.data, "words", tiny_base, tmp_path / "out", replace(LEARNING, dims=(64, 8)), device="cpu")

@@ -1,0 +1,76 @@
+"""Several processes train one model as one process does."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from tests.conftest import ROOT
+from tests.training.samples import LEARNING
+from training import Contrastive, TrainingError, adapt
+from training.recipes.finetune import _Laid
+
+RECIPE = replace(LEARNING, learning_rate=1e-3, iterations=1)
+CODE = """
+import json, os, sys
+from pathlib import Path
+from registry import resolve_base_model
+from tests.training.runs.test_processes import RECIPE
+from training import adapt, read_prepared
+data, base, out = map(Path, sys.argv[1:])
+report = adapt(read_prepared(data), "words", resolve_base_model(str(base)), out, RECIPE, device="cpu")
+Path(f"{out}-{os.environ['RANK']}.json").write_text(json.dumps(report))
+"""
+
+
+@pytest.fixture(scope="module")
+def together(trained, tiny_base, tmp_path_factory):
+    """The folder of the model that two processes train, and the report that each of them has."""
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "train.py").write_text(CODE, encoding="utf-8")
+    arguments = [folder / "train.py", trained.out.parent / "data", tiny_base.path, folder / "out"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    reports = [json.loads((folder / f"out-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+    return folder / "out", reports
+
+
+def test_two_processes_train_the_model_that_one_does(trained, together, tiny_base, tmp_path):
+    out, (report, _) = together
+    alone = adapt(trained.data, "words", tiny_base, tmp_path / "alone", RECIPE, device="cpu")
+    assert report["iterations"][1]["steps"] == alone["iterations"][1]["steps"]
+    for split in ("dev", "test"):
+        assert report["adapted_metrics"][split] == pytest.approx(alone["adapted_metrics"][split], abs=0.1)
+    questions = list(trained.data.queries.values())
+    two, one, base = (
+        SentenceTransformer(str(path), device="cpu").encode(questions, normalize_embeddings=True)
+        for path in (out, tmp_path / "alone", tiny_base.path)
+    )
+    assert (two * one).sum(axis=1).min() > 0.99 > 0.95 > (base * one).sum(axis=1).min()
+
+
+def test_every_process_has_the_report_and_one_model_is_written(together):
+    out, reports = together
+    assert reports[0] == reports[1] == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out", "out-0.json", "out-1.json", "train.py"]
+
+
+def test_each_process_has_its_slice_of_every_batch(monkeypatch):
+    monkeypatch.setattr("training.recipes.finetune.processes.count", lambda: 2)
+    laid = _Laid([4, 5, 1])
+    assert list(laid) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert len(laid) == 4
+
+
+def test_queries_alone_are_trained_in_one_process(trained, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.adaptation.processes.count", lambda: 2)
+    with pytest.raises(TrainingError, match="--freeze-documents is trained in one process"):
+        adapt(trained.data, "words", tiny_base, tmp_path / "out", Contrastive(freeze_documents=True))

@@ -1,0 +1,237 @@
+"""BEIR folders of others: all judgements are kept, parts are honoured, and what is wrong is reported with its place."""
+
+import gzip
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from router_plugin.cli import app
+from tests.conftest import EXAMPLES
+from tests.training.samples import QUICK
+from training import PrepareOptions, SourceError, adapt, prepare_judged, read_beir, read_prepared
+from training.prepared.chunking import chunk
+
+BEIR = EXAMPLES / "beir"
+HEADER = "query-id\tcorpus-id\tscore"
+
+
+def write(folder, documents, queries, **qrels):
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    for name, rows in (("corpus", documents), ("queries", queries)):
+        lines = [json.dumps(row if isinstance(row, dict) else {"_id": row[0], "text": row[1]}) for row in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for part, lines in qrels.items():
+        (folder / "qrels" / f"{part}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+DOCUMENTS = [(f"d{n}", f"document {n} says {n * 7}") for n in range(40)]
+QUERIES = [(f"q{n}", f"question {n} about {n * 11}") for n in range(30)]
+
+
+def judgements(numbers):
+    return [HEADER, *(f"q{n}\td{n}\t1" for n in numbers)]
+
+
+def prepared(folder, out, **options):
+    prepare_judged(read_beir(str(folder)), out, PrepareOptions(**options))
+    return read_prepared(out)
+
+
+def asked(data):
+    return {part: {data.queries[query] for query in qrels} for part, qrels in data.qrels.items()}
+
+
+def texts(numbers):
+    return {dict(QUERIES)[f"q{n}"] for n in numbers}
+
+
+@pytest.mark.parametrize("split", ["grouped", "random"])
+def test_parts_are_as_they_are(tmp_path, split):
+    parts = {"train": range(20), "dev": range(20, 24), "test": range(24, 30)}
+    write(tmp_path / "in", DOCUMENTS, QUERIES, **{part: judgements(rows) for part, rows in parts.items()})
+    data = prepared(tmp_path / "in", tmp_path / "out", split=split)
+    assert asked(data) == {part: texts(rows) for part, rows in parts.items()}
+    assert set(data.corpus.values()) == {text for _, text in DOCUMENTS}
+
+
+def test_a_missing_dev_part_is_dealt_from_training(tmp_path):
+    write(tmp_path / "in", DOCUMENTS, QUERIES, train=judgements(range(20)), test=judgements(range(20, 30)))
+    found = asked(prepared(tmp_path / "in", tmp_path / "out"))
+    assert found["test"] == texts(range(20, 30))
+    assert found["train"] | found["dev"] == texts(range(20))
+    assert len(found["dev"]) == 2
+
+
+def test_a_folder_with_training_alone_is_split(tmp_path):
+    write(tmp_path / "in", DOCUMENTS, QUERIES, train=judgements(range(30)))
+    assert {part: len(found) for part, found in asked(prepared(tmp_path / "in", tmp_path / "out")).items()} == {
+        "train": 22,
+        "dev": 2,
+        "test": 6,
+    }
+
+
+@pytest.mark.parametrize("parts", [{"test": range(5)}, {"validation": range(5), "test": range(5, 9)}])
+def test_where_nothing_is_for_training_nothing_is_dealt(tmp_path, parts):
+    write(tmp_path / "in", DOCUMENTS, QUERIES, **{part: judgements(rows) for part, rows in parts.items()})
+    found = asked(prepared(tmp_path / "in", tmp_path / "out"))
+    assert found == {"train": set(), "dev": texts(parts.get("validation", ())), "test": texts(parts["test"])}
+
+
+def test_split_test_makes_every_query_a_test_query(tmp_path):
+    write(tmp_path / "in", DOCUMENTS, QUERIES, train=judgements(range(9)), test=judgements(range(9, 12)))
+    found = asked(prepared(tmp_path / "in", tmp_path / "out", split="test"))
+    assert found == {"train": set(), "dev": set(), "test": texts(range(12))}
+
+
+def test_near_duplicates_of_held_out_queries_are_left_out_but_shared_documents_keep_nothing_together(tmp_path):
+    queries = [*QUERIES, ("copy", QUERIES[25][1].upper() + "?")]
+    train = [HEADER, *(f"q{n}\td0\t1" for n in range(20)), "copy\td0\t1"]
+    write(tmp_path / "in", DOCUMENTS, queries, train=train, test=[HEADER, *(f"q{n}\td0\t1" for n in range(20, 30))])
+    data = prepared(tmp_path / "in", tmp_path / "out")
+    assert data.manifest["counts"]["left_out"] == 1
+    assert asked(data)["train"] | asked(data)["dev"] == texts(range(20))
+
+
+many = settings(
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+scores = st.dictionaries(st.tuples(st.integers(0, 7), st.integers(0, 5)), st.integers(-1, 3), min_size=1)
+
+
+@many
+@given(scores, st.sampled_from([12, 1000]))
+def test_every_judgement_is_in_the_folder(tmp_path, scores, chunk_characters):
+    documents = [{"_id": f"d{n}", "title": f"Title {n}.", "text": f"It is {n}. And {n * 3} too."} for n in range(6)]
+    lines = [f"q{query} 0 d{document} {score}" for (query, document), score in scores.items()]
+    write(tmp_path / "in", documents, QUERIES, test=lines)
+    relevant, others = defaultdict(set), defaultdict(set)
+    for (query, document), score in scores.items():
+        whole = f"{documents[document]['title']} {documents[document]['text']}"
+        (relevant if score >= 1 else others)[QUERIES[query][1]] |= set(chunk(whole, chunk_characters))
+    if not relevant:
+        with pytest.raises(SourceError, match="no query has a relevant document"):
+            read_beir(str(tmp_path / "in"))
+        return
+    options = PrepareOptions(chunk_characters=chunk_characters)
+    manifest = prepare_judged(read_beir(str(tmp_path / "in")), tmp_path / "out", options, overwrite=True)
+    assert manifest["counts"]["without_relevant"] == len(others.keys() - relevant.keys())
+    data = read_prepared(tmp_path / "out")
+
+    def by_text(qrels):
+        return {data.queries[query]: {data.corpus[name] for name in names} for query, names in qrels.items()}
+
+    assert by_text(data.qrels["test"]) == relevant
+    assert by_text(data.negatives.get("test", {})) == {
+        query: names - relevant[query]
+        for query, names in others.items()
+        if query in relevant and names - relevant[query]
+    }
+
+
+def test_files_may_be_compressed_and_ids_numbers(tmp_path):
+    write(tmp_path, [{"_id": 1, "title": "T", "text": "x"}], [{"_id": 2, "text": "ask"}], test=["2\t1\t2"])
+    for name in ("corpus", "queries"):
+        path = tmp_path / f"{name}.jsonl"
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    (found,) = read_beir(str(tmp_path)).queries
+    assert (found.text, found.relevant) == ("ask", ("T x",))
+
+
+GOOD = {"documents": DOCUMENTS[:3], "queries": QUERIES[:3], "test": ["q0\td0\t1"]}
+BAD = {
+    "unknown query": (
+        {"test": ["q0\td0\t1", "q9\td0\t1"]},
+        "qrels/test.tsv, line 2: judges query 'q9', which",
+    ),
+    "unknown document": ({"test": [HEADER, "q0\td0\t1", "q0\td9\t1"]}, "qrels/test.tsv, line 3: judges 'd9', which"),
+    "score": (
+        {"test": ["q0\td0\t1", "q0\td0\thigh"]},
+        "qrels/test.tsv, line 2: the score is 'high': expected",
+    ),
+    "no number": ({"test": ["q0\td0\t1", "q0\td0\tNaN"]}, "qrels/test.tsv, line 2: the score is 'NaN': expected"),
+    "fields": ({"test": ["q0\td0\t1", "q0\td0"]}, "qrels/test.tsv, line 2: has 2 fields: expected query, document"),
+    "id twice": (
+        {"documents": [*DOCUMENTS[:2], DOCUMENTS[0]]},
+        "corpus.jsonl, line 3: _id 'd0' stands twice, first",
+    ),
+    "no id": ({"queries": [QUERIES[0], {"text": "a"}]}, "queries.jsonl, line 2: has no _id"),
+    "no text": ({"documents": [DOCUMENTS[0], {"_id": "x", "title": "t"}]}, "corpus.jsonl, line 2: text is NoneType"),
+    "empty": (
+        {"documents": [DOCUMENTS[0], {"_id": "x", "title": "", "text": " "}]},
+        "corpus.jsonl, line 2: text is",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_row_is_reported_with_its_file_and_line_or_counted(tmp_path, case):
+    change, said = BAD[case]
+    content = {**GOOD, **change}
+    write(tmp_path, content.pop("documents"), content.pop("queries"), **content)
+    with pytest.raises(SourceError) as caught:
+        read_beir(str(tmp_path))
+    assert str(caught.value).startswith(f"{tmp_path}/{said}")
+    assert "--skip-bad" in str(caught.value)
+    assert len(read_beir(str(tmp_path), skip_bad=True).skipped) == 1
+
+
+def test_missing_files_are_reported(tmp_path):
+    with pytest.raises(SourceError, match="is no folder: expected one with corpus.jsonl, queries.jsonl and qrels"):
+        read_beir(str(tmp_path / "none"))
+    with pytest.raises(SourceError, match=r"qrels: holds no \.tsv file: expected train\.tsv"):
+        read_beir(str(tmp_path))
+    write(tmp_path, DOCUMENTS, QUERIES, final=judgements(range(3)))
+    with pytest.raises(SourceError, match=r"final\.tsv: is of no known part: expected the name train, dev"):
+        read_beir(str(tmp_path))
+    (tmp_path / "qrels" / "final.tsv").rename(tmp_path / "qrels" / "test.tsv")
+    (tmp_path / "corpus.jsonl").unlink()
+    with pytest.raises(SourceError, match=r"holds no corpus\.jsonl"):
+        read_beir(str(tmp_path))
+
+
+def test_the_command_prepares_a_folder_that_a_model_is_trained_on(tmp_path, tiny_base):
+    done = CliRunner().invoke(app, ["prepare", str(BEIR), "--kind", "beir", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "14 queries over 29 documents (0 skipped, 15 judged negatives" in done.output
+    data = read_prepared(tmp_path / "out")
+    assert len(data.qrels["test"]) == 3
+    report = adapt(data, "nature", tiny_base, tmp_path / "model", QUICK, device="cpu")
+    assert report["iterations"][1]["steps"] >= 1
+
+
+def test_what_was_prepared_can_be_prepared_again(tmp_path):
+    first = prepared(BEIR, tmp_path / "first")
+    again = prepared(tmp_path / "first", tmp_path / "again", split="random")
+    assert asked(again) == asked(first)
+    assert set(again.corpus.values()) == set(first.corpus.values())
+
+
+def test_what_has_queries_without_known_documents_can_be_prepared_again_without_them(tmp_path):
+    asked_only = tmp_path / "asked.jsonl"
+    asked_only.write_text('{"text": "what grows where no sun is"}\n', encoding="utf-8")
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"question": text, "answer": answer} for (_, text), (_, answer) in zip(QUERIES, DOCUMENTS, strict=False)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = ["prepare", str(pairs), "--unlabelled", str(asked_only), "--out", str(tmp_path / "first")]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    first, again = read_prepared(tmp_path / "first"), prepared(tmp_path / "first", tmp_path / "again", split="random")
+    assert asked(again)["train"] == asked(first)["train"] - {"what grows where no sun is"}
+    assert again.manifest["counts"]["without_relevant"] == 1
+
+
+@pytest.mark.parametrize("split", ["grouped", "random"])
+def test_what_answers_a_query_in_one_part_is_no_answer_in_another(tmp_path, split):
+    train, test = judgements(range(20)), [*judgements(range(20, 30)), "q0\td39\t1"]
+    write(tmp_path / "in", DOCUMENTS, QUERIES, train=train, test=test)
+    data = prepared(tmp_path / "in", tmp_path / "out", split=split)
+    right = {data.queries[query]: names for query, names in data.qrels["test"].items()}
+    assert [data.corpus[name] for name in right[QUERIES[0][1]]] == [DOCUMENTS[39][1]]
+    assert QUERIES[0][1] not in asked(data)["train"] | asked(data)["dev"]
+    assert data.manifest["counts"]["left_out"] == 1

@@ -1,0 +1,98 @@
+"""Holding out: whole values of a column are the test split, and what cannot be held out is reported."""
+
+import json
+
+import pytest
+
+from training import PrepareOptions, SourceError, prepare, read_pairs, read_prepared
+from training.sources.column_filter import HoldOut, parse_hold_out
+
+SOURCES = ["clinic", "library", "forum", None]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Forty pairs of three sources and some of none, with a year."""
+    path = tmp_path / "pairs.jsonl"
+    lines = [
+        {"q": f"question {n} of {n * 7}", "a": f"answer {n} on {n * 3}", "Source": SOURCES[n % 4], "year": 2000 + n % 2}
+        for n in range(40)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+def held_out_rows(rows, out, *given, split="grouped"):
+    """Source and year of every test pair."""
+    hold_outs = tuple(map(parse_hold_out, given))
+    pairs = read_pairs(str(rows), columns=[hold_out.column for hold_out in hold_outs])
+    prepare(pairs, out, PrepareOptions(split=split, hold_out=hold_outs))
+    data = read_prepared(out)
+    numbers = [int(data.queries[name].split()[1]) for name in data.qrels["test"]]
+    assert len(numbers) == data.manifest["counts"]["test_queries"]
+    return {(SOURCES[n % 4], 2000 + n % 2) for n in numbers}, len(numbers)
+
+
+@pytest.mark.parametrize("split", ["grouped", "random"])
+@pytest.mark.parametrize(
+    ("given", "expected", "count"),
+    [
+        (["source=clinic"], {("clinic", 2000)}, 10),
+        (["Source= clinic , forum"], {("clinic", 2000), ("forum", 2000)}, 20),
+        (["source=library", "year=2000"], {("clinic", 2000), ("library", 2001), ("forum", 2000)}, 30),
+    ],
+)
+def test_the_rows_of_any_given_value_are_the_test_split(rows, tmp_path, split, given, expected, count):
+    assert held_out_rows(rows, tmp_path / "out", *given, split=split) == (expected, count)
+
+
+def test_the_manifest_says_what_was_held_out(rows, tmp_path):
+    held_out_rows(rows, tmp_path / "out", "source=clinic")
+    options = read_prepared(tmp_path / "out").manifest["options"]
+    assert options["hold_out"] == [{"column": "source", "values": ["clinic"]}]
+
+
+@pytest.mark.parametrize("given", ["", "source", "source=", "source= , ", "=clinic"])
+def test_what_is_not_of_the_form_is_refused(given):
+    with pytest.raises(SourceError, match=f"^--hold-out {given}: expected COLUMN=VALUE"):
+        parse_hold_out(given)
+
+
+def test_values_may_hold_an_equals_sign():
+    assert parse_hold_out("kind=a=b,c") == HoldOut("kind", ("a=b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("origin=clinic", "--hold-out origin: no row has that column"),
+        ("source=hospital", "--hold-out source=hospital: no row has that value: found clinic, forum, library$"),
+        ("source=None", "--hold-out source=None: no row has that value"),
+        ("source=clinic,library,forum", None),
+    ],
+)
+def test_a_column_or_value_that_no_row_has_is_refused(rows, tmp_path, given, expected):
+    if expected is None:
+        assert held_out_rows(rows, tmp_path / "out", given)[1] == 30
+        return
+    with pytest.raises(SourceError, match=expected):
+        held_out_rows(rows, tmp_path / "out", given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_can_be_chosen_by_a_source_and_tested_on_another(rows, tmp_path):
+    options = PrepareOptions(
+        hold_out=(parse_hold_out("source=clinic"),), hold_out_dev=(parse_hold_out("source=forum"),)
+    )
+    prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)
+    data = read_prepared(tmp_path / "out")
+    for part, sources in (("test", {"clinic"}), ("dev", {"forum"}), ("train", {"library", None})):
+        assert {SOURCES[int(data.queries[name].split()[1]) % 4] for name in data.qrels[part]} == sources
+
+
+def test_what_cannot_be_held_out_for_dev_is_named_by_its_option(rows, tmp_path):
+    with pytest.raises(SourceError, match="^--hold-out-dev source: expected COLUMN=VALUE"):
+        parse_hold_out("source", "--hold-out-dev")
+    options = PrepareOptions(hold_out_dev=(parse_hold_out("source=hospital"),))
+    with pytest.raises(SourceError, match="^--hold-out-dev source=hospital: no row has that value"):
+        prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)

@@ -1,0 +1,1 @@
+"""Relevance judges: who grades what the labels leave open."""

@@ -1,0 +1,63 @@
+"""A cross-encoder as relevance judge: its score, from 0 to 1, mapped to grades."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentence_transformers import CrossEncoder
+from torch import nn
+
+from registry.model_folders.base_models import weights_sha256
+from training.errors import TrainingError
+from training.judges.relevance import Grade
+
+GRADES_FROM = (0.1, 0.5, 0.9)
+"""The least scores of grades 1, 2 and 3."""
+BATCH = 32
+
+
+class CrossEncoderJudge:
+    """Scores each query with each document in one pass of a model with one output, the logit of relevance."""
+
+    def __init__(self, name: str, device: str | None = None, trust_remote_code: bool = False) -> None:
+        """
+        Args:
+            name: folder of a sentence-transformers cross-encoder, or its id on the Hub. Only safetensors are read.
+            device: as torch names it.
+            trust_remote_code: let the model run code of its own.
+
+        Raises:
+            TrainingError: there is no such model, or it has more outputs than one.
+            BaseModelError: the folder holds no weights as safetensors.
+        """
+        folder = Path(name).expanduser()
+        content = f", weights {weights_sha256(folder)[:12]}" if folder.is_dir() else ""
+        self.identity = f"cross-encoder {name}{content}, grades from {GRADES_FROM}"
+        self._model = _load(name, device, trust_remote_code)
+
+    def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
+        """For each query with documents, the grade of each document."""
+        pairs = [(query, document) for query, documents in asked for document in documents]
+        if not pairs:
+            return [[] for _ in asked]
+        scores = self._model.predict(pairs, batch_size=BATCH, activation_fn=nn.Sigmoid(), show_progress_bar=False)
+        grades = iter([bisect(GRADES_FROM, float(score)) for score in scores])
+        return [[next(grades) for _ in documents] for _, documents in asked]
+
+
+def _load(name: str, device: str | None, trust_remote_code: bool) -> CrossEncoder:
+    try:
+        model: CrossEncoder = CrossEncoder(
+            name, device=device, trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrainingError(
+            f"--judge-model {name}: neither a cross-encoder's folder here nor to be had from the Hugging Face Hub "
+            f"({reason})"
+        ) from error
+    if model.num_labels != 1:
+        raise TrainingError(f"--judge-model {name}: has {model.num_labels} outputs: expected one")
+    return model

@@ -1,0 +1,1 @@
+"""What a training run learns from: hard negatives, batches and mixtures."""

@@ -1,0 +1,116 @@
+"""What the current model ranks wrongly: triplets and hard negatives for the next round of fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.retrieval.ranking import Ranked
+
+DEPTH = 100
+HARD_NEGATIVE_RANKS = 15
+EASY_POSITIVE_RANKS = 5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A query's top documents by their rank and relevance; positions in the corpus, best first."""
+
+    easy_positives: list[int]
+    hard_positives: list[int]
+    hard_negatives: list[int]
+    easy_negatives: list[int]
+
+
+@dataclass(frozen=True)
+class Triplet:
+    """Positions of a query in its list, and of a relevant and a non-relevant document in the corpus."""
+
+    query: int
+    positive: int
+    negative: int
+
+
+def judge(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int] = ()) -> Judged:
+    """Sort one query's ranking by the reference rules.
+
+    Over the first 100 ranks: hard negatives are non-relevant in ranks 1-15, easy ones in 16-100; easy positives are
+    relevant in ranks 1-5, hard ones in 6-100. Documents that were judged non-relevant come first among the hard
+    negatives, wherever they rank, those that rank best first.
+    """
+    top = [int(document) for document in ranked[:DEPTH]]
+    rank = {document: place for place, document in enumerate(top)}
+    judged = sorted(set(negatives) - relevant, key=lambda document: (rank.get(document, DEPTH), document))
+    others = [document not in relevant and document not in judged for document in top]
+    return Judged(
+        easy_positives=[document for document in top[:EASY_POSITIVE_RANKS] if document in relevant],
+        hard_positives=[document for document in top[EASY_POSITIVE_RANKS:] if document in relevant],
+        hard_negatives=[*judged, *compress(top[:HARD_NEGATIVE_RANKS], others)],
+        easy_negatives=list(compress(top[HARD_NEGATIVE_RANKS:], others[HARD_NEGATIVE_RANKS:])),
+    )
+
+
+def reference_triplets(
+    ranked: NDArray[np.int64],
+    relevant: Sequence[set[int]],
+    negatives: Sequence[Sequence[int]],
+    easy_per_hard: int,
+    seed: int,
+) -> list[Triplet]:
+    """Hard and easy triplets of all queries by the reference rules.
+
+    A hard triplet is (query, first hard positive, first hard negative); an easy one is (query, first easy positive,
+    first easy negative, else first hard one). Of the easy ones a random ``easy_per_hard`` times the number of hard ones
+    is kept. ``negatives`` are what was judged non-relevant for each query; see :func:`judge`.
+    """
+    hard, easy = [], []
+    for query, (row, wanted, wrong) in enumerate(zip(ranked, relevant, negatives, strict=True)):
+        judged = judge(row, wanted, wrong)
+        if judged.hard_positives and judged.hard_negatives:
+            hard.append(Triplet(query, judged.hard_positives[0], judged.hard_negatives[0]))
+        easy_or_hard = judged.easy_negatives or judged.hard_negatives
+        if judged.easy_positives and easy_or_hard:
+            easy.append(Triplet(query, judged.easy_positives[0], easy_or_hard[0]))
+    kept = np.random.default_rng(seed).permutation(len(easy))[: easy_per_hard * len(hard)]
+    return hard + [easy[index] for index in np.sort(kept)]
+
+
+def hard_negatives(
+    ranked: Ranked,
+    relevant: Sequence[set[int]],
+    groups: NDArray[np.int64],
+    most_likely: float,
+    wrong: Sequence[set[int]] | None = None,
+) -> list[list[int]]:
+    """The hard negatives of every query, best first: the first 15 of the first 100 that are surely wrong.
+
+    A near-duplicate of a relevant document is no negative, nor is one that scores more than ``most_likely`` times what
+    the best relevant document scores: what no one has judged and looks nearly as right is often right (Moreira et al.,
+    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). What was judged to
+    be wrong is a negative whatever it scores.
+
+    Args:
+        ranked: of every query the first documents, and the score of its best relevant document.
+        relevant: the relevant positions of every query.
+        groups: for each document the group of its near-duplicates.
+        most_likely: share of the best relevant document's score.
+        wrong: the positions that were judged to be wrong for every query; by default none.
+    """
+    found = []
+    for positions, scores, best, wanted, judged in zip(
+        ranked.positions[:, :DEPTH],
+        ranked.scores[:, :DEPTH],
+        ranked.best_relevant,
+        relevant,
+        wrong or repeat(set(), len(relevant)),
+        strict=True,
+    ):
+        right = groups[sorted(wanted)]
+        sure = (scores <= most_likely * best) | np.isin(positions, sorted(judged))
+        sure &= ~np.isin(groups[positions], right)
+        found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
+    return found

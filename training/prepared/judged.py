@@ -1,0 +1,142 @@
+"""Queries with documents that were judged relevant or not, and the folder of prepared data made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.prepared.layout import lay_out
+from training.prepared.near_duplicates import near_duplicates
+from training.prepared.preparation import PrepareOptions, check_target, write_folder
+from training.prepared.split_options import split_rows
+from training.prepared.splits import Groups, Split, joint_groups
+from training.sources.part_column import PART, held_by_part
+
+
+@dataclass(frozen=True)
+class JudgedQuery:
+    """A query and what was judged for it, white space collapsed.
+
+    Attributes:
+        place: of its row.
+        text: the query.
+        relevant: texts that answer it; one at least.
+        non_relevant: texts that were judged not to.
+        columns: other columns of its row, ``part`` among them where it has one.
+    """
+
+    place: str
+    text: str
+    relevant: tuple[str, ...]
+    non_relevant: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Judgements:
+    """What a source held.
+
+    Attributes:
+        source: file, folder or data set.
+        kind: of the source.
+        queries: in order; no two of one part have the same text.
+        documents: all documents of a collection that queries share; None where each query brings its own.
+        skipped: one line for each bad row.
+        counts: of what was read and what was set aside, by name.
+    """
+
+    source: str
+    kind: str
+    queries: list[JudgedQuery]
+    documents: Sequence[str] | None = None
+    skipped: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def merged(queries: Sequence[JudgedQuery]) -> tuple[list[JudgedQuery], int]:
+    """Queries of equal text and part as one, and how many texts were judged both ways, which count as relevant."""
+    found: dict[tuple[str, str | None], tuple[JudgedQuery, dict[str, None], dict[str, None]]] = {}
+    for query in queries:
+        _, right, wrong = found.setdefault((query.text, query.columns.get(PART)), (query, {}, {}))
+        right |= dict.fromkeys(query.relevant)
+        wrong |= dict.fromkeys(query.non_relevant)
+    both = sum(len(right.keys() & wrong.keys()) for _, right, wrong in found.values())
+    rows = [
+        replace(first, relevant=tuple(right), non_relevant=tuple(text for text in wrong if text not in right))
+        for first, right, wrong in found.values()
+    ]
+    return rows, both
+
+
+def prepare_judged(
+    source: Judgements, out: Path, options: PrepareOptions | None = None, overwrite: bool = False
+) -> dict[str, Any]:
+    """Write a folder of prepared data with what was judged not relevant, too; returns its manifest.
+
+    Equal documents are one. The parts are those of the column ``part`` where there is one; where none is for training,
+    nothing is dealt. ``grouped`` keeps near-duplicate queries on one side, and near-duplicate answers where queries
+    do not share a collection. A training query that stands in another part, too, is left out. The folder appears whole
+    or not at all.
+
+    Raises:
+        OutputError: the folder exists.
+        SourceError: the queries cannot be split.
+    """
+    options = held_by_part(source.queries, options or PrepareOptions())
+    check_target(out, overwrite)
+    split = _given(source.queries, options) or split_rows(
+        [query.columns for query in source.queries], lambda: _groups(source), options
+    )
+    split = _without_held_out(source.queries, split)
+    given = [query.columns.get(PART) for query in source.queries]
+    laid = lay_out(source.queries, split, options.chunk_characters, parts=given, others=source.documents or ())
+    return write_folder(
+        out,
+        laid.corpus,
+        laid.queries,
+        laid.qrels,
+        negatives=laid.negatives,
+        kind=source.kind,
+        source=source.source,
+        options=asdict(options),
+        counts={
+            **source.counts,
+            "skipped": len(source.skipped),
+            "left_out": len(source.queries) - sum(map(len, (split.train, split.dev, split.test))),
+            "judged_negatives": sum(len(names) for part in laid.negatives.values() for names in part.values()),
+        },
+    )
+
+
+def _given(queries: Sequence[JudgedQuery], options: PrepareOptions) -> Split | None:
+    """The parts as they are where none of them is for training, so that nothing can be dealt."""
+    parts = np.array([query.columns.get(PART, "train") for query in queries])
+    if options.split == "test" or "train" in parts:
+        return None
+    return Split(*(np.flatnonzero(parts == part) for part in ("train", "dev", "test")))
+
+
+def _without_held_out(queries: Sequence[JudgedQuery], split: Split) -> Split:
+    """The training queries without those that dev or test asks."""
+    held_out = {queries[row].text for rows in (split.dev, split.test) for row in rows}
+    train = [row for row in split.train.tolist() if queries[row].text not in held_out]
+    return replace(split, train=np.array(train, dtype=np.int64))
+
+
+def _groups(source: Judgements) -> Groups:
+    if source.documents is not None:
+        return near_duplicates([query.text for query in source.queries])
+    questions, answers = zip(*_pairs(source.queries), strict=True)
+    starts = accumulate((len(query.relevant) for query in source.queries[:-1]), initial=0)
+    return np.unique(joint_groups(questions, answers)[list(starts)], return_inverse=True)[1].ravel()
+
+
+def _pairs(queries: Sequence[JudgedQuery]) -> Iterator[tuple[str, str]]:
+    for query in queries:
+        for text in query.relevant:
+            yield query.text, text

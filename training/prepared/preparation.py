@@ -1,0 +1,127 @@
+"""From question-answer pairs to prepared data: answers cut into chunks, pairs split, all written at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from registry.shared.outputs import check_free, move_into_place, new_folder_beside
+from training.errors import SourceError
+from training.prepared.chunking import CHUNK_CHARACTERS
+from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
+from training.prepared.layout import lay_out
+from training.prepared.near_duplicates import near_duplicates
+from training.prepared.split_options import SplitOptions, split_rows
+from training.prepared.splits import joint_groups
+from training.sources.pairs import Pairs
+from training.sources.part_column import held_by_part
+
+
+@dataclass(frozen=True)
+class PrepareOptions(SplitOptions):
+    """How pairs are cut and split.
+
+    Attributes:
+        chunk_characters: answers longer than this are cut on sentence ends. Those of pairs in no part stay in the
+            corpus.
+    """
+
+    chunk_characters: int = CHUNK_CHARACTERS
+
+
+def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
+    """Write a folder of prepared data; returns its manifest.
+
+    The parts are those of the column ``part`` where there is one. Unlabelled questions are training queries that no
+    document is known to answer; those that stand in the pairs already, and near-duplicates of held-out questions, are
+    left out. The folder appears whole or not at all.
+
+    Raises:
+        OutputError: the folder exists.
+        SourceError: the pairs cannot be split, or there are unlabelled questions for data that only measure.
+    """
+    options = held_by_part(source.pairs, options or PrepareOptions())
+    if source.unlabelled and options.split == "test":
+        raise SourceError("--unlabelled does not go with --split test, which trains nothing: leave one out")
+    check_target(out, overwrite)
+    pairs = source.pairs
+    split = split_rows(
+        [pair.columns for pair in pairs],
+        lambda: joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs]),
+        options,
+    )
+    laid = lay_out(pairs, split, options.chunk_characters, merge=options.split != "random")
+    added = _new_questions(source.unlabelled, laid.queries, [*laid.qrels["dev"], *laid.qrels["test"]])
+    return write_folder(
+        out,
+        laid.corpus,
+        laid.queries | added,
+        {**laid.qrels, "train": laid.qrels["train"] | {name: [] for name in added}},
+        kind="pairs",
+        source=source.source,
+        options=asdict(options),
+        counts={
+            "pairs": len(pairs),
+            "skipped": len(source.skipped),
+            **({"unlabelled": len(added)} if source.unlabelled else {}),
+            "left_out": len(pairs) - sum(map(len, (split.train, split.dev, split.test))),
+        },
+    )
+
+
+def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_out: Sequence[str]) -> dict[str, str]:
+    """By id the questions that are not among the queries and like none of those held out."""
+    asked = set(queries.values())
+    new = [question for question in dict.fromkeys(unlabelled) if question not in asked]
+    if not new:
+        return {}
+    groups = near_duplicates([queries[name] for name in held_out] + new)
+    known = set(groups[: len(held_out)].tolist())
+    likes = groups[len(held_out) :]
+    return {
+        f"u{number}": text for number, (text, group) in enumerate(zip(new, likes, strict=True)) if group not in known
+    }
+
+
+def check_target(out: Path, overwrite: bool = False) -> None:
+    """Make sure that ``out`` may be written, before long work is done.
+
+    Raises:
+        OutputError: it exists.
+    """
+    check_free(out, overwrite, MANIFEST)
+
+
+def write_folder(
+    out: Path,
+    corpus: Mapping[str, str],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Qrels],
+    *,
+    counts: Mapping[str, int],
+    negatives: Mapping[str, Qrels] | None = None,
+    **manifest: Any,
+) -> dict[str, Any]:
+    """Write prepared data, all of it at once; returns the manifest.
+
+    Args:
+        out: where to.
+        corpus: documents by id.
+        queries: likewise.
+        qrels: of every split.
+        counts: of the rows that these were made of.
+        negatives: documents that were judged not relevant, of every split; by default none.
+        manifest: what else the manifest says.
+    """
+    staging = new_folder_beside(out)
+    counts = {**counts, "chunks": len(corpus), "queries": len(queries)}
+    counts |= {f"{part}_queries": len(qrels[part]) for part in SPLITS}
+    try:
+        written = write_prepared(staging, corpus, queries, qrels, negatives, **manifest, counts=counts)
+        move_into_place(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return written

@@ -1,0 +1,144 @@
+"""Which rows are for training, for choosing (dev) and for the last measurement (test)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import train_test_split
+
+from training.errors import SourceError
+from training.prepared.near_duplicates import near_duplicates
+
+DEV_SHARE = 0.1
+DEV_MOST = 1000
+
+Indices = NDArray[np.int64]
+Groups = NDArray[np.int64]
+"""A number for every row; rows that share one belong together."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of rows; no row is in two parts."""
+
+    train: Indices
+    dev: Indices
+    test: Indices
+
+
+def random_split(count: int, test_size: float, seed: int) -> Split:
+    """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order, dev out of training."""
+    _check_count(count)
+    if count - math.ceil(count * test_size) < 2:
+        raise SourceError(f"{count} rows with --test-size {test_size} leave no training and dev queries: choose less")
+    train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
+    order = np.random.default_rng(seed).permutation(len(train))
+    dev = order[: _dev_size(len(train))]
+    return Split(np.delete(train, dev), train[dev], test)
+
+
+def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
+    """Whole groups only, dealt in random order; one that would overfill the test or dev part goes to training."""
+    count = len(groups)
+    _check_count(count)
+    test = _deal(groups, round(count * test_size), seed)
+    rest = np.flatnonzero(~np.isin(np.arange(count), test))
+    dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed + 1)]
+    train = np.setdiff1d(rest, dev)
+    if not (len(train) and len(dev) and len(test)):
+        raise SourceError(
+            f"{count} rows in {len(np.unique(groups))} groups of near-duplicates cannot be split three ways: "
+            "more different rows are needed, or --split random"
+        )
+    return Split(train, dev, test)
+
+
+def only_test_split(count: int) -> Split:
+    """Every row for testing: data that only measure."""
+    none = np.empty(0, dtype=np.int64)
+    return Split(none, none, np.arange(count))
+
+
+def held_out_split(
+    groups: Groups,
+    seed: int,
+    *,
+    test: NDArray[np.bool_] | None = None,
+    dev: NDArray[np.bool_] | None = None,
+    test_size: float = 0.2,
+) -> Split:
+    """Held-out rows for testing, for choosing, or both; a part for which none are held out is dealt from the others.
+
+    Args:
+        groups: what is dealt is whole groups; rows of a group of which one is held out are left out of every other
+            part.
+        seed: of what is dealt.
+        test: which rows are held out for testing, ``(n,)``; a row that is held out for dev too is for testing.
+        dev: which rows are held out for dev, ``(n,)``.
+        test_size: share of all rows that are dealt for testing where none are held out for that.
+
+    Raises:
+        SourceError: a part is empty.
+    """
+    count = len(groups)
+    none = np.zeros(count, dtype=bool)
+
+    def apart(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return ~np.isin(groups, groups[held])
+
+    held_test = none if test is None else test
+    held_dev = none if dev is None else dev & apart(held_test)
+    rest = np.flatnonzero(apart(held_test) & apart(held_dev))
+    tested = np.flatnonzero(held_test) if test is not None else _part(rest, groups, round(count * test_size), seed)
+    rest = np.setdiff1d(rest, tested)
+    chosen = np.flatnonzero(held_dev) if dev is not None else _part(rest, groups, _dev_size(len(rest)), seed)
+    train = np.setdiff1d(rest, chosen)
+    if not (len(train) and len(chosen) and len(tested)):
+        raise SourceError(
+            f"{(held_test | held_dev).sum()} of {count} rows are held out, and what is left cannot be split into "
+            "the other parts: hold out less"
+        )
+    return Split(train, chosen, tested)
+
+
+def _check_count(count: int) -> None:
+    if count < 3:
+        raise SourceError(
+            f"{count} row{'' if count == 1 else 's'} cannot be split three ways: at least 3 are needed: add some, or "
+            "take --split test for data that only measure"
+        )
+
+
+def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:
+    return rest[_deal(groups[rest], size, seed)] if len(rest) else rest
+
+
+def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
+    """A group number for every pair; two pairs share one where questions or answers are near-duplicates."""
+    count = len(questions)
+    start = np.tile(np.arange(count), 2)
+    end = np.concatenate([count + near_duplicates(questions), 2 * count + near_duplicates(answers)])
+    graph = coo_matrix((np.ones(2 * count), (start, end)), shape=(3 * count, 3 * count))
+    component = connected_components(graph, directed=False)[1][:count]
+    return np.unique(component, return_inverse=True)[1].ravel()
+
+
+def _deal(groups: Groups, size: int, seed: int) -> Indices:
+    """Positions in randomly drawn whole groups, as many as fit into ``size``."""
+    sizes = np.bincount(groups)
+    chosen, filled = [], 0
+    for group in np.random.default_rng(seed).permutation(len(sizes)):
+        if sizes[group] and filled + sizes[group] <= size:
+            chosen.append(group)
+            filled += sizes[group]
+    return np.flatnonzero(np.isin(groups, chosen))
+
+
+def _dev_size(training: int) -> int:
+    return min(DEV_MOST, max(1, round(training * DEV_SHARE)))

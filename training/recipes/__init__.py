@@ -1,0 +1,1 @@
+"""How a model is fine-tuned: recipes, losses, adapters and interpolated weights."""

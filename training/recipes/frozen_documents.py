@@ -1,0 +1,78 @@
+"""Query-only adaptation: queries learn to find documents whose embeddings stay as the base model made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.errors import TrainingError
+from training.recipes.model_modules import branches
+from training.retrieval.states import State
+
+
+class FrozenDocuments(nn.Module):
+    """InfoNCE of each right document of a query against all wrong documents of the corpus.
+
+    Frozen embeddings cost one matrix product, so there is nothing to sample: neither in-batch nor mined negatives. What
+    is nearly equal to a right document is no wrong one.
+    """
+
+    def __init__(self, model: SentenceTransformer, base: State, scale: float) -> None:
+        """
+        Args:
+            model: encodes the queries.
+            base: the state whose documents are learnt from.
+            scale: factor on the cosine, the inverse of the temperature.
+        """
+        super().__init__()
+        self.model = model
+        self.scale = scale
+        self._documents = torch.tensor(base.documents[:])
+        self._relevant = [sorted(relevant) for relevant in base.texts.relevant["train"]]
+        self._groups = base.texts.document_groups
+
+    def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        """The mean loss over queries.
+
+        Args:
+            features: of the queries, ``(b,)``.
+            labels: the queries' positions in the training split, ``(b,)``.
+        """
+        (queries,) = features
+        embeddings = functional.normalize(self.model(queries)["sentence_embedding"], dim=-1)
+        self._documents = self._documents.to(embeddings)
+        scores = self.scale * embeddings @ self._documents.T
+        return torch.stack(
+            [self._loss(row, self._relevant[query]) for row, query in zip(scores, labels.tolist(), strict=True)]
+        ).mean()
+
+    def _loss(self, scores: Tensor, relevant: list[int]) -> Tensor:
+        near = np.isin(self._groups, self._groups[relevant])
+        wrong = scores.masked_fill(torch.from_numpy(near).to(scores.device), -torch.inf).logsumexp(dim=0)
+        right = scores[relevant]
+        return (torch.logaddexp(right, wrong) - right).mean()
+
+
+def check_one_branch(base: SentenceTransformer) -> None:
+    """Make sure that queries can be given a branch of their own.
+
+    Raises:
+        TrainingError: the base model has branches already.
+    """
+    if len(branches(base)) > 1:
+        raise TrainingError("--freeze-documents: the base model has a branch for queries already: choose another")
+
+
+def with_frozen_documents(queries: SentenceTransformer, base: SentenceTransformer) -> SentenceTransformer:
+    """One model of two branches: queries pass one model, documents the other."""
+    chains: list[Any] = [list(model.children()) for model in (queries, base)]
+    router = Router.for_query_document(query_modules=chains[0], document_modules=chains[1])
+    prompts = {name: prompt for name, prompt in queries.prompts.items() if prompt is not None}
+    return SentenceTransformer(modules=[router], prompts=prompts, device=str(queries.device))

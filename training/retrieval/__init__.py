@@ -1,0 +1,1 @@
+"""Encode, rank and measure the states of a model."""

@@ -1,0 +1,104 @@
+"""Loads SentenceTransformers and writes the unit vectors of texts, longest texts first, with a progress bar."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+
+from registry import BaseModel
+from registry.model_folders.compiled import CompiledModel, Kind
+from registry.model_folders.exporting import export
+from registry.model_folders.loading import load_sentence_transformer
+from registry.model_folders.variants import Backend
+from training.errors import TrainingError
+from training.retrieval.vectors import StoredVectors
+from training.runs.progress import bar
+
+BLOCK = 512
+
+
+def load_model(
+    folder: Path, device: str | None = None, trust_remote_code: bool = False, base: BaseModel | None = None
+) -> SentenceTransformer:
+    """A whole model or an adapter from a local folder, its weights in float32.
+
+    See :func:`registry.model_folders.loading.load_sentence_transformer`.
+
+    Raises:
+        TrainingError: torch cannot use the device.
+    """
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:  # in torch's words: unknown, not there, not compiled in
+            raise TrainingError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
+    model = load_sentence_transformer(folder, base, device, trust_remote_code).float()
+    # sentence-transformers adds an empty prompt ``document``, which then hides one that is called otherwise
+    others = (model.prompts.get(name) for name in ("document", "passage", "corpus"))
+    model.prompts["document"] = next(filter(None, others), "")
+    return model
+
+
+class BlockEncoder(Protocol):
+    """Encodes a block of texts, as a model on torch or a variant of one does."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``."""
+
+
+class TorchBlocks:
+    """A SentenceTransformer as it is."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.dimension = model.get_embedding_dimension() or 0
+        self._encode = {"query": model.encode_query, "document": model.encode_document}
+
+    def encode(self, texts: Sequence[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``."""
+        vectors: NDArray[np.float32] = self._encode[kind](
+            list(texts), batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True
+        )
+        return vectors
+
+
+def compiled_blocks(model: SentenceTransformer, backend: Backend, folder: Path) -> CompiledModel:
+    """A variant of a model, made anew in that folder.
+
+    Raises:
+        VariantError: the model is of a kind that cannot be exported, or a package that this needs is missing.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    export(model, folder, backend)
+    return CompiledModel(folder, torch.get_num_threads())
+
+
+def encode(
+    encoder: BlockEncoder,
+    texts: Sequence[str],
+    kind: Kind,
+    batch_size: int,
+    what: str,
+    path: Path,
+) -> StoredVectors:
+    """Write the unit vectors of texts into a ``.npy`` file, ``(n, d)``, block by block.
+
+    Texts are taken longest first, so that a batch holds texts of like length and memory runs out at once if at all.
+    """
+    order = np.argsort([-len(text) for text in texts], kind="stable")
+    vectors = StoredVectors.create(path, len(texts), encoder.dimension)
+    with bar(f"encoding {what}", len(texts)) as advance:
+        for start in range(0, len(order), BLOCK):
+            block = order[start : start + BLOCK]
+            vectors[block] = encoder.encode([texts[index] for index in block], kind, batch_size)
+            advance(len(block))
+    return vectors

@@ -1,0 +1,104 @@
+"""The top k documents of every query, by blocked matrix products: memory is bounded whatever the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.retrieval.vectors import StoredVectors
+
+QUERY_BLOCK = 512
+DOCUMENT_BLOCK = 16_384
+
+Embeddings = NDArray[np.float32] | StoredVectors
+"""Unit vectors, in memory or read from their file block by block: ``(n, d)``, float32."""
+
+
+Span = tuple[slice, slice]
+"""Queries that follow each other, and the documents that they are ranked over, which do so too."""
+
+NOTHING = -1
+"""Stands in place of a document's position where a query has no more documents."""
+
+
+class Ranked(NamedTuple):
+    """What queries find first, best first.
+
+    Attributes:
+        positions: of documents, ``(q, k)``.
+        scores: of these documents, ``(q, k)``.
+        best_relevant: score of each query's best relevant document, wherever it ranks, ``(q,)``; minus infinity where
+            none is known.
+    """
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    best_relevant: NDArray[np.float32]
+
+
+def top_k(
+    queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu"
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Rank documents by inner product, which is cosine for unit vectors.
+
+    Args:
+        queries: ``(q, d)``.
+        documents: ``(n, d)``.
+        k: how many to keep; fewer where the corpus is smaller.
+        device: where the products are taken.
+
+    Yields:
+        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. Equal
+        scores are in no set order.
+    """
+    for start in range(0, len(queries), QUERY_BLOCK):
+        block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
+        scores = torch.empty(len(block), 0, device=device)
+        positions = torch.empty(len(block), 0, dtype=torch.long, device=device)
+        for offset in range(0, len(documents), DOCUMENT_BLOCK):
+            part = torch.tensor(documents[offset : offset + DOCUMENT_BLOCK], device=device)
+            best = (block @ part.T).topk(min(k, len(part)), dim=1)
+            scores = torch.cat([scores, best.values], dim=1)
+            positions = torch.cat([positions, best.indices + offset], dim=1)
+            scores, order = scores.topk(min(k, scores.shape[1]), dim=1)
+            positions = positions.gather(1, order)
+        yield scores.cpu().numpy(), positions.cpu().numpy()
+
+
+def ranking(queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu") -> NDArray[np.int64]:
+    """Document positions of all queries, best first: ``(q, min(k, n))``; see :func:`top_k`."""
+    blocks = [positions for _, positions in top_k(queries, documents, k, device)]
+    return np.concatenate(blocks) if blocks else np.empty((0, min(k, len(documents))), dtype=np.int64)
+
+
+def ranked(
+    queries: Embeddings, documents: Embeddings, k: int, spans: Sequence[Span], device: str = "cpu"
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores and document positions of all queries, best first, each span of queries over its own documents.
+
+    Returns:
+        ``(q, w)`` each, where w is k or the largest number of documents if that is smaller. Rows of queries with
+        fewer documents end in ``NOTHING`` with the score -inf.
+    """
+    width = min(k, max(_length(of) for _, of in spans))
+    scores = np.full((len(queries), width), -np.inf, dtype=np.float32)
+    positions = np.full((len(queries), width), NOTHING, dtype=np.int64)
+    for asking, of in spans:
+        row = asking.start
+        for found, where in top_k(_rows(queries, asking), _rows(documents, of), k, device):
+            block = np.s_[row : row + len(found), : found.shape[1]]
+            scores[block], positions[block] = found, where + of.start
+            row += len(found)
+    return scores, positions
+
+
+def _length(rows: slice) -> int:
+    return int(rows.stop - rows.start)
+
+
+def _rows(vectors: Embeddings, rows: slice) -> Embeddings:
+    return vectors.span(rows) if isinstance(vectors, StoredVectors) else vectors[rows]

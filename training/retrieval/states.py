@@ -1,0 +1,257 @@
+"""States of a model's weights and how each ranks prepared data; every text is encoded once a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+
+from registry.model_folders.compiled import Kind
+from registry.model_folders.variants import Backend
+from training.mining.hard_negatives import DEPTH
+from training.prepared.format import PreparedData
+from training.prepared.near_duplicates import near_duplicates
+from training.retrieval.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
+from training.retrieval.metrics import mean_metrics, query_metrics
+from training.retrieval.ranking import Ranked, Span, ranked
+from training.retrieval.vectors import StoredVectors
+from training.runs.run import Run
+
+Indices = NDArray[np.int64]
+
+BASE = "base"
+"""The name of the base model's state."""
+
+
+class Texts:
+    """Prepared data by position: documents, and the queries of each split with their judged documents.
+
+    Of a training query no relevant document may be known.
+    """
+
+    def __init__(self, data: PreparedData) -> None:
+        self.documents = list(data.corpus.values())
+        position = {name: index for index, name in enumerate(data.corpus)}
+        self.queries = {split: [data.queries[name] for name in qrels] for split, qrels in data.qrels.items()}
+        self.relevant = {
+            split: [{position[name] for name in names} for names in qrels.values()]
+            for split, qrels in data.qrels.items()
+        }
+        self.negatives = {
+            split: [[position[name] for name in data.negatives.get(split, {}).get(query, ())] for query in qrels]
+            for split, qrels in data.qrels.items()
+        }
+        self.wrong: list[set[int]] = [set() for _ in self.queries["train"]]
+        """For each training query the documents that a judge has found not to answer it."""
+        self.parts = {name: Texts(part) for name, part in data.parts.items()}
+        """The texts of each set, where several are joined."""
+
+    def spans(self, split: str) -> list[Span]:
+        """Where each set's queries of a split and its documents stand: of a single set, all of them."""
+        sets = list(self.parts.values()) or [self]
+        queries = np.cumsum([0, *(len(each.queries[split]) for each in sets)]).tolist()
+        documents = np.cumsum([0, *(len(each.documents) for each in sets)]).tolist()
+        return [(slice(*asking), slice(*of)) for asking, of in zip(pairwise(queries), pairwise(documents), strict=True)]
+
+    @cached_property
+    def document_groups(self) -> NDArray[np.int64]:
+        """For each document the number of the group of its near-duplicates, from 0 up without a gap."""
+        return near_duplicates(self.documents)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some queries and some documents, which among these documents answer each query, and the state's unit vectors."""
+
+    queries: NDArray[np.float32]
+    documents: NDArray[np.float32]
+    relevant: list[set[int]]
+    spans: list[Span]
+
+
+class State:
+    """A named set of weights. Its embeddings are kept in ``folder`` and read back block by block."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        load: Callable[[], SentenceTransformer],
+        texts: Texts,
+        batch_size: int,
+        documents_folder: Path | None = None,
+        encoder: Callable[[State], BlockEncoder] | None = None,
+    ) -> None:
+        self.name = name
+        self._folder = folder
+        self._load = load
+        self.texts = texts
+        self._batch_size = batch_size
+        self._documents_folder = documents_folder or folder
+        self._encoder = encoder or (lambda state: TorchBlocks(state.model))
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        """The model itself, loaded when something is to be encoded."""
+        return self._load()
+
+    @cached_property
+    def encoder(self) -> BlockEncoder:
+        """What encodes with the model's weights."""
+        return self._encoder(self)
+
+    @cached_property
+    def documents(self) -> StoredVectors:
+        """Embeddings of the corpus, ``(n, d)``."""
+        return self._embeddings(self._corpus, self.texts.documents, "document")
+
+    @property
+    def _corpus(self) -> Path:
+        return self._documents_folder / "documents"
+
+    def _queries(self, split: str) -> Path:
+        return self._folder / f"{split}-queries"
+
+    def query_embeddings(self, split: str) -> StoredVectors:
+        """Embeddings of a split's queries, ``(q, d)``."""
+        return self._embeddings(self._queries(split), self.texts.queries[split], "query")
+
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of other queries, ``(n, d)``, which are not kept."""
+        vectors: NDArray[np.float32] = self.model.encode_query(
+            list(queries), normalize_embeddings=True, show_progress_bar=False
+        )
+        return vectors
+
+    def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
+        """The first documents of every query of a split, of its own set: ``(q, 100)``; see :func:`ranking.ranked`."""
+        queries, documents = self.query_embeddings(split), self.documents
+        if dims:
+            queries, documents = queries.truncated(dims), documents.truncated(dims)
+        return ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))[1]
+
+    def ranked_with_scores(self, split: str) -> Ranked:
+        """The same with scores."""
+        queries, documents, relevant = self.query_embeddings(split), self.documents, self.texts.relevant[split]
+        scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))
+        best = [
+            np.max(documents[sorted(right)] @ query, initial=-np.inf)
+            for query, right in zip(queries[:], relevant, strict=True)
+        ]
+        return Ranked(positions, scores, np.array(best, dtype=np.float32))
+
+    def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:
+        """Retrieval metrics on a split, with all or so many leading dimensions; of several sets the mean over sets."""
+        return mean_metrics(self.query_metrics(split, dims), [asking for asking, _ in self.texts.spans(split)])
+
+    def query_metrics(self, split: str, dims: int | None = None) -> dict[str, NDArray[np.float64]]:
+        """The same metrics of every query of a split."""
+        return query_metrics(self.ranked(split, dims), self.texts.relevant[split])
+
+    def sample(self, split: str, queries: Indices, documents: Indices) -> Sample:
+        """Some of a split's queries and some documents, which are encoded alone where the corpus has not been.
+
+        Args:
+            split: of the queries.
+            queries: positions of queries in the split, ascending.
+            documents: positions of documents, ascending; among them all that answer one of the queries.
+        """
+        position = {int(document): index for index, document in enumerate(documents)}
+        return Sample(
+            self._some(self._queries(split), self.texts.queries[split], queries, "query"),
+            self._some(self._corpus, self.texts.documents, documents, "document"),
+            [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
+            [(_among(queries, asking), _among(documents, of)) for asking, of in self.texts.spans(split)],
+        )
+
+    def over(self, what: str, texts: Texts, folder: str) -> State:
+        """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
+        own, documents = self._folder / folder, self._documents_folder / folder
+        name = f"{self.name}, {what}"
+        return State(name, own, lambda: self.model, texts, self._batch_size, documents, lambda _: self.encoder)
+
+    def forget_model(self) -> None:
+        """Free the weights; what they encoded stays."""
+        for name in ("model", "encoder"):
+            self.__dict__.pop(name, None)
+
+    def _some(self, file: Path, texts: Sequence[str], rows: Indices, kind: Kind) -> NDArray[np.float32]:
+        if file.with_suffix(".npy").exists():
+            return StoredVectors(file.with_suffix(".npy"))[rows]
+        own = self._folder / f"{file.name}-sample"
+        return self._embeddings(own, [texts[row] for row in rows], kind)[:]
+
+    def _embeddings(self, file: Path, texts: Sequence[str], kind: Kind) -> StoredVectors:
+        path = file.with_suffix(".npy")
+        if not path.exists():
+            partial = file.with_suffix(".partial.npy")
+            encode(self.encoder, texts, kind, self._batch_size, f"{file.name.replace('-', ' ')} ({self.name})", partial)
+            partial.rename(path)
+        return StoredVectors(path)
+
+
+class States:
+    """The base model's state and those of a run's results, by name; at most one of them has its model in memory."""
+
+    def __init__(
+        self,
+        run: Run,
+        base: Path,
+        load: Callable[[Path], SentenceTransformer],
+        texts: Texts,
+        batch_size: int,
+        same_documents: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
+        """
+        Args:
+            run: keeps models and embeddings.
+            base: folder of the base model.
+            load: a model from its folder.
+            texts: prepared data.
+            batch_size: texts encoded at a time.
+            same_documents: whether all states encode documents as the base model does, so that one encoding serves all.
+            backend: what encodes; by default torch.
+        """
+        self._run = run
+        self._base = base
+        self._load = load
+        self._texts = texts
+        self._batch_size = batch_size
+        self._documents_folder = run.embeddings(BASE) if same_documents else None
+        self._backend = backend
+        self._states: dict[str, State] = {}
+
+    def __getitem__(self, name: str) -> State:
+        """The state of that name; all others forget their models."""
+        if name not in self._states:
+            load = partial(self._load, self._base if name == BASE else self._run.model_folder(name))
+            self._states[name] = State(
+                name,
+                self._run.embeddings(name),
+                load,
+                self._texts,
+                self._batch_size,
+                self._documents_folder,
+                self._compiled if self._backend else None,
+            )
+        for other in self._states.values():
+            if other.name != name:
+                other.forget_model()
+        return self._states[name]
+
+    def _compiled(self, state: State) -> BlockEncoder:
+        assert self._backend is not None
+        return compiled_blocks(state.model, self._backend, self._run.scratch / "variant")
+
+
+def _among(chosen: Indices, rows: slice) -> slice:
+    """Where those of ascending positions stand that are within some rows."""
+    return slice(*np.searchsorted(chosen, [rows.start, rows.stop]).tolist())

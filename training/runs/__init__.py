@@ -1,0 +1,1 @@
+"""The working folder of a run, its processes and its progress bars."""

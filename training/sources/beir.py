@@ -1,0 +1,163 @@
+"""A folder in BEIR layout that someone else made (Thakur et al., 2021): documents, queries, graded judgements."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.errors import SourceError
+from training.prepared.judged import JudgedQuery, Judgements, merged
+from training.sources.part_column import PART, PARTS
+from training.sources.reading import BadRows, HubPart, plain_fields, plain_text, read_source
+
+_ENDINGS = (".jsonl", ".jsonl.gz")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A document or a query."""
+
+    place: str
+    name: str
+    text: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    place: str
+    query: str
+    document: str
+    score: float
+
+
+def read_beir(source: str, *, columns: Sequence[str] = (), skip_bad: bool = False) -> Judgements:
+    """Read a BEIR folder; a score of 1 or more is relevant, and one below is judged non-relevant.
+
+    Args:
+        source: a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``),
+            each plain or ``.gz``, and ``qrels/*.tsv``: query, document and score, or the four columns of TREC.
+        columns: other columns of the queries to keep, as text.
+        skip_bad: count bad rows instead of stopping at the first.
+
+    Raises:
+        SourceError: a file is missing, a row is bad, or nothing is judged relevant. A row is bad, too, if its id stands
+            before, or if it judges a query or a document that there is not.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise SourceError(f"{source}: is no folder: expected one with corpus.jsonl, queries.jsonl and qrels")
+    bad = BadRows(skip_bad)
+    judged = [(part, path) for path in sorted(folder.glob("qrels/*.tsv")) for part in [_part(path)]]
+    if not judged:
+        raise SourceError(f"{folder / 'qrels'}: holds no .tsv file: expected train.tsv, dev.tsv or test.tsv")
+    documents = {each.name: each.text for each in _entries(folder, "corpus", (), bad)}
+    queries = {each.name: each for each in _entries(folder, "queries", columns, bad)}
+    rows: list[JudgedQuery] = []
+    without = 0
+    for part, path in judged:
+        by_query = _by_query(path, documents, queries, bad)
+        found = [_query(queries[name], part, documents, given) for name, given in by_query.items()]
+        rows += [row for row in found if row.relevant]
+        without += len(found) - len([row for row in found if row.relevant])
+    if not rows:
+        raise SourceError(f"{source}: no query has a relevant document: expected qrels with scores of 1 or more")
+    different, both = merged(rows)
+    counts = {"rows": len(rows), "documents": len(documents), "without_relevant": without, "judged_both_ways": both}
+    return Judgements(source, "beir", different, list(documents.values()), bad.lines, counts)
+
+
+def _part(path: Path) -> str:
+    part = PARTS.get(path.stem.casefold())
+    if part is None:
+        raise SourceError(f"{path}: is of no known part: expected the name {', '.join(PARTS)}, with .tsv")
+    return part
+
+
+def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> list[_Entry]:
+    """The rows of a file, each id once."""
+    path = next((path for path in (folder / f"{name}{end}" for end in _ENDINGS) if path.is_file()), None)
+    if path is None:
+        raise SourceError(f"{folder}: holds no {name}.jsonl: expected a folder in BEIR layout")
+
+    def entry(place: str, fields: Mapping[str, Any]) -> _Entry:
+        found = plain_fields(fields, ("_id", "title"))
+        if not found.get("_id"):
+            raise SourceError(f"{place}: has no _id: expected a text or a number")
+        text = fields.get("text")
+        whole = f"{found.get('title', '')} {text}" if isinstance(text, str) else text
+        return _Entry(place, found["_id"], plain_text(place, "text", whole), plain_fields(fields, columns))
+
+    seen: dict[str, _Entry] = {}
+    for each in read_source(str(path), entry, bad, HubPart()):
+        first = seen.setdefault(each.name, each)
+        if first is not each:
+            bad.add(f"{each.place}: _id {each.name!r:.80} stands twice, first at {first.place}")
+    return list(seen.values())
+
+
+def _by_query(
+    path: Path, documents: Mapping[str, str], queries: Mapping[str, _Entry], bad: BadRows
+) -> dict[str, list[_Judgement]]:
+    """The judgements of one file, by query; those of unknown queries and documents are bad."""
+    found: dict[str, list[_Judgement]] = defaultdict(list)
+    folder = path.parent.parent
+    for each in _judgements(path, bad):
+        if each.query not in queries:
+            bad.add(f"{each.place}: judges query {each.query!r:.80}, which is not in {folder / 'queries.jsonl'}")
+        elif not each.document and not each.score:  # as prepared data say that no document is known to answer
+            found[each.query] += []
+        elif each.document not in documents:
+            bad.add(f"{each.place}: judges {each.document!r:.80}, which is not in {folder / 'corpus.jsonl'}")
+        else:
+            found[each.query].append(each)
+    return found
+
+
+def _judgements(path: Path, bad: BadRows) -> Iterator[_Judgement]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.reader(file, delimiter="\t")
+            for row in table:
+                place = f"{path}, line {table.line_num}"
+                fields = row if len(row) != 1 else row[0].split()
+                try:
+                    if fields and not (table.line_num == 1 and _is_header(fields)):
+                        yield _judgement(place, fields)
+                except SourceError as error:
+                    bad.add(str(error))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
+    if len(fields) not in (3, 4):
+        raise SourceError(
+            f"{place}: has {len(fields)} fields: expected query, document, score, or TREC's query, 0, document, score"
+        )
+    try:
+        score = float(fields[-1])
+    except ValueError:
+        score = math.nan
+    if math.isnan(score):
+        raise SourceError(f"{place}: the score is {fields[-1]!r:.80}: expected a number")
+    return _Judgement(place, fields[0].strip(), fields[-2].strip(), score)
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    return fields[-1].strip().casefold() in ("score", "relevance", "rel", "label", "grade")
+
+
+def _query(query: _Entry, part: str, documents: Mapping[str, str], judged: Sequence[_Judgement]) -> JudgedQuery:
+    return JudgedQuery(
+        query.place,
+        query.text,
+        tuple(documents[each.document] for each in judged if each.score >= 1),
+        tuple(documents[each.document] for each in judged if each.score < 1),
+        {**query.columns, PART: part},
+    )

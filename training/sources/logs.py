@@ -1,0 +1,169 @@
+"""Router logs with feedback: which route was chosen for a query, and whether that was right, as labelled texts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from training.errors import SourceError
+from training.sources.column_filter import HoldOut
+from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
+from training.sources.part_column import part_field
+from training.sources.reading import BadRows, HubPart, column_found, column_named, plain_fields, read_source, text_field
+
+QUERY_COLUMNS = ("query", *(name for name in TEXT_COLUMNS if name != "query"))
+ROUTE_COLUMNS = ("route", "chosen_route", *(name for name in LABEL_COLUMNS if name != "route"))
+ACCEPTED_COLUMNS = ("accepted", "accept", "correct", "is_correct")
+CORRECTED_COLUMNS = ("corrected", "corrected_route", "correction", "correct_route")
+
+_YES, _NO = ("true", "yes", "y", "1"), ("false", "no", "n", "0")
+_NOTHING = ("", "null", "none")
+
+
+@dataclass(frozen=True)
+class _Logged(Labelled):
+    """A logged query whose label is the route that feedback says is right; see ``rejected`` where it says none."""
+
+    rejected: str | None = None
+    """The route that was wrong where no other was named."""
+    judged: bool = True
+    """Whether there was feedback."""
+
+
+@dataclass
+class _Votes:
+    """What the feedback on one text says."""
+
+    rows: list[_Logged] = field(default_factory=list)
+    against: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def at_odds(self) -> bool:
+        """Whether two rows name different labels, or one rejects what another names."""
+        labels = {row.label for row in self.rows}
+        return len(labels) > 1 or any(self.against[label] for label in labels)
+
+    def winner(self) -> _Logged | None:
+        """The first row with the label of most rows; None where another has as many, or as many reject it."""
+        ranked = Counter(row.label for row in self.rows).most_common(2)
+        if not ranked:
+            return None
+        label, votes = ranked[0]
+        others = max([self.against[label], *(count for _, count in ranked[1:])])
+        return next(row for row in self.rows if row.label == label) if votes > others else None
+
+
+def read_logs(
+    source: str,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    accepted: str | None = None,
+    corrected: str | None = None,
+    where: HoldOut | None = None,
+    columns: Sequence[str] = (),
+    hub_split: str = "train",
+    hub_config: str | None = None,
+    hub_revision: str | None = None,
+    skip_bad: bool = False,
+) -> Labels:
+    """Read what a router decided and what people said of it; the decisions of ``domain-router route --json`` fit.
+
+    A query's label is the route it was corrected to, or that which was chosen where this was accepted. Queries without
+    feedback, and those whose route was rejected without another, are counted in ``set_aside``. Where feedback on a text
+    is at odds, the label of most rows counts; one that as many rows name otherwise, or reject, is left out.
+
+    Args:
+        source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
+        text: the query's column; by default the first of ``QUERY_COLUMNS`` that the row has, in any case.
+        label: the chosen route's column; likewise of ``ROUTE_COLUMNS``. Nothing there is the decision for no route.
+        accepted: whether it was right: truth, 0 or 1, yes or no, or nothing; likewise of ``ACCEPTED_COLUMNS``.
+        corrected: the right route; likewise of ``CORRECTED_COLUMNS``. Empty, null and none name no route.
+        where: only rows with one of these values in this column.
+        columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
+        hub_split: split of a Hub data set.
+        hub_config: configuration of a Hub data set.
+        hub_revision: revision of a Hub data set.
+        skip_bad: count bad rows instead of stopping at the first.
+
+    Raises:
+        SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is bad, too, if it
+            accepts one route and names another, or if it has no part where others have one.
+    """
+    kept = (*columns, where.column) if where else columns
+
+    def logged(place: str, fields: Mapping[str, Any]) -> _Logged:
+        query = text_field(place, fields, text, QUERY_COLUMNS, "text")
+        column = column_named(place, fields, label, ROUTE_COLUMNS, "label")
+        chosen = _route(place, column, fields[column])
+        row = _Logged(place, query, chosen, {**plain_fields(fields, kept), **part_field(place, fields)})
+        return _judged(
+            row,
+            _truth(place, fields, column_found(fields, accepted, ACCEPTED_COLUMNS)),
+            _correction(place, fields, column_found(fields, corrected, CORRECTED_COLUMNS)),
+        )
+
+    bad = BadRows(skip_bad)
+    rows = chosen_rows(read_source(source, logged, bad, HubPart(hub_split, hub_config, hub_revision)), where)
+    if not any(row.judged for row in rows):
+        raise SourceError(
+            f"{source}: no row says whether its route was right: expected a column {ACCEPTED_COLUMNS[0]} or "
+            f"{CORRECTED_COLUMNS[0]}; name them with --accepted and --corrected"
+        )
+    return _voted(source, rows, bad, where)
+
+
+def _judged(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
+    """The row with the right route as its label."""
+    if correction:
+        if accepted is not None and accepted != (correction == row.label):
+            said = "accepted" if accepted else "not accepted"
+            raise SourceError(f"{row.place}: {row.label or 'no route'} is {said}, but corrected to {correction}")
+        return replace(row, label=correction)
+    if accepted:
+        return row
+    return replace(row, label="", rejected=row.label if accepted is False else None, judged=accepted is not None)
+
+
+def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: HoldOut | None) -> Labels:
+    texts: dict[str, _Votes] = defaultdict(_Votes)
+    for row in rows:
+        if row.rejected is not None:
+            texts[row.text.casefold()].against[row.rejected] += 1
+        elif row.judged:
+            texts[row.text.casefold()].rows.append(row)
+    voted = [votes for votes in texts.values() if votes.rows]
+    winners = [winner for winner in (votes.winner() for votes in voted) if winner]
+    if not any(winner.label for winner in winners):
+        raise SourceError(f"{source}: no feedback says which route is right: expected routes accepted or corrected")
+    labels = collect(source, winners, bad)
+    labels.where = where
+    labels.repeated = sum(len(votes.rows) for votes in voted) - len(voted)
+    labels.set_aside = {
+        "without_feedback": sum(not row.judged for row in rows),
+        "rejected": sum(row.rejected is not None for row in rows),
+        "at_odds": sum(votes.at_odds for votes in voted),
+        "undecided": len(voted) - len(winners),
+    }
+    return labels
+
+
+def _route(place: str, name: str, value: Any) -> str:
+    found = label_of(place, name, value)
+    return "" if found.casefold() in _NOTHING else found
+
+
+def _correction(place: str, fields: Mapping[str, Any], name: str | None) -> str:
+    return _route(place, name, fields[name]) if name else ""
+
+
+def _truth(place: str, fields: Mapping[str, Any], name: str | None) -> bool | None:
+    value = fields[name] if name else None
+    said = "" if value is None else str(int(value) if value in (0, 1) else value).strip().casefold()
+    if said in (*_YES, *_NO):
+        return said in _YES
+    if said not in _NOTHING:
+        raise SourceError(f"{place}: {name} is {value!r:.80}: expected true or false, 1 or 0, yes or no, or nothing")
+    return None

@@ -1,0 +1,1 @@
+"""Question-answer pairs made from bare documents."""

@@ -1,0 +1,39 @@
+"""A file of synthetic question-answer pairs, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from registry.errors import OutputError
+from registry.shared.outputs import make_folder, write_file
+from training.synthesis.passages import SyntheticPair
+
+
+def check_file(out: Path, overwrite: bool) -> None:
+    """Make sure that a file may be written, before long work is done.
+
+    Raises:
+        OutputError: it exists, or it has another ending than ``prepare`` reads JSON lines by.
+    """
+    if out.suffix != ".jsonl":
+        raise OutputError(f"{out}: expected a name that ends in .jsonl")
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise OutputError(f"{out}: exists already: choose another file" + ("" if out.is_dir() else ", or --overwrite"))
+
+
+def write_pairs(pairs: Iterable[SyntheticPair], out: Path) -> None:
+    """Write pairs as JSON lines, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    make_folder(out.absolute().parent)
+    write_file(out, (json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in pairs))
+
+
+def counts_by_kind(pairs: Sequence[SyntheticPair]) -> dict[str, int]:
+    """How many pairs there are of each kind."""
+    return dict(Counter(pair.kind for pair in pairs))

@@ -1,0 +1,50 @@
+"""Passages of documents: the text under one heading, cut on sentence ends, each text once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from training.prepared.chunking import CHUNK_CHARACTERS, chunk
+from training.synthesis.documents import Document
+
+LEAST_WORDS = 8
+"""A shorter passage says too little to ask for it."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of Thai, Lao, Japanese and Chinese, which put no spaces between words."""
+
+
+class Passage(NamedTuple):
+    """A passage, the id and the title of its document, and the heading it stands under; both may be empty."""
+
+    document: str
+    title: str
+    heading: str
+    text: str
+
+
+class SyntheticPair(NamedTuple):
+    """A question that was made of a passage, the text that answers it, where that is from, and how it was made."""
+
+    question: str
+    answer: str
+    document: str
+    title: str
+    kind: str
+
+
+def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) -> list[Passage]:
+    """The passages of documents, of at most ``size`` characters unless one sentence is longer, in order."""
+    found: dict[str, Passage] = {}
+    for document in documents:
+        for heading, text in document.sections:
+            for part in chunk(text, size):
+                if count_words(part) >= LEAST_WORDS:
+                    found.setdefault(part, Passage(document.id, document.title, heading, part))
+    return list(found.values())
+
+
+def count_words(text: str) -> int:
+    """Words between spaces; of a script without spaces every letter counts as one."""
+    return len(_UNSPACED.sub(" ", text).split()) + len(_UNSPACED.findall(text))

@@ -30,11 +30,11 @@ from sklearn.metrics import roc_auc_score
 
 from registry import GENERAL, Profile, resolve_base_model
 from registry.classifier_profiles.typos import misspell
-from router_plugin.cascade_classifier import CascadeClassifier
+from router_plugin.classifier.cascade import CascadeClassifier
+from router_plugin.classifier.neighbour_stage import NeighbourStage
 from router_plugin.contracts import Base
-from router_plugin.evaluation import calibration_error
-from router_plugin.neighbour_stage import NeighbourStage
-from router_plugin.torch_encoder import TorchEncoder
+from router_plugin.encoders.torch_encoder import TorchEncoder
+from router_plugin.evaluation.classifier import calibration_error
 
 TIMED = 500
 STAGES: dict[str, dict[str, float]] = {

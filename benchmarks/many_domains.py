@@ -90,7 +90,7 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
     encoders: list[Any] = []
     if runtime == "torch":
         from registry import resolve_base_model
-        from router_plugin.shared_base import shared_base
+        from router_plugin.encoders.shared_base import shared_base
 
         shared = shared_base(resolve_base_model(), "cpu", False)
         assert shared is not None
@@ -111,7 +111,7 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
 def _mixed(scratch: Path) -> dict[str, float]:
     """Milliseconds of a batch of one domain and of one over five, taken in turn, and the ratio of throughputs."""
     from registry import resolve_base_model
-    from router_plugin.shared_base import shared_base
+    from router_plugin.encoders.shared_base import shared_base
 
     shared = shared_base(resolve_base_model(), "cpu", False)
     assert shared is not None

@@ -42,7 +42,8 @@ from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import variant_folder
 from registry.storage import location
-from router_plugin import DomainRouter, Route, ServedDomains, Settings, served_routes
+from router_plugin import DomainRouter, Route, ServedDomains, Settings
+from router_plugin.serving import domain_routes as served_routes
 from training import publish
 from training.retrieval.encoding import load_model
 

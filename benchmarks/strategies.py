@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 if TYPE_CHECKING:  # each way is measured in a process that imports this file, and whose memory counts
-    from router_plugin.comparison import Comparison
+    from router_plugin.comparison.strategies import Comparison
 
 TASK_NAMES = ("clinc", "banking", "retrieval")
 
@@ -52,7 +52,7 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from strategy_tasks import TASKS, Given
     from strategy_votes import Ways, votes
 
-    from router_plugin.comparison import WAYS, compare
+    from router_plugin.comparison.strategies import WAYS, compare
 
     work = arguments.out / f"{'whole' if arguments.whole else 'adapters'}-{arguments.examples or 'all'}"
     given = Given(arguments.data, work / "data", arguments.examples, arguments.part)
@@ -66,8 +66,8 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print(name: str, found: Comparison, voted: dict[str, float], training: dict[str, dict[str, Any]]) -> None:
-    from router_plugin.cli.output import print_table
-    from router_plugin.comparison_page import COLUMNS, by_domain, rows
+    from router_plugin.cli.printing import print_table
+    from router_plugin.comparison.page import COLUMNS, by_domain, rows
 
     ways = [way.way for way in found.ways]
     print_table(name, ("figure", *ways), list(zip(COLUMNS[1:], *(row[1:] for row in rows(found)), strict=True)))

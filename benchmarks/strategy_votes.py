@@ -14,9 +14,9 @@ from voting import strongest, vote
 
 from registry import GENERAL
 from router_plugin import DomainRouter
-from router_plugin.comparison import Question, Task
-from router_plugin.served_domains import ServedDomains
-from router_plugin.strategies import discounts, likeliest_few
+from router_plugin.comparison.strategies import Question, Task
+from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.strategies import discounts, likeliest_few
 from training.retrieval.ranking import top_k
 
 Embed = Callable[[str, Sequence[str]], NDArray[np.float32]]

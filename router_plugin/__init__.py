@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 from registry.shared.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from router_plugin.classifier.unmodelled_domains import OwnDomain, load_domains
     from router_plugin.contracts import Classification, DomainEvidence, Evidence
     from router_plugin.decision import Decision
     from router_plugin.errors import FittedError, JointSpaceError, PluginError, QueryError, RoutesError, SettingsError
+    from router_plugin.evaluation.routes import RouteEvaluation
     from router_plugin.explanation import Explanation
-    from router_plugin.fitting import Fitted
     from router_plugin.hookspecs import hookimpl
-    from router_plugin.joint_space import JointSpace
-    from router_plugin.opening import open_registry
-    from router_plugin.own_domains import OwnDomain, load_domains
-    from router_plugin.route_evaluation import RouteEvaluation
+    from router_plugin.joint_space.space import JointSpace
+    from router_plugin.plugins.registry_events import open_registry
     from router_plugin.router import DomainRouter
     from router_plugin.routes import Route, load_routes
-    from router_plugin.served_domains import ServedDomains
+    from router_plugin.serving.domains import ServedDomains
+    from router_plugin.serving.fitting import Fitted
     from router_plugin.settings import Settings
 
 __all__ = [
@@ -55,22 +55,22 @@ __getattr__ = lazy_names(
         "DomainRouter": "router",
         "Evidence": "contracts",
         "Explanation": "explanation",
-        "Fitted": "fitting",
+        "Fitted": "serving.fitting",
         "FittedError": "errors",
-        "JointSpace": "joint_space",
+        "JointSpace": "joint_space.space",
         "JointSpaceError": "errors",
-        "OwnDomain": "own_domains",
+        "OwnDomain": "classifier.unmodelled_domains",
         "PluginError": "errors",
         "QueryError": "errors",
         "Route": "routes",
-        "RouteEvaluation": "route_evaluation",
+        "RouteEvaluation": "evaluation.routes",
         "RoutesError": "errors",
-        "ServedDomains": "served_domains",
+        "ServedDomains": "serving.domains",
         "Settings": "settings",
         "SettingsError": "errors",
         "hookimpl": "hookspecs",
-        "load_domains": "own_domains",
+        "load_domains": "classifier.unmodelled_domains",
         "load_routes": "routes",
-        "open_registry": "opening",
+        "open_registry": "plugins.registry_events",
     },
 )

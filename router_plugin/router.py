@@ -12,23 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL, Registry
-from router_plugin.clock import Clock
+from router_plugin.classifier.unmodelled_domains import OwnDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
+from router_plugin.encoders.usage import Usage
 from router_plugin.errors import FittedError, QueryError, RoutesError, SettingsError
+from router_plugin.evaluation.routes import RouteEvaluation, evaluate_routes
 from router_plugin.explanation import Explanation, Neighbour
-from router_plugin.fitting import Fitted, Ranked, fit_confidence, fit_thresholds, ranked
-from router_plugin.own_domains import OwnDomain
-from router_plugin.plugins import Plugins
-from router_plugin.route_evaluation import RouteEvaluation, evaluate_routes
+from router_plugin.plugins.manager import Plugins
 from router_plugin.routes import Route, check_routes, load_routes
-from router_plugin.scored import Match, Scored, joined
-from router_plugin.served_domains import ServedDomains
-from router_plugin.served_routes import DomainRoutes, ServedRoutes
+from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
+from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.fitting import Fitted, Ranked, fit_confidence, fit_thresholds, ranked
+from router_plugin.serving.scores import Match, Scored, joined
+from router_plugin.serving.strategies import discounts, likeliest, likeliest_few
+from router_plugin.serving.texts import check_batch, clean
+from router_plugin.serving.timings import Clock
 from router_plugin.settings import Settings
-from router_plugin.strategies import discounts, likeliest, likeliest_few
-from router_plugin.texts import check_batch, clean
-from router_plugin.usage import Usage
 
 EMPTY = "the query is empty"
 BLOCK = 256
@@ -60,7 +60,7 @@ class DomainRouter:
             base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or there is none.
             own_domains: domains that have no model yet, or a YAML file of them; the base model serves them. See
-                :func:`router_plugin.own_domains.load_domains`.
+                :func:`router_plugin.classifier.unmodelled_domains.load_domains`.
             settings: strategy, thresholds and limits.
             plugin_manager: by default the plugins of this process.
 

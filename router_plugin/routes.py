@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from registry import GENERAL
 from registry.names import check_domain
+from registry.shared.strict_yaml import YamlFile, read_yaml
 from router_plugin.errors import RoutesError
-from router_plugin.strict_yaml import YamlFile, read_yaml
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 

@@ -24,7 +24,7 @@ from router_plugin.cli import (
     train,
     variants,
 )
-from router_plugin.plugins import plugins as load_plugins
+from router_plugin.plugins.manager import plugins as load_plugins
 
 app = typer.Typer(
     name="domain-router",

@@ -58,7 +58,7 @@ def known_backend(name: str) -> str:
         typer.BadParameter: there is no such backend.
     """
     from registry.model_folders.variants import BACKENDS
-    from router_plugin.backends import AUTO, TORCH
+    from router_plugin.encoders.selection import AUTO, TORCH
 
     if name not in (AUTO, TORCH, *BACKENDS):
         raise typer.BadParameter(f"{name}: expected {', '.join((AUTO, TORCH, *BACKENDS))}")

@@ -21,7 +21,7 @@ def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
         DomainRouterError: there is none of that name, or it lacks an option or a package.
         PluginError: a plugin failed.
     """
-    from router_plugin.plugins import plugins
+    from router_plugin.plugins.manager import plugins
 
     if options.name == GROUND_TRUTH:
         _check_unused(options)

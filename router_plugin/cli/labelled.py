@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from registry import GENERAL
 from registry.names import check_domain
+from router_plugin.classifier.unmodelled_domains import OwnDomain, load_domains
 from router_plugin.errors import QueryError
-from router_plugin.own_domains import OwnDomain, load_domains
 from router_plugin.routes import load_routes
-from router_plugin.texts import clean
+from router_plugin.serving.texts import clean
 
 if TYPE_CHECKING:
     from training.sources.column_filter import HoldOut

@@ -37,9 +37,9 @@ def open_router(
         settings: other ones.
     """
     from router_plugin.cli.labelled import read_domains
-    from router_plugin.fitting import Fitted
     from router_plugin.router import DomainRouter
     from router_plugin.routes import load_routes
+    from router_plugin.serving.fitting import Fitted
 
     chosen = Settings(
         strategy=cast("Strategy", strategy),  # which checks it

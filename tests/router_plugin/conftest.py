@@ -42,7 +42,7 @@ def router(_router, monkeypatch):
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install a module as a package with one entry point; returns the folder that now stands on the path."""
-    from router_plugin.plugins import plugins
+    from router_plugin.plugins.manager import plugins
 
     site = tmp_path / "site"
     site.mkdir()

@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, Registry
 from router_plugin import Classification, Decision, DomainRouter, QueryError, Route, RoutesError, Settings, hookimpl
-from router_plugin.plugins import Plugins
+from router_plugin.plugins.manager import Plugins
 from tests.conftest import EXAMPLES
 from training import publish
 

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModel, resolve_base_model
-from router_plugin.torch_encoder import TorchEncoder
+from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.training.samples import QUICK
 from tests.training.sources.samples import KINDS
 from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish

@@ -117,7 +117,7 @@ def test_the_digest_of_weights_covers_every_shard_and_no_profile(tmp_path):
 
 def load(folder: Path):
     """Load a model as training does, then as the router does."""
-    from router_plugin.torch_encoder import TorchEncoder
+    from router_plugin.encoders.torch_encoder import TorchEncoder
     from training.retrieval.encoding import load_model
 
     load_model(folder, device="cpu")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from registry import resolve_base_model
-from router_plugin.torch_encoder import TorchEncoder
+from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.training.samples import LEARNING, texts_encoded
 from training import Contrastive, TrainingError, adapt
 from training.recipes.frozen_documents import FrozenDocuments

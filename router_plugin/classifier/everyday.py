@@ -1,0 +1,40 @@
+"""The profile of the ``general`` domain: everyday queries of no specialist field, which come with this package."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from registry import Profile
+from router_plugin.contracts import Base
+
+_FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
+
+
+def everyday_queries() -> list[str]:
+    """The queries themselves."""
+    return _FOLDER.joinpath("queries.txt").read_text(encoding="utf-8").splitlines()
+
+
+def everyday_profile(base: Base) -> Profile:
+    """Their profile: the one that comes with the package where it was made with the same base model, else made now."""
+    with as_file(_FOLDER) as folder:
+        ready = Profile.load(folder)
+    if ready.base == base.digest:
+        return ready
+    return Profile.from_queries(everyday_queries(), base.encode, base.digest)
+
+
+def rebuild() -> None:
+    """Make the profile that comes with the package anew, with the default base model: after an edit of the queries."""
+    from registry import resolve_base_model
+    from registry.model_folders.base_models import weights_sha256
+    from router_plugin.encoders.torch_encoder import TorchEncoder
+
+    base = resolve_base_model()
+    profile = Profile.from_queries(everyday_queries(), TorchEncoder(base.path).encode, weights_sha256(base.path))
+    with as_file(_FOLDER) as folder:
+        profile.save(folder)
+
+
+if __name__ == "__main__":
+    rebuild()

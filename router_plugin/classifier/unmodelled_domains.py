@@ -1,0 +1,105 @@
+"""Domains without a model of their own yet: known by labelled queries or by a description, served by the base model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+
+from registry import BaseModel, DomainRouterError, Profile
+from registry.classifier_profiles.profiles import FORMAT
+from registry.names import check_domain
+from registry.shared.build_cache import kept_folder
+from registry.shared.strict_yaml import YamlFile, read_yaml
+from router_plugin.contracts import Encode
+
+
+class OwnDomain(pydantic.BaseModel):
+    """A domain without a model: example queries of it, or what it is about, or both."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    queries: tuple[str, ...] = ()
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return check_domain(value)
+
+    @pydantic.model_validator(mode="after")
+    def _known(self) -> OwnDomain:
+        if not self.examples():
+            raise ValueError(f"domain {self.name} has neither queries nor a description")
+        return self
+
+    def examples(self) -> list[str]:
+        """Its queries, and the phrases of its name and description, each once.
+
+        No questions are made of the phrases: all domains would share the words of the templates.
+        """
+        phrases = re.split(r"[.,;:\n]| and | or ", self.description)
+        name = [re.sub("[-_]", " ", self.name)] if self.description else []
+        given = (text.strip() for text in (*self.queries, *name, *phrases))
+        return list(dict.fromkeys(filter(None, given)))
+
+
+def load_domains(path: Path) -> list[OwnDomain]:
+    """The domains of a YAML file: a list ``domains`` of ``name``, ``description`` and ``queries``.
+
+    Raises:
+        DomainRouterError: the file cannot be read, or something in it is wrong; with file and line.
+    """
+    file = read_yaml(path, DomainRouterError)
+    entries = file.content.get("domains") if isinstance(file.content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
+    domains = [_checked(file, number, entry) for number, entry in enumerate(entries)]
+    check_names(domains, [])
+    return domains
+
+
+def own_profile(domain: OwnDomain, base: BaseModel, encode: Encode) -> Profile:
+    """The classifier profile of such a domain, which is made once and kept on this machine.
+
+    Args:
+        domain: the domain.
+        base: the base model.
+        encode: queries to its unit vectors.
+    """
+    examples = domain.examples()
+    content = json.dumps([FORMAT, base.identity, examples], ensure_ascii=False).encode()
+
+    def make(folder: Path) -> None:
+        Profile.from_queries(examples, encode, base.digest).save(folder)
+
+    return Profile.load(kept_folder("profiles", hashlib.sha256(content).hexdigest(), make))
+
+
+def _checked(file: YamlFile, number: int, entry: object) -> OwnDomain:
+    try:
+        return OwnDomain.model_validate(entry)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = f"{' '.join(map(str, first['loc']))}: " if first["loc"] else ""
+        raise DomainRouterError(f"{file.place(('domains', number, *first['loc']))}: {where}{first['msg']}") from error
+
+
+def check_names(domains: Sequence[OwnDomain], registered: Sequence[str]) -> None:
+    """Make sure that every domain is there once.
+
+    Raises:
+        DomainRouterError: one is given twice, or registered.
+    """
+    names: set[str] = set(registered)
+    for domain in domains:
+        if domain.name in registered:
+            raise DomainRouterError(f"domain {domain.name} is registered: its model brought what tells its queries")
+        if domain.name in names:
+            raise DomainRouterError(f"domain {domain.name} is given twice")
+        names.add(domain.name)

@@ -1,0 +1,59 @@
+"""Files that commands write, made sure of before the work."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from registry.errors import OutputError
+from registry.shared.html import page
+from router_plugin.errors import FittedError
+
+
+def check_page(html: Path | None) -> None:
+    """Make sure that ``--html`` may be written, before long work is done.
+
+    Raises:
+        OutputError: it cannot be written, or is no page of ours.
+    """
+    if html:
+        _check_file("--html", html, _is_page)
+
+
+def check_fitted(out: Path) -> None:
+    """Make sure that what is fitted may be written, before long work is done.
+
+    Raises:
+        OutputError: it cannot be written, or is no earlier output.
+    """
+    _check_file("--out", out, _is_fitted)
+
+
+def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:
+    try:
+        if path.exists() and not is_earlier(path):
+            raise OutputError(f"{option} {path}: exists already and is no earlier output: choose another file")
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{option} {path}: cannot be written: {error.strerror}") from error
+
+
+def _is_page(path: Path) -> bool:
+    start = page("", "").partition("<title>")[0]
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(len(start)) == start
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _is_fitted(path: Path) -> bool:
+    from router_plugin.serving.fitting import Fitted
+
+    try:
+        Fitted.load(path)
+    except FittedError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Commands that route, compare and administer models."""

@@ -1,0 +1,62 @@
+"""``domain-router classifier``: how well the domain classifier of a registry does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from registry import GENERAL, DomainRouterError
+from router_plugin.cli.printing import DomainsOption, JsonOption, RegistryOption, print_json, print_table
+
+EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
+
+app = typer.Typer(help="The domain classifier: how well it does.", no_args_is_help=True)
+
+
+@app.command(epilog=EXAMPLE)
+def evaluate(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and domain; a query "
+            "of no domain has none, or general."
+        ),
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots.", show_default=False)] = None,
+    domains: DomainsOption = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="The base model.", show_default="the champions' base model")
+    ] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Classify labelled queries with the classifier of the registry's champions, and compare."""
+    from registry.shared.outputs import write_file
+    from router_plugin.cli.labelled import read_domains, read_labelled
+    from router_plugin.cli.output_files import check_page
+    from router_plugin.evaluation.classifier import evaluate as evaluate_classifier
+    from router_plugin.evaluation.classifier_page import evaluation_page
+    from router_plugin.router import DomainRouter
+
+    check_page(html)
+    classifier = DomainRouter([], registry, base_model=base_model, own_domains=read_domains(domains)).classifier
+    if list(classifier.domains) == [GENERAL]:
+        raise DomainRouterError(
+            "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "
+            "or name domains with --domains"
+        )
+    queries, labels = read_labelled(file, classifier.domains)
+    evaluation = evaluate_classifier(classifier, queries, labels)
+    if html:
+        write_file(html, [evaluation_page(evaluation, f"Domain classifier on {file.name}")])
+    if json:
+        print_json(evaluation.to_dict())
+        return
+    figures = {name: value for name, value in evaluation.to_dict().items() if isinstance(value, (int, float))}
+    print_table(f"Domain classifier on {file.name}", ("figure", "value"), list(figures.items()))
+    rows = [(name, *counts) for name, counts in zip(evaluation.domains, evaluation.confusion, strict=True)]
+    print_table("Queries of a domain, by the one they were given to", ("is of", *evaluation.domains), rows)
+    worst = [(mistake.query, mistake.domain, mistake.given, mistake.probability) for mistake in evaluation.mistakes[:5]]
+    print_table("The most confident mistakes", ("query", "is of", "given to", "probability"), worst)

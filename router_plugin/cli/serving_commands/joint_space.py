@@ -1,0 +1,58 @@
+"""``domain-router joint-space``: all domains as one model folder for whatever loads a SentenceTransformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_plugin.cli.checks import ranged
+from router_plugin.cli.printing import BackendOption, DomainsOption, JsonOption, RegistryOption, print_json, print_table
+from router_plugin.settings import Settings
+
+EXAMPLE = "Example: domain-router joint-space work/joint-space --registry quickstart/registry"
+
+
+def joint_space(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    top: Annotated[
+        int, typer.Option(min=1, help="1: a text is all its likeliest domain's; 2: the likeliest two share it.")
+    ] = 1,
+    dims: Annotated[
+        int | None, typer.Option(min=1, help="Leading numbers of each domain's vectors.", show_default="all")
+    ] = None,
+    domains: DomainsOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    min_confidence: Annotated[
+        float, ranged("min_confidence", "Below this probability a text is of general.")
+    ] = Settings.min_confidence,
+    target_precision: Annotated[
+        float, ranged("target_precision", "Share of the texts given to a domain that shall be its own.")
+    ] = Settings.target_precision,
+    backend: BackendOption = "torch",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Export all domains as one SentenceTransformer folder, whose vectors are those of the joint space."""
+    from router_plugin.cli.labelled import read_domains
+    from router_plugin.joint_space.export import check_target, export_joint_space
+    from router_plugin.joint_space.space import JointSpace
+    from router_plugin.serving.domains import ServedDomains
+
+    check_target(out, overwrite)
+    settings = Settings(min_confidence=min_confidence, target_precision=target_precision, backend=backend)
+    served = ServedDomains(registry, base_model=base_model, own_domains=read_domains(domains), settings=settings)
+    space = JointSpace(served, top, dims)
+    export_joint_space(space, out, overwrite)
+    if json:
+        summary = {"folder": out, "identifier": space.identifier, "dimension": space.dimension}
+        print_json({**summary, **space.record.model_dump(mode="json")})
+    else:
+        rows = [(each.domain, each.model, each.runtime) for each in space.record.blocks]
+        print_table(str(out), ("domain", "model", "runs on"), rows)
+        typer.echo(f"joint space {space.identifier}: {space.dimension} dimensions, {space.block} a domain")

@@ -1,0 +1,176 @@
+"""``domain-router models``: what is registered, and what queries are served with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router_plugin.cli.printing import JsonOption, NewRegistryOption, RegistryOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from registry import ModelVersion
+
+app = typer.Typer(help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True)
+
+Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
+
+
+@app.command("list", epilog="Example: domain-router models list")
+def list_models(
+    domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List all versions with their aliases and measured gain."""
+    from router_plugin.plugins.registry_events import open_registry
+
+    store = open_registry(registry)
+    versions = store.versions(domain)
+    aliases = {name: store.aliases(name) for name in {version.domain for version in versions}}
+    named = {
+        version.name: [alias for alias, number in aliases[version.domain].items() if number == version.version]
+        for version in versions
+    }
+    if json:
+        print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
+        return
+    if not versions:
+        typer.echo(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
+        return
+    rows = []
+    for version in versions:
+        base, adapted = version.base_metrics["test"], version.adapted_metrics["test"]
+        rows.append(
+            (
+                version.name,
+                ", ".join(named[version.name]),
+                base["mrr@5"],
+                adapted["mrr@5"],
+                f"{version.size / 1e6:.1f} MB",
+                f"{version.created:%Y-%m-%d %H:%M}",
+            )
+        )
+    print_table(store.url, ("model", "alias", "base mrr@5", "adapted mrr@5", "size", "created (UTC)"), rows)
+
+
+@app.command(epilog="Example: domain-router models show medical@champion")
+def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Show the whole record of a version: lineage, metrics, files."""
+    from router_plugin.plugins.registry_events import open_registry
+    from training.reporting.verdicts import BOTH_SIDES, both_sides, broken_guards
+
+    store = open_registry(registry)
+    version = store.get(reference)
+    if json:
+        print_json(version.model_dump(mode="json"))
+        return
+    aliases = [alias for alias, number in store.aliases(version.domain).items() if number == version.version]
+    rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
+    print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
+    print_table("test sets", BOTH_SIDES, both_sides(version))
+    for line in broken_guards(version):
+        typer.echo(line)
+    metrics = [
+        (split, name, version.base_metrics[split][name], value)
+        for split, values in version.adapted_metrics.items()
+        for name, value in values.items()
+    ]
+    print_table("metrics", ("split", "metric", "base", "adapted"), metrics)
+    print_table("options", ("option", "value"), [(name, str(value)) for name, value in version.options.items()])
+    print_table("files", ("path", "bytes", "sha256"), [(file.path, file.size, file.sha256) for file in version.files])
+
+
+@app.command(epilog="Example: domain-router models promote medical@2")
+def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Make a version the champion, by default the domain's candidate."""
+    from registry import NotRegisteredError
+    from router_plugin.plugins.registry_events import open_registry
+
+    store = open_registry(registry)
+    try:
+        version = store.promote(reference)
+    except NotRegisteredError as error:
+        if "@" in reference or not store.versions(reference):
+            raise
+        raise NotRegisteredError(f"{error}; there is no candidate: name the version, as {reference}@NUMBER") from error
+    _tell_champion(version, json)
+
+
+@app.command(epilog="Example: domain-router models rollback medical")
+def rollback(
+    domain: Annotated[str, typer.Argument(help="Name of the domain.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give the champion's place back to the version that held it before."""
+    from router_plugin.plugins.registry_events import open_registry
+
+    name, separator, _ = domain.partition("@")
+    if separator:
+        raise typer.BadParameter(f"{domain} is a version: give the domain: {name}")
+    _tell_champion(open_registry(registry).rollback(domain), json)
+
+
+@app.command(epilog="Example: domain-router models verify")
+def verify(
+    reference: Annotated[str | None, typer.Argument(help="A version; by default all.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Recompute the digest of every file; exit status 1 if one is wrong."""
+    from router_plugin.plugins.registry_events import open_registry
+
+    store = open_registry(registry)
+    versions = [store.get(reference)] if reference else store.versions()
+    problems = {version.name: store.verify(version) for version in versions}
+    if json:
+        print_json(problems)
+    for name, found in problems.items() if not json else ():
+        typer.echo(f"{name}: {'; '.join(found) or 'all files have their recorded digest'}")
+    if any(problems.values()):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: domain-router models add work/legal-model")
+def add(
+    model: Annotated[str, typer.Argument(help="Model folder that train wrote, or name of a ready-made domain.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if no better, if a --max-loss is broken, or if registered already.")
+    ] = False,
+    registry: NewRegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
+    from router_plugin.cli.ready_made import find_model
+    from router_plugin.plugins.registry_events import open_registry
+    from training.publishing import publish
+
+    folder = find_model(model)
+    store = open_registry(registry)
+    same = None if force else store.holding(folder)
+    version = same or publish(folder, store, force)
+    if json:
+        print_json({**_summary(version), "added": same is None})
+    elif same:
+        typer.echo(f"{version.name} has exactly these files already: nothing added (--force adds them once more)")
+    else:
+        typer.echo(f"registered as {version.name}")
+
+
+_TABLES = {"base_metrics", "adapted_metrics", "comparison", "max_loss", "lost_too_much", "also", "options", "files"}
+
+
+def _summary(version: ModelVersion) -> dict[str, object]:
+    return {
+        "name": version.name,
+        **version.model_dump(mode="json", exclude={"files", "options"}),
+        "size": version.size,
+    }
+
+
+def _tell_champion(version: ModelVersion, json: bool) -> None:
+    if json:
+        print_json(_summary(version))
+    else:
+        typer.echo(f"{version.name} is the champion of {version.domain}; running routers take it at their next start")

@@ -1,0 +1,169 @@
+"""``domain-router route``: one query, or a file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from registry import DomainRouterError
+from router_plugin.cli.checks import check_single_domain, ranged
+from router_plugin.cli.printing import (
+    AggregationOption,
+    BackendOption,
+    DeviceOption,
+    DomainsOption,
+    FittedOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    SingleDomainOption,
+    StrategyOption,
+    print_json,
+    print_line,
+    print_table,
+)
+from router_plugin.decision import Decision
+from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from router_plugin.explanation import Explanation
+
+EXAMPLE = 'Example: domain-router route "can my landlord keep the deposit" --routes examples/routes.yaml'
+BATCH = 256
+
+
+def route(
+    context: typer.Context,
+    query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
+    domains: DomainsOption = None,
+    fitted: FittedOption = None,
+    strategy: StrategyOption = Settings.strategy,
+    single_domain: SingleDomainOption = Settings.single_domain,
+    aggregation: AggregationOption = Settings.aggregation,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    min_confidence: Annotated[
+        float, ranged("min_confidence", "Below this probability a query goes to general.")
+    ] = Settings.min_confidence,
+    target_precision: Annotated[
+        float, ranged("target_precision", "Share of the queries given to a domain that shall be its own.")
+    ] = Settings.target_precision,
+    threshold: Annotated[
+        float, ranged("threshold", "Least cosine for a route without its own threshold.")
+    ] = Settings.threshold,
+    backend: BackendOption = Settings.backend,
+    device: DeviceOption = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let models run code of their own.")
+    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why the query gets its route.")] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Route a query, or every line of a file, and print the decision. With --json, one object a query and line."""
+    from router_plugin.cli.opening import open_router
+
+    if (query is None) == (batch is None):
+        raise typer.BadParameter("give either a query or --batch FILE")
+    if explain and batch:
+        raise typer.BadParameter("--explain is for one query")
+    check_single_domain(context)
+    router = open_router(
+        routes,
+        registry,
+        domains,
+        strategy,
+        single_domain,
+        aggregation,
+        fitted,
+        base_model,
+        min_confidence=min_confidence,
+        target_precision=target_precision,
+        threshold=threshold,
+        backend=backend,
+        device=device,
+        trust_remote_code=trust_remote_code,
+    )
+    if explain:
+        explanation = router.explain(query or "")
+        print_json(explanation.to_dict()) if json else print_explanation(explanation)
+        return
+    lines = read_queries(batch) if batch else iter([query or ""])
+    while block := list(islice(lines, BATCH)):
+        decisions = router.route_many(block)
+        if json:
+            for decision in decisions:
+                print_line(decision.to_dict())
+        else:
+            print_decisions(decisions)
+
+
+def print_decisions(decisions: list[Decision]) -> None:
+    """A table of decisions."""
+    print_table(
+        f"{len(decisions)} queries" if len(decisions) > 1 else "decision",
+        ("query", "domain", "probability", "route", "score", "model", "ms"),
+        [
+            (
+                _shorten(decision.query) + (" (cut off)" if decision.truncated else ""),
+                decision.domain,
+                f"{decision.domains.get(decision.domain, 0):.2f}",
+                decision.route or f"none: {decision.reason}",
+                "" if decision.score is None else f"{decision.score:.2f}",
+                decision.model_version,
+                f"{decision.timings_ms['total'] - decision.timings_ms['load']:.1f}",
+            )
+            for decision in decisions
+        ],
+    )
+
+
+def print_explanation(explanation: Explanation) -> None:
+    """Tables of what led to a decision."""
+    print_decisions([explanation.decision])
+    if explanation.evidence:
+        rows = [
+            (
+                name,
+                f"{explanation.decision.domains.get(name, 0):.3f}",
+                ", ".join(found.features),
+                "" if found.similarity is None else f"{found.similarity:.2f}",
+            )
+            for name, found in explanation.evidence.domains.items()
+        ]
+        columns = ("domain", "probability", "spoken for by", "nearest known queries")
+        print_table(f"Why this domain: read as {explanation.evidence.text!r}", columns, rows)
+    for space, candidates in (("its domain", explanation.nearest), ("the base model", explanation.nearest_in_general)):
+        near = [(each.route, each.utterance, f"{each.cosine:.3f}") for each in candidates]
+        if near:
+            print_table(f"Nearest candidates in the space of {space}", ("route", "utterance", "cosine"), near)
+    if explanation.threshold is not None:
+        print_table("Least score", ("threshold",), [(explanation.threshold,)])
+
+
+def read_queries(path: Path) -> Iterator[str]:
+    """The lines of a text file.
+
+    Raises:
+        DomainRouterError: it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line in file:
+                yield line.rstrip("\r\n")
+    except OSError as error:
+        raise DomainRouterError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DomainRouterError(f"{path}: is not UTF-8 text") from error
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,116 @@
+"""``domain-router routes``: thresholds from labelled queries, and how well routing does on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_plugin.cli.checks import check_single_domain, named_path
+from router_plugin.cli.printing import (
+    AggregationOption,
+    DomainsOption,
+    FittedOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    SingleDomainOption,
+    StrategyOption,
+    print_json,
+    print_table,
+)
+from router_plugin.settings import Settings
+
+FIT = "Example: domain-router routes fit labelled.jsonl --routes routes.yaml --out fitted.json"
+EVALUATE = "Example: domain-router routes evaluate labelled.jsonl --routes routes.yaml --fitted fitted.json"
+ROUTE = "route"
+SHOWN = 10
+
+app = typer.Typer(help="Routes: thresholds from labelled queries, and how well routing does.", no_args_is_help=True)
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and route; a query that "
+        "shall get no route has none."
+    ),
+]
+
+
+@app.command(epilog=FIT)
+def fit(
+    context: typer.Context,
+    file: FileArgument,
+    out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar="<path>")],
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    domains: DomainsOption = None,
+    strategy: StrategyOption = Settings.strategy,
+    single_domain: SingleDomainOption = Settings.single_domain,
+    aggregation: AggregationOption = Settings.aggregation,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Set the thresholds of routes, and fit how sure decisions are, to labelled queries."""
+    from router_plugin.cli.labelled import read_labels
+    from router_plugin.cli.opening import open_router
+    from router_plugin.cli.output_files import check_fitted
+
+    check_single_domain(context)
+    check_fitted(out)
+    router = open_router(routes, registry, domains, strategy, single_domain, aggregation)
+    queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
+    before = router.evaluate(queries, labels)
+    fitted = router.fit(queries, labels)
+    fitted.save(out)
+    after = router.evaluate(queries, labels)
+    if json:
+        print_json({"accuracy_before": before.accuracy, "accuracy": after.accuracy, **fitted.model_dump()})
+        return
+    print_table(f"Thresholds in {out}", ("route", "least score"), list(fitted.thresholds.items()))
+    print_table(
+        f"Accuracy on the {len(queries)} queries that were fitted to",
+        ("before", "after"),
+        [(before.accuracy, after.accuracy)],
+    )
+
+
+@app.command(epilog=EVALUATE)
+def evaluate(
+    context: typer.Context,
+    file: FileArgument,
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    fitted: FittedOption = None,
+    domains: DomainsOption = None,
+    strategy: StrategyOption = Settings.strategy,
+    single_domain: SingleDomainOption = Settings.single_domain,
+    aggregation: AggregationOption = Settings.aggregation,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Route labelled queries and compare."""
+    from router_plugin.cli.labelled import read_labels
+    from router_plugin.cli.opening import open_router
+
+    check_single_domain(context)
+    router = open_router(routes, registry, domains, strategy, single_domain, aggregation, fitted)
+    queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
+    evaluation = router.evaluate(queries, labels)
+    if json:
+        print_json(evaluation.to_dict())
+        return
+    figures = {name: value for name, value in evaluation.to_dict().items() if isinstance(value, (int, float))}
+    print_table(f"Routing on {file.name}", ("figure", "value"), list(figures.items()))
+    rows = [
+        (each.route, each.queries, each.given, _share(each.precision), _share(each.recall))
+        for each in evaluation.routes
+    ]
+    print_table("By route", ("route", "queries", "given", "precision", "recall"), rows)
+    mistakes = [
+        (each.query, each.route or "none", each.given or "none", each.domain) for each in evaluation.mistakes[:10]
+    ]
+    print_table("Mistakes of the greatest score", ("query", "route", "given", "domain"), mistakes)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

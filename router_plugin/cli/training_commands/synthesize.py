@@ -1,0 +1,128 @@
+"""``domain-router synthesize``: bare documents to question-answer pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from router_plugin.cli.checks import named_path
+from router_plugin.cli.llm import (
+    BudgetOption,
+    CacheOption,
+    ConcurrencyOption,
+    KeyVariableOption,
+    LlmOption,
+    PriceInOption,
+    PriceOutOption,
+    TimeoutOption,
+    given_options,
+    open_model,
+)
+from router_plugin.cli.printing import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from training.llm.chat import ChatModel
+    from training.synthesis.passages import Passage, SyntheticPair
+
+EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
+
+
+def synthesize(
+    context: typer.Context,
+    corpus: Annotated[Path, typer.Argument(help="Text, Markdown, HTML or JSONL file, another table, or a folder.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSONL file to write: question, answer, document, title, kind.", parser=named_path, metavar="<path>"
+        ),
+    ],
+    text: Annotated[
+        str | None, typer.Option(help="Tables: column of the text.", show_default="the usual names")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Tables: column of the title.", show_default="the usual names")
+    ] = None,
+    chunk_characters: Annotated[int, typer.Option(min=100, help="Cut longer sections on sentence ends.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Without --llm: seed of what is drawn.")] = 42,
+    llm: LlmOption = None,
+    model: Annotated[str | None, typer.Option(help="--llm: name of the model.", show_default=False)] = None,
+    questions: Annotated[int, typer.Option(min=1, max=20, help="--llm: questions a passage.")] = 2,
+    key_variable: KeyVariableOption = None,
+    concurrency: ConcurrencyOption = 4,
+    timeout: TimeoutOption = 60.0,
+    price_in: PriceInOption = 0.0,
+    price_out: PriceOutOption = 0.0,
+    budget: BudgetOption = None,
+    cache: CacheOption = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad files and rows instead of stopping.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
+    from training.errors import SourceError
+    from training.sources.reading import BadRows
+    from training.synthesis.documents import read_documents
+    from training.synthesis.output import check_file, write_pairs
+    from training.synthesis.passages import LEAST_WORDS, cut_passages
+
+    if (llm is None) != (model is None):
+        raise typer.BadParameter("--llm and --model go together: give both or none")
+    options = given_options(context, "questions")
+    check_file(out, overwrite)
+    opened = open_model(str(model), **options) if llm else None
+    bad = BadRows(skip_bad)
+    documents = read_documents(corpus, bad, text=text, title=title)
+    passages = cut_passages(documents, chunk_characters)
+    pairs = _pairs(passages, opened, questions, seed)
+    if not pairs:
+        raise SourceError(f"{corpus}: nothing in it can be asked for: expected passages of at least a few sentences")
+    write_pairs(pairs, out)
+    done = _summary(len(documents), passages, pairs, opened)
+    if json:
+        print_json({**done, "skipped": bad.lines})
+        return
+    for line in bad.lines:
+        typer.echo(f"skipped: {line}", err=True)
+    if done["without_passages"]:
+        without = f"{done['without_passages']} documents have no passage of {LEAST_WORDS} words of their own"
+        typer.echo(without, err=True)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in done["kinds"].items())
+    typer.echo(f"{out}: {len(pairs)} pairs ({kinds}) of {len(passages)} passages in {len(documents)} documents")
+    if opened:
+        typer.echo(opened.spending.describe())
+
+
+def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, seed: int) -> list[SyntheticPair]:
+    if model is None:
+        from training.synthesis.extraction import extract_pairs
+
+        return extract_pairs(passages, seed)
+    from training.synthesis.llm_questions import ask_pairs
+
+    return ask_pairs(passages, model, questions)
+
+
+def _summary(
+    documents: int, passages: list[Passage], pairs: list[SyntheticPair], model: ChatModel | None
+) -> dict[str, Any]:
+    from training.synthesis.output import counts_by_kind
+
+    done = {
+        "documents": documents,
+        "without_passages": documents - len({passage.document for passage in passages}),
+        "passages": len(passages),
+        "pairs": len(pairs),
+        "kinds": counts_by_kind(pairs),
+    }
+    if model is None:
+        return done
+    spent = model.spending
+    return {
+        **done,
+        "requests": spent.requests,
+        "tokens_in": spent.read,
+        "tokens_out": spent.written,
+        "cost": spent.cost,
+    }

@@ -1,0 +1,303 @@
+"""``domain-router train``: prepared data, of one set or several, to an adapted model."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from registry.names import DEFAULT_BASE_MODEL
+from router_plugin.cli.checks import existing_registry, named_path
+from router_plugin.cli.judges import GROUND_TRUTH, open_judge
+from router_plugin.cli.llm import (
+    BudgetOption,
+    CacheOption,
+    ConcurrencyOption,
+    KeyVariableOption,
+    LlmOption,
+    PriceInOption,
+    PriceOutOption,
+    TimeoutOption,
+    given_options,
+)
+from router_plugin.cli.named_values import joined_sets, named, named_numbers, prepared_sets
+from router_plugin.cli.printing import DeviceOption, JsonOption, NewRegistryOption, print_json, print_table
+from router_plugin.cli.training_commands.variants import print_variants
+
+if TYPE_CHECKING:
+    from registry import ModelRecord
+
+EXAMPLE = "Example: domain-router train work/legal --domain legal --out work/legal-model --register"
+
+
+class RecipeName(str, Enum):
+    """Which recipe."""
+
+    contrastive = "contrastive"
+    triplet = "triplet"
+
+
+def _number(help: str, **limits: Any) -> Any:
+    return typer.Option(help=help, show_default="the recipe's", rich_help_panel="Numbers of the recipe", **limits)
+
+
+def _dims(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text}: expected whole numbers with commas between them, like 256,128") from None
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        list[str],
+        typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; of several one model is made."),
+    ],
+    domain: Annotated[str, typer.Option(help="Name of the domain.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.", parser=named_path, metavar="<path>")],
+    recipe: Annotated[
+        RecipeName, typer.Option(help="contrastive: InfoNCE, interpolated weights; triplet: the reference.")
+    ] = RecipeName.contrastive,
+    base_model: Annotated[str, typer.Option(help="SentenceTransformer folder or Hub id.")] = DEFAULT_BASE_MODEL,
+    revision: Annotated[str | None, typer.Option(help="Revision of the base model on the Hub.")] = None,
+    register: Annotated[bool, typer.Option("--register", help="Register the model when it is trained.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Of several folders: share of the batches of one; repeatable.",
+            show_default="the same for all",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="Of several folders: the model of one alone, a version or a folder, to report beside; repeatable.",
+        ),
+    ] = None,
+    also_evaluate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Measure on the test split of this prepared folder too; repeatable."),
+    ] = None,
+    max_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOSS",
+            help="MRR@5 that may be lost on that set, or on test, the domain's own: 0 to 1; repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            max=2**31,
+            help="Seed of everything random; repeatable: each is trained, the best on dev kept.",
+            metavar="<int>",
+            show_default="42",
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
+    encode_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKEND", help="Mine and measure with this runtime, like openvino.", show_default="torch"
+        ),
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BACKEND", help="Add a variant for this runtime, as variants does; repeatable."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let the base model run code of its own.")
+    ] = False,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."),
+    ] = None,
+    specialist: Annotated[
+        bool, typer.Option("--specialist", help="contrastive: only the domain's own questions count (--kept-gain 1).")
+    ] = False,
+    iterations: Annotated[int | None, _number("Rounds of mine, fine-tune, evaluate.")] = None,
+    epochs: Annotated[int | None, _number("Passes over the examples in an iteration.")] = None,
+    batch_size: Annotated[int | None, _number("Examples a step.")] = None,
+    learning_rate: Annotated[float | None, _number("Learning rate after warm-up.")] = None,
+    warmup_steps: Annotated[float | None, _number("Warm-up steps; below 1 a share of all.")] = None,
+    weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
+    max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
+    interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
+    kept_gain: Annotated[
+        float | None, _number("Share of the gain on dev that the smallest such share shall keep, 0 to 1.")
+    ] = None,
+    lora: Annotated[int | None, _number("Train a LoRA adapter of this rank instead of all weights.")] = None,
+    dims: Annotated[
+        Any, _number("Leading dimensions that shall serve alone too, like 256,128.", parser=_dims, metavar="N,N")
+    ] = None,
+    freeze_documents: Annotated[
+        bool | None, _number("contrastive: train queries only; an existing index stays valid.")
+    ] = None,
+    easy_share: Annotated[float | None, _number("contrastive: share of negatives that are not mined.")] = None,
+    mix_share: Annotated[float | None, _number("contrastive: share of the batches that --mix takes.")] = None,
+    most_likely: Annotated[
+        float | None, _number("contrastive: what scores higher, relative to the right text, is no negative.")
+    ] = None,
+    negatives: Annotated[int | None, _number("contrastive: mined negatives a query.")] = None,
+    scale: Annotated[float | None, _number("contrastive: inverse temperature.")] = None,
+    mini_batch: Annotated[int | None, _number("contrastive: texts in memory at a time.")] = None,
+    least_steps: Annotated[int | None, _number("contrastive: steps an iteration has at least.")] = None,
+    most_epochs: Annotated[int | None, _number("contrastive: passes added for least-steps end here.")] = None,
+    margin: Annotated[float | None, _number("triplet: margin of the cosine distance.")] = None,
+    easy_per_hard: Annotated[int | None, _number("triplet: easy triplets kept for each hard one.")] = None,
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="JUDGE",
+            help="ground-truth: the prepared labels alone; llm or cross-encoder: grades what mining finds, too.",
+        ),
+    ] = GROUND_TRUTH,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(help="Model of the judge: its name at --llm, or a cross-encoder's folder or Hub id."),
+    ] = None,
+    judge_depth: Annotated[int, typer.Option(min=1, max=15, help="Judge: documents a query in an iteration.")] = 5,
+    llm: LlmOption = None,
+    key_variable: KeyVariableOption = None,
+    concurrency: ConcurrencyOption = 4,
+    timeout: TimeoutOption = 60.0,
+    price_in: PriceInOption = 0.0,
+    price_out: PriceOutOption = 0.0,
+    budget: BudgetOption = None,
+    cache: CacheOption = None,
+    registry: NewRegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
+    from registry import resolve_base_model
+    from registry.model_folders.variants import check_backend
+    from registry.names import PAGE, check_domain
+    from router_plugin.contracts import JudgeOptions
+    from router_plugin.plugins.registry_events import open_registry
+    from training.adaptation import adapt
+    from training.mining.mixture import check_mixing
+    from training.prepared.joined import check_joining, shares_of
+    from training.publishing import publish
+    from training.recipes.recipes import SPECIALIST, make_recipe, number_names
+    from training.reporting.single_set_baselines import check_beside
+    from training.reporting.test_sets import check_judging
+    from training.runs import processes
+    from training.variants import add_variants
+
+    given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
+    numbers = {**(SPECIALIST if specialist else {}), **given}
+    check_domain(domain)
+    backends = [check_backend(name) for name in variant or ()]
+    chosen = make_recipe(recipe.value, numbers)
+    limits = named_numbers("--max-loss", "LOSS", max_loss or ())
+    shares = named_numbers("--share", "SHARE", share or ())
+    prepared = joined_sets("DATA", data)
+    also = prepared_sets("--also-evaluate", also_evaluate or ())
+    mixed = prepared_sets("--mix", mix or ())
+    shares_of(prepared, shares)
+    check_joining(chosen, prepared)
+    check_judging(prepared, also, limits)
+    check_mixing(chosen, mixed)
+    alone = {name: _record(model, registry) for name, model in named("--beside", "MODEL", beside or ()).items()}
+    check_beside(prepared, alone)
+    base = resolve_base_model(base_model, revision)
+    store = open_registry(registry) if register else None
+    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, given_options(context)))
+    report = adapt(
+        prepared,
+        domain,
+        base,
+        out,
+        chosen,
+        shares=shares,
+        beside=alone,
+        seed=seed or 42,
+        also=also,
+        max_loss=limits,
+        mixed=mixed,
+        judge=opened,
+        judge_depth=judge_depth,
+        encode_batch=encode_batch,
+        encode_with=check_backend(encode_with) if encode_with else None,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        overwrite=overwrite,
+    )
+    if not processes.leads():
+        return
+    if spent := getattr(opened, "spent", None):
+        typer.echo(spent(), err=True)
+    if not json:
+        print_gain(report, str(out))
+        typer.echo(f"what changed, query by query: {out / PAGE}")
+    added = (
+        add_variants(out, prepared, backends, base=base, encode_batch=encode_batch, trust_remote_code=trust_remote_code)
+        if backends
+        else []
+    )
+    if added and not json:
+        print_variants(added)
+    version = (store.holding(out) or publish(out, store, force)) if store else None
+    if json:
+        variants = [record.model_dump() for record in added]
+        print_json({**report, "variants": variants, "registered": version.name if version else None})
+    elif version:
+        typer.echo(f"registered as {version.name}")
+
+
+def print_gain(report: dict[str, Any], title: str) -> None:
+    """Both sides on every test set; then the details of the domain's own."""
+    from training.reporting.report import describe_comparison, record_of
+    from training.reporting.single_set_baselines import BESIDE, beside
+    from training.reporting.verdicts import (
+        BOTH_SIDES,
+        OVER_DIMS,
+        OVER_SEEDS,
+        both_sides,
+        broken_guards,
+        over_dims,
+        over_seeds,
+    )
+
+    record = record_of(report)
+    print_table(f"{title}: {report['chosen']}, {report['seconds']} s", BOTH_SIDES, both_sides(record))
+    if rows := beside(report):
+        print_table("beside the models of one set alone", BESIDE, rows)
+    if rows := over_seeds(report):
+        print_table(f"{len(report['seeds'])} seeds", OVER_SEEDS, rows)
+    if rows := over_dims(report):
+        print_table("leading dimensions", OVER_DIMS, rows)
+    base, adapted = report["base_metrics"]["test"], report["adapted_metrics"]["test"]
+    queries = report["dataset"]["counts"]["test_queries"]
+    print_table(
+        f"test: {queries} held-out queries",
+        ("metric", "base", "adapted", "gain"),
+        [
+            (name, base[name], adapted[name], f"{adapted[name] - base[name]:+.4f}")
+            for name in base
+            if not name.endswith("@1")  # where all four are the same
+        ],
+    )
+    for line in [*describe_comparison(report), *broken_guards(record)]:
+        typer.echo(line)
+    if not report["improved"]:
+        typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")
+
+
+def _record(model: str, registry: str | None) -> ModelRecord:
+    """What is known of a trained model, which is a folder or a registered version."""
+    from router_plugin.plugins.registry_events import open_registry
+    from training.reporting.report import read_record
+
+    return read_record(Path(model)) if Path(model).is_dir() else open_registry(existing_registry(registry)).get(model)

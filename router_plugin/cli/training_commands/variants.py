@@ -1,0 +1,65 @@
+"""``domain-router variants``: a trained model for other runtimes than torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from router_plugin.cli.named_values import joined_sets
+from router_plugin.cli.printing import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from registry.model_folders.variants import VariantRecord
+
+EXAMPLE = "Example: domain-router variants work/legal-model --data work/legal --backend openvino"
+
+
+def variants(
+    model: Annotated[Path, typer.Argument(help="Model folder that train wrote, not registered yet.")],
+    data: Annotated[
+        list[str],
+        typer.Option(metavar="[NAME=]DIR", help="Prepared folder that it was trained on; repeatable."),
+    ],
+    backend: Annotated[
+        list[str], typer.Option(help="openvino, openvino-int8, onnx or onnx-int8; repeatable.", metavar="BACKEND")
+    ],
+    encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let the model run code of its own.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
+    from registry.model_folders.variants import check_backend
+    from training.reporting.verdicts import is_short
+    from training.variants import add_variants
+
+    backends = [check_backend(name) for name in backend]
+    added = add_variants(
+        model, joined_sets("--data", data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
+    )
+    if json:
+        print_json([{**record.model_dump(), "added": not is_short(record)} for record in added])
+    else:
+        print_variants(added)
+    if any(map(is_short, added)):
+        raise typer.Exit(1)
+
+
+def print_variants(added: list[VariantRecord]) -> None:
+    """A row for each variant: what it does on dev, beside its model."""
+    from training.reporting.verdicts import MEASURE, is_short
+
+    rows = [
+        (
+            record.backend,
+            record.dev_model[MEASURE],
+            record.dev[MEASURE],
+            f"{record.dev[MEASURE] - record.dev_model[MEASURE]:+.4f}",
+            "refused" if is_short(record) else "added",
+        )
+        for record in added
+    ]
+    print_table("variants", ("backend", f"model dev {MEASURE}", f"variant dev {MEASURE}", "difference", ""), rows)

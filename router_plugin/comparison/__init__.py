@@ -1,0 +1,1 @@
+"""Serving strategies side by side on the same queries."""

@@ -1,0 +1,1 @@
+"""Stage 2: encoders of domains, their memory and their cached vectors."""

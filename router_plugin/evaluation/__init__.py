@@ -1,0 +1,1 @@
+"""Measured on labelled queries: the domain classifier and the routes."""

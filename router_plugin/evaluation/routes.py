@@ -1,0 +1,108 @@
+"""How well a router does on labelled queries: the figures behind ``domain-router routes evaluate``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from router_plugin.decision import Decision
+from router_plugin.evaluation.classifier import calibration_error
+
+MISTAKES = 25
+
+
+@dataclass(frozen=True)
+class RouteFigures:
+    """Of one route: how many queries are labelled with it and given to it, and what shares of them are right."""
+
+    route: str
+    queries: int
+    given: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class RouteMistake:
+    """A query that got another route than its label; None for no route."""
+
+    query: str
+    route: str | None
+    given: str | None
+    score: float | None
+    domain: str
+
+
+@dataclass(frozen=True)
+class RouteEvaluation:
+    """Figures of a router on labelled queries.
+
+    Attributes:
+        queries: how many.
+        accuracy: share that got the route of their label, or none where they have none.
+        in_scope_accuracy: the same of the queries whose label is a route; None where there are none.
+        out_of_scope_recall: share of the queries without a route that got none; None where there are none.
+        routes: of every route that is a label or was given, by name.
+        calibration_error: expected calibration error of ``Decision.confidence``; None where that was not fitted.
+        mistakes: the first of them, those with the greatest score first, those without a score last.
+    """
+
+    queries: int
+    accuracy: float
+    in_scope_accuracy: float | None
+    out_of_scope_recall: float | None
+    calibration_error: float | None
+    routes: list[RouteFigures]
+    mistakes: list[RouteMistake]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as JSON can hold them."""
+        return asdict(self)
+
+
+def evaluate_routes(decisions: Sequence[Decision], labels: Sequence[str | None]) -> RouteEvaluation:
+    """Compare decisions with the right routes, None for no route."""
+    right = np.array([decision.route == label for decision, label in zip(decisions, labels, strict=True)])
+    in_scope = np.array([label is not None for label in labels])
+    wrong = [(decision, label) for decision, label in zip(decisions, labels, strict=True) if decision.route != label]
+    wrong.sort(key=lambda each: np.inf if each[0].score is None else -each[0].score)
+    return RouteEvaluation(
+        queries=len(labels),
+        accuracy=float(right.mean()),
+        in_scope_accuracy=_share(right[in_scope].tolist()),
+        out_of_scope_recall=_share(right[~in_scope].tolist()),
+        calibration_error=_calibration_error(decisions, right.tolist()),
+        routes=_by_route(decisions, labels),
+        mistakes=[
+            RouteMistake(decision.query, label, decision.route, decision.score, decision.domain)
+            for decision, label in wrong[:MISTAKES]
+        ],
+    )
+
+
+def _share(right: Sequence[bool]) -> float | None:
+    return sum(right) / len(right) if right else None
+
+
+def _by_route(decisions: Sequence[Decision], labels: Sequence[str | None]) -> list[RouteFigures]:
+    asked, given = Counter(labels), Counter(decision.route for decision in decisions)
+    hits = Counter(label for decision, label in zip(decisions, labels, strict=True) if decision.route == label)
+    return [
+        RouteFigures(
+            route=name,
+            queries=asked[name],
+            given=given[name],
+            precision=hits[name] / given[name] if given[name] else None,
+            recall=hits[name] / asked[name] if asked[name] else None,
+        )
+        for name in sorted({name for name in (*asked, *given) if name is not None})
+    ]
+
+
+def _calibration_error(decisions: Sequence[Decision], right: Sequence[bool]) -> float | None:
+    found = [(each.confidence, hit) for each, hit in zip(decisions, right, strict=True) if each.confidence is not None]
+    return calibration_error(*(np.array(column) for column in zip(*found, strict=True))) if found else None

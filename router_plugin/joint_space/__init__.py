@@ -1,0 +1,1 @@
+"""One vector space for the vectors of all domains."""

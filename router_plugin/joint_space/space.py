@@ -1,0 +1,184 @@
+"""One vector space for the encoders of all domains: the direct sum of theirs, for hosts that hold a single index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry import GENERAL
+from router_plugin.classifier.unmodelled_domains import OwnDomain
+from router_plugin.encoders.embedding import Asked, Vector
+from router_plugin.errors import JointSpaceError
+from router_plugin.joint_space.record import Block, SpaceRecord
+from router_plugin.plugins.builtin import BUILT_IN
+from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
+from router_plugin.serving.texts import check_batch, clean
+
+_CHOOSING = {"domain_classifier", "encoder"}
+"""Hooks whose plugins decide what vectors are."""
+
+
+class JointSpace:
+    """Embeds texts of all domains so that their cosines may be compared. Safe to use from several threads.
+
+    With the probabilities p_d(x) of the domains, kept for the likeliest few and renormalised, and the unit vectors
+    e_d(x) of the domains' encoders, a text is embedded as
+
+        z(x) = ⊕_d sqrt(p_d(x)) e_d(x)     so that |z(x)| = 1 and cos(z(x), z(y)) = Σ_d sqrt(p_d(x) p_d(y)) cos_d(x, y).
+
+    The weights are the terms of the Bhattacharyya kernel (Jebara, Kondor and Howard, 2004, "Probability Product
+    Kernels"). Kept for one domain it is two-stage routing: within a domain the cosine is the encoder's own, between
+    domains it is 0.
+
+    Attributes:
+        domains: whose vectors are joined.
+        top: so many of the likeliest domains keep their probabilities.
+        block: numbers of each domain's part of a vector, one after another in the order of ``domains.names``.
+        dimension: numbers of a vector.
+        record: all that decides the vectors.
+        identifier: stands for the record; vectors of another identifier do not compare, see :meth:`check`.
+    """
+
+    def __init__(self, domains: ServedDomains, top: int = 1, dims: int | None = None) -> None:
+        """
+        Args:
+            domains: ``general`` among them.
+            top: 1 for the domain that two-stage routing picks, with the thresholds of the domains' settings; more for
+                so many of the likeliest.
+            dims: leading numbers of every encoder's vectors that are kept, and made unit vectors again (Kusupati et
+                al., 2022, "Matryoshka Representation Learning"); None for all. Vectors of fewer numbers end in zeros.
+
+        Raises:
+            JointSpaceError: ``top`` is below 1, or ``dims`` below 1 or more than any encoder has.
+        """
+        largest = max(map(domains.dimension, set(domains.encoded_by.values())))
+        if top < 1:
+            raise JointSpaceError(f"top {top}: expected at least 1")
+        if dims is not None and not 1 <= dims <= largest:
+            raise JointSpaceError(f"dims {dims}: expected from 1 to {largest}, the most that an encoder has")
+        self.domains, self.top, self.block = domains, top, dims or largest
+        self.dimension = self.block * len(domains.names)
+        self.record = self._record()
+        self.identifier = self.record.identifier
+        self._start = {name: number * self.block for number, name in enumerate(domains.names)}
+
+    def check(self, made_in: SpaceRecord | str) -> None:
+        """Make sure that vectors may be compared with this space's.
+
+        Args:
+            made_in: the record of the space that they were made in; or its identifier, which cannot say what differs.
+
+        Raises:
+            JointSpaceError: they may not; the text says both identifiers and what to do.
+        """
+        self.record.check(made_in)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, dimension)``. An empty text is ``general``; one that is too long is cut.
+
+        Raises:
+            QueryError: something is not text.
+            PluginError: a plugin failed.
+        """
+        return self.encode_documents(texts)
+
+    def encode_documents(
+        self, texts: Sequence[str], domains: Sequence[str | None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, dimension)``, of texts whose domains may be known.
+
+        Args:
+            texts: any number.
+            domains: of each text the domain whose part of the vector takes all of it; None where it is to be found out,
+                as for a query. Without it that is so for all texts.
+
+        Raises:
+            JointSpaceError: there is no such domain, or the texts are more or fewer.
+            QueryError: something is not text.
+            PluginError: a plugin failed.
+        """
+        check_batch(texts)
+        limit = self.domains.settings.max_query_characters
+        read = [clean(text)[:limit] for text in texts]
+        declared = self._declared(domains, len(read))
+        open_rows = [row for row, name in enumerate(declared) if name is None]
+        weights: list[Weights] = [{name: 1.0} if name else {} for name in declared]
+        found = self.domains.classify([read[row] for row in open_rows])
+        for row, probabilities in zip(open_rows, found.probabilities, strict=True):
+            weights[row] = self._weigh(probabilities)
+        known = {(GENERAL, read[open_rows[number]]): vector for number, vector in found.embedded.items()}
+        return self._sum(read, weights, known)
+
+    def _sum(
+        self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Asked, Vector]
+    ) -> NDArray[np.float32]:
+        """The direct sums, every text embedded once by every encoder that it needs.
+
+        Args:
+            texts: clean.
+            weights: of each.
+            known: vectors by those that embedded them, and text.
+        """
+        by = self.domains.encoded_by
+        asked = dict.fromkeys((by[name], text) for text, each in zip(texts, weights, strict=True) for name in each)
+        new = [each for each in asked if each not in known]
+        vectors = {**known, **dict(zip(new, self.domains.embed(new), strict=True))}
+        joint = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for name, share in weights[row].items():
+                part = vectors[by[name], text][: self.block]
+                start = self._start[name]
+                joint[row, start : start + len(part)] = np.sqrt(share) / np.linalg.norm(part) * part
+        return joint
+
+    def _weigh(self, probabilities: NDArray[np.float64]) -> Weights:
+        classifier = self.domains.classifier
+        if self.top > 1:
+            return likeliest_few(probabilities, classifier.domains, self.top)
+        least = self.domains.settings.min_confidence
+        return likeliest(probabilities, classifier.domains, classifier.thresholds, least)
+
+    def _declared(self, domains: Sequence[str | None] | None, texts: int) -> Sequence[str | None]:
+        if domains is None:
+            return [None] * texts
+        if len(domains) != texts:
+            raise JointSpaceError(f"{len(domains)} domains were declared of {texts} texts: expected as many")
+        for name in domains:
+            if name is not None and name not in self._start:
+                raise JointSpaceError(f"there is no domain {name!r} here: expected {', '.join(self._start)}, or None")
+        return domains
+
+    def _record(self) -> SpaceRecord:
+        settings = self.domains.settings
+        own = {each.name: each for each in self.domains.own_domains}
+        return SpaceRecord(
+            blocks=tuple(
+                Block(
+                    domain=name,
+                    model=self.domains.version(name),
+                    digest=_digest(own[name]) if name in own else self.domains.artifacts[name],
+                    runtime=self.domains.runtime(name),
+                )
+                for name in self.domains.names
+            ),
+            block_size=self.block,
+            top=self.top,
+            min_confidence=settings.min_confidence,
+            target_precision=settings.target_precision,
+            max_query_characters=settings.max_query_characters,
+            plugins=tuple(
+                f"plugin {each.name} of {each.source}"
+                for each in self.domains.plugins.loaded()
+                if each.name not in BUILT_IN and _CHOOSING & set(each.hooks)
+            ),
+        )
+
+
+def _digest(domain: OwnDomain) -> str:
+    """Of what tells the queries of a domain without a model: its vectors are those of ``general``."""
+    return hashlib.sha256(json.dumps(domain.examples()).encode()).hexdigest()

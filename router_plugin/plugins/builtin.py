@@ -1,0 +1,74 @@
+"""The built-in plugins. They answer last, so that any other plugin's answer comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from router_plugin.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from registry import BaseModel, Profile
+    from router_plugin.contracts import Base, DomainClassifier, Encoder, JudgeOptions
+    from router_plugin.settings import Settings
+
+
+class CascadeClassifierPlugin:
+    """Lexical features first, the base model's embedding where they are unsure."""
+
+    @hookimpl(trylast=True)
+    def domain_classifier(self, profiles: Mapping[str, Profile], base: Base, settings: Settings) -> DomainClassifier:
+        """The classifier of the registered domains and ``general``."""
+        from router_plugin.classifier.cascade import CascadeClassifier
+        from router_plugin.classifier.everyday import everyday_profile
+
+        return CascadeClassifier(everyday_profile(base), profiles, base, precision=settings.target_precision)
+
+
+class CompiledEncoderPlugin:
+    """Variants on OpenVINO and ONNX Runtime."""
+
+    @hookimpl(trylast=True)
+    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder | None:
+        """The variant of the folder that the settings ask for, if it has one."""
+        from router_plugin.encoders.selection import compiled_encoder
+
+        return compiled_encoder(folder, base, settings.backend, settings.device, settings.trust_remote_code)
+
+
+class TorchEncoderPlugin:
+    """SentenceTransformers on torch."""
+
+    @hookimpl(trylast=True)
+    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder:
+        """The model of the folder: whole, or an adapter on a base model that all its domains share."""
+        from registry.model_folders.adapters import is_adapter
+        from registry.model_folders.loading import find_base
+        from router_plugin.encoders.shared_base import shared_base
+        from router_plugin.encoders.torch_encoder import TorchEncoder
+
+        if is_adapter(folder) or folder == base.path:
+            own = find_base(folder, base) if is_adapter(folder) else base
+            if shared := shared_base(own, settings.device, settings.trust_remote_code):
+                return shared.member(folder)
+        return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
+
+
+class RelevanceJudgePlugin:
+    """A language model and a cross-encoder as judges while training."""
+
+    @hookimpl(trylast=True)
+    def relevance_judge(self, options: JudgeOptions) -> object:
+        """The judge of that name."""
+        from router_plugin.cli.judges import built_in_judge
+
+        return built_in_judge(options)
+
+
+BUILT_IN = {
+    "cascade-classifier": CascadeClassifierPlugin(),
+    "compiled-encoder": CompiledEncoderPlugin(),
+    "relevance-judge": RelevanceJudgePlugin(),
+    "torch-encoder": TorchEncoderPlugin(),
+}

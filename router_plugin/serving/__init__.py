@@ -1,0 +1,1 @@
+"""What a router serves with: domains, routes, candidates, scores and thresholds."""

@@ -1,0 +1,290 @@
+"""Candidates: how near a route is, what is embedded when routes change or a router starts again, and what is kept."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from router_plugin import DomainRouter, Route, RoutesError, Settings, SettingsError
+from router_plugin.serving.candidate_store import embed_kept
+from router_plugin.serving.candidates import Candidates
+from router_plugin.serving.domain_routes import DomainRoutes
+from router_plugin.serving.strategies import DISCOUNT
+
+ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
+LEGAL = "can my landlord keep the deposit"
+COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=6)
+
+
+def routes(*names, domain=None):
+    return [Route(name=name, domain=domain, utterances=(f"{name} one", f"{name} two")) for name in names]
+
+
+class Counting:
+    """An encoder of unit vectors that depend on the text alone."""
+
+    runtime = "counting"
+
+    def __init__(self):
+        self.texts = []
+
+    def encode(self, texts):
+        self.texts += texts
+        made = np.stack([np.random.default_rng(list(text.encode())).normal(size=8) for text in texts])
+        return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def disk(tmp_path, monkeypatch):
+    """What is kept, by this test alone."""
+    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    return tmp_path / "home" / "cache" / "candidates"
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The texts that any encoder embeds as candidates."""
+    from router_plugin.serving import domain_routes as served_routes
+
+    texts = []
+
+    def counting(asked, encoder, version):
+        def encode(missing):
+            texts.extend(missing)
+            return encoder.encode(missing)
+
+        return embed_kept(asked, _Wrapped(encode), version)
+
+    monkeypatch.setattr(served_routes, "embed_kept", counting)
+    return texts
+
+
+class _Wrapped:
+    runtime = "wrapped"
+
+    def __init__(self, encode):
+        self.encode = encode
+
+
+@given(st.data(), COUNTS, st.integers(1, 6))
+def test_aggregations_are_over_the_utterances_of_a_route(data, counts, top_k):
+    matrix = data.draw(arrays(np.float32, (sum(counts), 3), elements=st.floats(-1, 1, width=32)))
+    queries = data.draw(arrays(np.float32, (2, 3), elements=st.floats(-1, 1, width=32)))
+    known = [Route(name=str(i), utterances=tuple(str(j) for j in range(count))) for i, count in enumerate(counts)]
+    candidates = Candidates(known, matrix)
+    parts = np.split((queries @ matrix.T).astype(np.float64), np.cumsum(counts)[:-1], axis=1)
+    expected = {
+        "max": [part.max(axis=1) for part in parts],
+        "mean": [part.mean(axis=1) for part in parts],
+        "top-k": [np.sort(part, axis=1)[:, ::-1][:, :top_k].mean(axis=1) for part in parts],
+    }
+    for aggregation, wanted in expected.items():
+        found = candidates.scores(queries, aggregation, top_k)
+        np.testing.assert_allclose(found, np.stack(wanted, axis=1), atol=1e-5)
+
+
+def test_a_restart_embeds_nothing(served, counted):
+    known = [*routes("a", "b"), *routes("c", domain="legal")]
+    first = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
+    assert sorted(counted) == sorted(text for route in known for text in route.utterances)
+    counted.clear()
+    again = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
+    assert counted == []
+    assert (again.route, again.score) == (first.route, pytest.approx(first.score, abs=1e-5))
+
+
+def test_adding_a_route_embeds_that_route_and_removing_one_nothing(served, counted, disk):
+    router = DomainRouter(routes("a", "b"), str(served), settings=ANYTHING)
+    router.route(LEGAL)
+    for file in disk.iterdir():
+        file.unlink()  # so that nothing comes from there
+    counted.clear()
+    router.add_routes(routes("c"))
+    router.route(LEGAL)
+    assert counted == ["c one", "c two"]
+    counted.clear()
+    router.remove_route("a")
+    assert {route.name for route in router.routes} == {"b", "c"} == set(router.scores([LEGAL])[0])
+    assert counted == []
+
+
+def test_changes_without_a_query_between_them_embed_what_is_new_and_hold_one_set_of_candidates(served, counted, disk):
+    router = DomainRouter(routes("a", "b"), str(served), settings=ANYTHING)
+    router.route(LEGAL)
+    for file in disk.iterdir():
+        file.unlink()  # so that nothing comes from there
+    counted.clear()
+    held = alive(Candidates), alive(DomainRoutes)
+    for name in "cdef":
+        router.add_routes(routes(name))
+        router.remove_route(name)
+    router.add_routes(routes("g"))
+    assert (alive(Candidates), alive(DomainRoutes)) == held
+    router.route(LEGAL)
+    assert counted == ["g one", "g two"]
+    assert alive(Candidates) == held[0]
+
+
+def alive(kind):
+    """How many of a kind of object there are."""
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
+
+
+def test_adding_and_removing_say_what_is_wrong(router):
+    before = router.routes
+    with pytest.raises(RoutesError, match="stands twice"):
+        router.add_routes([before[0]])
+    with pytest.raises(RoutesError, match="'nowhere': there is none of that name"):
+        router.remove_route("nowhere")
+    assert router.routes == before
+
+
+def test_kept_vectors_are_of_one_version_and_runtime():
+    encoder = Counting()
+    first = embed_kept(["a", "b", "a"], encoder, "one@1")
+    assert encoder.texts == ["a", "b"]
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(embed_kept(["b"], encoder, "one@1")[0], first[1])
+    assert encoder.texts == ["a", "b"]
+    embed_kept(["b"], encoder, "one@2")
+    encoder.runtime = "other"
+    embed_kept(["b"], encoder, "one@1")
+    assert encoder.texts == ["a", "b", "b", "b"]
+    del Counting.runtime
+    try:
+        anonymous = Counting()
+        embed_kept(["b"], anonymous, "one@1")
+        embed_kept(["b"], anonymous, "one@1")
+        assert anonymous.texts == ["b", "b"]
+    finally:
+        Counting.runtime = "counting"
+
+
+def test_a_start_that_is_killed_goes_on_from_there(monkeypatch):
+    class Killed(Counting):
+        def encode(self, texts):
+            if self.texts:
+                raise KeyboardInterrupt
+            return super().encode(texts)
+
+    monkeypatch.setattr("router_plugin.serving.candidate_store.BLOCK", 2)
+    with pytest.raises(KeyboardInterrupt):
+        embed_kept(["a", "b", "c"], Killed(), "one@1")
+    encoder = Counting()
+    embed_kept(["a", "b", "c"], encoder, "one@1")
+    assert encoder.texts == ["c"]
+
+
+@pytest.mark.parametrize("damage", ["no database", "cut off", "no unit vector", "another length", "no number"])
+def test_damaged_vectors_are_made_anew(damage, disk, caplog):
+    expected = embed_kept(["a", "b"], Counting(), "one@1")
+    (file,) = disk.glob("*.db")
+    vector = {
+        "no unit vector": 2 * expected[0],
+        "another length": expected[0][:-1],
+        "no number": 0 * expected[0] + np.nan,
+    }
+    if damage == "no database":
+        file.write_bytes(b"no database" * 100)
+    elif damage == "cut off":
+        file.write_bytes(file.read_bytes()[:5000])
+    else:
+        with sqlite3.connect(file) as database:
+            database.execute("UPDATE vectors SET vector = ? WHERE rowid = 1", (vector[damage].tobytes(),))
+    np.testing.assert_array_equal(embed_kept(["a", "b"], Counting(), "one@1"), expected)
+    encoder = Counting()
+    np.testing.assert_array_equal(embed_kept(["a", "b"], encoder, "one@1"), expected)
+    assert encoder.texts == []
+
+
+def test_where_nothing_can_be_kept_candidates_are_embedded_all_the_same(disk, caplog):
+    disk.parent.mkdir(parents=True)
+    disk.write_text("a file where the folder would be")
+    encoder = Counting()
+    assert embed_kept(["a"], encoder, "one@1").shape == (1, 8)
+    assert "cannot be written" in caplog.text
+
+
+def test_many_threads_and_stores_keep_all():
+    texts = [str(number) for number in range(64)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda start: embed_kept(texts[start : start + 32], Counting(), "one@1"), range(0, 33, 4)))
+    encoder = Counting()
+    embed_kept(texts, encoder, "one@1")
+    assert encoder.texts == []
+
+
+def test_single_gives_every_route_to_every_query(served):
+    known = [*routes("law", domain="legal"), *routes("drug", domain="medical")]
+    one = replace(ANYTHING, strategy="single", single_domain="medical")
+    decision = DomainRouter(known, str(served), settings=one).route(LEGAL)
+    assert (decision.domain, decision.domains, decision.model_version) == ("medical", {"medical": 1.0}, "medical@1")
+    (scores,) = DomainRouter(known, str(served), settings=one).scores([LEGAL])
+    assert min(scores.values()) > -1
+
+
+def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted(served):
+    known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
+    decision = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
+    first, second = sorted(decision.domains, key=decision.domains.get)[:-3:-1]
+    ensemble = DomainRouter(known, str(served), settings=replace(ANYTHING, strategy="ensemble"))
+    (found,) = ensemble.scores([LEGAL])
+    assert ensemble.route(LEGAL).domain == first
+    discount = {name: (decision.domains[name] / decision.domains[first]) ** DISCOUNT for name in (first, second)}
+    for route in known:
+        alone = {
+            name: DomainRouter(
+                known, str(served), settings=replace(ANYTHING, strategy="single", single_domain=name)
+            ).scores([LEGAL])[0][route.name]
+            for name in (first, second)
+        }
+        seen = [name for name in (first, second) if route.domain in (None, name)]
+        expected = max((discount[name] * alone[name] for name in seen), default=-1)
+        assert found[route.name] == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_ensemble_of_one_is_two_stage_routing(served):
+    known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
+    one = DomainRouter(known, str(served), settings=replace(ANYTHING, strategy="ensemble", ensemble_domains=1))
+    two_stage = DomainRouter(known, one.served_domains, settings=ANYTHING)
+    for query in (LEGAL, "why do my ankles swell", "tell me a joke"):
+        assert one.scores([query]) == two_stage.scores([query])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"strategy": "three_stage"}, "strategy 'three_stage': expected two_stage, ensemble, single"),
+        ({"aggregation": "min"}, "aggregation 'min': expected max, mean, top-k"),
+        ({"top_k": 0}, "top_k 0: expected a whole number of at least 1"),
+        ({"ensemble_domains": 1.5}, "ensemble_domains 1.5: expected a whole number of at least 1"),
+        ({"max_query_characters": 0}, "max_query_characters 0: expected a whole number of at least 1"),
+        ({"memory_budget_mb": -1}, "memory_budget_mb -1: expected a whole number of at least 0"),
+        ({"preload": -1}, "preload -1: expected a whole number of at least 0"),
+        ({"query_cache": -1}, "query_cache -1: expected a whole number of at least 0"),
+        ({"query_cache": "many"}, "query_cache 'many': expected a whole number of at least 0"),
+        ({"min_confidence": float("nan")}, "min_confidence nan: expected a number from 0 to 1"),
+        ({"target_precision": 1.1}, "target_precision 1.1: expected a number from 0 to 1"),
+        ({"also_confidence": None}, "also_confidence None: expected a number from 0 to 1"),
+        ({"threshold": -1.5}, "threshold -1.5: expected a number from -1 to 1"),
+        ({"single_domain": "astrology"}, "single_domain 'astrology': expected one of general, finance"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_an_error(served, wrong, expected):
+    with pytest.raises(SettingsError, match=expected):
+        DomainRouter([], str(served), settings=replace(ANYTHING, **wrong))
+
+
+def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
+    least = Settings(ensemble_domains=1, top_k=1, max_query_characters=1, memory_budget_mb=0, preload=0, query_cache=0)
+    assert replace(least, threshold=-1, min_confidence=0, target_precision=1, also_confidence=1).threshold == -1
+    assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5

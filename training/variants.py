@@ -44,8 +44,8 @@ def add_variants(
         trust_remote_code: let the model run code of its own.
 
     Returns:
-        The record of every variant. One that is more than :data:`training.reporting.verdicts.MAX_SHORTFALL` short of the model's
-        MRR@5 is among them, but not in the folder.
+        The record of every variant. One that is more than :data:`training.reporting.verdicts.MAX_SHORTFALL` short of
+        the model's MRR@5 is among them, but not in the folder.
 
     Raises:
         TrainingError: the data are not those that the model was trained on.

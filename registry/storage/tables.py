@@ -1,4 +1,4 @@
-"""The registry's tables. A change here needs a migration in ``registry/storage/migrations/versions``; a test compares."""
+"""The registry's tables. A change here needs a migration in ``migrations/versions``; a test compares them."""
 
 from sqlalchemy import JSON, Column, DateTime, ForeignKeyConstraint, Integer, MetaData, String, Table
 

@@ -10,20 +10,8 @@ import sys
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli import (
-    classifier,
-    compare,
-    joint_space,
-    models,
-    plugins,
-    prepare,
-    quickstart,
-    route,
-    routes,
-    synthesize,
-    train,
-    variants,
-)
+from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
+from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
 app = typer.Typer(

@@ -62,7 +62,7 @@ PROGRESS = ("interpolation", "steps", "seconds")
 VARIANTS = (
     "contrastive",
     "triplet recipe=triplet",
-    "specialist kept_gain=1.0",
+    "specialist min_gain_kept=1.0",
     "lora lora=16",
     "queries-only freeze_documents=true",
     "dims dims=[384,256,128]",

@@ -32,7 +32,7 @@ from registry import GENERAL, Profile, resolve_base_model
 from registry.classifier_profiles.typos import misspell
 from router_plugin.classifier.cascade import CascadeClassifier
 from router_plugin.classifier.neighbour_stage import NeighbourStage
-from router_plugin.contracts import Base
+from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from router_plugin.evaluation.classifier import calibration_error
 
@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = _read(arguments.data / "clinc150.jsonl.gz")
     model = resolve_base_model()
-    base = Base(model.digest, TorchEncoder(model.path, "cpu").encode)
+    base = BaseEmbedder(model.digest, TorchEncoder(model.path, "cpu").encode)
     known: dict[str, list[str]] = {}
     for row in rows:
         if row["part"] == "train":
@@ -108,7 +108,7 @@ def _measure(classifier: CascadeClassifier, texts: Sequence[str], domains: Seque
 
 
 def _neighbours(
-    profiles: Sequence[Profile], names: Sequence[str], base: Base, texts: Sequence[str], domains: Sequence[str]
+    profiles: Sequence[Profile], names: Sequence[str], base: BaseEmbedder, texts: Sequence[str], domains: Sequence[str]
 ) -> dict[str, float]:
     """The nearest known queries alone, without calibration."""
     stage = NeighbourStage([profile.embeddings for profile in profiles])

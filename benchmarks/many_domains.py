@@ -90,9 +90,9 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
     encoders: list[Any] = []
     if runtime == "torch":
         from registry import resolve_base_model
-        from router_plugin.encoders.shared_base import shared_base
+        from router_plugin.encoders.shared_backbone import shared_backbone
 
-        shared = shared_base(resolve_base_model(), "cpu", False)
+        shared = shared_backbone(resolve_base_model(), "cpu", False)
         assert shared is not None
         encoders = [shared.member(scratch / str(each)) for each in range(number)]
     else:
@@ -111,9 +111,9 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
 def _mixed(scratch: Path) -> dict[str, float]:
     """Milliseconds of a batch of one domain and of one over five, taken in turn, and the ratio of throughputs."""
     from registry import resolve_base_model
-    from router_plugin.encoders.shared_base import shared_base
+    from router_plugin.encoders.shared_backbone import shared_backbone
 
-    shared = shared_base(resolve_base_model(), "cpu", False)
+    shared = shared_backbone(resolve_base_model(), "cpu", False)
     assert shared is not None
     members = [shared.member(scratch / str(each)) for each in range(5)]
     lines = (ROOT / "examples" / "data" / "medical.jsonl").read_text(encoding="utf-8").splitlines()[:64]

@@ -35,7 +35,7 @@ PAIRS, LABELS, FILINGS = "pairs", "labels", "filings"
 BASE = "untouched"
 MIXED = {"both": 0.5, "both, more pairs": 0.75}
 """The share of the pairs in the batches of each mixture."""
-RECIPE = Contrastive(lora=16, kept_gain=1.0)
+RECIPE = Contrastive(lora=16, min_gain_kept=1.0)
 MEASURES = ("pairs_mrr@5", "filings_mrr@5", "intent_accuracy")
 
 

@@ -68,7 +68,7 @@ def recipe(data: PreparedData, whole: bool) -> Contrastive:
     lora = None if whole else RANK
     if labels is None:
         return Contrastive(lora=lora, batch_size=BATCH)
-    return Contrastive(lora=lora, batch_size=min(BATCH, labels), negatives=0, epochs=2, kept_gain=1.0)
+    return Contrastive(lora=lora, batch_size=min(BATCH, labels), negatives=0, epochs=2, min_gain_kept=1.0)
 
 
 def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> PreparedData:

@@ -10,7 +10,7 @@ domain-router prepare "$data/clinc150.jsonl.gz" --kind labels --split random --s
 domain-router prepare "$data/clinc150.jsonl.gz" --kind labels --split random --skip-bad --label intent \
     --where domain=credit_cards,travel,work --out "$work/clinc-others" --overwrite
 domain-router train "$work/banking77" --domain banking --out "$work/banking" --overwrite \
-    --lora 16 --batch-size 32 --negatives 0 --epochs 2 --kept-gain 1 \
+    --lora 16 --batch-size 32 --negatives 0 --epochs 2 --min-gain-kept 1 \
     --also-evaluate clinc-banking="$work/clinc-banking" --also-evaluate clinc-others="$work/clinc-others"
 rm -rf "$models/banking"
 cp -r "$work/banking" "$models/banking"

@@ -8,7 +8,7 @@ from .errors import InvalidNameError as InvalidNameError
 from .errors import NotRegisteredError as NotRegisteredError
 from .errors import OutputError as OutputError
 from .errors import RegistryError as RegistryError
-from .model_folders.base_models import BaseModel as BaseModel
+from .model_folders.base_models import BaseModelFiles as BaseModelFiles
 from .model_folders.base_models import resolve_base_model as resolve_base_model
 from .names import CANDIDATE as CANDIDATE
 from .names import CHAMPION as CHAMPION

@@ -10,7 +10,7 @@ from pathlib import Path
 import pydantic
 
 from registry.errors import DamagedArtifactError
-from registry.model_folders.base_models import BaseModel
+from registry.model_folders.base_models import BaseModelFiles
 from registry.records import ArtifactFile, ModelVersion
 from registry.storage.artifacts import check_files, digest_of_list, list_files
 
@@ -51,7 +51,7 @@ class Snapshot:
                 )
 
     @staticmethod
-    def write(folder: Path, base: BaseModel, champions: Sequence[tuple[ModelVersion, Path]]) -> None:
+    def write(folder: Path, base: BaseModelFiles, champions: Sequence[tuple[ModelVersion, Path]]) -> None:
         """Fill an empty folder.
 
         Args:
@@ -74,14 +74,14 @@ class Snapshot:
         (folder / LISTING).write_text(listing.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @cached_property
-    def base(self) -> BaseModel:
+    def base(self) -> BaseModelFiles:
         """The base model, every digest checked.
 
         Raises:
             DamagedArtifactError: a file is missing or was changed.
         """
         check_files(self._folder / _BASE, self._listing.base_files)
-        return BaseModel(self._listing.base, self._listing.revision, self._folder / _BASE, "snapshot")
+        return BaseModelFiles(self._listing.base, self._listing.revision, self._folder / _BASE, "snapshot")
 
     def champions(self) -> list[ModelVersion]:
         """The version that queries of each domain are served with."""

@@ -137,7 +137,7 @@ class JudgeOptions:
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseEmbedder:
     """The base model as a domain classifier may use it: the digest of its weights, and queries to unit vectors.
 
     The model is loaded at the first call of ``encode``.

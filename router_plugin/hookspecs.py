@@ -11,8 +11,8 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from registry import BaseModel, ModelVersion, Profile
-    from router_plugin.contracts import Base, DomainClassifier, Encoder, JudgeOptions
+    from registry import BaseModelFiles, ModelVersion, Profile
+    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.decision import Decision
     from router_plugin.settings import Settings
 
@@ -23,12 +23,14 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def domain_classifier(profiles: Mapping[str, Profile], base: Base, settings: Settings) -> DomainClassifier | None:
+def domain_classifier(
+    profiles: Mapping[str, Profile], base: BaseEmbedder, settings: Settings
+) -> DomainClassifier | None:
     """Choose the domain classifier, assembled from the profiles of the registered domains."""
 
 
 @hookspec(firstresult=True)
-def encoder(folder: Path, version: ModelVersion | None, base: BaseModel, settings: Settings) -> Encoder | None:
+def encoder(folder: Path, version: ModelVersion | None, base: BaseModelFiles, settings: Settings) -> Encoder | None:
     """Choose the encoder for a model folder; version is None for base, the model of the general domain."""
 
 

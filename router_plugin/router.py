@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL, Registry
-from router_plugin.classifier.unmodelled_domains import OwnDomain
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
@@ -47,7 +47,7 @@ class DomainRouter:
         registry: Registry | ServedDomains | str | None = None,
         *,
         base_model: str | None = None,
-        own_domains: Iterable[OwnDomain] | Path | str = (),
+        extra_domains: Iterable[UnmodelledDomain] | Path | str = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class DomainRouter:
                 opened already, and then the options that follow, but for the settings, are theirs.
             base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or there is none.
-            own_domains: domains that have no model yet, or a YAML file of them; the base model serves them. See
+            extra_domains: domains that have no model yet, or a YAML file of them; the base model serves them. See
                 :func:`router_plugin.classifier.unmodelled_domains.load_domains`.
             settings: strategy, thresholds and limits.
             plugin_manager: by default the plugins of this process.
@@ -67,7 +67,7 @@ class DomainRouter:
         Raises:
             VariantError: the settings name a backend that there is not, or that is not installed.
             SettingsError: the settings name a domain that there is not.
-            DomainRouterError: ``own_domains`` cannot be read, or names a domain that is registered.
+            DomainRouterError: ``extra_domains`` cannot be read, or names a domain that is registered.
             DamagedArtifactError: a champion's files are not what was registered.
             RoutesError: the routes are malformed or name an unknown domain.
         """
@@ -77,7 +77,7 @@ class DomainRouter:
             self.served_domains = ServedDomains(
                 registry,
                 base_model=base_model,
-                own_domains=own_domains,
+                extra_domains=extra_domains,
                 settings=settings,
                 plugin_manager=plugin_manager,
             )
@@ -436,7 +436,7 @@ class DomainRouter:
     def _also(self, scored: Scored) -> list[str]:
         """The other domains that the query may belong to as well, the likeliest first."""
         likely = sorted(scored.probabilities.items(), key=lambda item: -item[1])
-        least = self.settings.also_confidence
+        least = self.settings.secondary_threshold
         return [name for name, value in likely if value >= least and name not in (scored.domain, GENERAL)]
 
 

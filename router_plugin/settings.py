@@ -18,7 +18,7 @@ Aggregation = Literal["max", "mean", "top-k"]
 LEAST = {"ensemble_domains": 1, "top_k": 1, "max_query_characters": 1, "preload": 0, "query_cache": 0}
 """The settings that are whole numbers, and the least of each; beside ``memory_budget_mb``, which may be None."""
 
-RANGES = {"min_confidence": (0, 1), "target_precision": (0, 1), "also_confidence": (0, 1), "threshold": (-1, 1)}
+RANGES = {"min_confidence": (0, 1), "target_precision": (0, 1), "secondary_threshold": (0, 1), "threshold": (-1, 1)}
 """Those that are other numbers, and from where to where they go."""
 
 
@@ -37,7 +37,7 @@ class Settings:
         min_confidence: a query goes to ``general`` unless its best domain has at least this probability.
         target_precision: share of the queries given to a domain that shall be its own, from 0 to 1; a domain whose
             queries are often mistaken asks for a greater probability than ``min_confidence``.
-        also_confidence: a decision names other domains beside its own that have at least this probability.
+        secondary_threshold: a decision names other domains beside its own that have at least this probability.
         threshold: least cosine for a route that has no threshold of its own.
         max_query_characters: longer queries are cut before anything else is done.
         backend: what models run on: ``auto``, the fastest variant that was stored with a version, else torch;
@@ -59,7 +59,7 @@ class Settings:
     top_k: int = 3
     min_confidence: float = 0.5
     target_precision: float = 0.8
-    also_confidence: float = 0.2
+    secondary_threshold: float = 0.2
     threshold: float = 0.3
     max_query_characters: int = 20_000
     backend: str = "auto"

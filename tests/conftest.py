@@ -12,7 +12,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
-from registry import BaseModel, ModelRecord, ModelVersion, Registry, resolve_base_model
+from registry import BaseModelFiles, ModelRecord, ModelVersion, Registry, resolve_base_model
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -36,13 +36,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def real_base() -> BaseModel:
+def real_base() -> BaseModelFiles:
     """all-MiniLM-L6-v2, from the weights package."""
     return resolve_base_model()
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory, real_base: BaseModel) -> BaseModel:
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, real_base: BaseModelFiles) -> BaseModelFiles:
     """A BERT of one layer and 32 dimensions with random weights and MiniLM's tokenizer, as a SentenceTransformer."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -78,7 +78,7 @@ def pairs_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) -> dict[str, Path]:
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> dict[str, Path]:
     """Model folders of three domains, trained for a few steps from the tiny base."""
     from training import Contrastive, adapt, prepare, read_pairs, read_prepared
 
@@ -90,19 +90,21 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) 
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         prepare(read_pairs(str(source)), folder / f"{domain}-data")
         models[domain] = folder / f"{domain}-model"
-        recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-3)
+        recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-3)
         adapt(read_prepared(folder / f"{domain}-data"), domain, tiny_base, models[domain], recipe, device="cpu")
     return models
 
 
 @pytest.fixture(scope="session")
-def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel, tiny_models: dict[str, Path]) -> Path:
+def tiny_adapter(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles, tiny_models: dict[str, Path]
+) -> Path:
     """The folder of an adapter for the medical domain, in a folder of ready-made domains."""
     from training import Contrastive, adapt, read_prepared
 
     folder = tmp_path_factory.mktemp("ready-made") / "models" / "medical"
     data = read_prepared(tiny_models["medical"].with_name("medical-data"))
-    recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-2, lora=2)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2)
     adapt(data, "medical", tiny_base, folder, recipe, device="cpu")
     return folder
 

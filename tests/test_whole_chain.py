@@ -6,7 +6,7 @@ import gzip
 from itertools import islice
 from pathlib import Path
 
-from registry import BaseModel, Registry
+from registry import BaseModelFiles, Registry
 from router_plugin import DomainRouter, Route
 from training import Contrastive, adapt, prepare, publish, read_pairs, read_prepared
 
@@ -19,12 +19,12 @@ PAIRS = 250
 MARGIN = 0.02
 
 
-def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModel) -> None:
+def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
     with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
         lines = islice(file, FIRST, FIRST + PAIRS)
         (tmp_path / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
     prepare(read_pairs(str(tmp_path / "pairs.jsonl")), tmp_path / "data")
-    recipe = Contrastive(iterations=1, least_steps=10, max_length=64)
+    recipe = Contrastive(iterations=1, min_steps=10, max_length=64)
     report = adapt(read_prepared(tmp_path / "data"), "medical", real_base, tmp_path / "model", recipe, device="cpu")
     assert report["improved"]
     assert report["adapted_metrics"]["test"]["mrr@5"] > report["base_metrics"]["test"]["mrr@5"] + MARGIN

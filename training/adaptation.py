@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModel, ModelRecord
+from registry import BaseModelFiles, ModelRecord
 from registry.classifier_profiles.profiles import Profile
 from registry.model_folders.variants import Backend
 from registry.names import check_domain
@@ -35,11 +35,11 @@ from training.reporting.evidence import gather, some_of
 from training.reporting.report import CARD, REPORT, model_card, read_finished, write_report
 from training.reporting.report_page import report_page
 from training.reporting.single_set_baselines import check_beside, told
-from training.reporting.test_sets import Judge, Outcome, best_outcome, check_judging
+from training.reporting.test_sets import Outcome, TestSetEvaluator, best_outcome, check_judging
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
-from training.retrieval.states import BASE, State, States, Texts
+from training.retrieval.states import BASE_STATE, State, States, Texts
 from training.runs import processes
 from training.runs.run import Run, save_model
 
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 def adapt(
     data: PreparedData | Mapping[str, PreparedData],
     domain: str,
-    base: BaseModel,
+    base: BaseModelFiles,
     out: Path,
     recipe: Recipe | None = None,
     *,
@@ -150,7 +150,7 @@ def adapt(
             log.warning("going on with the unfinished run in %s", run.folder)
         texts = Texts(data)
         states = States(run, base.path, load, texts, encode_batch, recipe.same_documents, encode_with)
-        _check_model(states[BASE].model, recipe)
+        _check_model(states[BASE_STATE].model, recipe)
         relevance = JudgedRelevance(judge, judge_depth, run, texts) if judge else None
         prefixes = {each: f"seed-{each}-" if len(seeds) > 1 else "" for each in seeds}
         loops = [
@@ -158,7 +158,7 @@ def adapt(
             for each, prefix in prefixes.items()
         ]
         outcomes = [loop.run_all() for loop in loops]
-        judged = Judge(run, states, data, also, recipe.dims).report(outcomes, max_loss)
+        judged = TestSetEvaluator(run, states, data, also, recipe.dims).report(outcomes, max_loss)
         seed = best_outcome(outcomes).seed
         examples = {entry["name"]: _examples(run, entry["name"]) for entry in judged["iterations"][1:]}
         evidence = gather(states, judged["chosen"], texts, examples, seed)
@@ -174,7 +174,7 @@ def adapt(
         }
         if recipe.lora:
             train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
-        profile = _profile(data, texts, states[BASE], report["base_model"]["weights_sha256"], seed)
+        profile = _profile(data, texts, states[BASE_STATE], report["base_model"]["weights_sha256"], seed)
         _write_model(run.result, model, base, profile, report, report_page(report, evidence))
         move_into_place(run.result, out)
         run.remove()
@@ -199,7 +199,7 @@ class _Loop:
     """What the iterations of a seed share."""
 
     run: Run
-    base: BaseModel
+    base: BaseModelFiles
     load: Callable[[Path], SentenceTransformer]
     states: States
     texts: Texts
@@ -212,7 +212,7 @@ class _Loop:
 
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
-        history = [self.run.step(BASE, partial(self.measure, BASE))]
+        history = [self.run.step(BASE_STATE, partial(self.measure, BASE_STATE))]
         mixture = Mixture(self.recipe, self.texts, self.mixed, self.shares)
         for number in range(1, self.recipe.iterations + 1):
             state = self.states[history[-1]["name"]]
@@ -243,7 +243,7 @@ class _Loop:
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         _examples(self.run, name, partial(some_of, examples, self.texts))
         work = processes.tell(processes.Work(weights, examples, seed, self.seed, self.run.scratch, name))
-        model, trained = _fine_tune(work, self.load, self.recipe, self.states[BASE])
+        model, trained = _fine_tune(work, self.load, self.recipe, self.states[BASE_STATE])
         self.run.save_model(_trained(name), model, self.base)
         share = self.share(name)
         move_towards(model, self.load(self.base.path), share)
@@ -257,16 +257,16 @@ class _Loop:
 
     def compare(self, name: str) -> dict[str, dict[str, float]]:
         """A state against the base model on the dev split, which the best of several is chosen by: it flatters."""
-        before, after = (self.states[state].query_metrics("dev") for state in (BASE, name))
+        before, after = (self.states[state].query_metrics("dev") for state in (BASE_STATE, name))
         return compare_metrics(before, after, self.seed, [asking for asking, _ in self.texts.spans("dev")])
 
     def share(self, name: str) -> float:
         """The share of an iteration's trained weights in its result."""
         if self.recipe.interpolation is not None:
             return self.recipe.interpolation
-        sample = DevSample(self.states[BASE])
-        base = sample.of(self.states[BASE])
-        return choose_share(base, sample.of(self.states[_trained(name)]), self.recipe.kept_gain)
+        sample = DevSample(self.states[BASE_STATE])
+        base = sample.of(self.states[BASE_STATE])
+        return choose_share(base, sample.of(self.states[_trained(name)]), self.recipe.min_gain_kept)
 
 
 def _examples(run: Run, name: str, show: Callable[[], dict[str, Any]] = dict) -> list[dict[str, Any]]:
@@ -335,7 +335,7 @@ def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: i
 
 
 def _write_model(
-    folder: Path, model: SentenceTransformer, base: BaseModel, profile: Profile, report: dict[str, Any], shown: str
+    folder: Path, model: SentenceTransformer, base: BaseModelFiles, profile: Profile, report: dict[str, Any], shown: str
 ) -> None:
     """Write a model folder; one that a crash cut short is written anew."""
     shutil.rmtree(folder, ignore_errors=True)

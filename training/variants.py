@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import RECORD, Backend, VariantRecord, variant_folder
@@ -29,7 +29,7 @@ def add_variants(
     data: PreparedData,
     backends: Sequence[Backend],
     *,
-    base: BaseModel | None = None,
+    base: BaseModelFiles | None = None,
     encode_batch: int = 64,
     trust_remote_code: bool = False,
 ) -> list[VariantRecord]:

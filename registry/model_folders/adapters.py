@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
 
-    from registry.model_folders.base_models import BaseModel
+    from registry.model_folders.base_models import BaseModelFiles
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-BASE = "base_model.json"
+BASE_FILE = "base_model.json"
 
 _MODEL_CONFIG = "config_sentence_transformers.json"
 _TRANSFORMER_CONFIG = "sentence_bert_config.json"
@@ -63,7 +63,7 @@ def base_of(folder: Path) -> BaseModelRecord:
     Raises:
         BaseModelError: the folder does not say.
     """
-    return _read(folder / BASE, BaseModelRecord)
+    return _read(folder / BASE_FILE, BaseModelRecord)
 
 
 def identity_of(folder: Path) -> str:
@@ -159,7 +159,7 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
 
 
 @contextmanager
-def whole_or_off(model: SentenceTransformer, name: str) -> Iterator[None]:
+def detach_on_error(model: SentenceTransformer, name: str) -> Iterator[None]:
     """Take the adapter of that name off the model if what the context does fails; the others stay as they were."""
     from peft.functional import delete_adapter
 
@@ -175,7 +175,7 @@ def whole_or_off(model: SentenceTransformer, name: str) -> Iterator[None]:
         raise
 
 
-def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:
+def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModelFiles) -> None:
     """Write the adapter of a model, in half precision, with the modules' configuration and the base model's record."""
     from safetensors.torch import load_file, save_file
 
@@ -191,7 +191,7 @@ def save_adapter(model: SentenceTransformer, folder: Path, base: BaseModel) -> N
         exclude_modules=_UNUSED,
     )
     _write_json(folder / CONFIG, settings.model_dump())
-    _write_json(folder / BASE, base.record().model_dump())
+    _write_json(folder / BASE_FILE, base.record().model_dump())
     lengths = {"max_seq_length": model.max_seq_length} if model.max_seq_length else {}
     own = _read_json(folder / _TRANSFORMER_CONFIG)
     _write_json(folder / _TRANSFORMER_CONFIG, {**own, **lengths, "tokenizer_name_or_path": base.address})

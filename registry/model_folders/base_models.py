@@ -25,7 +25,7 @@ _HUB_FILES = (_WEIGHTS, *_READ, "*.py")
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class BaseModelFiles:
     """A base model's files on this machine."""
 
     name: str
@@ -72,7 +72,7 @@ class BaseModel:
         return self.name if self.source == "folder" else _hub_id(self.name)
 
 
-def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModel:
+def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModelFiles:
     """Find a SentenceTransformer by folder or Hub id.
 
     The default model is taken from the installed weights package where that holds the published bytes, so that
@@ -87,19 +87,19 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
         raise BaseModelError(f"base model {name}: there is no such folder") from error
     if _is_folder(folder):
         folder = folder.absolute()
-        return BaseModel(str(folder), None, _checked(folder), "folder")
+        return BaseModelFiles(str(folder), None, _checked(folder), "folder")
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise BaseModelError(f"base model {name}: there is no such folder")
     refused = ""
     if _hub_id(name) == _hub_id(DEFAULT_BASE_MODEL) and revision is None:
         packaged, refused = _packaged()
         if packaged:
-            return BaseModel(DEFAULT_BASE_MODEL, None, packaged, "package")
+            return BaseModelFiles(DEFAULT_BASE_MODEL, None, packaged, "package")
     try:
         path = _download(_hub_id(name), revision)
     except (OSError, ValueError) as error:  # unreachable, unknown or malformed, in the Hub's words
         raise BaseModelError(_nowhere(name, revision, error, refused)) from error
-    return BaseModel(name, path.name, _checked(path), "hub")
+    return BaseModelFiles(name, path.name, _checked(path), "hub")
 
 
 def weights_sha256(folder: Path) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from registry.errors import BaseModelError
 from registry.model_folders.adapters import attach_adapter, base_of, is_adapter
-from registry.model_folders.base_models import BaseModel, resolve_base_model
+from registry.model_folders.base_models import BaseModelFiles, resolve_base_model
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
 def load_sentence_transformer(
-    folder: Path, base: BaseModel | None = None, device: str | None = None, trust_remote_code: bool = False
+    folder: Path, base: BaseModelFiles | None = None, device: str | None = None, trust_remote_code: bool = False
 ) -> SentenceTransformer:
     """The model of a folder, from safetensors only.
 
@@ -46,7 +46,7 @@ def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
     }
 
 
-def find_base(folder: Path, at_hand: BaseModel | None) -> BaseModel:
+def find_base(folder: Path, at_hand: BaseModelFiles | None) -> BaseModelFiles:
     """The base model with the very weights that the adapter of a folder was trained on.
 
     Raises:

@@ -24,7 +24,7 @@ _INSTEAD: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 _LOCK = threading.Lock()
 
 
-def kept_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """A folder that is made where it is not there yet, or is damaged.
 
     Where nothing can be kept, it is made in a temporary folder, for this process alone.

@@ -20,7 +20,7 @@ from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
-from router_plugin.contracts import Base, Classification, DomainEvidence, Evidence
+from router_plugin.contracts import BaseEmbedder, Classification, DomainEvidence, Evidence
 from router_plugin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class CascadeClassifier:
         self,
         general: Profile,
         profiles: Mapping[str, Profile],
-        base: Base,
+        base: BaseEmbedder,
         sure: float = SURE,
         unknown: float = UNKNOWN,
         precision: float = Settings.target_precision,

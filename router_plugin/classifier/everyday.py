@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 from registry import Profile
-from router_plugin.contracts import Base
+from router_plugin.contracts import BaseEmbedder
 
 _FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
 
@@ -15,7 +15,7 @@ def everyday_queries() -> list[str]:
     return _FOLDER.joinpath("queries.txt").read_text(encoding="utf-8").splitlines()
 
 
-def everyday_profile(base: Base) -> Profile:
+def everyday_profile(base: BaseEmbedder) -> Profile:
     """Their profile: the one that comes with the package where it was made with the same base model, else made now."""
     with as_file(_FOLDER) as folder:
         ready = Profile.load(folder)

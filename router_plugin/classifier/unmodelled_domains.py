@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pydantic
 
-from registry import BaseModel, DomainRouterError, Profile
+from registry import BaseModelFiles, DomainRouterError, Profile
 from registry.classifier_profiles.profiles import FORMAT
 from registry.names import check_domain
-from registry.shared.build_cache import kept_folder
+from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
 from router_plugin.contracts import Encode
 
 
-class OwnDomain(pydantic.BaseModel):
+class UnmodelledDomain(pydantic.BaseModel):
     """A domain without a model: example queries of it, or what it is about, or both."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +33,7 @@ class OwnDomain(pydantic.BaseModel):
         return check_domain(value)
 
     @pydantic.model_validator(mode="after")
-    def _known(self) -> OwnDomain:
+    def _known(self) -> UnmodelledDomain:
         if not self.examples():
             raise ValueError(f"domain {self.name} has neither queries nor a description")
         return self
@@ -49,7 +49,7 @@ class OwnDomain(pydantic.BaseModel):
         return list(dict.fromkeys(filter(None, given)))
 
 
-def load_domains(path: Path) -> list[OwnDomain]:
+def load_domains(path: Path) -> list[UnmodelledDomain]:
     """The domains of a YAML file: a list ``domains`` of ``name``, ``description`` and ``queries``.
 
     Raises:
@@ -64,7 +64,7 @@ def load_domains(path: Path) -> list[OwnDomain]:
     return domains
 
 
-def own_profile(domain: OwnDomain, base: BaseModel, encode: Encode) -> Profile:
+def own_profile(domain: UnmodelledDomain, base: BaseModelFiles, encode: Encode) -> Profile:
     """The classifier profile of such a domain, which is made once and kept on this machine.
 
     Args:
@@ -78,19 +78,19 @@ def own_profile(domain: OwnDomain, base: BaseModel, encode: Encode) -> Profile:
     def make(folder: Path) -> None:
         Profile.from_queries(examples, encode, base.digest).save(folder)
 
-    return Profile.load(kept_folder("profiles", hashlib.sha256(content).hexdigest(), make))
+    return Profile.load(cached_folder("profiles", hashlib.sha256(content).hexdigest(), make))
 
 
-def _checked(file: YamlFile, number: int, entry: object) -> OwnDomain:
+def _checked(file: YamlFile, number: int, entry: object) -> UnmodelledDomain:
     try:
-        return OwnDomain.model_validate(entry)
+        return UnmodelledDomain.model_validate(entry)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = f"{' '.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise DomainRouterError(f"{file.place(('domains', number, *first['loc']))}: {where}{first['msg']}") from error
 
 
-def check_names(domains: Sequence[OwnDomain], registered: Sequence[str]) -> None:
+def check_names(domains: Sequence[UnmodelledDomain], registered: Sequence[str]) -> None:
     """Make sure that every domain is there once.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from registry import GENERAL
 from registry.names import check_domain
-from router_plugin.classifier.unmodelled_domains import OwnDomain, load_domains
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, load_domains
 from router_plugin.errors import QueryError
 from router_plugin.routes import load_routes
 from router_plugin.serving.texts import clean
@@ -68,7 +68,7 @@ def read_labels(
     return texts, labels
 
 
-def read_domains(file: Path | None) -> list[OwnDomain]:
+def read_domains(file: Path | None) -> list[UnmodelledDomain]:
     """The domains of a YAML file, or of labelled queries, where rows of no domain do not count; none of no file.
 
     Raises:
@@ -80,7 +80,7 @@ def read_domains(file: Path | None) -> list[OwnDomain]:
     for text, domain in zip(*read_labelled(file), strict=True):
         if domain != GENERAL:
             queries[domain].append(text)
-    return [OwnDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
+    return [UnmodelledDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
 
 
 def read_route_labels(source: str, *, where: HoldOut | None = None, skip_bad: bool = False) -> Labels:

@@ -49,7 +49,7 @@ def open_router(
     )
     known = [route for path in routes for route in load_routes(path)]
     own = read_domains(domains)
-    router = DomainRouter(known, registry, base_model=base_model, own_domains=own, settings=chosen)
+    router = DomainRouter(known, registry, base_model=base_model, extra_domains=own, settings=chosen)
     if fitted:
         router.apply(Fitted.load(fitted))
     return router

@@ -7,7 +7,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from registry.errors import VariantError
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.variants import (
@@ -18,7 +18,7 @@ from registry.model_folders.variants import (
     stored_variants,
     variant_folder,
 )
-from registry.shared.build_cache import kept_folder
+from registry.shared.build_cache import cached_folder
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def check_choice(backend: str) -> None:
 
 
 def compiled_encoder(
-    folder: Path, base: BaseModel, backend: str, device: str | None, trust_remote_code: bool
+    folder: Path, base: BaseModelFiles, backend: str, device: str | None, trust_remote_code: bool
 ) -> CompiledModel | None:
     """The variant of a model that shall be used.
 
@@ -62,7 +62,7 @@ def compiled_encoder(
     return _of_base(base, variant, trust_remote_code)
 
 
-def chosen_variant(folder: Path, base: BaseModel, backend: str, device: str | None) -> Backend | None:
+def chosen_variant(folder: Path, base: BaseModelFiles, backend: str, device: str | None) -> Backend | None:
     """Which variant of a model that is; None for torch. See :func:`compiled_encoder` for the arguments."""
     if backend == TORCH or not on_cpu(device):
         return None
@@ -82,18 +82,18 @@ def on_cpu(device: str | None) -> bool:
     return not torch.cuda.is_available()
 
 
-def _of_base(base: BaseModel, variant: Backend, trust_remote_code: bool) -> CompiledModel | None:
+def _of_base(base: BaseModelFiles, variant: Backend, trust_remote_code: bool) -> CompiledModel | None:
     """The base model's variant, made at its first use."""
     try:
         return CompiledModel(
-            kept_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
+            cached_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
         )
     except (VariantError, OSError) as error:
         log.warning("%s runs on torch: %s", base.name, error)
         return None
 
 
-def _make(base: BaseModel, backend: Backend, trust_remote_code: bool, folder: Path) -> None:
+def _make(base: BaseModelFiles, backend: Backend, trust_remote_code: bool, folder: Path) -> None:
     from registry.model_folders.exporting import export
     from registry.model_folders.loading import load_sentence_transformer
 

@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
 from torch import Tensor
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from registry.model_folders.loading import load_sentence_transformer
 
 
@@ -28,7 +28,7 @@ class TorchEncoder:
         folder: Path,
         device: str | None = None,
         trust_remote_code: bool = False,
-        base: BaseModel | None = None,
+        base: BaseModelFiles | None = None,
     ) -> None:
         self._model = load_sentence_transformer(folder, base, device, trust_remote_code)
         self.nbytes = sum(part.nbytes for part in self._model.state_dict().values() if isinstance(part, Tensor))

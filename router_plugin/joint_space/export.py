@@ -78,7 +78,7 @@ def _write_module(space: JointSpace, folder: Path) -> None:
         identifier=space.identifier,
         record=space.record,
         backend=domains.settings.backend,
-        own_domains=domains.own_domains,
+        extra_domains=domains.extra_domains,
     )
     (folder / CONFIG).write_text(exported.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers.base.modules import InputModule
 
 from registry.snapshot import Snapshot
-from router_plugin.classifier.unmodelled_domains import OwnDomain
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.record import SpaceRecord
 from router_plugin.joint_space.space import JointSpace
@@ -32,7 +32,7 @@ class Exported(pydantic.BaseModel):
         identifier: of the record.
         record: of the joint space.
         backend: what the models run on, as of :class:`router_plugin.Settings`.
-        own_domains: the domains without a model.
+        extra_domains: the domains without a model.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +40,7 @@ class Exported(pydantic.BaseModel):
     identifier: str
     record: SpaceRecord
     backend: str
-    own_domains: tuple[OwnDomain, ...]
+    extra_domains: tuple[UnmodelledDomain, ...]
 
 
 class JointSpaceModule(InputModule):
@@ -164,7 +164,7 @@ class JointSpaceModule(InputModule):
             device=device,
         )
         domains = ServedDomains(
-            snapshot, base_model=snapshot.base, own_domains=self._exported.own_domains, settings=settings
+            snapshot, base_model=snapshot.base, extra_domains=self._exported.extra_domains, settings=settings
         )
         space = JointSpace(domains, record.top, record.block_size)
         if space.identifier != self.identifier:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
-from router_plugin.classifier.unmodelled_domains import OwnDomain
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.encoders.embedding import Asked, Vector
 from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.record import Block, SpaceRecord
@@ -155,7 +155,7 @@ class JointSpace:
 
     def _record(self) -> SpaceRecord:
         settings = self.domains.settings
-        own = {each.name: each for each in self.domains.own_domains}
+        own = {each.name: each for each in self.domains.extra_domains}
         return SpaceRecord(
             blocks=tuple(
                 Block(
@@ -179,6 +179,6 @@ class JointSpace:
         )
 
 
-def _digest(domain: OwnDomain) -> str:
+def _digest(domain: UnmodelledDomain) -> str:
     """Of what tells the queries of a domain without a model: its vectors are those of ``general``."""
     return hashlib.sha256(json.dumps(domain.examples()).encode()).hexdigest()

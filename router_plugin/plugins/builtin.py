@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from router_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from registry import BaseModel, Profile
-    from router_plugin.contracts import Base, DomainClassifier, Encoder, JudgeOptions
+    from registry import BaseModelFiles, Profile
+    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.settings import Settings
 
 
@@ -18,7 +18,9 @@ class CascadeClassifierPlugin:
     """Lexical features first, the base model's embedding where they are unsure."""
 
     @hookimpl(trylast=True)
-    def domain_classifier(self, profiles: Mapping[str, Profile], base: Base, settings: Settings) -> DomainClassifier:
+    def domain_classifier(
+        self, profiles: Mapping[str, Profile], base: BaseEmbedder, settings: Settings
+    ) -> DomainClassifier:
         """The classifier of the registered domains and ``general``."""
         from router_plugin.classifier.cascade import CascadeClassifier
         from router_plugin.classifier.everyday import everyday_profile
@@ -30,7 +32,7 @@ class CompiledEncoderPlugin:
     """Variants on OpenVINO and ONNX Runtime."""
 
     @hookimpl(trylast=True)
-    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder | None:
+    def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder | None:
         """The variant of the folder that the settings ask for, if it has one."""
         from router_plugin.encoders.selection import compiled_encoder
 
@@ -41,16 +43,16 @@ class TorchEncoderPlugin:
     """SentenceTransformers on torch."""
 
     @hookimpl(trylast=True)
-    def encoder(self, folder: Path, base: BaseModel, settings: Settings) -> Encoder:
+    def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder:
         """The model of the folder: whole, or an adapter on a base model that all its domains share."""
         from registry.model_folders.adapters import is_adapter
         from registry.model_folders.loading import find_base
-        from router_plugin.encoders.shared_base import shared_base
+        from router_plugin.encoders.shared_backbone import shared_backbone
         from router_plugin.encoders.torch_encoder import TorchEncoder
 
         if is_adapter(folder) or folder == base.path:
             own = find_base(folder, base) if is_adapter(folder) else base
-            if shared := shared_base(own, settings.device, settings.trust_remote_code):
+            if shared := shared_backbone(own, settings.device, settings.trust_remote_code):
                 return shared.member(folder)
         return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, BaseModel, ModelVersion, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.classifier.unmodelled_domains import OwnDomain, check_names, load_domains, own_profile
-from router_plugin.contracts import Base, Classification, DomainClassifier, Encoder, Evidence, ModelStore
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, check_names, load_domains, own_profile
+from router_plugin.contracts import BaseEmbedder, Classification, DomainClassifier, Encoder, Evidence, ModelStore
 from router_plugin.encoders.embedding import Asked, Embedding, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
@@ -33,7 +33,7 @@ class ServedDomains:
         artifacts: for each that has an encoder, what names its model version for ever.
         champions: the version of each that is registered.
         folders: where its files are.
-        own_domains: those without a model.
+        extra_domains: those without a model.
         registry: URL of the registry.
         plugins: that are asked and told.
     """
@@ -42,8 +42,8 @@ class ServedDomains:
         self,
         registry: ModelStore | str | None = None,
         *,
-        base_model: BaseModel | str | None = None,
-        own_domains: Iterable[OwnDomain] | Path | str = (),
+        base_model: BaseModelFiles | str | None = None,
+        extra_domains: Iterable[UnmodelledDomain] | Path | str = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
@@ -61,9 +61,9 @@ class ServedDomains:
         self.folders = {domain: store.fetch(version) for domain, version in self.champions.items()}
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
         self.base = _base(base_model, list(self.champions.values()))
-        own = load_domains(Path(own_domains)) if isinstance(own_domains, (str, Path)) else list(own_domains)
+        own = load_domains(Path(extra_domains)) if isinstance(extra_domains, (str, Path)) else list(extra_domains)
         check_names(own, list(self.champions))
-        self.own_domains = tuple(own)
+        self.extra_domains = tuple(own)
         without = dict.fromkeys(each.name for each in own)
         self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **self.champions, **without}
         self.encoded_by = {name: name if version else GENERAL for name, version in self._versions.items()}
@@ -73,7 +73,7 @@ class ServedDomains:
         }
         self._encoders = self._pool()
         self._embedding = Embedding(self._encoders, self.artifacts, QueryCache(self.settings.query_cache))
-        as_base = Base(self.base.digest, self._by_base)
+        as_base = BaseEmbedder(self.base.digest, self._by_base)
         profiles |= {each.name: own_profile(each, self.base, self._by_base) for each in own}
         self.classifier: DomainClassifier
         self._classified_by, self.classifier = self.plugins.choose_named(
@@ -186,8 +186,8 @@ class ServedDomains:
         return np.stack(self._embedding.embed([(GENERAL, text) for text in texts]))
 
 
-def _base(given: BaseModel | str | None, champions: Sequence[ModelVersion]) -> BaseModel:
-    if isinstance(given, BaseModel):
+def _base(given: BaseModelFiles | str | None, champions: Sequence[ModelVersion]) -> BaseModelFiles:
+    if isinstance(given, BaseModelFiles):
         return given
     return resolve_base_model(*((given, None) if given else _common_base(champions)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import BaseModel, DamagedArtifactError, Registry
+from registry import BaseModelFiles, DamagedArtifactError, Registry
 from registry.snapshot import Snapshot
 from tests.registry.samples import make_record, write_model
 
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     store = Registry.open(str(tmp_path / "registry"))
     for domain in ("legal", "medical"):
         store.publish(write_model(tmp_path / domain, weights=domain), make_record(domain))
-    base = BaseModel("the-base", "c9745ed", write_model(tmp_path / "base", "base"), "folder")
+    base = BaseModelFiles("the-base", "c9745ed", write_model(tmp_path / "base", "base"), "folder")
     (base.path / "custom.py").write_text("print('code')", encoding="utf-8")
     Snapshot.write(tmp_path / "written", base, [(version, store.fetch(version)) for version in store.champions()])
     store.close()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from tests.training.samples import LEARNING, prepared, word_pairs
 from training import PreparedData, adapt
 
@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModel) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> Trained:
     """Two iterations on data that can be learnt."""
     folder = tmp_path_factory.mktemp("trained")
     data = prepared(word_pairs(), folder / "data", test_size=0.3)

@@ -24,8 +24,8 @@ from training.sources.pairs import Pair, Pairs
 KEYS = ["apple", "bridge", "castle", "desert", "engine", "forest", "garden", "hammer", "island", "jungle", "kitchen"]
 FILLERS = ["please", "kindly", "tell", "something", "about", "general", "matters", "which", "people", "often", "wish"]
 
-LEARNING = Contrastive(least_steps=20, most_epochs=20, learning_rate=1e-2, interpolation=1.0, batch_size=8)
-QUICK = Contrastive(iterations=1, least_steps=1, learning_rate=1e-3, batch_size=8)
+LEARNING = Contrastive(min_steps=20, max_epochs=20, learning_rate=1e-2, interpolation=1.0, batch_size=8)
+QUICK = Contrastive(iterations=1, min_steps=1, learning_rate=1e-3, batch_size=8)
 
 
 def word_pairs() -> list[Pair]:

@@ -30,7 +30,7 @@ METRICS = {f"{name}@{k}" for name in ("mrr", "recall", "ndcg", "dcg") for k in C
 def untouched(tmp_path_factory, trained, tiny_base):
     """A run whose result is always the base model."""
     out = tmp_path_factory.mktemp("untouched") / "out"
-    recipe = Contrastive(iterations=1, least_steps=1, interpolation=0.0)
+    recipe = Contrastive(iterations=1, min_steps=1, interpolation=0.0)
     return out, adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
 
 
@@ -92,7 +92,7 @@ def test_the_report_is_plain_json_and_says_all_that_decided_the_result(trained, 
     assert report["options"]["learning_rate"] == LEARNING.learning_rate
     assert report["dataset"] == {"fingerprint": trained.data.fingerprint, "counts": trained.data.manifest["counts"]}
     assert [entry["name"] for entry in report["iterations"]] == ["base", "iteration-1", "iteration-2"]
-    assert all(entry["steps"] >= LEARNING.least_steps for entry in report["iterations"][1:])
+    assert all(entry["steps"] >= LEARNING.min_steps for entry in report["iterations"][1:])
     for part in ("base_metrics", "adapted_metrics"):
         assert {split: set(values) for split, values in report[part].items()} == {"dev": METRICS, "test": METRICS}
 
@@ -182,7 +182,7 @@ def test_every_state_encodes_the_corpus_once(trained, again):
 
 
 def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-2, interpolation=1.0)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation=1.0)
     for seed in (1, 2):
         adapt(trained.data, "words", tiny_base, tmp_path / str(seed), recipe, seed=seed, device="cpu")
     reports = [json.loads((tmp_path / str(seed) / "report.json").read_text(encoding="utf-8")) for seed in (1, 2)]
@@ -261,7 +261,7 @@ def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
 
 
 def test_a_run_that_diverges_says_which_number_to_change(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e30, batch_size=8)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e30, batch_size=8)
     with pytest.raises(TrainingError, match="--learning-rate"):
         adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
 
@@ -310,7 +310,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     model.save_pretrained(str(tmp_path / "base"))
     # without weight decay only the embeddings of tokens that were seen move
     recipe = Contrastive(
-        iterations=1, least_steps=2, learning_rate=1e-2, weight_decay=0.0, interpolation=1.0, warmup_steps=0
+        iterations=1, min_steps=2, learning_rate=1e-2, weight_decay=0.0, interpolation=1.0, warmup_steps=0
     )
     columns = {"anchor": ["apple", "bridge"] * 8, "positive": ["castle", "desert"] * 8}
     prompted, plain = (load_model(folder, "cpu") for folder in (tmp_path / "base", tiny_base.path))
@@ -330,7 +330,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
 
 
 def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, least_steps=3, learning_rate=1e-2, interpolation=1.0, max_length=4)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation=1.0, max_length=4)
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
     assert report["max_length"] == 64
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64
@@ -339,7 +339,7 @@ def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
 def test_the_command_writes_nothing_but_its_result_where_there_is_no_terminal(tmp_path, trained, tiny_base):
     arguments = [
         *("train", trained.out.parent / "data", "--domain", "words", "--base-model", tiny_base.path),
-        *("--out", tmp_path / "out", "--iterations", 1, "--least-steps", 1, "--device", "cpu", "--json"),
+        *("--out", tmp_path / "out", "--iterations", 1, "--min-steps", 1, "--device", "cpu", "--json"),
     ]
     finished = run_python("from router_plugin.cli import main; main()", *arguments)
     assert finished.stderr == ""

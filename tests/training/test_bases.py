@@ -11,7 +11,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModel, resolve_base_model
+from registry import BaseModelFiles, resolve_base_model
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.training.samples import QUICK
 from tests.training.sources.samples import KINDS
@@ -51,7 +51,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def base(kind: str, tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+def base(kind: str, tmp_path_factory: pytest.TempPathFactory) -> BaseModelFiles:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp(kind)
     KINDS[kind](folder).save_pretrained(str(folder / "model"))
@@ -61,7 +61,7 @@ def base(kind: str, tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
 @pytest.fixture(scope="module")
 def adapted(base, trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapted") / "out"
-    return out, adapt(trained.data, "words", base, out, Contrastive(**FULL, least_steps=6, batch_size=8), device="cpu")
+    return out, adapt(trained.data, "words", base, out, Contrastive(**FULL, min_steps=6, batch_size=8), device="cpu")
 
 
 def plain(folder):
@@ -109,7 +109,7 @@ def test_a_query_is_encoded_unlike_a_document_where_the_model_tells_them_apart(k
 def test_training_moves_what_queries_pass_by_queries_and_what_documents_pass_by_documents(kind, base, tmp_path):
     model = load_model(base.path, "cpu")
     before = token_vectors(model)
-    finetune(model, Examples(COLUMNS), Contrastive(**FULL, least_steps=2), 1, tmp_path, kind)
+    finetune(model, Examples(COLUMNS), Contrastive(**FULL, min_steps=2), 1, tmp_path, kind)
     after = token_vectors(model)
     moved = {
         task: [word for word, row in zip(WORDS, (after[task] != before[task]).any(dim=1).tolist(), strict=True) if row]

@@ -129,7 +129,7 @@ def test_a_damaged_variant_is_an_error(tiny_base, tmp_path, backend, file):
 
 
 def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):
-    recipe = Contrastive(iterations=1, least_steps=3)
+    recipe = Contrastive(iterations=1, min_steps=3)
     reports = [
         adapt(data, "medical", tiny_base, tmp_path / str(backend), recipe, encode_with=backend, device="cpu")
         for backend in (None, "openvino")

@@ -83,21 +83,21 @@ def hard_negatives(
     ranked: Ranked,
     relevant: Sequence[set[int]],
     groups: NDArray[np.int64],
-    most_likely: float,
+    max_negative_ratio: float,
     wrong: Sequence[set[int]] | None = None,
 ) -> list[list[int]]:
     """The hard negatives of every query, best first: the first 15 of the first 100 that are surely wrong.
 
-    A near-duplicate of a relevant document is no negative, nor is one that scores more than ``most_likely`` times what
-    the best relevant document scores: what no one has judged and looks nearly as right is often right (Moreira et al.,
-    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). What was judged to
-    be wrong is a negative whatever it scores.
+    A near-duplicate of a relevant document is no negative, nor is one that scores more than ``max_negative_ratio``
+    times what the best relevant document scores: an unjudged document that looks nearly as relevant often is relevant
+    (Moreira et al., 2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2).
+    A document that was judged wrong is a negative whatever it scores.
 
     Args:
         ranked: of every query the first documents, and the score of its best relevant document.
         relevant: the relevant positions of every query.
         groups: for each document the group of its near-duplicates.
-        most_likely: share of the best relevant document's score.
+        max_negative_ratio: share of the best relevant document's score.
         wrong: the positions that were judged to be wrong for every query; by default none.
     """
     found = []
@@ -110,7 +110,7 @@ def hard_negatives(
         strict=True,
     ):
         right = groups[sorted(wanted)]
-        sure = (scores <= most_likely * best) | np.isin(positions, sorted(judged))
+        sure = (scores <= max_negative_ratio * best) | np.isin(positions, sorted(judged))
         sure &= ~np.isin(groups[positions], right)
         found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
     return found

@@ -69,16 +69,16 @@ class NegativeMiner:
         passes: how often an iteration asks every query.
         batch_size: examples a step.
         negatives: of an example.
-        easy_share: share of the negatives that are any wrong document instead of a mined one.
-        most_likely: see :func:`training.mining.hard_negatives.hard_negatives`.
+        random_negative_ratio: share of the negatives that are any wrong document instead of a mined one.
+        max_negative_ratio: see :func:`training.mining.hard_negatives.hard_negatives`.
     """
 
     texts: Texts
     passes: int
     batch_size: int
     negatives: int
-    easy_share: float
-    most_likely: float
+    random_negative_ratio: float
+    max_negative_ratio: float
     known: list[list[int]] = field(default_factory=list)
 
     def mine(self, ranked: Ranked, seed: int) -> int:
@@ -87,7 +87,7 @@ class NegativeMiner:
         Those are left out that have been judged to be relevant since.
         """
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups
-        found = hard_negatives(ranked, relevant, groups, self.most_likely, self.texts.wrong)
+        found = hard_negatives(ranked, relevant, groups, self.max_negative_ratio, self.texts.wrong)
         right = [set(groups[sorted(wanted)].tolist()) for wanted in relevant]
         before = [
             [document for document in documents if groups[document] not in answers]
@@ -125,7 +125,7 @@ class NegativeMiner:
         groups = self.texts.document_groups
         judged = [each for each in self.texts.negatives["train"][query] if groups[each] not in answers]
         mined = draw.permutation([each for each in self.known[query] if each not in judged])
-        hard = [*draw.permutation(judged), *mined][: draw.binomial(self.negatives, 1 - self.easy_share)]
+        hard = [*draw.permutation(judged), *mined][: draw.binomial(self.negatives, 1 - self.random_negative_ratio)]
         return Example(
             query, (positive, *map(int, hard), *self._easy(query, self.negatives - len(hard), answers, draw))
         )

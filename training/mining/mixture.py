@@ -35,7 +35,7 @@ class Mixture:
         self, recipe: Recipe, texts: Texts, mixed: Mapping[str, PreparedData], shares: Mapping[str, float]
     ) -> None:
         self._own = own_miner(recipe, texts, shares)
-        self._share = recipe.mix_share if isinstance(recipe, Contrastive) else 0.0
+        self._share = recipe.mix_ratio if isinstance(recipe, Contrastive) else 0.0
         self._others = [_source(name, data, recipe) for name, data in mixed.items()]
 
     def mine(self, state: State, seed: int) -> int:

@@ -55,7 +55,7 @@ class DevSample:
         return state.sample("dev", self._queries, self._documents)
 
 
-def choose_share(base: Sample, trained: Sample, kept_gain: float) -> float:
+def choose_share(base: Sample, trained: Sample, min_gain_kept: float) -> float:
     """The smallest share of the trained weights that keeps so much of the gain on dev.
 
     What is gained at home comes with the first steps away from the base model, what is lost elsewhere with the last
@@ -66,11 +66,11 @@ def choose_share(base: Sample, trained: Sample, kept_gain: float) -> float:
     Args:
         base: dev queries and documents as the base model encodes them.
         trained: the same ones as the trained model does.
-        kept_gain: share of the best gain over the base model that is to be kept; 1 for the best share itself.
+        min_gain_kept: share of the best gain over the base model that is to be kept; 1 for the best share itself.
     """
     scores = np.array([_score(base, trained, share) for share in (0.0, *SHARES)])
     gains = scores[1:] - scores[0]
-    return SHARES[int(np.argmax(gains >= kept_gain * gains.max()))]
+    return SHARES[int(np.argmax(gains >= min_gain_kept * gains.max()))]
 
 
 def _score(base: Sample, trained: Sample, share: float) -> float:

@@ -36,9 +36,9 @@ class Recipe:
         weight_decay: of AdamW.
         max_length: tokens a text is cut at while training; None for the model's own limit.
         interpolation: share of the trained weights in the result, the rest being the base model's (Wortsman et al.,
-            2022, "Robust fine-tuning of zero-shot models"); None for the share that ``kept_gain`` asks for.
-        kept_gain: share of the best gain on dev that interpolation shall keep, by the smallest share of trained weights
-            that does; 1 for the best on dev.
+            2022, "Robust fine-tuning of zero-shot models"); None for the share that ``min_gain_kept`` asks for.
+        min_gain_kept: fraction of the best gain on dev to keep: the smallest weight that keeps it is chosen; 1 for the
+            best on dev.
         lora: rank of the adapter that is trained instead of the weights (Hu et al., 2022, "LoRA: Low-Rank Adaptation of
             Large Language Models"); None for the weights themselves.
         dims: numbers of leading dimensions that shall serve alone as well (Kusupati et al., 2022, "Matryoshka
@@ -56,7 +56,7 @@ class Recipe:
     weight_decay: float = 0.01
     max_length: int | None = None
     interpolation: float | None = 1.0
-    kept_gain: float = 1.0
+    min_gain_kept: float = 1.0
     lora: int | None = None
     dims: tuple[int, ...] | None = None
 
@@ -109,12 +109,12 @@ class Contrastive(Recipe):
     """InfoNCE over in-batch negatives and mined hard negatives (van den Oord et al., 2018; Karpukhin et al., 2020).
 
     Attributes:
-        least_steps: passes are added until an iteration has at least so many steps, ``most_epochs`` at most.
-        most_epochs: see ``least_steps``.
+        min_steps: passes are added until an iteration has at least so many steps, ``max_epochs`` at most.
+        max_epochs: see ``min_steps``.
         negatives: of each query in a step, beside the texts of the other queries.
-        easy_share: share of them that are drawn from all wrong documents, the rest being mined.
-        mix_share: share of the batches that are of data mixed in, where there are such.
-        most_likely: a document that scores more than this times the best relevant one is no negative.
+        random_negative_ratio: share of them that are drawn from all wrong documents, the rest being mined.
+        mix_ratio: share of the batches that are of data mixed in, where there are such.
+        max_negative_ratio: a document that scores more than this times the best relevant one is no negative.
         scale: factor on the cosine, the inverse of the temperature.
         freeze_documents: train queries only, against documents as the base model encodes them.
         mini_batch: texts that are in memory at a time, by gradient caching (Gao et al., 2021, "Scaling Deep Contrastive
@@ -128,13 +128,13 @@ class Contrastive(Recipe):
     batch_size: int = 32
     warmup_steps: float = 0.1
     interpolation: float | None = None
-    kept_gain: float = 0.8
-    least_steps: int = 20
-    most_epochs: int = 8
+    min_gain_kept: float = 0.8
+    min_steps: int = 20
+    max_epochs: int = 8
     negatives: int = 1
-    easy_share: float = 0.0
-    mix_share: float = 0.25
-    most_likely: float = 0.95
+    random_negative_ratio: float = 0.0
+    mix_ratio: float = 0.25
+    max_negative_ratio: float = 0.95
     scale: float = 20.0
     freeze_documents: bool = False
     mini_batch: int | None = None
@@ -148,11 +148,13 @@ class Contrastive(Recipe):
     def miner(self, texts: Texts) -> Miner:
         """Remembers hard negatives; draws every pass anew."""
         queries = len(texts.queries["train"])
-        passes = -(-self.least_steps * self.batch_size // queries)
-        passes = max(self.epochs, min(passes, self.most_epochs))
+        passes = -(-self.min_steps * self.batch_size // queries)
+        passes = max(self.epochs, min(passes, self.max_epochs))
         if self.freeze_documents:
             return WholeCorpus(texts, passes)
-        return NegativeMiner(texts, passes, self.batch_size, self.negatives, self.easy_share, self.most_likely)
+        return NegativeMiner(
+            texts, passes, self.batch_size, self.negatives, self.random_negative_ratio, self.max_negative_ratio
+        )
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE."""
@@ -199,18 +201,18 @@ class ReferenceTriplet(Recipe):
         return TripletLoss(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=self.margin)
 
 
-SPECIALIST: dict[str, Any] = {"kept_gain": 1.0}
+SPECIALIST: dict[str, Any] = {"min_gain_kept": 1.0}
 """Numbers of ``contrastive`` where nothing but the domain's own questions counts."""
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrastive, ReferenceTriplet)}
 
-_MOST = {"interpolation": 1, "kept_gain": 1, "easy_share": 1, "most_likely": 1, "mix_share": 0.9}
+_MOST = {"interpolation": 1, "min_gain_kept": 1, "random_negative_ratio": 1, "max_negative_ratio": 1, "mix_ratio": 0.9}
 _MAY_BE_ZERO = {
     "negatives",
     "warmup_steps",
     "weight_decay",
     "easy_per_hard",
-    "least_steps",
+    "min_steps",
     "freeze_documents",
     *_MOST,
 }

@@ -12,7 +12,7 @@ from sklearn.manifold import TSNE
 
 from training.mining.examples import Examples
 from training.mining.hard_negatives import DEPTH
-from training.retrieval.states import BASE, Indices, States, Texts
+from training.retrieval.states import BASE_STATE, Indices, States, Texts
 
 BEYOND = DEPTH + 1
 """The rank of what is not among the first 100."""
@@ -80,7 +80,7 @@ def gather(states: States, chosen: str, texts: Texts, examples: dict[str, list[d
         examples: of each iteration what :func:`some_of` showed.
         seed: of the sample that is mapped.
     """
-    ranked = [states[name].ranked("test") for name in (BASE, chosen)]
+    ranked = [states[name].ranked("test") for name in (BASE_STATE, chosen)]
     before, after = (first_ranks(each, texts.relevant["test"]) for each in ranked)
     lost, won = (np.where(ranks < BEYOND, 1 / ranks, 0) for ranks in (before, after))
     gain = won - lost
@@ -151,7 +151,7 @@ def _maps(
 ) -> tuple[Map, Map] | None:
     """Both states laid out by t-SNE (van der Maaten and Hinton, 2008), the second from where the first ended."""
     vectors = []
-    for name in (BASE, chosen):
+    for name in (BASE_STATE, chosen):
         state = states[name]
         shown, among = state.query_embeddings("test")[queries], state.documents
         vectors.append(np.concatenate([shown, among[documents], among[others]]))

@@ -15,7 +15,7 @@ from training.errors import TrainingError
 from training.prepared.format import SPLITS, PreparedData
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics
 from training.retrieval.significance import compare_metrics
-from training.retrieval.states import BASE, State, States, Texts
+from training.retrieval.states import BASE_STATE, State, States, Texts
 from training.runs.run import Run
 
 _ROUNDING = 1e-9
@@ -77,7 +77,7 @@ def best_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     return max(outcomes, key=lambda outcome: float(outcome.best["dev"][DECIDING]))
 
 
-class Judge:
+class TestSetEvaluator:
     """Measures states on every test set; each measurement is a step of the run, named by the set's content."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Judge:
         return {
             "iterations": kept.history,
             "chosen": chosen,
-            "improved": chosen != BASE,
+            "improved": chosen != BASE_STATE,
             "base_metrics": {"dev": kept.history[0]["dev"], "test": own["base"]},
             "adapted_metrics": {"dev": kept.best["dev"], "test": own["adapted"]},
             **{name: own[name] for name in ("comparison", "max_loss", "lost_too_much")},
@@ -119,8 +119,8 @@ class Judge:
 
     def _evaluate(self, chosen: str, seed: int, max_loss: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """Both sides of every set, by its name, with the verdict of its guard."""
-        base, adapted = self._metrics(BASE), self._metrics(chosen)
-        before, after = self._query_metrics(BASE), self._query_metrics(chosen)
+        base, adapted = self._metrics(BASE_STATE), self._metrics(chosen)
+        before, after = self._query_metrics(BASE_STATE), self._query_metrics(chosen)
         return {
             name: {
                 "fingerprint": data.fingerprint,
@@ -139,9 +139,9 @@ class Judge:
         fingerprint = self._sets[TEST].fingerprint
         base, adapted = (
             self._run.step(f"{TEST}-{fingerprint}-{name}-{dims}", partial(self._states[name].metrics, TEST, dims))
-            for name in (BASE, chosen)
+            for name in (BASE_STATE, chosen)
         )
-        before, after = (self._states[name].query_metrics(TEST, dims) for name in (BASE, chosen))
+        before, after = (self._states[name].query_metrics(TEST, dims) for name in (BASE_STATE, chosen))
         return {"base": base, "adapted": adapted, "comparison": compare_metrics(before, after, seed, self._rows(TEST))}
 
     def _of_seed(self, outcome: Outcome) -> dict[str, Any]:

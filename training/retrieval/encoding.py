@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from registry.model_folders.compiled import CompiledModel, Kind
 from registry.model_folders.exporting import export
 from registry.model_folders.loading import load_sentence_transformer
@@ -25,7 +25,7 @@ BLOCK = 512
 
 
 def load_model(
-    folder: Path, device: str | None = None, trust_remote_code: bool = False, base: BaseModel | None = None
+    folder: Path, device: str | None = None, trust_remote_code: bool = False, base: BaseModelFiles | None = None
 ) -> SentenceTransformer:
     """A whole model or an adapter from a local folder, its weights in float32.
 

@@ -25,7 +25,7 @@ from training.runs.run import Run
 
 Indices = NDArray[np.int64]
 
-BASE = "base"
+BASE_STATE = "base"
 """The name of the base model's state."""
 
 
@@ -225,14 +225,14 @@ class States:
         self._load = load
         self._texts = texts
         self._batch_size = batch_size
-        self._documents_folder = run.embeddings(BASE) if same_documents else None
+        self._documents_folder = run.embeddings(BASE_STATE) if same_documents else None
         self._backend = backend
         self._states: dict[str, State] = {}
 
     def __getitem__(self, name: str) -> State:
         """The state of that name; all others forget their models."""
         if name not in self._states:
-            load = partial(self._load, self._base if name == BASE else self._run.model_folder(name))
+            load = partial(self._load, self._base if name == BASE_STATE else self._run.model_folder(name))
             self._states[name] = State(
                 name,
                 self._run.embeddings(name),

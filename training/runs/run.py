@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from registry import BaseModel
+from registry import BaseModelFiles
 from registry.model_folders.adapters import has_adapter, save_adapter
 from registry.shared.outputs import make_folder
 from training.errors import TrainingError
@@ -76,7 +76,7 @@ class Run:
         """That the run has taken: now, and in killed processes up to the last step that they finished."""
         return time.monotonic() - self._opened
 
-    def save_model(self, name: str, model: SentenceTransformer, base: BaseModel) -> None:
+    def save_model(self, name: str, model: SentenceTransformer, base: BaseModelFiles) -> None:
         """Keep a model, or the adapter that it has on the base model; it appears whole."""
         partial = self.folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -120,7 +120,7 @@ class Run:
                 path.unlink()
 
 
-def save_model(model: SentenceTransformer, folder: Path, base: BaseModel) -> None:
+def save_model(model: SentenceTransformer, folder: Path, base: BaseModelFiles) -> None:
     """Write a model, or the adapter that it has on the base model, into a folder that others may read."""
     if has_adapter(model):
         save_adapter(model, folder, base)

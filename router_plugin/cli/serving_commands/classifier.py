@@ -41,7 +41,7 @@ def evaluate(
     from router_plugin.router import DomainRouter
 
     check_page(html)
-    classifier = DomainRouter([], registry, base_model=base_model, own_domains=read_domains(domains)).classifier
+    classifier = DomainRouter([], registry, base_model=base_model, extra_domains=read_domains(domains)).classifier
     if list(classifier.domains) == [GENERAL]:
         raise DomainRouterError(
             "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "

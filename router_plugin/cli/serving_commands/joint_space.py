@@ -46,7 +46,7 @@ def joint_space(
 
     check_target(out, overwrite)
     settings = Settings(min_confidence=min_confidence, target_precision=target_precision, backend=backend)
-    served = ServedDomains(registry, base_model=base_model, own_domains=read_domains(domains), settings=settings)
+    served = ServedDomains(registry, base_model=base_model, extra_domains=read_domains(domains), settings=settings)
     space = JointSpace(served, top, dims)
     export_joint_space(space, out, overwrite)
     if json:

@@ -101,9 +101,7 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     if not prepared.exists():
         prepare(read_pairs(str(pairs)), prepared)
     if not model.exists():
-        adapt(
-            read_prepared(prepared), domain, resolve_base_model(), model, Contrastive(iterations=1, least_steps=STEPS)
-        )
+        adapt(read_prepared(prepared), domain, resolve_base_model(), model, Contrastive(iterations=1, min_steps=STEPS))
     try:
         store.get(domain)
     except NotRegisteredError:

@@ -124,7 +124,8 @@ def train(
         typer.Option(metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."),
     ] = None,
     specialist: Annotated[
-        bool, typer.Option("--specialist", help="contrastive: only the domain's own questions count (--kept-gain 1).")
+        bool,
+        typer.Option("--specialist", help="contrastive: only the domain's questions count: --min-gain-kept 1."),
     ] = False,
     iterations: Annotated[int | None, _number("Rounds of mine, fine-tune, evaluate.")] = None,
     epochs: Annotated[int | None, _number("Passes over the examples in an iteration.")] = None,
@@ -134,7 +135,7 @@ def train(
     weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
     max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
     interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
-    kept_gain: Annotated[
+    min_gain_kept: Annotated[
         float | None, _number("Share of the gain on dev that the smallest such share shall keep, 0 to 1.")
     ] = None,
     lora: Annotated[int | None, _number("Train a LoRA adapter of this rank instead of all weights.")] = None,
@@ -144,16 +145,16 @@ def train(
     freeze_documents: Annotated[
         bool | None, _number("contrastive: train queries only; an existing index stays valid.")
     ] = None,
-    easy_share: Annotated[float | None, _number("contrastive: share of negatives that are not mined.")] = None,
-    mix_share: Annotated[float | None, _number("contrastive: share of the batches that --mix takes.")] = None,
-    most_likely: Annotated[
+    random_negative_ratio: Annotated[float | None, _number("contrastive: fraction of random negatives.")] = None,
+    mix_ratio: Annotated[float | None, _number("contrastive: share of the batches that --mix takes.")] = None,
+    max_negative_ratio: Annotated[
         float | None, _number("contrastive: what scores higher, relative to the right text, is no negative.")
     ] = None,
     negatives: Annotated[int | None, _number("contrastive: mined negatives a query.")] = None,
     scale: Annotated[float | None, _number("contrastive: inverse temperature.")] = None,
     mini_batch: Annotated[int | None, _number("contrastive: texts in memory at a time.")] = None,
-    least_steps: Annotated[int | None, _number("contrastive: steps an iteration has at least.")] = None,
-    most_epochs: Annotated[int | None, _number("contrastive: passes added for least-steps end here.")] = None,
+    min_steps: Annotated[int | None, _number("contrastive: steps an iteration has at least.")] = None,
+    max_epochs: Annotated[int | None, _number("contrastive: passes added for min-steps end here.")] = None,
     margin: Annotated[float | None, _number("triplet: margin of the cosine distance.")] = None,
     easy_per_hard: Annotated[int | None, _number("triplet: easy triplets kept for each hard one.")] = None,
     judge: Annotated[

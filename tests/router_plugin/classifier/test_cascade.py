@@ -14,7 +14,7 @@ from registry.classifier_profiles.typos import misspell
 from registry.model_folders.base_models import weights_sha256
 from router_plugin.classifier.cascade import CascadeClassifier
 from router_plugin.classifier.everyday import everyday_profile, everyday_queries
-from router_plugin.contracts import Base
+from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 
@@ -42,7 +42,7 @@ UNKNOWN = (
 @pytest.fixture(scope="module")
 def base(real_base):
     """The real base model, loaded once."""
-    return Base(weights_sha256(real_base.path), TorchEncoder(real_base.path, "cpu").encode)
+    return BaseEmbedder(weights_sha256(real_base.path), TorchEncoder(real_base.path, "cpu").encode)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_a_sure_lexical_stage_embeds_nothing(general, profiles, base):
     def refuse(texts):
         raise AssertionError("embedded")
 
-    lexical_only = CascadeClassifier(general, profiles, Base(base.digest, refuse), sure=0, unknown=1)
+    lexical_only = CascadeClassifier(general, profiles, BaseEmbedder(base.digest, refuse), sure=0, unknown=1)
     assert not lexical_only.classify(list(UNKNOWN)).embedded
 
 
@@ -264,6 +264,6 @@ def test_the_everyday_profile_is_made_anew_for_another_base_model():
     def encode(texts):
         return np.tile(np.float32([1, 0]), (len(texts), 1))
 
-    profile = everyday_profile(Base("f" * 64, encode))
+    profile = everyday_profile(BaseEmbedder("f" * 64, encode))
     assert profile.base == "f" * 64
     assert profile.embeddings.shape == (len(everyday_queries()), 2)

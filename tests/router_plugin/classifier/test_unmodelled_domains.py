@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from registry import DomainRouterError
 from router_plugin import DomainRouter, Route, Settings
-from router_plugin.classifier.unmodelled_domains import OwnDomain, load_domains
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, load_domains
 from router_plugin.cli import app
 from router_plugin.cli.labelled import read_domains
 from tests.conftest import EXAMPLES
@@ -47,7 +47,7 @@ def labelled(tmp_path):
 def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled, real_base, tmp_path):
     routes = [Route(name="trips", domain="travel", utterances=("book a trip",)), Route(name="any", utterances=("hi",))]
     router = DomainRouter(
-        routes, str(tmp_path / "registry"), own_domains=read_domains(labelled), settings=Settings(threshold=-1)
+        routes, str(tmp_path / "registry"), extra_domains=read_domains(labelled), settings=Settings(threshold=-1)
     )
     assert router.domains == ("general", "travel", "cooking")
     trip, meal = router.route_many(["how do i book the ferry to japan", "how long do i boil fresh potatoes"])
@@ -57,26 +57,28 @@ def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled
 
 
 def test_the_profiles_are_made_once(home, labelled, tmp_path, monkeypatch):
-    DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled))
+    DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled))
     assert len(list(home.glob("cache/profiles/*/classifier_profile.safetensors"))) == 2
     monkeypatch.setattr("registry.Profile.from_queries", lambda *_: pytest.fail("made again"))
-    router = DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled))
+    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled))
     assert router.route("how do i book a visa").domain == "travel"
 
 
 def test_they_are_served_where_nothing_can_be_kept(home, labelled, tmp_path):
     home.write_text("no folder")
     settings = Settings(threshold=-1)
-    router = DomainRouter([], str(tmp_path / "registry"), own_domains=read_domains(labelled), settings=settings)
+    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled), settings=settings)
     assert router.route("how do i book a visa").domain == "travel"
 
 
 def test_a_description_is_a_start(home, tmp_path):
     domains = [
-        OwnDomain(name="cooking", description="Recipes, cooking time, ingredients, spices, boiling rice and pasta"),
-        OwnDomain(name="travel", description="Flights, hotels, trains, luggage, visas and booking a trip"),
+        UnmodelledDomain(
+            name="cooking", description="Recipes, cooking time, ingredients, spices, boiling rice and pasta"
+        ),
+        UnmodelledDomain(name="travel", description="Flights, hotels, trains, luggage, visas and booking a trip"),
     ]
-    router = DomainRouter([], str(tmp_path / "registry"), own_domains=domains)
+    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=domains)
     likely = [
         max(("cooking", "travel"), key=decision.domains.__getitem__) for decision in router.route_many(COOKING + TRAVEL)
     ]
@@ -85,15 +87,15 @@ def test_a_description_is_a_start(home, tmp_path):
 
 
 def test_own_domains_stand_beside_registered_ones_whose_names_they_may_not_take(home, served):
-    travel = OwnDomain(name="travel", queries=tuple(TRAVEL))
+    travel = UnmodelledDomain(name="travel", queries=tuple(TRAVEL))
     settings = Settings(target_precision=0)
-    router = DomainRouter([], str(served), own_domains=[travel], settings=settings)
+    router = DomainRouter([], str(served), extra_domains=[travel], settings=settings)
     assert set(router.domains) == {"general", "medical", "finance", "legal", "travel"}
     assert router.route("how do i book a visa").domain == "travel"
     with pytest.raises(DomainRouterError, match="domain legal is registered"):
-        DomainRouter([], str(served), own_domains=[OwnDomain(name="legal", queries=("x",))])
+        DomainRouter([], str(served), extra_domains=[UnmodelledDomain(name="legal", queries=("x",))])
     with pytest.raises(DomainRouterError, match="domain travel is given twice"):
-        DomainRouter([], str(served), own_domains=[travel, travel])
+        DomainRouter([], str(served), extra_domains=[travel, travel])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def question(domain, number=0):
 
 ROUTES = [Route(name="symptoms", domain="medical", utterances=(question("medical"),))]
 ANY_CONFIDENCE = Settings(min_confidence=0, target_precision=0, device="cpu")
-FEW = ("--iterations", 1, "--least-steps", 3, "--learning-rate", 0.01, "--device", "cpu")
+FEW = ("--iterations", 1, "--min-steps", 3, "--learning-rate", 0.01, "--device", "cpu")
 
 
 @pytest.fixture

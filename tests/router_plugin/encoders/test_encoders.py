@@ -20,12 +20,12 @@ from registry.errors import BaseModelError, VariantError
 from registry.model_folders.adapters import WEIGHTS
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import shared_tokens
-from router_plugin import DomainRouter, OwnDomain, ServedDomains, Settings, load_routes
+from router_plugin import DomainRouter, ServedDomains, Settings, UnmodelledDomain, load_routes
 from router_plugin.cli import app
 from router_plugin.encoders.embedding import Embedding
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
-from router_plugin.encoders.shared_base import SharedBase, shared_base
+from router_plugin.encoders.shared_backbone import SharedBackbone, shared_backbone
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
 from tests.registry.samples import run_python
@@ -54,8 +54,8 @@ def adapters(tiny_adapter, tmp_path):
 
 
 def test_adapters_share_one_base_model_and_a_mixed_batch_is_one_pass(adapters, tiny_base, monkeypatch):
-    shared = shared_base(tiny_base, "cpu", False)
-    assert shared is shared_base(tiny_base, "cpu", False)
+    shared = shared_backbone(tiny_base, "cpu", False)
+    assert shared is shared_backbone(tiny_base, "cpu", False)
     folders = [tiny_base.path, *adapters]
     members = [shared.member(folder) for folder in folders]
     wanted = [TorchEncoder(folder, "cpu", base=tiny_base).encode(QUERIES) for folder in folders]
@@ -94,7 +94,7 @@ UNFIT = {
 def test_an_adapter_that_does_not_fit_leaves_the_others_and_the_base_model_as_they_were(adapters, tiny_base, how):
     good, unfit = adapters[:2]
     UNFIT[how](unfit)
-    shared = SharedBase(load_sentence_transformer(tiny_base.path, device="cpu").float().eval())
+    shared = SharedBackbone(load_sentence_transformer(tiny_base.path, device="cpu").float().eval())
     alone = shared.base.encode(QUERIES)
 
     def refuse():
@@ -113,7 +113,7 @@ def test_an_adapter_that_does_not_fit_leaves_the_others_and_the_base_model_as_th
 
 
 def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):
-    shared = shared_base(tiny_base, "cpu", False)
+    shared = shared_backbone(tiny_base, "cpu", False)
     members = [shared.member(folder) for folder in adapters]
     assert len({id(member._tokens) for member in members}) == 1
     before = members[0]._tokens._one.cache_info().misses
@@ -137,11 +137,11 @@ def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(t
     bases = (tiny_base, other)
     wanted = [TorchEncoder(base.path, "cpu").encode(QUERIES) for base in bases]
     assert tiny_base.digest == other.digest and np.abs(wanted[1] - wanted[0]).max() > 0.01
-    travel = OwnDomain(name="travel", queries=("a flight to japan", "where is the ferry"))
+    travel = UnmodelledDomain(name="travel", queries=("a flight to japan", "where is the ferry"))
     for backend in ("torch", "openvino"):
         settings = replace(ANYTHING, backend=backend, device="cpu")
         opened = [
-            ServedDomains(str(tmp_path / "registry"), base_model=base, own_domains=[travel], settings=settings)
+            ServedDomains(str(tmp_path / "registry"), base_model=base, extra_domains=[travel], settings=settings)
             for base in bases
         ]
         for served, vectors in zip(opened, wanted, strict=True):
@@ -151,13 +151,13 @@ def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(t
 
 
 def test_a_base_model_that_may_run_its_own_code_is_not_the_one_that_may_not(tiny_base):
-    trusted, not_trusted = (shared_base(tiny_base, "cpu", trust) for trust in (True, False))
+    trusted, not_trusted = (shared_backbone(tiny_base, "cpu", trust) for trust in (True, False))
     assert trusted is not not_trusted
 
 
 def test_a_base_model_of_another_kind_is_not_shared(tmp_path):
     kinds.two_encoders(tmp_path / "parts").save_pretrained(str(tmp_path / "model"))
-    assert shared_base(resolve_base_model(str(tmp_path / "model")), "cpu", False) is None
+    assert shared_backbone(resolve_base_model(str(tmp_path / "model")), "cpu", False) is None
 
 
 class Counting:
@@ -335,7 +335,7 @@ def test_a_base_model_that_was_changed_before_its_first_use_is_refused(real_base
     with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
         served.load("general")
     with pytest.raises(BaseModelError, match=f"{base.path} was changed"):
-        shared_base(base, "cpu", False)  # as an adapter's first use does
+        shared_backbone(base, "cpu", False)  # as an adapter's first use does
 
 
 def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, monkeypatch):
@@ -422,7 +422,7 @@ def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base
     short = [
         "--iterations",
         "1",
-        "--least-steps",
+        "--min-steps",
         "2",
         "--device",
         "cpu",

@@ -16,14 +16,24 @@ from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, OutputError, Registry
 from registry.model_folders.adapters import WEIGHTS
-from router_plugin import DomainRouter, JointSpace, JointSpaceError, OwnDomain, QueryError, ServedDomains, Settings
+from router_plugin import (
+    DomainRouter,
+    JointSpace,
+    JointSpaceError,
+    QueryError,
+    ServedDomains,
+    Settings,
+    UnmodelledDomain,
+)
 from router_plugin.joint_space.export import export_joint_space
 from router_plugin.joint_space.module import JointSpaceModule
 from tests.registry.samples import run_python
 from training import publish
 
 LOOSE = Settings(target_precision=0)  # these models know next to nothing
-TRAVEL = OwnDomain(name="travel", queries=("how do i book a flight to japan", "where can i cancel my train ticket"))
+TRAVEL = UnmodelledDomain(
+    name="travel", queries=("how do i book a flight to japan", "where can i cancel my train ticket")
+)
 TEXTS = [
     "can my landlord keep the deposit",
     "why does my chest hurt when i breathe",
@@ -43,7 +53,7 @@ texts = st.lists(st.lists(words, max_size=6).map(" ".join) | st.text(max_size=20
 @pytest.fixture(scope="module")
 def domains(served):
     """Three registered domains and one without a model."""
-    return ServedDomains(str(served), own_domains=[TRAVEL], settings=LOOSE)
+    return ServedDomains(str(served), extra_domains=[TRAVEL], settings=LOOSE)
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +181,13 @@ def store(tmp_path, tiny_models):
 
 def test_the_identifier_stays_over_restarts_and_changes_with_what_vectors_depend_on(store, tiny_models, tiny_adapter):
     def space(top=1, dims=None, own=(), **options):
-        opened = ServedDomains(store, own_domains=own, settings=Settings(target_precision=0, **options))
+        opened = ServedDomains(store, extra_domains=own, settings=Settings(target_precision=0, **options))
         return JointSpace(opened, top, dims)
 
     first = space()
     assert space(preload=1, threshold=0.9, query_cache=0, dims=32).identifier == first.identifier
     other = [space(top=2), space(dims=16), space(own=[TRAVEL]), space(min_confidence=0.4), space(backend="openvino")]
-    other.append(space(own=[OwnDomain(name="travel", queries=("a ferry",))]))
+    other.append(space(own=[UnmodelledDomain(name="travel", queries=("a ferry",))]))
     changed = tiny_models["legal"].parent / "legal-changed"
     shutil.copytree(tiny_models["legal"], changed, dirs_exist_ok=True)
     (changed / "note.txt").write_text("another file", encoding="utf-8")

@@ -274,7 +274,7 @@ def test_an_ensemble_of_one_is_two_stage_routing(served):
         ({"query_cache": "many"}, "query_cache 'many': expected a whole number of at least 0"),
         ({"min_confidence": float("nan")}, "min_confidence nan: expected a number from 0 to 1"),
         ({"target_precision": 1.1}, "target_precision 1.1: expected a number from 0 to 1"),
-        ({"also_confidence": None}, "also_confidence None: expected a number from 0 to 1"),
+        ({"secondary_threshold": None}, "secondary_threshold None: expected a number from 0 to 1"),
         ({"threshold": -1.5}, "threshold -1.5: expected a number from -1 to 1"),
         ({"single_domain": "astrology"}, "single_domain 'astrology': expected one of general, finance"),
     ],
@@ -286,5 +286,5 @@ def test_a_setting_that_cannot_be_is_an_error(served, wrong, expected):
 
 def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
     least = Settings(ensemble_domains=1, top_k=1, max_query_characters=1, memory_budget_mb=0, preload=0, query_cache=0)
-    assert replace(least, threshold=-1, min_confidence=0, target_precision=1, also_confidence=1).threshold == -1
+    assert replace(least, threshold=-1, min_confidence=0, target_precision=1, secondary_threshold=1).threshold == -1
     assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5

@@ -103,8 +103,8 @@ def ranked(*positions, best=1.0):
 DOCUMENTS = [f"document {number} is about {number * 7}" for number in range(30)]
 
 
-def miner(texts, *, passes=1, batch_size=8, negatives=1, easy_share=0.0, most_likely=1.0):
-    return NegativeMiner(texts, passes, batch_size, negatives, easy_share, most_likely)
+def miner(texts, *, passes=1, batch_size=8, negatives=1, random_negative_ratio=0.0, max_negative_ratio=1.0):
+    return NegativeMiner(texts, passes, batch_size, negatives, random_negative_ratio, max_negative_ratio)
 
 
 def rows(examples):
@@ -122,8 +122,8 @@ def test_triplets_accumulate_over_iterations():
     }
 
 
-def found(ranked, relevant, documents, most_likely=1.0):
-    return hard_negatives(ranked, relevant, near_duplicates(documents), most_likely)
+def found(ranked, relevant, documents, max_negative_ratio=1.0):
+    return hard_negatives(ranked, relevant, near_duplicates(documents), max_negative_ratio)
 
 
 def test_a_copy_or_near_copy_of_a_right_text_is_no_negative():
@@ -134,9 +134,9 @@ def test_a_copy_or_near_copy_of_a_right_text_is_no_negative():
 
 def test_what_scores_nearly_as_well_as_the_right_text_is_no_negative():
     order = ranked(range(1, 30), best=0.8)  # ranks 1, 2, 3 ... score 0.90, 0.89, 0.88 ...
-    assert found(order, [{0}], DOCUMENTS, most_likely=1.0)[0] == list(range(11, 26))
-    assert found(order, [{0}], DOCUMENTS, most_likely=0.95)[0] == list(range(15, 30))
-    assert found(order, [{0}], DOCUMENTS, most_likely=0.0) == [[]]
+    assert found(order, [{0}], DOCUMENTS, max_negative_ratio=1.0)[0] == list(range(11, 26))
+    assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.95)[0] == list(range(15, 30))
+    assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.0) == [[]]
 
 
 def test_hard_negatives_accumulate_the_newest_first():
@@ -167,7 +167,7 @@ def test_every_pass_asks_every_query_with_a_right_text_and_mined_negatives():
 
 
 def test_a_share_of_the_negatives_is_easy():
-    mining = miner(texts(DOCUMENTS, [0]), passes=200, negatives=2, easy_share=0.5)
+    mining = miner(texts(DOCUMENTS, [0]), passes=200, negatives=2, random_negative_ratio=0.5)
     mining.mine(ranked([0, 1, 2]), seed=1)
     negatives = [text for row in rows(mining.examples(1)) for text in row[2:]]
     hard = sum(text in DOCUMENTS[1:3] for text in negatives) / len(negatives)

@@ -18,8 +18,8 @@ RECIPE = replace(
     LEARNING,
     freeze_documents=True,
     iterations=1,
-    least_steps=100,
-    most_epochs=100,
+    min_steps=100,
+    max_epochs=100,
     learning_rate=3e-3,
     interpolation=0.5,
 )

@@ -26,26 +26,26 @@ def sample(*degrees):
 
 def test_all_of_the_gain_takes_the_first_share_that_answers_every_query():
     # a query moved from 0 to 60 degrees is past 45 from a share of 0.73 on, one moved to 90 degrees from 0.5 on
-    assert choose_share(sample(0, 0), sample(90, 60), kept_gain=1.0) == 0.8
+    assert choose_share(sample(0, 0), sample(90, 60), min_gain_kept=1.0) == 0.8
 
 
 def test_less_of_the_gain_takes_a_smaller_share():
-    assert choose_share(sample(0, 0), sample(90, 60), kept_gain=0.5) == 0.6
+    assert choose_share(sample(0, 0), sample(90, 60), min_gain_kept=0.5) == 0.6
 
 
 def test_where_nothing_is_gained_the_result_stays_near_the_base_model():
-    assert choose_share(sample(90, 90), sample(0, 0), kept_gain=0.8) == 0.1
+    assert choose_share(sample(90, 90), sample(0, 0), min_gain_kept=0.8) == 0.1
 
 
 def test_a_gain_that_training_loses_again_is_found_on_the_way():
     lost_again = sample(170)
     documents = sample(0)
-    assert 0.1 <= choose_share(documents, lost_again, kept_gain=1.0) < 1.0
+    assert 0.1 <= choose_share(documents, lost_again, min_gain_kept=1.0) < 1.0
 
 
 def test_the_share_that_was_chosen_is_in_the_report_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    recipe = Contrastive(iterations=1, least_steps=20, most_epochs=20, learning_rate=1e-2, batch_size=8)
+    recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
     with texts_encoded() as encoded:
         report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
     assert report["iterations"][1]["interpolation"] in [number / 10 for number in range(1, 11)]
@@ -65,7 +65,7 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 
     monkeypatch.setattr(DevSample, "of", of)
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    adapt(data, "words", tiny_base, tmp_path / "out", Contrastive(iterations=1, least_steps=2), device="cpu")
+    adapt(data, "words", tiny_base, tmp_path / "out", Contrastive(iterations=1, min_steps=2), device="cpu")
     (base, _, none), (trained, vectors, some) = seen
     assert (base, none, trained) == ("base", 0, "iteration-1-trained")
     assert some == len(vectors.queries) + len(vectors.documents)
@@ -79,5 +79,5 @@ def test_a_share_that_is_given_is_taken(tmp_path, tiny_base):
 
 
 def test_a_gain_above_all_of_it_is_refused():
-    with pytest.raises(TrainingError, match="--kept-gain 1.1 is out of range: expected from 0 to 1"):
-        make_recipe("contrastive", {"kept_gain": 1.1})
+    with pytest.raises(TrainingError, match="--min-gain-kept 1.1 is out of range: expected from 0 to 1"):
+        make_recipe("contrastive", {"min_gain_kept": 1.1})

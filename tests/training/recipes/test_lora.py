@@ -26,7 +26,7 @@ from training.retrieval.states import State, Texts
 from training.runs.run import save_model
 
 TEXTS = ["please tell about apple castle", "kindly something desert engine", "which people often wish"]
-RECIPE = replace(LEARNING, lora=16, least_steps=60)
+RECIPE = replace(LEARNING, lora=16, min_steps=60)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_an_unknown_recipe_is_refused_with_those_there_are():
     ("name", "numbers", "options"),
     [
         ("triplet", {"scale": 1.0}, "--scale"),
-        ("triplet", {"least_steps": 1, "negatives": 0, "epochs": 1}, "--least-steps, --negatives"),
+        ("triplet", {"min_steps": 1, "negatives": 0, "epochs": 1}, "--min-steps, --negatives"),
         ("contrastive", {"easy_per_hard": 2, "margin": 0.1}, "--easy-per-hard, --margin"),
     ],
 )
@@ -83,8 +83,8 @@ def test_numbers_out_of_range_are_refused_by_their_option(recipe, number, value)
         ("contrastive", "scale", 0.0),
         ("contrastive", "scale", math.inf),
         ("contrastive", "mini_batch", 0),
-        ("contrastive", "most_epochs", 0),
-        ("contrastive", "least_steps", -1),
+        ("contrastive", "max_epochs", 0),
+        ("contrastive", "min_steps", -1),
         ("triplet", "margin", -0.1),
         ("triplet", "margin", math.inf),
         ("triplet", "easy_per_hard", -1),
@@ -95,7 +95,7 @@ def test_a_recipe_s_own_numbers_out_of_range_are_refused(recipe, number, value):
         make_recipe(recipe, {number: value})
 
 
-@pytest.mark.parametrize("number", ["negatives", "warmup_steps", "weight_decay", "interpolation", "least_steps"])
+@pytest.mark.parametrize("number", ["negatives", "warmup_steps", "weight_decay", "interpolation", "min_steps"])
 def test_numbers_that_may_be_zero_are_taken(number):
     assert getattr(make_recipe("contrastive", {number: 0}), number) == 0
 
@@ -108,9 +108,9 @@ def test_passes_are_added_up_to_the_least_steps_and_the_most_epochs():
     class Queries:
         queries = {"train": [""] * 100}  # noqa: RUF012
 
-    assert Contrastive(batch_size=10, least_steps=0).miner(Queries).passes == 1
-    assert Contrastive(batch_size=10, least_steps=25).miner(Queries).passes == 3
-    assert Contrastive(batch_size=10, least_steps=1000).miner(Queries).passes == 8
+    assert Contrastive(batch_size=10, min_steps=0).miner(Queries).passes == 1
+    assert Contrastive(batch_size=10, min_steps=25).miner(Queries).passes == 3
+    assert Contrastive(batch_size=10, min_steps=1000).miner(Queries).passes == 8
     assert Contrastive(batch_size=10, epochs=20).miner(Queries).passes == 20
 
 

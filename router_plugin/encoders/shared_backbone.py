@@ -18,8 +18,15 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
-from registry import BaseModel
-from registry.model_folders.adapters import Reading, attach_weights, identity_of, is_adapter, reading_of, whole_or_off
+from registry import BaseModelFiles
+from registry.model_folders.adapters import (
+    Reading,
+    attach_weights,
+    detach_on_error,
+    identity_of,
+    is_adapter,
+    reading_of,
+)
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import Tokens, by_length, features, shared_tokens
 
@@ -28,7 +35,7 @@ _NO_ADAPTER = "__base__"
 """What peft calls the base model in a batch of several adapters."""
 
 
-class SharedBase:
+class SharedBackbone:
     """A base model whose adapters take their rows of a batch each. Safe to use from several threads."""
 
     def __init__(self, model: SentenceTransformer) -> None:
@@ -54,7 +61,7 @@ class SharedBase:
             return self._members[identity]
 
     def _attach(self, folder: Path, name: str) -> SharedEncoder:
-        with whole_or_off(self.model, name):
+        with detach_on_error(self.model, name):
             attach_weights(self.model, folder, name)
             self._hook()
             encoder = SharedEncoder(self, name, reading_of(self.model, folder))
@@ -116,7 +123,7 @@ class SharedEncoder:
     nbytes = 0
     runtime = "torch"
 
-    def __init__(self, shared: SharedBase, adapter: str, reading: Reading) -> None:
+    def __init__(self, shared: SharedBackbone, adapter: str, reading: Reading) -> None:
         self.shared = shared
         self.adapter = adapter
         prompts = reading.prompts
@@ -138,16 +145,16 @@ class SharedEncoder:
 
 
 _Key = tuple[str, str | None, bool]
-_SHARED: WeakValueDictionary[_Key, SharedBase] = WeakValueDictionary()
+_SHARED: WeakValueDictionary[_Key, SharedBackbone] = WeakValueDictionary()
 _NOT_SHARED: set[_Key] = set()
 _LOADING = threading.Lock()
 _PROBES = ["what is it?", "the second of two questions is longer than the first"]
 
 
-def shared_base(base: BaseModel, device: str | None, trust_remote_code: bool) -> SharedBase | None:
+def shared_backbone(base: BaseModelFiles, device: str | None, trust_remote_code: bool) -> SharedBackbone | None:
     """This process's one such model of a base model on a device, for as long as anybody holds it or a member of it.
 
-    None where the model is of a kind that :class:`SharedBase` cannot run.
+    None where the model is of a kind that :class:`SharedBackbone` cannot run.
 
     Raises:
         BaseModelError: the files of the base model were changed since it was opened.
@@ -165,10 +172,10 @@ def shared_base(base: BaseModel, device: str | None, trust_remote_code: bool) ->
         return known
 
 
-def _share(model: SentenceTransformer) -> SharedBase | None:
+def _share(model: SentenceTransformer) -> SharedBackbone | None:
     if not isinstance(model[0], Transformer) or not getattr(model.tokenizer, "is_fast", False):
         return None
-    shared = SharedBase(model)
+    shared = SharedBackbone(model)
     wanted = model.encode_query(_PROBES, normalize_embeddings=True, show_progress_bar=False)
     found = shared.base.encode(_PROBES)
     return shared if np.allclose(found, wanted, atol=1e-3) else None

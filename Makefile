@@ -1,15 +1,21 @@
-# make quickstart: see it work.  make test: lint, types and tests.  Both set up all they need in $(VENV).
+# make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
+# make lint: lint and types.  make unit: the fast tests.  make clean: remove what these made.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
+.PHONY: quickstart test lint unit clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+unit: $(VENV)/.test
+	$(PYTEST) -m "not docs and not slow and not data"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -58,6 +58,7 @@ def run(command: list[str], checkout: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_shows_runs(page: Path, checkout: Path) -> None:
     script = "\n".join(blocks(page, "bash")).replace("make test", "make -n test")  # which would run this test again

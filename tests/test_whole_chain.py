@@ -6,6 +6,8 @@ import gzip
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from registry import BaseModelFiles, Registry
 from router_plugin import DomainRouter, Route
 from training import Contrastive, adapt, prepare, publish, read_pairs, read_prepared
@@ -19,6 +21,7 @@ PAIRS = 250
 MARGIN = 0.02
 
 
+@pytest.mark.data
 def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
     with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
         lines = islice(file, FIRST, FIRST + PAIRS)

@@ -200,6 +200,7 @@ def test_the_time_of_a_killed_process_counts_up_to_its_last_step(tmp_path):
         assert run.seconds < 0.2
 
 
+@pytest.mark.slow
 def test_kills_at_random_instants_of_the_command_change_nothing(tmp_path):
     command = [sys.executable, ROOT / "benchmarks" / "kills.py", "--kills", "2", "--out", tmp_path]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -146,6 +146,7 @@ def test_equal_texts_stay_apart_in_a_random_split(tmp_path):
     assert all(len(names) == 1 for part in data.qrels.values() for names in part.values())
 
 
+@pytest.mark.data
 def test_the_reference_protocol_gives_the_published_counts(tmp_path):
     pairs = read_pairs(str(shared_data("medquad.jsonl.gz")))
     counts = prepare(pairs, tmp_path / "out", PrepareOptions(split="random"))["counts"]
@@ -176,6 +177,7 @@ def test_holding_out_where_all_is_held_out_is_refused():
         PrepareOptions(split="test", hold_out=(HoldOut("source", ("a",)),))
 
 
+@pytest.mark.data
 def test_the_protocol_of_real_questions_gives_the_published_queries(tmp_path):
     pairs = read_pairs(str(shared_data("medicationqa.jsonl.gz")))
     counts = prepare(pairs, tmp_path / "out", PrepareOptions(split="test", chunk_characters=10_000))["counts"]

@@ -361,6 +361,7 @@ def test_an_option_of_the_other_kind_is_a_mistake(tmp_path, given_options, said)
     assert said in " ".join(done.output.split())
 
 
+@pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "where", "counts"),
     [

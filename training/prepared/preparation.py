@@ -14,10 +14,9 @@ from training.prepared.chunking import CHUNK_CHARACTERS
 from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
 from training.prepared.layout import lay_out
 from training.prepared.near_duplicates import near_duplicates
-from training.prepared.split_options import SplitOptions, split_rows
+from training.prepared.split_options import SplitOptions, held_by_part, split_rows
 from training.prepared.splits import joint_groups
 from training.sources.pairs import Pairs
-from training.sources.part_column import held_by_part
 
 
 @dataclass(frozen=True)

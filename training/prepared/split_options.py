@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from training.errors import SourceError
 from training.prepared.splits import Groups, Split, grouped_split, held_out_split, only_test_split, random_split
 from training.sources.column_filter import HoldOut, held_out
+from training.sources.part_column import PART, Placed
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,21 @@ def split_rows(rows: Sequence[Mapping[str, str]], groups: Callable[[], Groups], 
     if grouped:
         return grouped_split(groups(), options.test_size, options.seed)
     return random_split(len(rows), options.test_size, options.seed)
+
+
+Options = TypeVar("Options", bound=SplitOptions)
+
+
+def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
+    """The options, with the parts of the column ``part`` as what is held out; unchanged where every row is for testing.
+
+    Raises:
+        SourceError: the options hold rows out themselves.
+    """
+    parts = {row.columns.get(PART) for row in rows} - {None, "train"}
+    if not parts or options.split == "test":
+        return options
+    if options.hold_out or options.hold_out_dev:
+        raise SourceError(f"--hold-out does not go with a column {PART!r}, which says already what is held out")
+    held = {part: (HoldOut(PART, (part,)),) for part in parts if part}
+    return replace(options, hold_out=held.get("test", ()), hold_out_dev=held.get("dev", ()))

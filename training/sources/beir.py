@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import SourceError
-from training.prepared.judged import JudgedQuery, Judgements, merged
+from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.part_column import PART, PARTS
 from training.sources.reading import BadRows, HubPart, plain_fields, plain_text, read_source
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from training.errors import SourceError
-from training.prepared.split_options import SplitOptions
-from training.sources.column_filter import HoldOut
 from training.sources.reading import BadRows, plain_fields
 
 PART = "part"
@@ -28,7 +25,6 @@ class Placed(Protocol):
 
 
 P = TypeVar("P", bound=Placed)
-Options = TypeVar("Options", bound=SplitOptions)
 
 
 def part_field(place: str, fields: Mapping[str, Any]) -> dict[str, str]:
@@ -56,18 +52,3 @@ def with_parts(rows: Sequence[P], bad: BadRows) -> list[P]:
         if PART not in row.columns:
             bad.add(f"{row.place}: has no {PART}, but {first.place} has one: expected {', '.join(PARTS)}")
     return [row for row in rows if PART in row.columns]
-
-
-def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
-    """The options, with the parts of the column ``part`` as what is held out; unchanged where every row is for testing.
-
-    Raises:
-        SourceError: the options hold rows out themselves.
-    """
-    parts = {row.columns.get(PART) for row in rows} - {None, "train"}
-    if not parts or options.split == "test":
-        return options
-    if options.hold_out or options.hold_out_dev:
-        raise SourceError(f"--hold-out does not go with a column {PART!r}, which says already what is held out")
-    held = {part: (HoldOut(PART, (part,)),) for part in parts if part}
-    return replace(options, hold_out=held.get("test", ()), hold_out_dev=held.get("dev", ()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training.errors import SourceError
-from training.prepared.judged import JudgedQuery, Judgements, merged
+from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
 from training.sources.part_column import part_field, with_parts
 from training.sources.reading import BadRows, HubPart, column_named, plain_fields, plain_text, read_source, text_field

@@ -24,10 +24,10 @@ from training import (
 )
 from training.mining.hard_negatives import judge
 from training.mining.miners import NegativeMiner, TripletMiner
-from training.prepared.judged import JudgedQuery, Judgements, merged
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
 from training.retrieval.states import Texts
+from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.triplets import ANCHOR_COLUMNS, POSITIVE_COLUMNS
 
 TRIPLETS = EXAMPLES / "triplets.jsonl"

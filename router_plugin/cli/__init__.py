@@ -10,11 +10,13 @@ import sys
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
 app = typer.Typer(
+    cls=CommandGroup,
     name="domain-router",
     help="Train, register and route with one embedding model per domain.",
     no_args_is_help=True,

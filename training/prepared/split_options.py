@@ -40,7 +40,7 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if self.split == "test" and (self.hold_out or self.hold_out_dev):
-            raise SourceError("--hold-out cannot be used with --split test: every pair is a test pair already")
+            raise SourceError("`hold_out` cannot be used with `split` test: every row is a test row already")
 
 
 def split_rows(rows: Sequence[Mapping[str, str]], groups: Callable[[], Groups], options: SplitOptions) -> Split:

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from registry import GENERAL, DomainRouterError
-from router_plugin.cli.printing import DomainsOption, JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.options import DomainsOption, JsonOption, RegistryOption
+from router_plugin.cli.printing import print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
 
-app = typer.Typer(help="The domain classifier: how well it does.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="The domain classifier: how well it does.", no_args_is_help=True)
 
 
 @app.command(epilog=EXAMPLE)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.checks import check_meaning, existing_registry
-from router_plugin.cli.printing import (
+from router_plugin.cli.options import (
     BackendOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
-    print_json,
-    print_table,
+    existing_registry,
+    refuse_options,
 )
+from router_plugin.cli.printing import print_json, print_table
 from router_plugin.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def compare(
 
     if (queries is None) == (not data):
         raise typer.BadParameter("give either --queries FILE or --data DOMAIN=DIR")
-    check_meaning(context, ("split",) if queries else ("routes", "fit"), f"with --{'queries' if queries else 'data'}")
+    refuse_options(context, ("split",) if queries else ("routes", "fit"), f"with `{'queries' if queries else 'data'}`")
     if way and "multi" not in way:
-        check_meaning(context, ("multi", "multi_registry"), "without --way multi")
+        refuse_options(context, ("multi", "multi_registry"), "without `way` multi")
     check_page(html)
     if queries:
         from router_plugin.routes import load_routes

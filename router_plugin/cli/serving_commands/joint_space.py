@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.checks import ranged
-from router_plugin.cli.printing import BackendOption, DomainsOption, JsonOption, RegistryOption, print_json, print_table
+from router_plugin.cli.options import BackendOption, DomainsOption, JsonOption, RegistryOption, ranged
+from router_plugin.cli.printing import print_json, print_table
 from router_plugin.settings import Settings
 
 EXAMPLE = "Example: domain-router joint-space work/joint-space --registry quickstart/registry"

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router_plugin.cli.printing import JsonOption, NewRegistryOption, RegistryOption, print_json, print_table
+from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.options import JsonOption, NewRegistryOption, RegistryOption
+from router_plugin.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from registry import ModelVersion
 
-app = typer.Typer(help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CommandGroup, help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True
+)
 
 Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from router_plugin.cli.printing import JsonOption, print_json, print_table
+from router_plugin.cli.options import JsonOption
+from router_plugin.cli.printing import print_json, print_table
 
 EXAMPLE = "Example: domain-router plugins"
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.checks import check_single_domain, ranged
-from router_plugin.cli.printing import (
+from router_plugin.cli.options import (
     AggregationOption,
     BackendOption,
     DeviceOption,
@@ -22,10 +21,10 @@ from router_plugin.cli.printing import (
     RoutesOption,
     SingleDomainOption,
     StrategyOption,
-    print_json,
-    print_line,
-    print_table,
+    check_single_domain,
+    ranged,
 )
+from router_plugin.cli.printing import print_json, print_line, print_table
 from router_plugin.decision import Decision
 from router_plugin.settings import Settings
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.checks import check_single_domain, named_path
-from router_plugin.cli.printing import (
+from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.options import (
     AggregationOption,
     DomainsOption,
     FittedOption,
@@ -17,9 +17,10 @@ from router_plugin.cli.printing import (
     RoutesOption,
     SingleDomainOption,
     StrategyOption,
-    print_json,
-    print_table,
+    check_single_domain,
+    named_path,
 )
+from router_plugin.cli.printing import print_json, print_table
 from router_plugin.settings import Settings
 
 FIT = "Example: domain-router routes fit labelled.jsonl --routes routes.yaml --out fitted.json"
@@ -27,7 +28,9 @@ EVALUATE = "Example: domain-router routes evaluate labelled.jsonl --routes route
 ROUTE = "route"
 SHOWN = 10
 
-app = typer.Typer(help="Routes: thresholds from labelled queries, and how well routing does.", no_args_is_help=True)
+app = typer.Typer(
+    cls=CommandGroup, help="Routes: thresholds from labelled queries, and how well routing does.", no_args_is_help=True
+)
 
 FileArgument = Annotated[
     Path,

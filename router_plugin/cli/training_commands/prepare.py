@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from router_plugin.cli.checks import check_meaning, named_path
 from router_plugin.cli.kinds import KINDS, Kind, check_options, prepare_kind
-from router_plugin.cli.printing import JsonOption, print_json
+from router_plugin.cli.options import JsonOption, named_path, refuse_options
+from router_plugin.cli.printing import print_json
 
 EXAMPLE = "Example: domain-router prepare examples/data/legal.jsonl --out work/legal"
 
@@ -122,9 +122,9 @@ def prepare(
     }
     check_options(kind, {**given, "chunk_characters": chunk_characters})
     if split is SplitName.test:
-        check_meaning(context, ("test_size",), "with --split test, where every row is for testing")
+        refuse_options(context, ("test_size",), "with `split` test: every row is a test row")
     if _is_here(source):
-        check_meaning(context, ("hub_split", "hub_config", "hub_revision"), f"for {source}, which is on this disk")
+        refuse_options(context, ("hub_split", "hub_config", "hub_revision"), f"with {source}, a local file")
     splitting: dict[str, Any] = {
         "split": split.value,
         "test_size": test_size,

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from registry import DomainRouterError
-from router_plugin.cli.printing import JsonOption, print_json
+from router_plugin.cli.options import JsonOption
+from router_plugin.cli.printing import print_json
 
 EXAMPLE = "Example: domain-router quickstart --folder quickstart"
 

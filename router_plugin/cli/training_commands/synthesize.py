@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.checks import named_path
-from router_plugin.cli.llm import (
+from router_plugin.cli.llm import open_model
+from router_plugin.cli.options import (
     BudgetOption,
     CacheOption,
     ConcurrencyOption,
+    JsonOption,
     KeyVariableOption,
     LlmOption,
     PriceInOption,
     PriceOutOption,
     TimeoutOption,
-    given_options,
-    open_model,
+    llm_options,
+    named_path,
 )
-from router_plugin.cli.printing import JsonOption, print_json
+from router_plugin.cli.printing import print_json
 
 if TYPE_CHECKING:
     from training.llm.chat import ChatModel
@@ -69,7 +70,7 @@ def synthesize(
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("--llm and --model go together: give both or none")
-    options = given_options(context, "questions")
+    options = llm_options(context, "questions")
     check_file(out, overwrite)
     opened = open_model(str(model), **options) if llm else None
     bad = BadRows(skip_bad)

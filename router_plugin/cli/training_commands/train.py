@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.cli.checks import existing_registry, named_path
 from router_plugin.cli.judges import GROUND_TRUTH, open_judge
-from router_plugin.cli.llm import (
+from router_plugin.cli.named_values import joined_sets, named, named_numbers, prepared_sets
+from router_plugin.cli.options import (
     BudgetOption,
     CacheOption,
     ConcurrencyOption,
+    DeviceOption,
+    JsonOption,
     KeyVariableOption,
     LlmOption,
+    NewRegistryOption,
     PriceInOption,
     PriceOutOption,
     TimeoutOption,
-    given_options,
+    existing_registry,
+    llm_options,
+    named_path,
 )
-from router_plugin.cli.named_values import joined_sets, named, named_numbers, prepared_sets
-from router_plugin.cli.printing import DeviceOption, JsonOption, NewRegistryOption, print_json, print_table
+from router_plugin.cli.printing import print_json, print_table
 from router_plugin.cli.training_commands.variants import print_variants
 
 if TYPE_CHECKING:
@@ -214,7 +218,7 @@ def train(
     check_beside(prepared, alone)
     base = resolve_base_model(base_model, revision)
     store = open_registry(registry) if register else None
-    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, given_options(context)))
+    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, llm_options(context)))
     report = adapt(
         prepared,
         domain,

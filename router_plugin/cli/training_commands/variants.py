@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router_plugin.cli.named_values import joined_sets
-from router_plugin.cli.printing import JsonOption, print_json, print_table
+from router_plugin.cli.options import JsonOption
+from router_plugin.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from registry.model_folders.variants import VariantRecord

@@ -387,7 +387,7 @@ MISTAKES = {
     "no backend": (["route", "x", "--backend", "abacus"], ["--backend", "abacus: expected auto, torch, openvino-int8"]),
     "domain of no strategy": (
         ["route", "x", "--single-domain", "legal", "--routes", "{tmp}/ok.yaml"],
-        ["--single-domain has no meaning without --strategy single"],
+        ["--single-domain cannot be used without --strategy single"],
     ),
     "no fitted file": (
         ["route", "x", "--routes", "{tmp}/ok.yaml", "--fitted", "{tmp}/no"],
@@ -423,11 +423,11 @@ MISTAKES = {
     ),
     "name of a way left out": (
         ["compare", "--data", "legal={tmp}/no", "--multi", "all", "--way", "base"],
-        ["--multi has no meaning without --way multi"],
+        ["--multi cannot be used without --way multi"],
     ),
     "thresholds for retrieval": (
         ["compare", "--data", "legal={tmp}/no", "--fit", "{tmp}/one.jsonl"],
-        ["--fit has no meaning with --data"],
+        ["--fit cannot be used with --data"],
     ),
     "unknown model": (["models", "show", "stars"], ["stars", "finance, legal, medical"]),
     "unknown version": (["models", "show", "legal@9"], ["legal@9", "legal@1"]),
@@ -456,11 +456,11 @@ MISTAKES = {
     "out of no name": (["prepare", "{tmp}/one.jsonl", "--out", ""], ["--out", "is empty"]),
     "size of the test split alone": (
         ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--split", "test", "--test-size", "0.2"],
-        ["--test-size has no meaning with --split test"],
+        ["--test-size cannot be used with --split test"],
     ),
     "split of a file": (
         ["prepare", "{tmp}/one.jsonl", "--out", "{tmp}/out", "--hub-split", "train"],
-        ["--hub-split has no meaning for {tmp}/one.jsonl"],
+        ["--hub-split cannot be used with {tmp}/one.jsonl"],
     ),
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),

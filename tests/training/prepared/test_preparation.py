@@ -173,7 +173,7 @@ def test_one_pair_is_enough_to_measure_on(tmp_path):
 
 
 def test_holding_out_where_all_is_held_out_is_refused():
-    with pytest.raises(SourceError, match="--hold-out cannot be used with --split test"):
+    with pytest.raises(SourceError, match="`hold_out` cannot be used with `split` test"):
         PrepareOptions(split="test", hold_out=(HoldOut("source", ("a",)),))
 
 

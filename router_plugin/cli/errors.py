@@ -1,0 +1,62 @@
+"""Error messages in terms of the command line: a parameter that a message names becomes the flag that sets it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from registry import DomainRouterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typer.core import TyperArgument, TyperOption
+
+_NAME = re.compile(r"`(\w+)`")
+_PARAMETERS = "router_plugin.cli.parameters"
+
+
+class CommandError(DomainRouterError):
+    """A user's mistake, in terms of the command that was run."""
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose errors name flags. Errors of the library name parameters, in backticks."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command to run, whose parameters are kept beyond the end of its context."""
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_PARAMETERS] = command.params if command else ()
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            CommandError: in place of a :class:`registry.DomainRouterError`.
+            typer.BadParameter: as the command raised it.
+        """
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = with_flags(error.message, ctx.meta.get(_PARAMETERS, ()))
+            raise
+        except DomainRouterError as error:
+            raise CommandError(with_flags(str(error), ctx.meta.get(_PARAMETERS, ()))) from error
+
+
+def with_flags(message: str, parameters: Iterable[TyperOption | TyperArgument]) -> str:
+    """A message in which a parameter in backticks is replaced by its flag; an argument has its name in capitals.
+
+    Names of other things, such as the parameters of another command, stay as they are.
+    """
+    flags = {parameter.name: _flag(parameter) for parameter in parameters}
+    return _NAME.sub(lambda found: flags.get(found[1], found[0]), message)
+
+
+def _flag(parameter: TyperOption | TyperArgument) -> str:
+    long = [name for name in parameter.opts if name.startswith("--")]
+    return long[0] if long else str(parameter.name).upper()

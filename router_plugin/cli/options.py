@@ -1,0 +1,187 @@
+"""Options that commands share, the values that they accept, and which of them may be given together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from router_plugin.settings import RANGES
+
+
+def existing_registry(url: str | None) -> str | None:
+    """The registry that an option names, for a command that only reads it; None for the default one.
+
+    Raises:
+        typer.BadParameter: it does not exist.
+    """
+    from registry.storage.location import is_there
+
+    if url is not None and not is_there(url):
+        raise typer.BadParameter(f"{url}: no registry found: 'models add' and 'train --register' create one")
+    return url
+
+
+def known_backend(name: str) -> str:
+    """The runtime that models run on.
+
+    Raises:
+        typer.BadParameter: the name is unknown.
+    """
+    from registry.model_folders.variants import BACKENDS
+    from router_plugin.encoders.selection import AUTO, TORCH
+
+    if name not in (AUTO, TORCH, *BACKENDS):
+        raise typer.BadParameter(f"{name}: expected {', '.join((AUTO, TORCH, *BACKENDS))}")
+    return name
+
+
+def usable_device(name: str | None) -> str | None:
+    """A device that torch can use here; None for its own choice.
+
+    Raises:
+        typer.BadParameter: it cannot be used.
+    """
+    if name is None or name == "cpu":
+        return name
+    if not _is_usable(name):
+        known = ("cpu", *filter(_is_usable, ("cuda", "mps")))
+        raise typer.BadParameter(f"{name}: cannot be used on this machine: expected {' or '.join(known)}")
+    return name
+
+
+def _is_usable(device: str) -> bool:
+    try:
+        import torch
+
+        module = torch.get_device_module(device)
+        return bool(module.is_available() and (torch.device(device).index or 0) < module.device_count())
+    except (ImportError, RuntimeError, AttributeError):  # no torch, or an unknown kind of device
+        return False
+
+
+def named_path(text: str) -> Path:
+    """A path from the command line.
+
+    Raises:
+        typer.BadParameter: it is empty.
+    """
+    if not str(text).strip():
+        raise typer.BadParameter("is empty: expected a path")
+    return Path(text)
+
+
+def ranged(setting: str, help: str) -> Any:
+    """The option of a setting that is a number in a range, as :data:`router_plugin.settings.RANGES` has it."""
+    lowest, highest = RANGES[setting]
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not lowest <= value <= highest:
+            raise typer.BadParameter(f"{text}: expected a number from {lowest:g} to {highest:g}")
+        return value
+
+    return typer.Option(help=help, parser=read, metavar=f"<{lowest:g} to {highest:g}>")
+
+
+_REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
+
+RegistryOption = Annotated[
+    str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
+]
+NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
+DomainsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--domains",
+        help="Domains that have no model yet: YAML of names, descriptions and queries, or a file of labelled queries.",
+        show_default=False,
+    ),
+]
+RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")]
+FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
+StrategyOption = Annotated[
+    str, typer.Option(help="two_stage, ensemble or single: which domains' encoders see a query.")
+]
+SingleDomainOption = Annotated[str, typer.Option(help="Whose encoder sees all queries with --strategy single.")]
+AggregationOption = Annotated[str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.", callback=known_backend
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one", callback=usable_device),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+LlmOption = Annotated[
+    str | None,
+    typer.Option("--llm", metavar="URL", help="OpenAI-compatible API, like https://host/v1.", show_default=False),
+]
+KeyVariableOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="--llm: environment variable that holds the key.", show_default="no key is sent"),
+]
+ConcurrencyOption = Annotated[int, typer.Option(min=1, max=256, help="--llm: requests at a time.")]
+TimeoutOption = Annotated[float, typer.Option(min=0.01, help="--llm: seconds until a request is made again.")]
+PriceInOption = Annotated[float, typer.Option(min=0, help="--llm: price of a million tokens read.")]
+PriceOutOption = Annotated[float, typer.Option(min=0, help="--llm: price of a million tokens written.")]
+BudgetOption = Annotated[
+    float | None, typer.Option(min=0, help="--llm: maximum to spend in this run.", show_default="no limit")
+]
+CacheOption = Annotated[
+    Path | None, typer.Option(help="--llm: folder that answers are kept in.", show_default="~/.domain-router/cache/llm")
+]
+
+_LLM_OPTIONS = ("key_variable", "concurrency", "timeout", "cache", "price_in", "price_out", "budget")
+
+
+def refuse_options(context: typer.Context, names: Iterable[str], with_what: str) -> None:
+    """Make sure that none of these options is given.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        with_what: rules them out, like ``without `llm` ``.
+
+    Raises:
+        typer.BadParameter: one is given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"`{name}` cannot be used {with_what}")
+
+
+def check_single_domain(context: typer.Context) -> None:
+    """Make sure that ``--single-domain`` is given only with ``--strategy single``.
+
+    Raises:
+        typer.BadParameter: it is given with another strategy.
+    """
+    if context.params["strategy"] != "single":
+        refuse_options(context, ("single_domain",), "without `strategy` single")
+
+
+def llm_options(context: typer.Context, *others: str) -> dict[str, Any]:
+    """The options that describe how a language model is called, without its name.
+
+    Args:
+        context: of the command.
+        others: parameters of the command that need a language model too.
+
+    Raises:
+        typer.BadParameter: one of all these is given without ``--llm``.
+    """
+    parameters = context.params
+    if not parameters["llm"]:
+        refuse_options(context, (*_LLM_OPTIONS, *others), "without `llm`")
+    return {"url": parameters["llm"], **{name: parameters[name] for name in _LLM_OPTIONS}}

@@ -326,7 +326,7 @@ class DomainRouter:
 
     def _text(self, query: str) -> _Text:
         query = str.__str__(query)  # itself, of the kind that plugins answer with: it may be numpy's
-        whole = clean(self.served_domains.plugins.change("before_route", "query", query))
+        whole = clean(self.served_domains.plugins.filter("before_route", "query", query))
         limit = self.settings.max_query_characters
         return _Text(query, whole[:limit], len(whole) > limit)
 
@@ -415,7 +415,7 @@ class DomainRouter:
 
     def _decided(self, text: _Text, scored: Scored) -> Decision:
         """The decision as plugins left it."""
-        return self.served_domains.plugins.change("after_route", "decision", self._decide(text, scored))
+        return self.served_domains.plugins.filter("after_route", "decision", self._decide(text, scored))
 
     def _decide(self, text: _Text, scored: Scored) -> Decision:
         route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)

@@ -48,7 +48,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        load_plugins().tell("register_commands", app=app)
+        load_plugins().notify("register_commands", app=app)
         app()
     except DomainRouterError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from registry import DomainRouterError
-from router_plugin.errors import PluginError
 
 if TYPE_CHECKING:
     from router_plugin.contracts import JudgeOptions
@@ -26,12 +25,7 @@ def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
     if options.name == GROUND_TRUTH:
         _check_unused(options)
         return None
-    try:
-        return cast("RelevanceJudge", plugins().choose("relevance_judge", options=options))
-    except PluginError as error:
-        if isinstance(error.__cause__, DomainRouterError):  # a mistake of the user's, no fault of the plugin's
-            raise error.__cause__ from None
-        raise
+    return cast("RelevanceJudge", plugins().first_result("relevance_judge", options=options).value)
 
 
 def _check_unused(options: JudgeOptions) -> None:

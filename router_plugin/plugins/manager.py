@@ -1,16 +1,16 @@
-"""Finds and loads plugins, and calls the hooks so that a failing plugin is named."""
+"""Finds and loads plugins, and calls their hooks so that an error names the plugin that failed."""
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pluggy
 
+from registry import DomainRouterError
 from router_plugin import hookspecs
 from router_plugin.errors import PluginError
 from router_plugin.plugins.builtin import BUILT_IN
@@ -18,6 +18,8 @@ from router_plugin.plugins.builtin import BUILT_IN
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_BUILT_IN = "built in"
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,26 @@ class Loaded:
     hooks: tuple[str, ...]
 
 
+class Answer(NamedTuple):
+    """What a plugin answered, and its name."""
+
+    plugin: str
+    value: Any
+
+
 class Plugins:
-    """The built-in plugins and those of installed packages."""
+    """The built-in plugins and those of installed packages.
+
+    Errors that a built-in plugin raises for its user, of class DomainRouterError, pass as they are. Everything else
+    that a plugin raises becomes a PluginError that names the plugin.
+    """
 
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._sources: dict[str, str] = {}
         for name, plugin in BUILT_IN.items():
-            self._register(name, plugin, "built in")
+            self._register(name, plugin, _BUILT_IN)
         for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name):
             package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
             try:
@@ -62,30 +75,30 @@ class Plugins:
             if plugin is not None
         ]
 
-    def choose(self, hook: str, **arguments: Any) -> Any:
-        """The answer of the first plugin that has one; third-party plugins are asked before built-in ones.
+    def first_result(self, hook: str, **arguments: Any) -> Answer:
+        """The first answer that is not None; third-party plugins are called before built-in ones.
 
         Raises:
-            PluginError: a plugin raised, or none answered.
+            PluginError: a plugin failed, or none answered.
         """
-        return self.choose_named(hook, **arguments)[1]
+        answer: Answer | None = self._caller(hook)(**arguments)
+        if answer is None:
+            raise PluginError(f"no plugin answered the hook {hook}")
+        return answer
 
-    def choose_named(self, hook: str, **arguments: Any) -> tuple[str, Any]:
-        """Like :meth:`choose`; the name of the plugin comes before its answer."""
-        for implementation in self._implementations(hook):
-            answer = self._call(implementation, hook, arguments)
-            if answer is not None:
-                return implementation.plugin_name, answer
-        raise PluginError(f"no plugin answered the hook {hook}")
+    def filter(self, hook: str, name: str, value: T) -> T:
+        """The value after every plugin has seen it and may have replaced it by one of the same type.
 
-    def change(self, hook: str, name: str, value: T) -> T:
-        """Let every plugin see a value and replace it by one of the same kind.
+        Args:
+            hook: of one argument.
+            name: of that argument.
+            value: to start with.
 
         Raises:
-            PluginError: a plugin raised or answered something else.
+            PluginError: a plugin failed, or answered a value of another type.
         """
         for implementation in self._implementations(hook):
-            answer = self._call(implementation, hook, {name: value})
+            answer = _call(implementation, {name: value})
             if answer is None:
                 continue
             if not isinstance(answer, type(value)):
@@ -96,13 +109,13 @@ class Plugins:
             value = answer
         return value
 
-    def tell(self, hook: str, **arguments: Any) -> None:
-        """Let every plugin hear of something; one that raises is logged."""
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Call every plugin; one that fails is logged, and the others are called all the same."""
         for implementation in self._implementations(hook):
             try:
-                self._call(implementation, hook, arguments)
-            except PluginError:
-                log.exception("a plugin failed on hearing of something")
+                _call(implementation, arguments)
+            except DomainRouterError:
+                log.exception("observer plugin failed in %s", hook)
 
     def _register(self, name: str, plugin: object, source: str) -> None:
         if self._manager.has_plugin(name):
@@ -110,30 +123,53 @@ class Plugins:
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
-            for call in self._manager.get_hookcallers(plugin) or ():
-                if any(each.plugin is plugin and (each.wrapper or each.hookwrapper) for each in call.get_hookimpls()):
-                    raise ValueError(f"{call.name} is a wrapper, and wrappers are not supported")
+            for caller in self._manager.get_hookcallers(plugin) or ():
+                for implementation in caller.get_hookimpls():
+                    if implementation.plugin is plugin:
+                        _name_in_errors(implementation, caller, source)
         except (ValueError, pluggy.PluginValidationError) as error:
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
             raise PluginError(f"plugin {name} ({source}) cannot be loaded: {error}") from error
         self._sources[name] = source
 
-    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+    def _caller(self, hook: str) -> pluggy.HookCaller:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        return list(reversed(caller.get_hookimpls()))
+        return caller
 
-    def _call(self, implementation: pluggy.HookImpl, hook: str, arguments: dict[str, Any]) -> Any:
-        function: Callable[..., Any] = implementation.function
+    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        return list(reversed(self._caller(hook).get_hookimpls()))
+
+
+def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
+    return implementation.function(*(arguments[name] for name in implementation.argnames))
+
+
+def _name_in_errors(implementation: pluggy.HookImpl, caller: pluggy.HookCaller, source: str) -> None:
+    """Let pluggy call a function that names the plugin: in what it raises and, of a ``firstresult`` hook, answers."""
+    if implementation.wrapper or implementation.hookwrapper:
+        raise ValueError(f"{caller.name} is a wrapper, and wrappers are not supported")
+    name, function = implementation.plugin_name, implementation.function
+    first = bool(caller.spec and caller.spec.opts.get("firstresult"))
+
+    @functools.wraps(function)
+    def named(*arguments: Any) -> Any:
         try:
-            return function(**{name: arguments[name] for name in implementation.argnames})
+            answer = function(*arguments)
         except PluginError:
             raise
+        except DomainRouterError as error:
+            if source == _BUILT_IN:
+                raise
+            raise PluginError(f"plugin {name} failed in {caller.name}: {error}") from error
         except Exception as error:
-            raise PluginError(f"plugin {implementation.plugin_name} failed in {hook}: {error!r}") from error
+            raise PluginError(f"plugin {name} failed in {caller.name}: {error!r}") from error
+        return Answer(name, answer) if first and answer is not None else answer
+
+    implementation.function = named  # type: ignore[misc]  # pluggy has no hook around a single implementation
 
 
-@cache
+@functools.cache
 def plugins() -> Plugins:
     """The plugins of this process, loaded at the first call."""
     return Plugins()

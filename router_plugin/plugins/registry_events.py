@@ -9,10 +9,10 @@ class _PluginObserver(Observer):
         self._listeners = listeners
 
     def version_published(self, version: ModelVersion) -> None:
-        self._listeners.tell("version_published", version=version)
+        self._listeners.notify("version_published", version=version)
 
     def alias_moved(self, domain: str, alias: str, version: int, previous: int | None) -> None:
-        self._listeners.tell("alias_moved", domain=domain, alias=alias, version=version, previous=previous)
+        self._listeners.notify("alias_moved", domain=domain, alias=alias, version=version, previous=previous)
 
 
 def open_registry(url: str | None = None, listeners: Plugins | None = None) -> Registry:

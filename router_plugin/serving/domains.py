@@ -76,7 +76,7 @@ class ServedDomains:
         as_base = BaseEmbedder(self.base.digest, self._by_base)
         profiles |= {each.name: own_profile(each, self.base, self._by_base) for each in own}
         self.classifier: DomainClassifier
-        self._classified_by, self.classifier = self.plugins.choose_named(
+        self._classified_by, self.classifier = self.plugins.first_result(
             "domain_classifier", profiles=profiles, base=as_base, settings=self.settings
         )
         if set(self.classifier.domains) != set(self._versions):
@@ -176,9 +176,10 @@ class ServedDomains:
         if version is None:
             self.base.check()
         folder = self._store.fetch(version) if version else self.base.path
-        encoder: Encoder = self.plugins.choose(
+        answer = self.plugins.first_result(
             "encoder", folder=folder, version=version, base=self.base, settings=self.settings
         )
+        encoder: Encoder = answer.value
         return encoder
 
     def _by_base(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -11,11 +11,10 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 from safetensors.numpy import load_file, save_file
 
-from registry import Profile, Registry, RegistryError
+from registry import BaseModelError, Profile, Registry, RegistryError
 from registry.storage.artifacts import digest_of
 from router_plugin import DomainRouter, Route, Settings
 from router_plugin.encoders.torch_encoder import TorchEncoder
-from router_plugin.errors import PluginError
 from tests.conftest import EXAMPLES, ROOT
 from training import TrainingError, prepare, publish, read_pairs
 
@@ -91,7 +90,7 @@ def test_a_query_that_needs_an_adapter_without_its_base_model_says_so(tiny_adapt
         text = (model / name).read_text(encoding="utf-8").replace(str(tiny_base.path), str(real_base.path))
         (model / name).write_text(text, encoding="utf-8")
     router = router_of(model, tmp_path / "registry")
-    with pytest.raises(PluginError, match=f"{tiny_base.digest}.*{real_base.digest}"):
+    with pytest.raises(BaseModelError, match=f"{tiny_base.digest}.*{real_base.digest}"):
         router.route(question("medical"))
 
 

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from registry import RegistryError
 from router_plugin import Classification, DomainRouter, PluginError, Route, hookimpl, hookspecs, open_registry
+from router_plugin.contracts import JudgeOptions
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.manager import Plugins
-from training import publish
+from training import TrainingError, publish
 
 ROUTE = Route(name="human", utterances=("let me talk to a person",))
 HOOKS = [name for name, hook in vars(hookspecs).items() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
@@ -140,6 +141,23 @@ def test_a_plugin_that_raises_one_of_our_errors_is_named_too(make_router):
 
     with pytest.raises(PluginError, match=r"plugin bad .*before_route.*no connection"):
         make_router(bad=plugin("before_route", refuse)).route("hello")
+
+
+def test_an_error_that_a_built_in_plugin_raises_for_its_user_passes_as_it_is():
+    with pytest.raises(TrainingError, match="nobody"):
+        Plugins().first_result("relevance_judge", options=JudgeOptions("nobody"))
+
+
+def test_a_hook_that_no_plugin_answers_is_named():
+    with pytest.raises(PluginError, match="no plugin answered the hook domain_classifier"):
+        _without_built_in().first_result("domain_classifier", profiles={}, base=None, settings=None)
+
+
+def _without_built_in():
+    plugins = Plugins()
+    for name in BUILT_IN:
+        plugins._manager.unregister(name=name)
+    return plugins
 
 
 def test_a_classifier_that_fails_on_a_query_is_named(make_router):
@@ -289,7 +307,12 @@ def test_an_observer_that_raises_is_logged_and_the_others_still_hear(tmp_path, t
         ("legal", "champion", 2, 1),
         ("legal", "champion", 1, 2),
     ]
-    assert "early" in caplog.text and "late" in caplog.text and "out of order" in caplog.text
+    assert {record.getMessage() for record in caplog.records} == {
+        "observer plugin failed in version_published",
+        "observer plugin failed in alias_moved",
+    }
+    assert "plugin early failed" in caplog.text and "plugin late failed" in caplog.text
+    assert "out of order" in caplog.text
 
 
 COMMAND = """
@@ -337,7 +360,7 @@ def test_a_plugin_adds_a_command(install):
     install("greeting_plugin", COMMAND)
     app = typer.Typer()
     app.callback()(lambda: None)
-    Plugins().tell("register_commands", app=app)
+    Plugins().notify("register_commands", app=app)
     result = CliRunner().invoke(app, ["greet", "you"])
     assert result.exit_code == 0
     assert result.stdout == "hello you\n"

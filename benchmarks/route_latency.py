@@ -246,7 +246,9 @@ class _Counting:
     """An encoder that counts the texts it embeds."""
 
     def __init__(self, encoder: Any, embedded: Counter[str]) -> None:
-        self.runtime, self._encoder, self._embedded = encoder.runtime, encoder, embedded
+        self.runtime, self.nbytes = encoder.runtime, encoder.nbytes
+        self.truncates, self.key = encoder.truncates, encoder.key
+        self._encoder, self._embedded = encoder, embedded
 
     def encode(self, texts: Sequence[str]) -> Any:
         self._embedded.update(texts)

@@ -1,11 +1,15 @@
-"""What a store of models, a domain classifier and an encoder must be able to do, whoever provides them."""
+"""The contracts of a model store, a domain classifier, an encoder and a relevance judge's options.
+
+A protocol says what every implementation must have. What one may have in addition is in protocols derived from it:
+:class:`ExplainingClassifier`, :class:`CachingEncoder` and :class:`SharingEncoder`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +29,16 @@ class ModelStore(Protocol):
         """The version that queries of each domain are served with."""
 
     def fetch(self, version: ModelVersion) -> Path:
-        """A local folder with the version's files, every digest checked just now."""
+        """A local folder with the version's files, every digest checked by this call."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """What a domain classifier says of ``n`` queries.
+    """A domain classifier's answer for ``n`` queries.
 
     Attributes:
         probabilities: of every domain, ``(n, len(domains))``; every row sums to 1.
-        embedded: unit vectors by the base model of those queries that were embedded on the way, by row.
+        embedded: row to the base model's unit vector, for the queries that the classifier had to embed.
     """
 
     probabilities: NDArray[np.float64]
@@ -47,7 +51,7 @@ class DomainEvidence:
 
     Attributes:
         features: of the text, each with its weight, the strongest first.
-        similarity: of the nearest known queries of the domain; None where the classifier did not embed the query.
+        similarity: cosine with the nearest known queries of the domain; None where the query was not embedded.
     """
 
     features: dict[str, float]
@@ -59,9 +63,9 @@ class Evidence:
     """Why a domain classifier decided as it did.
 
     Attributes:
-        text: what it read: the question alone, spelling corrected.
-        domains: what speaks for each domain.
-        embedded: whether the base model was asked.
+        text: what it read: the question without its wrapper, spelling corrected.
+        domains: the evidence for each domain.
+        embedded: whether the base model embedded the query.
     """
 
     text: str
@@ -70,30 +74,31 @@ class Evidence:
 
 
 class DomainClassifier(Protocol):
-    """Stage 1: query text to a probability per domain. Called from several threads.
-
-    One may also have ``explain(query)``, which answers with :class:`Evidence`.
-    """
+    """Stage 1: query text to a probability per domain. Called from several threads."""
 
     domains: Sequence[str]
     """The domains in the order of the columns, ``general`` among them."""
 
     thresholds: Mapping[str, float]
-    """The least probability with which a query goes to a domain; 0 for a domain that is not named."""
+    """The minimum probability with which a query goes to a domain; 0 for a domain that is not in it."""
 
     def classify(self, queries: Sequence[str]) -> Classification:
-        """Classify queries, of which none is empty."""
+        """Classify queries, none of which is empty."""
+
+
+@runtime_checkable
+class ExplainingClassifier(DomainClassifier, Protocol):
+    """A domain classifier that can explain its decisions."""
+
+    def explain(self, query: str) -> Evidence:
+        """What speaks for each domain."""
 
 
 class Encoder(Protocol):
-    """Stage 2: texts to unit vectors of one model version. Called from several threads.
-
-    One may have two attributes more: ``shared``, see :func:`shared_by`, and ``runtime``, the name of what it runs on.
-    With that, embeddings of candidates are kept on disk: version and runtime together must name them for ever.
-    """
+    """Stage 2: texts to unit vectors of one model version. Called from several threads."""
 
     nbytes: int
-    """Memory that dropping it frees; 0 where it lives on a model that others need too, and is never dropped."""
+    """Memory that dropping it frees; 0 where it runs on a model that others need too, and is never dropped."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``."""
@@ -102,31 +107,43 @@ class Encoder(Protocol):
         """Whether the text is longer than the model reads."""
 
     def key(self, text: str) -> Hashable:
-        """Texts of one key have one embedding: the text itself, or its tokens."""
+        """Texts with the same key have the same embedding: the text itself, or its tokens."""
+
+
+@runtime_checkable
+class CachingEncoder(Encoder, Protocol):
+    """An encoder whose embeddings of candidates are cached on disk, by model version and runtime."""
+
+    runtime: str
+    """What it runs on. The same version on the same runtime must always produce the same vectors."""
 
 
 class SharedPass(Protocol):
-    """What several encoders share, so that their texts can be embedded in one pass."""
+    """A model that several encoders run on, so that their texts can be embedded in one pass."""
 
-    def encode(self, asked: Sequence[tuple[Any, str]]) -> NDArray[np.float32]:
-        """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""
+    def encode(self, pairs: Sequence[tuple[Any, str]]) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``, of texts, each by the encoder that it is paired with."""
 
 
-def shared_by(encoder: Encoder) -> SharedPass | None:
-    """What an encoder shares with others, by its attribute ``shared``; None for one that shares nothing."""
-    return getattr(encoder, "shared", None)
+@runtime_checkable
+class SharingEncoder(Encoder, Protocol):
+    """An encoder that runs on a model that it shares with others."""
+
+    @property
+    def shared(self) -> SharedPass:
+        """That model, the same object for all encoders that run on it."""
 
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """What ``train`` was asked to judge relevance with.
+    """Which relevance judge a training run uses, and how to set it up.
 
     Attributes:
-        name: ``--judge``.
-        model: ``--judge-model``.
+        name: of the judge.
+        model: name or path of the model that it judges with.
         device: as torch names it.
-        trust_remote_code: whether a model may run code of its own.
-        llm: address of a language model, and how to ask it: what :func:`router_plugin.cli.llm.open_model` takes.
+        trust_remote_code: whether a model may run its own code.
+        llm: how to call a language model: the address of an API, ``url``, and the options of the client.
     """
 
     name: str
@@ -138,9 +155,11 @@ class JudgeOptions:
 
 @dataclass(frozen=True)
 class BaseEmbedder:
-    """The base model as a domain classifier may use it: the digest of its weights, and queries to unit vectors.
+    """The base model as a domain classifier may use it. It is loaded at the first call of ``encode``.
 
-    The model is loaded at the first call of ``encode``.
+    Attributes:
+        digest: of the model's weights.
+        encode: queries to unit vectors, ``(n, d)``.
     """
 
     digest: str

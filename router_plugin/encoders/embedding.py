@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.contracts import Encoder, SharedPass, shared_by
+from router_plugin.contracts import Encoder, SharedPass, SharingEncoder
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 
@@ -51,8 +51,8 @@ class Embedding:
                 known = {row: self._cache.get_equal(self._versions[domain], keys[row]) for row in rows}
                 made |= {row: vector for row, vector in known.items() if vector is not None}
                 unknown = [row for row, vector in known.items() if vector is None]
-                if one_pass := shared_by(encoder):
-                    shared[one_pass] += [(row, encoder) for row in unknown]
+                if isinstance(encoder, SharingEncoder):
+                    shared[encoder.shared] += [(row, encoder) for row in unknown]
                 elif unknown:
                     made |= zip(unknown, encoder.encode([asked[row][1] for row in unknown]), strict=True)
         for one_pass, members in shared.items():

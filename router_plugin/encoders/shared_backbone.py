@@ -68,13 +68,13 @@ class SharedBackbone:
             self._try_alone(encoder)
         return encoder
 
-    def encode(self, asked: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:
-        """Unit vectors of texts, each by the encoder beside it: ``(n, d)``."""
-        rows = [encoder.key(text) for encoder, text in asked]
+    def encode(self, pairs: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:
+        """Unit vectors, ``(n, d)``, of texts, each by the encoder that it is paired with."""
+        rows = [encoder.key(text) for encoder, text in pairs]
         vectors = np.empty((len(rows), self.model.get_embedding_dimension() or 0), dtype=np.float32)
         for batch in by_length(rows, BATCH):
             with self._lock, torch.inference_mode():
-                self._adapt([asked[index][0].adapter for index in batch])
+                self._adapt([pairs[index][0].adapter for index in batch])
                 answer = self.model(self._features([rows[index] for index in batch]))
                 unit = torch.nn.functional.normalize(answer["sentence_embedding"], dim=-1)
                 vectors[batch] = unit.cpu().numpy()

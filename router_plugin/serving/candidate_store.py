@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.storage import location
-from router_plugin.contracts import Encoder
+from router_plugin.contracts import CachingEncoder, Encoder
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +30,17 @@ def embed_kept(texts: Sequence[str], encoder: Encoder, version: str) -> NDArray[
 
     Args:
         texts: at least one.
-        encoder: of the model version. Where it does not say what it runs on, nothing is kept.
+        encoder: of the model version. Nothing is cached unless it is a CachingEncoder.
         version: names the model version for ever.
     """
-    runtime = getattr(encoder, "runtime", None)
-    if runtime is None:
+    if not isinstance(encoder, CachingEncoder):
         return encoder.encode(texts)
     names = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
-    store = _Store(f"{version}\n{runtime}")
+    store = _Store(f"{version}\n{encoder.runtime}")
     vectors = store.get(names)
     missing = {name: text for name, text in zip(names, texts, strict=True) if name not in vectors}
     if missing:
-        log.info("%d of %d candidates are embedded by %s", len(missing), len(texts), runtime)
+        log.info("%d of %d candidates are embedded by %s", len(missing), len(texts), encoder.runtime)
     for block in _blocks(missing):
         made = dict(zip(block, encoder.encode([missing[name] for name in block]), strict=True))
         store.put(made)

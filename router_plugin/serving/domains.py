@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, check_names, load_domains, own_profile
-from router_plugin.contracts import BaseEmbedder, Classification, DomainClassifier, Encoder, Evidence, ModelStore
+from router_plugin.contracts import (
+    BaseEmbedder,
+    Classification,
+    DomainClassifier,
+    Encoder,
+    Evidence,
+    ExplainingClassifier,
+    ModelStore,
+)
 from router_plugin.encoders.embedding import Asked, Embedding, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
@@ -138,12 +146,12 @@ class ServedDomains:
         Raises:
             PluginError: the classifier failed.
         """
-        explain = getattr(self.classifier, "explain", None)
+        if not isinstance(self.classifier, ExplainingClassifier):
+            return None
         try:
-            found: Evidence | None = explain(text) if explain else None
+            return self.classifier.explain(text)
         except Exception as error:
             raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
-        return found
 
     def embed(self, asked: Sequence[Asked]) -> list[Vector]:
         """Unit vectors of texts, each by the encoder of the domain beside it."""

@@ -28,8 +28,20 @@ def routes(*names, domain=None):
     return [Route(name=name, domain=domain, utterances=(f"{name} one", f"{name} two")) for name in names]
 
 
-class Counting:
-    """An encoder of unit vectors that depend on the text alone."""
+class Texts:
+    """What is the same in the encoders of these tests."""
+
+    nbytes = 0
+
+    def truncates(self, text):
+        return False
+
+    def key(self, text):
+        return text
+
+
+class Counting(Texts):
+    """An encoder of unit vectors that depend only on the text."""
 
     runtime = "counting"
 
@@ -67,7 +79,7 @@ def counted(monkeypatch):
     return texts
 
 
-class _Wrapped:
+class _Wrapped(Texts):
     runtime = "wrapped"
 
     def __init__(self, encode):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.records import ModelRecord, ModelVersion
+from registry.shared.wording import first_fault
 from registry.storage.artifacts import ArtifactStore, digest_of
 from registry.storage.database import open_database, reading, write
 from registry.storage.location import locate
@@ -212,10 +213,9 @@ class Registry:
         try:
             return ModelVersion.model_validate(row.record)
         except ValidationError as error:
-            first = error.errors()[0]
             raise RegistryError(
                 f"the record of {row.domain}@{row.version} in {self.url} cannot be read: "
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}: if a newer domain-router wrote it, upgrade"
+                f"{first_fault(error)}: if a newer domain-router wrote it, upgrade"
             ) from error
 
     def _known(self, domain: str) -> str:

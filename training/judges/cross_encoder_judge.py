@@ -10,6 +10,7 @@ from sentence_transformers import CrossEncoder
 from torch import nn
 
 from registry.model_folders.base_models import weights_sha256
+from registry.shared.wording import first_line
 from training.errors import TrainingError
 from training.judges.relevance import Grade
 
@@ -53,11 +54,10 @@ def _load(name: str, device: str | None, trust_remote_code: bool) -> CrossEncode
             name, device=device, trust_remote_code=trust_remote_code, model_kwargs={"use_safetensors": True}
         )
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TrainingError(
-            f"--judge-model {name}: neither a cross-encoder's folder here nor to be had from the Hugging Face Hub "
-            f"({reason})"
+            f"`judge_model` {name}: not found locally, and could not be downloaded from the Hugging Face Hub "
+            f"({first_line(error)})"
         ) from error
     if model.num_labels != 1:
-        raise TrainingError(f"--judge-model {name}: has {model.num_labels} outputs: expected one")
+        raise TrainingError(f"`judge_model` {name}: has {model.num_labels} outputs: expected one")
     return model

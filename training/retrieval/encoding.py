@@ -17,6 +17,7 @@ from registry.model_folders.compiled import CompiledModel, Kind
 from registry.model_folders.exporting import export
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.variants import Backend
+from registry.shared.wording import first_line
 from training.errors import TrainingError
 from training.retrieval.vectors import StoredVectors
 from training.runs.progress import bar
@@ -38,7 +39,7 @@ def load_model(
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # in torch's words: unknown, not there, not compiled in
-            raise TrainingError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from error
+            raise TrainingError(f"`device` {device} cannot be used: {first_line(error)}") from error
     model = load_sentence_transformer(folder, base, device, trust_remote_code).float()
     # sentence-transformers adds an empty prompt ``document``, which then hides one that is called otherwise
     others = (model.prompts.get(name) for name in ("document", "passage", "corpus"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from registry.shared.wording import first_line
 from training.errors import SourceError
 from training.runs.progress import track
 from training.sources.rows import SUFFIXES, Row, read_rows
@@ -153,9 +154,8 @@ def _hub_rows(name: str, part: HubPart) -> Iterator[Row]:
     try:
         dataset = datasets.load_dataset(name, part.config, split=part.split, revision=part.revision)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SourceError(
-            f"{name}: neither a file here nor a data set that the Hugging Face Hub gives ({reason})"
+            f"{name}: not found locally, and could not be downloaded from the Hugging Face Hub ({first_line(error)})"
         ) from error
     for number, fields in enumerate(dataset, 1):
         yield Row(f"{name}, split {part.split}, row {number}", dict(fields))

@@ -107,7 +107,7 @@ def test_own_domains_stand_beside_registered_ones_whose_names_they_may_not_take(
         ("domains: [{name: 'a b', queries: [x]}]", "a b"),
         ("domains: [{name: general, queries: [x]}]", "domain 'general' is reserved"),
         ("domains: [{name: a, querys: [x]}]", "line 1: querys: Extra inputs"),
-        ("domains:\n- {name: a, queries: [x]}\n- name: b\n  queries:\n  - 3", "line 5: queries 0: Input should be a"),
+        ("domains:\n- {name: a, queries: [x]}\n- name: b\n  queries:\n  - 3", "line 5: queries.0: Input should be a"),
         ("domains: [{name: a, queries: [x]}, {name: a, queries: [y]}]", "given twice"),
         ("domains: [", "line 1: expected the node content"),
         (f"{TWO}  name: b\n", "line 4: key 'name' stands twice"),

@@ -228,7 +228,7 @@ def test_a_folder_is_reported_as_what_it_is(tmp_path):
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "nobody/questions-v1.5"])
 def test_a_hub_data_set_that_cannot_be_reached_is_reported(name):
-    with pytest.raises(SourceError, match=f"{name}: neither a file here nor a data set that the Hugging Face Hub"):
+    with pytest.raises(SourceError, match=f"{name}: not found locally, and could not be downloaded"):
         read_pairs(name)
 
 

@@ -32,7 +32,7 @@ from registry import Registry, resolve_base_model
 from registry.storage.artifacts import sha256_of
 
 PAIRS = Path(__file__).parent.parent / "examples" / "data" / "legal.jsonl"
-OPTIONS = ("--min-steps", "6", "--batch-size", "8", "--learning-rate", "0.01", "--interpolation", "1", "--force")
+OPTIONS = ("--min-steps", "6", "--batch-size", "8", "--learning-rate", "0.01", "--interpolation-weight", "1", "--force")
 LOG = "log.txt"
 TIMES = {"seconds", "created"}
 STAGES = {

@@ -24,7 +24,6 @@ from training.retrieval.states import State, Texts
 WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dropout(Contrastive):
     """With the model's dropout on."""
 
@@ -32,7 +31,6 @@ class Dropout(Contrastive):
     dropout: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True)
 class UpperLayers(Contrastive):
     """The token embeddings and the lower half of the layers stay as they are."""
 
@@ -47,7 +45,6 @@ class UpperLayers(Contrastive):
         return super().full_loss(model, base)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pull(Contrastive):
     """A pull of the similarities in a batch towards those of the untouched model."""
 
@@ -97,7 +94,6 @@ class _Rearranged:
         return self.change(self.miner.examples(seed), np.random.default_rng(seed))
 
 
-@dataclass(frozen=True, kw_only=True)
 class OneTemplate(Contrastive):
     """All questions of a batch begin with the same three words, so that only names tell their answers apart."""
 
@@ -120,7 +116,6 @@ class OneTemplate(Contrastive):
         return Examples(columns, [len(batch) for batch in laid])
 
 
-@dataclass(frozen=True, kw_only=True)
 class Styles(Contrastive):
     """Half of the questions in another style: keywords, in a conversation, misspelt, or a sentence of the answer."""
 

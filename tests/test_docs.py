@@ -95,7 +95,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def test_every_number_of_every_recipe_is_documented_with_its_default() -> None:
     page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
-    names = {number.name for recipe in RECIPES.values() for number in fields(recipe)}
+    names = {name for recipe in RECIPES.values() for name in recipe.model_fields}
     for name in names:
         defaults = [getattr(recipe(), name, "") for recipe in RECIPES.values()]
         shown = " *[|] ".join("the [^|]+" if value is None else re.escape(str(value)) for value in defaults)

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def adapt(
         "base_model": base.record().model_dump(),
         "recipe": recipe.name,
         "options": {
-            **asdict(recipe),
+            **recipe.model_dump(),
             **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
             **({"shares": shares} if shares else {}),
         },
@@ -262,8 +262,8 @@ class _Loop:
 
     def share(self, name: str) -> float:
         """The share of an iteration's trained weights in its result."""
-        if self.recipe.interpolation is not None:
-            return self.recipe.interpolation
+        if self.recipe.interpolation_weight is not None:
+            return self.recipe.interpolation_weight
         sample = DevSample(self.states[BASE_STATE])
         base = sample.of(self.states[BASE_STATE])
         return choose_share(base, sample.of(self.states[_trained(name)]), self.recipe.min_gain_kept)

@@ -30,7 +30,7 @@ METRICS = {f"{name}@{k}" for name in ("mrr", "recall", "ndcg", "dcg") for k in C
 def untouched(tmp_path_factory, trained, tiny_base):
     """A run whose result is always the base model."""
     out = tmp_path_factory.mktemp("untouched") / "out"
-    recipe = Contrastive(iterations=1, min_steps=1, interpolation=0.0)
+    recipe = Contrastive(iterations=1, min_steps=1, interpolation_weight=0.0)
     return out, adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
 
 
@@ -182,7 +182,7 @@ def test_every_state_encodes_the_corpus_once(trained, again):
 
 
 def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation=1.0)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0)
     for seed in (1, 2):
         adapt(trained.data, "words", tiny_base, tmp_path / str(seed), recipe, seed=seed, device="cpu")
     reports = [json.loads((tmp_path / str(seed) / "report.json").read_text(encoding="utf-8")) for seed in (1, 2)]
@@ -310,7 +310,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     model.save_pretrained(str(tmp_path / "base"))
     # without weight decay only the embeddings of tokens that were seen move
     recipe = Contrastive(
-        iterations=1, min_steps=2, learning_rate=1e-2, weight_decay=0.0, interpolation=1.0, warmup_steps=0
+        iterations=1, min_steps=2, learning_rate=1e-2, weight_decay=0.0, interpolation_weight=1.0, warmup_steps=0
     )
     columns = {"anchor": ["apple", "bridge"] * 8, "positive": ["castle", "desert"] * 8}
     prompted, plain = (load_model(folder, "cpu") for folder in (tmp_path / "base", tiny_base.path))
@@ -330,7 +330,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
 
 
 def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation=1.0, max_length=4)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4)
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
     assert report["max_length"] == 64
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64

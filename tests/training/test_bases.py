@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ DESCRIBED = {
 APART = {"prompts", "two_encoders", "static_queries", "two_heads"}
 """The kinds to which a text is one thing as a query and another as a document."""
 
-FULL = {"iterations": 1, "learning_rate": 1e-2, "warmup_steps": 0, "weight_decay": 0.0, "interpolation": 1.0}
+FULL = {"iterations": 1, "learning_rate": 1e-2, "warmup_steps": 0, "weight_decay": 0.0, "interpolation_weight": 1.0}
 COLUMNS = {
     "anchor": ["apple", "bridge"] * 8,
     "positive": ["castle", "desert"] * 8,
@@ -133,7 +132,7 @@ def test_an_option_that_a_kind_cannot_be_trained_with_is_refused(tmp_path):
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(epochs=1), Contrastive(mini_batch=4, max_length=8)])
 def test_every_recipe_trains_every_kind_and_leaves_its_lengths(kind, base, tmp_path, recipe):
     if kind == "static_queries" and isinstance(recipe, Contrastive):
-        recipe = replace(recipe, mini_batch=None)
+        recipe = recipe.replace(mini_batch=None)
     model = load_model(base.path, "cpu")
     before = [getattr(chain[0], "max_seq_length", None) for chain in branches(model).values()]
     finetuned = finetune(model, Examples(COLUMNS), recipe, 1, tmp_path, kind)

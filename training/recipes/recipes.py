@@ -1,93 +1,119 @@
-"""The two recipes and their numbers."""
+"""The two recipes and their options. Importing it does not import torch: losses and miners are imported when used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import (
-    CachedMultipleNegativesRankingLoss,
-    MatryoshkaLoss,
-    MultipleNegativesRankingLoss,
-    TripletDistanceMetric,
-    TripletLoss,
-)
-from torch import nn
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from registry.shared.options import Options, Shown, any_of
 from training.errors import TrainingError
-from training.mining.miners import Miner, NegativeMiner, TripletMiner, WholeCorpus
-from training.recipes.frozen_documents import FrozenDocuments
-from training.retrieval.states import State, Texts
-from training.runs import processes
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import nn
+    from typing_extensions import Self
+
+    from training.mining.miners import Miner
+    from training.retrieval.states import State, Texts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Numbers that every recipe has.
+def _from_text(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
 
-    Attributes:
-        iterations: rounds of mine, fine-tune, evaluate.
-        epochs: passes over the examples in an iteration.
-        batch_size: examples a step.
-        learning_rate: at the end of the warm-up, from where it falls linearly to 0; by default 5e-5, and 5e-4 for an
-            adapter (Schulman et al., 2025, "LoRA Without Regret": ten times that of full fine-tuning).
-        warmup_steps: steps of rising learning rate; below 1 a share of the iteration's steps.
-        weight_decay: of AdamW.
-        max_length: tokens a text is cut at while training; None for the model's own limit.
-        interpolation: share of the trained weights in the result, the rest being the base model's (Wortsman et al.,
-            2022, "Robust fine-tuning of zero-shot models"); None for the share that ``min_gain_kept`` asks for.
-        min_gain_kept: fraction of the best gain on dev to keep: the smallest weight that keeps it is chosen; 1 for the
-            best on dev.
-        lora: rank of the adapter that is trained instead of the weights (Hu et al., 2022, "LoRA: Low-Rank Adaptation of
-            Large Language Models"); None for the weights themselves.
-        dims: numbers of leading dimensions that shall serve alone as well (Kusupati et al., 2022, "Matryoshka
-            Representation Learning"); None for the full vector only.
+
+def _distinct(dims: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if dims is not None and (not dims or len(set(dims)) < len(dims)):
+        raise ValueError("expected at least one number, and no duplicates")
+    return dims
+
+
+Epochs = Annotated[int, Field(ge=1, description="Passes over the examples in each iteration.")]
+BatchSize = Annotated[int, Field(ge=1, description="Examples per step.")]
+WarmupSteps = Annotated[
+    float, Field(ge=0, description="Warm-up steps; a value below 1 is a fraction of the iteration's steps.")
+]
+InterpolationWeight = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=1,
+        description="Weight of the trained model, interpolated with the base model's weights (alpha of WiSE-FT).",
+    ),
+    Shown(default="chosen on dev"),
+]
+MinGainKept = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="Choose the smallest interpolation weight that keeps at least this fraction of the dev gain.",
+    ),
+]
+
+
+class Recipe(Options):
+    """The options that every recipe has.
+
+    Sources: Schulman et al., 2025, "LoRA Without Regret" (an adapter's learning rate is ten times that of full
+    fine-tuning); Wortsman et al., 2022, "Robust fine-tuning of zero-shot models" (``interpolation_weight``); Hu et al.,
+    2022, "LoRA: Low-Rank Adaptation of Large Language Models" (``lora``); Kusupati et al., 2022, "Matryoshka
+    Representation Learning" (``dims``).
     """
 
+    error = TrainingError
     name: ClassVar[str]
     dropout: ClassVar[bool] = True
-    """Whether the model's dropout is on while it is trained. A CPU has no fused attention with it."""
-    iterations: int = 2
-    epochs: int = 2
-    batch_size: int = 8
-    learning_rate: float = None  # type: ignore[assignment]  # never after __post_init__
-    warmup_steps: float = 100
-    weight_decay: float = 0.01
-    max_length: int | None = None
-    interpolation: float | None = 1.0
-    min_gain_kept: float = 1.0
-    lora: int | None = None
-    dims: tuple[int, ...] | None = None
+    """Whether the model's dropout is active in training."""
 
-    def __post_init__(self) -> None:
-        if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", 5e-4 if self.lora else 5e-5)
-        if self.dims is not None and (not self.dims or min(self.dims) < 1 or len(set(self.dims)) < len(self.dims)):
-            raise TrainingError(f"--dims {self.dims}: expected different numbers of dimensions from 1")
-        for number in fields(self):
-            value = getattr(self, number.name)
-            if value is None or number.name == "dims":
-                continue
-            least = 0 if number.name in _MAY_BE_ZERO else 1 if isinstance(value, int) else 1e-12
-            most = _MOST.get(number.name, float("inf"))
-            if not least <= value <= most or value == float("inf"):
-                limits = f"from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
-                raise TrainingError(f"--{number.name.replace('_', '-')} {value} is out of range: expected {limits}")
+    iterations: Annotated[int, Field(ge=1, description="Rounds of mining, fine-tuning and evaluation.")] = 2
+    epochs: Epochs = 2
+    batch_size: BatchSize = 8
+    lora: Annotated[
+        int | None,
+        Field(ge=1, description="Train a LoRA adapter of this rank instead of all weights."),
+        Shown(default="all weights"),
+    ] = None
+    learning_rate: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Learning rate after the warm-up, from where it falls linearly to 0; with `lora`, the default "
+            "is 5e-04.",
+        ),
+    ] = Field(default_factory=lambda values: 5e-4 if values.get("lora") else 5e-5)
+    warmup_steps: WarmupSteps = 100
+    weight_decay: Annotated[float, Field(ge=0, description="Weight decay of AdamW.")] = 0.01
+    max_length: Annotated[
+        int | None,
+        Field(ge=1, description="Tokens at which texts are truncated in training."),
+        Shown(default="the model's limit"),
+    ] = None
+    interpolation_weight: InterpolationWeight = 1.0
+    min_gain_kept: MinGainKept = 1.0
+    dims: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...] | None,
+        Field(description="Leading dimensions that are trained to work on their own as well, like 256,128."),
+        BeforeValidator(_from_text),
+        AfterValidator(_distinct),
+        Shown(default="the full vector only", metavar="N,N"),
+    ] = None
 
     def miner(self, texts: Texts) -> Miner:
-        """A miner that knows nothing yet."""
+        """A new miner for these texts."""
         raise NotImplementedError
 
     def loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """What fine-tuning minimises.
 
         Args:
-            model: learns.
-            base: the untouched model, for recipes that learn from its embeddings.
+            model: the model to train.
+            base: the unadapted model, for recipes that learn from its embeddings.
         """
+        from training.recipes.losses import matryoshka
+
         loss = self.full_loss(model, base)
-        return MatryoshkaLoss(model, loss, matryoshka_dims=list(self.dims)) if self.dims else loss
+        return matryoshka(model, loss, self.dims) if self.dims else loss
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """The same for the full vector only."""
@@ -104,49 +130,66 @@ class Recipe:
         return self.epochs
 
 
-@dataclass(frozen=True, kw_only=True)
 class Contrastive(Recipe):
     """InfoNCE over in-batch negatives and mined hard negatives (van den Oord et al., 2018; Karpukhin et al., 2020).
 
-    Attributes:
-        min_steps: passes are added until an iteration has at least so many steps, ``max_epochs`` at most.
-        max_epochs: see ``min_steps``.
-        negatives: of each query in a step, beside the texts of the other queries.
-        random_negative_ratio: share of them that are drawn from all wrong documents, the rest being mined.
-        mix_ratio: share of the batches that are of data mixed in, where there are such.
-        max_negative_ratio: a document that scores more than this times the best relevant one is no negative.
-        scale: factor on the cosine, the inverse of the temperature.
-        freeze_documents: train queries only, against documents as the base model encodes them.
-        mini_batch: texts that are in memory at a time, by gradient caching (Gao et al., 2021, "Scaling Deep Contrastive
-            Learning Batch Size under Memory Limited Setup"); None for the whole batch at once, which is faster.
+    Dropout is off: a CPU has no fused attention with it, and a pass takes much longer. Sources: Moreira et al., 2024,
+    "NV-Retriever" (``max_negative_ratio``); Gao et al., 2021, "Scaling Deep Contrastive Learning Batch Size under
+    Memory Limited Setup" (``mini_batch``).
     """
 
     name: ClassVar[str] = "contrastive"
     dropout: ClassVar[bool] = False
 
-    epochs: int = 1
-    batch_size: int = 32
-    warmup_steps: float = 0.1
-    interpolation: float | None = None
-    min_gain_kept: float = 0.8
-    min_steps: int = 20
-    max_epochs: int = 8
-    negatives: int = 1
-    random_negative_ratio: float = 0.0
-    mix_ratio: float = 0.25
-    max_negative_ratio: float = 0.95
-    scale: float = 20.0
-    freeze_documents: bool = False
-    mini_batch: int | None = None
+    epochs: Epochs = 1
+    batch_size: BatchSize = 32
+    warmup_steps: WarmupSteps = 0.1
+    interpolation_weight: InterpolationWeight = None
+    min_gain_kept: MinGainKept = 0.8
+    min_steps: Annotated[
+        int, Field(ge=0, description="Minimum steps per iteration: epochs are added to reach it, up to `max_epochs`.")
+    ] = 20
+    max_epochs: Annotated[int, Field(ge=1, description="Limit of the epochs added to reach `min_steps`.")] = 8
+    negatives: Annotated[
+        int, Field(ge=0, description="Negatives per query and step, in addition to the in-batch negatives.")
+    ] = 1
+    random_negative_ratio: Annotated[
+        float,
+        Field(ge=0, le=1, description="Fraction of the negatives drawn from all wrong documents instead of mined."),
+    ] = 0.0
+    mix_ratio: Annotated[float, Field(ge=0, le=0.9, description="Fraction of the batches taken from `mix` data.")] = (
+        0.25
+    )
+    max_negative_ratio: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Discard a mined negative that scores above this fraction of the best positive "
+            "(positive-aware filtering, NV-Retriever).",
+        ),
+    ] = 0.95
+    scale: Annotated[float, Field(gt=0, description="Factor on the cosine, the inverse of the temperature.")] = 20.0
+    freeze_documents: Annotated[
+        bool, Field(description="Train the query side only: document vectors, and an existing index, stay valid.")
+    ] = False
+    mini_batch: Annotated[
+        int | None,
+        Field(ge=1, description="Texts in memory at a time, by gradient caching: large batches in little memory."),
+        Shown(default="the whole batch"),
+    ] = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _check_freeze_documents(self) -> Self:
         other = next((name for name in ("lora", "dims", "mini_batch") if getattr(self, name)), None)
         if self.freeze_documents and other:
-            raise TrainingError(f"--freeze-documents does not go with --{other.replace('_', '-')}: leave one out")
+            raise TrainingError(f"`freeze_documents` cannot be combined with `{other}`: leave one out")
+        return self
 
     def miner(self, texts: Texts) -> Miner:
-        """Remembers hard negatives; draws every pass anew."""
+        """Remembers hard negatives, and draws every pass anew."""
+        from training.mining.miners import NegativeMiner, WholeCorpus
+
         queries = len(texts.queries["train"])
         passes = -(-self.min_steps * self.batch_size // queries)
         passes = max(self.epochs, min(passes, self.max_epochs))
@@ -157,19 +200,18 @@ class Contrastive(Recipe):
         )
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
-        """InfoNCE."""
+        """InfoNCE; against the whole corpus where documents are frozen."""
+        from training.recipes.frozen_documents import FrozenDocuments
+        from training.recipes.losses import info_nce
+
         if self.freeze_documents:
             assert base is not None
             return FrozenDocuments(model, base, self.scale)
-        if self.mini_batch is None:
-            return MultipleNegativesRankingLoss(model, scale=self.scale, gather_across_devices=processes.count() > 1)
-        return CachedMultipleNegativesRankingLoss(
-            model, scale=self.scale, mini_batch_size=self.mini_batch, gather_across_devices=processes.count() > 1
-        )
+        return info_nce(model, self.scale, self.mini_batch)
 
     @property
     def same_documents(self) -> bool:
-        """So it is where only queries are trained."""
+        """True where only queries are trained."""
         return self.freeze_documents
 
     @property
@@ -178,62 +220,47 @@ class Contrastive(Recipe):
         return 1
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReferenceTriplet(Recipe):
-    """The reference recipe: triplet loss on cosine distance over mined hard and easy triplets.
-
-    Attributes:
-        margin: by how much the positive has to be nearer than the negative, in cosine distance.
-        easy_per_hard: easy triplets kept for each hard one.
-    """
+    """The reference recipe: triplet loss on cosine distance over mined hard and easy triplets."""
 
     name: ClassVar[str] = "triplet"
 
-    margin: float = 0.1
-    easy_per_hard: int = 2
+    margin: Annotated[float, Field(gt=0, description="Margin of the triplet loss, in cosine distance.")] = 0.1
+    easy_per_hard: Annotated[int, Field(ge=0, description="Easy triplets kept per hard triplet.")] = 2
 
     def miner(self, texts: Texts) -> Miner:
         """Remembers triplets."""
+        from training.mining.miners import TripletMiner
+
         return TripletMiner(texts, self.easy_per_hard)
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """Triplet loss on cosine distance."""
-        return TripletLoss(model, distance_metric=TripletDistanceMetric.COSINE, triplet_margin=self.margin)
+        from training.recipes.losses import cosine_triplet
+
+        return cosine_triplet(model, self.margin)
 
 
 SPECIALIST: dict[str, Any] = {"min_gain_kept": 1.0}
-"""Numbers of ``contrastive`` where nothing but the domain's own questions counts."""
+"""Options of ``contrastive`` where only the domain's own queries matter."""
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrastive, ReferenceTriplet)}
 
-_MOST = {"interpolation": 1, "min_gain_kept": 1, "random_negative_ratio": 1, "max_negative_ratio": 1, "mix_ratio": 0.9}
-_MAY_BE_ZERO = {
-    "negatives",
-    "warmup_steps",
-    "weight_decay",
-    "easy_per_hard",
-    "min_steps",
-    "freeze_documents",
-    *_MOST,
-}
-
 
 def number_names() -> set[str]:
-    """The numbers of all recipes."""
-    return {number.name for recipe in RECIPES.values() for number in fields(recipe)}
+    """The names of all recipes' options."""
+    return {name for recipe in RECIPES.values() for name in recipe.model_fields}
 
 
-def make_recipe(name: str, numbers: dict[str, Any]) -> Recipe:
-    """A recipe with some of its numbers changed; a number that is None keeps its default.
+def make_recipe(name: str, options: dict[str, Any]) -> Recipe:
+    """A recipe with some of its options changed; an option that is None keeps its default.
 
     Raises:
-        TrainingError: no such recipe, or a number that it does not have or that is out of range.
+        TrainingError: an unknown recipe, or an option that it does not have or that is out of range.
     """
     if name not in RECIPES:
-        raise TrainingError(f"no recipe {name!r}: choose {' or '.join(RECIPES)}")
-    given = {key: value for key, value in numbers.items() if value is not None}
-    known = {number.name for number in fields(RECIPES[name])}
-    if foreign := sorted(set(given) - known):
-        options = ", ".join(f"--{option.replace('_', '-')}" for option in foreign)
-        raise TrainingError(f"recipe {name} does not take {options}")
+        raise TrainingError(f"unknown recipe {name!r}: expected {any_of(list(RECIPES))}")
+    given = {key: value for key, value in options.items() if value is not None}
+    if foreign := sorted(given.keys() - RECIPES[name].model_fields.keys()):
+        raise TrainingError(f"recipe {name} has no {', '.join(f'`{option}`' for option in foreign)}")
     return RECIPES[name](**given)

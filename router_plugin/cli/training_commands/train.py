@@ -138,7 +138,7 @@ def train(
     warmup_steps: Annotated[float | None, _number("Warm-up steps; below 1 a share of all.")] = None,
     weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
     max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
-    interpolation: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
+    interpolation_weight: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
     min_gain_kept: Annotated[
         float | None, _number("Share of the gain on dev that the smallest such share shall keep, 0 to 1.")
     ] = None,

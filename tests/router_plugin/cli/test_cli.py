@@ -257,7 +257,7 @@ def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, ti
     model, registry = tmp_path / "model", ("--registry", tmp_path / "registry")
     status, out, err = cli(
         *("train", prepared, "--domain", "legal", "--out", model, "--base-model", tiny_base.path, *FEW),
-        *("--interpolation", 0, "--register", *registry),
+        *("--interpolation-weight", 0, "--register", *registry),
     )
     assert status == 2
     assert "No iteration beat the base model" in out

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,8 +37,8 @@ from training.retrieval.states import State, Texts
 from training.runs.run import Run
 from training.sources.pairs import Pairs
 
-ONCE = replace(QUICK, interpolation=1.0)
-TWICE = replace(ONCE, iterations=2)
+ONCE = QUICK.replace(interpolation_weight=1.0)
+TWICE = ONCE.replace(iterations=2)
 
 
 class Words:
@@ -240,7 +239,7 @@ def test_another_judge_is_another_run(data, tiny_base, tmp_path, monkeypatch):
     assert other.asked
 
 
-@pytest.mark.parametrize("recipe", [ReferenceTriplet(iterations=2, batch_size=16, epochs=1), replace(ONCE, lora=2)])
+@pytest.mark.parametrize("recipe", [ReferenceTriplet(iterations=2, batch_size=16, epochs=1), ONCE.replace(lora=2)])
 def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
     judge = Words()
     adapt(data, "words", tiny_base, tmp_path / "out", recipe, seed=(1, 2), judge=judge, judge_depth=2, device="cpu")
@@ -248,7 +247,7 @@ def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
 
 
 def test_unlabelled_queries_are_passed_over_without_a_judge(data, tiny_base, tmp_path):
-    recipe = replace(ONCE, freeze_documents=True)
+    recipe = ONCE.replace(freeze_documents=True)
     report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
     assert np.isfinite(report["adapted_metrics"]["test"]["mrr@5"])
 

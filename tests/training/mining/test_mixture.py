@@ -89,5 +89,5 @@ def test_data_that_only_measure_are_not_mixed_in(tmp_path, trained, tiny_base):
 
 
 def test_a_share_that_leaves_no_room_for_the_own_is_refused():
-    with pytest.raises(TrainingError, match="--mix-ratio 1.0 is out of range: expected from 0 to 0.9"):
+    with pytest.raises(TrainingError, match="^`mix_ratio` 1.0: expected a number from 0 to 0.9$"):
         make_recipe("contrastive", {"mix_ratio": 1.0})

@@ -1,7 +1,5 @@
 """Query-only adaptation: queries learn, and documents keep the vectors that an index holds already."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -14,14 +12,13 @@ from training.recipes.frozen_documents import FrozenDocuments
 from training.retrieval.encoding import load_model
 from training.retrieval.states import State, Texts
 
-RECIPE = replace(
-    LEARNING,
+RECIPE = LEARNING.replace(
     freeze_documents=True,
     iterations=1,
     min_steps=100,
     max_epochs=100,
     learning_rate=3e-3,
-    interpolation=0.5,
+    interpolation_weight=0.5,
 )
 TEXTS = ["please tell about apple castle", "kindly something desert engine"]
 
@@ -82,6 +79,5 @@ def test_a_base_model_with_branches_is_refused(frozen, trained, tmp_path):
 
 @pytest.mark.parametrize("other", [{"lora": 4}, {"dims": (16,)}, {"mini_batch": 4}])
 def test_what_does_not_go_with_frozen_documents_is_refused(other):
-    option = next(iter(other)).replace("_", "-")
-    with pytest.raises(TrainingError, match=f"--freeze-documents does not go with --{option}"):
+    with pytest.raises(TrainingError, match=f"^`freeze_documents` cannot be combined with `{next(iter(other))}`"):
         Contrastive(freeze_documents=True, **other)

@@ -73,11 +73,11 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 
 def test_a_share_that_is_given_is_taken(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    recipe = Contrastive(iterations=1, interpolation=0.3)
+    recipe = Contrastive(iterations=1, interpolation_weight=0.3)
     report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
     assert report["iterations"][1]["interpolation"] == 0.3
 
 
 def test_a_gain_above_all_of_it_is_refused():
-    with pytest.raises(TrainingError, match="--min-gain-kept 1.1 is out of range: expected from 0 to 1"):
+    with pytest.raises(TrainingError, match="^`min_gain_kept` 1.1: expected a number from 0 to 1$"):
         make_recipe("contrastive", {"min_gain_kept": 1.1})

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from training.retrieval.states import State, Texts
 from training.runs.run import save_model
 
 TEXTS = ["please tell about apple castle", "kindly something desert engine", "which people often wish"]
-RECIPE = replace(LEARNING, lora=16, min_steps=60)
+RECIPE = LEARNING.replace(lora=16, min_steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +169,8 @@ def test_only_the_adapter_is_trained(adapter, tiny_base):
 
 def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_model(trained, tiny_base, tmp_path):
     for recipe in (
-        replace(QUICK, lora=2, interpolation=0.0),
-        ReferenceTriplet(iterations=1, lora=2, interpolation=0.0),
+        QUICK.replace(lora=2, interpolation_weight=0.0),
+        ReferenceTriplet(iterations=1, lora=2, interpolation_weight=0.0),
     ):
         out = tmp_path / recipe.name
         report = adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
@@ -271,12 +270,12 @@ def test_a_model_without_a_transformer_can_have_no_adapter(tiny_base, trained, t
     )
     base = resolve_base_model(str(tmp_path / "base"))
     with pytest.raises(BaseModelError, match="holds 0 transformers"):
-        adapt(trained.data, "words", base, tmp_path / "out", replace(QUICK, lora=2), device="cpu")
+        adapt(trained.data, "words", base, tmp_path / "out", QUICK.replace(lora=2), device="cpu")
 
 
 @pytest.mark.parametrize("rank", [0, -1])
 def test_a_rank_below_one_is_refused(rank):
-    with pytest.raises(TrainingError, match="--lora"):
+    with pytest.raises(TrainingError, match=f"^`lora` {rank}: expected a whole number of at least 1$"):
         make_recipe("contrastive", {"lora": rank})
 
 

@@ -1,4 +1,4 @@
-"""Recipes: the reference numbers, and refusals that name the option."""
+"""Recipes: the reference options, and refusals that name the parameter."""
 
 import math
 
@@ -12,7 +12,7 @@ from training.recipes.recipes import RECIPES, make_recipe
 from training.retrieval.encoding import load_model
 
 
-def test_the_reference_recipe_has_the_numbers_of_the_design():
+def test_the_reference_recipe_has_the_options_of_the_design():
     recipe = make_recipe("triplet", {})
     assert recipe == ReferenceTriplet(
         margin=0.1,
@@ -23,31 +23,31 @@ def test_the_reference_recipe_has_the_numbers_of_the_design():
         warmup_steps=100,
         weight_decay=0.01,
         easy_per_hard=2,
-        interpolation=1.0,
+        interpolation_weight=1.0,
         max_length=None,
     )
 
 
-def test_given_numbers_win_and_none_keeps_the_default():
+def test_given_options_win_and_none_keeps_the_default():
     recipe = make_recipe("contrastive", {"iterations": 5, "scale": 10.0, "epochs": None, "margin": None})
     assert recipe == Contrastive(iterations=5, scale=10.0)
 
 
-def test_an_unknown_recipe_is_refused_with_those_there_are():
-    with pytest.raises(TrainingError, match="no recipe 'other': choose contrastive or triplet"):
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(TrainingError, match="unknown recipe 'other': expected contrastive or triplet"):
         make_recipe("other", {})
 
 
 @pytest.mark.parametrize(
     ("name", "numbers", "options"),
     [
-        ("triplet", {"scale": 1.0}, "--scale"),
-        ("triplet", {"min_steps": 1, "negatives": 0, "epochs": 1}, "--min-steps, --negatives"),
-        ("contrastive", {"easy_per_hard": 2, "margin": 0.1}, "--easy-per-hard, --margin"),
+        ("triplet", {"scale": 1.0}, "`scale`"),
+        ("triplet", {"min_steps": 1, "negatives": 0, "epochs": 1}, "`min_steps`, `negatives`"),
+        ("contrastive", {"easy_per_hard": 2, "margin": 0.1}, "`easy_per_hard`, `margin`"),
     ],
 )
-def test_foreign_numbers_are_refused_by_their_options(name, numbers, options):
-    with pytest.raises(TrainingError, match=f"recipe {name} does not take {options}$"):
+def test_options_of_the_other_recipe_are_refused(name, numbers, options):
+    with pytest.raises(TrainingError, match=f"^recipe {name} has no {options}$"):
         make_recipe(name, numbers)
 
 
@@ -64,15 +64,15 @@ OUT_OF_RANGE = [
     ("weight_decay", -0.1),
     ("weight_decay", math.inf),
     ("max_length", 0),
-    ("interpolation", -0.1),
-    ("interpolation", 1.1),
+    ("interpolation_weight", -0.1),
+    ("interpolation_weight", 1.1),
 ]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(("number", "value"), OUT_OF_RANGE)
-def test_numbers_out_of_range_are_refused_by_their_option(recipe, number, value):
-    with pytest.raises(TrainingError, match=f"^--{number.replace('_', '-')} {value} is out of range: expected from"):
+def test_values_out_of_range_are_refused(recipe, number, value):
+    with pytest.raises(TrainingError, match=f"^`{number}` {value}: expected a (whole )?number (of|from|greater)"):
         make_recipe(recipe, {number: value})
 
 
@@ -90,21 +90,21 @@ def test_numbers_out_of_range_are_refused_by_their_option(recipe, number, value)
         ("triplet", "easy_per_hard", -1),
     ],
 )
-def test_a_recipe_s_own_numbers_out_of_range_are_refused(recipe, number, value):
-    with pytest.raises(TrainingError, match=f"^--{number.replace('_', '-')} {value} is out of range"):
+def test_a_recipe_s_own_values_out_of_range_are_refused(recipe, number, value):
+    with pytest.raises(TrainingError, match=f"^`{number}` {value}: expected a "):
         make_recipe(recipe, {number: value})
 
 
-@pytest.mark.parametrize("number", ["negatives", "warmup_steps", "weight_decay", "interpolation", "min_steps"])
-def test_numbers_that_may_be_zero_are_taken(number):
+@pytest.mark.parametrize("number", ["negatives", "warmup_steps", "weight_decay", "interpolation_weight", "min_steps"])
+def test_zero_is_accepted_where_it_is_in_range(number):
     assert getattr(make_recipe("contrastive", {number: 0}), number) == 0
 
 
-def test_whole_numbers_are_taken_for_fractions():
+def test_whole_numbers_are_accepted_as_fractions():
     assert ReferenceTriplet(margin=1, learning_rate=1).margin == 1
 
 
-def test_passes_are_added_up_to_the_least_steps_and_the_most_epochs():
+def test_epochs_are_added_to_reach_min_steps_up_to_max_epochs():
     class Queries:
         queries = {"train": [""] * 100}  # noqa: RUF012
 

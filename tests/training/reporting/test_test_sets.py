@@ -121,7 +121,7 @@ def test_the_card_leads_with_both_sides_of_every_set(judged):
 
 
 def test_the_untouched_model_loses_nothing(tmp_path, trained, tiny_base, sets):
-    recipe = replace(QUICK, interpolation=0.0)
+    recipe = QUICK.replace(interpolation_weight=0.0)
     limits = {"fillers": 0, "test": 0}
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu", also=sets, max_loss=limits)
     assert not report["improved"]
@@ -185,7 +185,7 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
 
 
 SEEDS = (5, 6, 7)
-ONE_ROUND = replace(LEARNING, iterations=1, learning_rate=3e-3)
+ONE_ROUND = LEARNING.replace(iterations=1, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")

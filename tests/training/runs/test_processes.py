@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -14,7 +13,7 @@ from tests.training.samples import LEARNING
 from training import Contrastive, TrainingError, adapt
 from training.recipes.finetune import _Laid
 
-RECIPE = replace(LEARNING, learning_rate=1e-3, iterations=1)
+RECIPE = LEARNING.replace(learning_rate=1e-3, iterations=1)
 CODE = """
 import json, os, sys
 from pathlib import Path

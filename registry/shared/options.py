@@ -1,0 +1,120 @@
+"""The base of what people set: frozen pydantic models whose errors are one plain sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from registry.errors import DomainRouterError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from typing_extensions import Self
+
+_PLAIN = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Metadata of a field: how help and documentation show it, where its type does not say.
+
+    Attributes:
+        default: what the default means, where it is None or depends on other values.
+        metavar: the form of the value as one text, where it is a list.
+    """
+
+    default: str | None = None
+    metavar: str | None = None
+
+
+class Options(BaseModel):
+    """Values with their types, defaults, ranges and descriptions, each stated once: in the field.
+
+    Raises:
+        DomainRouterError: of the kind ``error``: an unknown name, or a value of another type or out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    error: ClassVar[type[DomainRouterError]] = DomainRouterError
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, validate: Callable[[Any], Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise cls.error(cls._words(error.errors()[0])) from None
+
+    @classmethod
+    def _words(cls, error: ErrorDetails) -> str:
+        """The name in backticks, the value, and what was expected."""
+        name = str(error["loc"][0])
+        if error["type"] == "extra_forbidden":
+            return f"unknown option `{name}`: expected {any_of(list(cls.model_fields))}"
+        if error["type"] == "missing":
+            return f"`{name}` is missing"
+        return f"`{name}` {error['input']!r}: {fault(cls.model_fields[name], error)}"
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, checked like any other; defaults that depend on them are derived again."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**given, **changes})
+
+
+def fault(field: FieldInfo, error: ErrorDetails) -> str:
+    """What is wrong with a value of a field, in words: what its validator says, else what is expected."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"expected {expected(field.annotation, field.metadata)}"
+
+
+def expected(annotation: Any, limits: Sequence[Any] = ()) -> str:
+    """The values that a field takes, like ``a whole number of at least 1``.
+
+    Args:
+        annotation: type of the field.
+        limits: its metadata, of which the bounds count.
+    """
+    kind = plain_type(annotation)
+    if get_origin(kind) is Annotated:
+        kind, *inner = get_args(kind)
+        return expected(kind, [each for field in inner for each in getattr(field, "metadata", [field])])
+    if get_origin(kind) is Literal:
+        return any_of(get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list of values, each {expected(get_args(kind)[0])}"
+    words = _PLAIN.get(kind, f"a value of type {getattr(kind, '__name__', kind)}")
+    return f"{words} {range_words(limits)}" if bounds(limits) else words
+
+
+def plain_type(annotation: Any) -> Any:
+    """The type of a field's values, leaving None aside."""
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else annotation
+    return annotation
+
+
+def bounds(limits: Sequence[Any]) -> dict[str, float]:
+    """The bounds among a field's metadata, by ``ge``, ``gt``, ``le`` and ``lt``."""
+    return {name: getattr(limit, name) for name in ("ge", "gt", "le", "lt") for limit in limits if hasattr(limit, name)}
+
+
+def range_words(limits: Sequence[Any]) -> str:
+    """The bounds among a field's metadata in words, like ``from 0 to 1``."""
+    known = bounds(limits)
+    if {"ge", "le"} <= known.keys():
+        return f"from {known['ge']} to {known['le']}"
+    words = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
+    return " and ".join(f"{words[name]} {value}" for name, value in known.items())
+
+
+def any_of(names: Sequence[Any]) -> str:
+    """Names as a choice: ``a, b or c``."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} or {last}" if others else last

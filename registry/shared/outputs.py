@@ -1,20 +1,53 @@
-"""Output folders that appear whole or not at all."""
+"""Writes whole folders and whole files atomically: an earlier output stands until the new one is ready.
 
+Output is made under a hidden name beside its place, and renamed. A process that is killed meanwhile leaves only that
+hidden folder or file; the next one that writes beside it removes it after a day.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from registry.errors import OutputError
 
+LEFTOVER_AGE = 24 * 3600.0
+"""Seconds after which no process is still writing under a hidden name."""
+_UNFINISHED = re.compile(r"\..*\.domain-router-[0-9a-f]{8}")
 
-def check_free(out: Path, overwrite: bool, marker: str) -> None:
+
+@contextmanager
+def staged_folder(out: Path, *, overwrite: bool = False, marker: str | None = None) -> Iterator[Path]:
+    """An empty folder to fill, which becomes ``out`` when the block ends, and is removed when the block raises.
+
+    Args:
+        out: the folder to be written.
+        overwrite: whether an earlier output may be replaced.
+        marker: see :func:`check_free`.
+
+    Raises:
+        OutputError: ``out`` may not be replaced, or the system does not allow writing there.
+    """
+    check_free(out, overwrite, marker)
+    with new_folder_beside(out) as folder:
+        yield folder
+        check_free(out, overwrite, marker)  # another process may have written it meanwhile
+        move_into_place(folder, out)
+
+
+def check_free(out: Path, overwrite: bool, marker: str | None = None) -> None:
     """Make sure that ``out`` may be written.
 
     Args:
         out: the folder to be written.
         overwrite: whether an earlier output of the same kind may be replaced.
-        marker: the file by which an earlier output is known; nothing else is ever replaced.
+        marker: the file by which an earlier output is known; nothing else is ever replaced. None for folders that only
+            this program writes, and may replace whatever they hold.
 
     Raises:
         OutputError: it may not.
@@ -22,82 +55,114 @@ def check_free(out: Path, overwrite: bool, marker: str) -> None:
     try:
         free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
-        raise OutputError(f"{out}: cannot be read: {error}") from error
+        raise OutputError(f"{out}: cannot be read: {_reason(error)}") from error
     if free:
         return
     if not overwrite:
-        raise OutputError(f"{out}: exists already: choose another folder, or --overwrite")
-    if not (out / marker).is_file():
+        raise OutputError(f"{out}: exists already: choose another folder, or set `overwrite`")
+    if marker is not None and not (out / marker).is_file():
         raise OutputError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are not there.
+    """Create a folder and its parents, where they are missing.
 
     Raises:
-        OutputError: the system does not let us.
+        OutputError: the system does not allow it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error}") from error
+        raise OutputError(f"{folder}: cannot be created: {_reason(error)}") from error
 
 
-def write_file(out: Path, lines: Iterable[str]) -> None:
-    """Write a text file, whole or not at all.
-
-    Raises:
-        OutputError: the system does not let us.
-    """
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def new_folder_beside(out: Path) -> Path:
-    """An empty hidden folder on the same disk as ``out``.
+@contextmanager
+def new_folder_beside(out: Path) -> Iterator[Path]:
+    """An empty hidden folder on the same disk as ``out``, removed at the end unless it was moved away.
 
     Raises:
-        OutputError: the system does not let us.
+        OutputError: the system does not allow it.
     """
     parent = out.absolute().parent
     make_folder(parent)
+    _remove_leftovers(parent)
+    folder = _hidden(parent / out.name)
+    with _reported(out):
+        folder.mkdir()
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=parent))
-        folder.chmod(0o755)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error}") from error
-    return folder
+        yield folder
+    finally:
+        _remove(folder)
 
 
 def move_into_place(folder: Path, out: Path) -> None:
-    """Give a finished folder its name; an earlier output stands until the new one is there.
+    """Give a finished folder its name, in place of an earlier output.
 
     Raises:
-        OutputError: the system does not let us.
+        OutputError: the system does not allow it; then the earlier output stands.
     """
-    try:
-        _move(folder, out)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error}") from error
-
-
-def _move(folder: Path, out: Path) -> None:
-    if out.exists():
-        earlier = new_folder_beside(out) / "earlier"
+    with _reported(out):
+        if not out.exists():
+            folder.rename(out)
+            return
+        # Between these two renames a killed process leaves the earlier output under a name that nothing ever removes.
+        earlier = out.with_name(f".{out.name}.earlier-{secrets.token_hex(4)}")
         out.rename(earlier)
         try:
             folder.rename(out)
-        except OSError:
+        except BaseException:
             earlier.rename(out)
             raise
+        _remove(earlier)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8.
+
+    Raises:
+        OutputError: the system does not allow it; then an earlier file stands.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    _remove_leftovers(path.parent)
+    partial = _hidden(path)
+    with _reported(path):
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
         finally:
-            shutil.rmtree(earlier.parent, ignore_errors=True)
+            _remove(partial)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}.domain-router-{secrets.token_hex(4)}")
+
+
+def _remove_leftovers(parent: Path) -> None:
+    oldest = time.time() - LEFTOVER_AGE
+    with suppress(OSError):  # it cannot be listed; whatever is written there next reports why
+        for path in parent.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                with suppress(OSError):  # another process may remove it at the same time
+                    if path.stat().st_mtime < oldest:
+                        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder as far as the system allows."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        folder.rename(out)
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def _reported(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -2,23 +2,21 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import fsspec
 from filelock import FileLock
 
-from registry.errors import DamagedArtifactError, RegistryError
+from registry.errors import DamagedArtifactError, OutputError, RegistryError
 from registry.names import PAGE, check_file
 from registry.records import ArtifactFile
-from registry.shared.leftovers import remove_leftovers
+from registry.shared.digests import sha256_of, sha256_of_stream
+from registry.shared.outputs import make_folder, move_into_place, new_folder_beside, staged_folder
 
 _BLOCK = 1 << 20
-_STAGING = ".incoming-"
 
 
 class ArtifactStore:
@@ -47,8 +45,7 @@ class ArtifactStore:
             return self._put(folder)
 
     def _put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
-        staging = self._staging()
-        try:
+        with new_folder_beside(self._cache / "incoming") as staging:
             files = tuple(_copy(folder / path, staging / path, path) for path in _walk(folder))
             digest = digest_of_list(files)
             if not self._local:
@@ -58,9 +55,8 @@ class ArtifactStore:
                     self._fs.makedirs(f"{self._root}/{digest}/{file.path}".rpartition("/")[0], exist_ok=True)
                     self._fs.put_file(str(staging / file.path), f"{self._root}/{digest}/{file.path}")
             with self._lock(digest):
-                self._move_in(staging, digest, files)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+                if _problems(self._cache / digest, files):  # else the same content is there already
+                    move_into_place(staging, self._cache / digest)
         return digest, files
 
     def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
@@ -89,27 +85,15 @@ class ArtifactStore:
         """Whether the remote store has the file's very bytes already."""
         try:
             with self._fs.open(f"{self._root}/{digest}/{file.path}", "rb") as stored:
-                return _sha256(stored) == file.sha256
+                return sha256_of_stream(stored) == file.sha256
         except FileNotFoundError:
             return False
 
     def _download(self, digest: str, files: Sequence[ArtifactFile]) -> None:
-        staging = self._staging()
-        try:
+        with staged_folder(self._cache / digest, overwrite=True) as staging:
             problems = self._get(digest, files, staging) or _problems(staging, files)
             if problems:
                 raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
-            self._move_in(staging, digest, files)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-    def _staging(self) -> Path:
-        """An empty folder that others may read once it has its final name."""
-        self._cache.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self._cache, _STAGING)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self._cache))
-        staging.chmod(0o755)
-        return staging
 
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
         problems = []
@@ -121,20 +105,9 @@ class ArtifactStore:
                 problems.append(_said(file, error))
         return problems
 
-    def _move_in(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
-        """Give the staged folder its final name, unless the same content already stands there."""
-        target = self._cache / digest
-        if target.exists():
-            if not _problems(target, files):
-                return
-            damaged = staging.with_name(f"{staging.name}-damaged")
-            target.rename(damaged)
-            shutil.rmtree(damaged, ignore_errors=True)
-        staging.rename(target)
-
     def _lock(self, digest: str) -> FileLock:
         """Held by the one thread or process that writes a local folder."""
-        self._locks.mkdir(parents=True, exist_ok=True)
+        make_folder(self._locks)
         return FileLock(self._locks / digest)
 
 
@@ -192,7 +165,7 @@ def _explained(what: str) -> Iterator[None]:
     """Say what the file system did not let us do."""
     try:
         yield
-    except OSError as error:
+    except (OSError, OutputError) as error:
         raise RegistryError(f"{what}: {error}: see that there is room and that you have the rights") from error
 
 
@@ -228,16 +201,3 @@ def digest_of_list(files: Iterable[ArtifactFile]) -> str:
     """The same, of a folder with these files."""
     lines = "".join(f"{file.sha256}  {file.path}\n" for file in files)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return _sha256(file)
-
-
-def _sha256(file: IO[bytes]) -> str:
-    sha256 = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        sha256.update(block)
-    return sha256.hexdigest()

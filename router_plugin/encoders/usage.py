@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from registry.errors import OutputError
+from registry.shared.outputs import make_folder, write_atomically
 from registry.storage import location
 
 EVERY = 60.0
@@ -58,9 +60,7 @@ def _write(file: Path, counts: Counter[str]) -> None:
     if not counts:
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(counts), encoding="utf-8")
-        partial.replace(file)
-    except OSError:  # counts are a hint, and no query fails for their sake
+        make_folder(file.parent)
+        write_atomically(file, json.dumps(counts))
+    except OutputError:  # counts are a hint, and no query fails for their sake
         return

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.adapters import base_of, is_adapter
-from registry.shared.outputs import check_free, move_into_place, new_folder_beside
+from registry.shared.outputs import check_free, staged_folder
 from registry.snapshot import Snapshot
 from router_plugin.encoders.selection import on_cpu
 from router_plugin.errors import JointSpaceError
@@ -18,10 +17,11 @@ from router_plugin.joint_space.space import JointSpace
 
 _MODULE = f"0_{JointSpaceModule.__name__}"
 _CARD = "README.md"
+_MARKER = f"{_MODULE}/{CONFIG}"
 
 
 def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) -> None:
-    """Write a folder that sentence-transformers loads, and that may be moved. It appears whole or not at all.
+    """Write a folder that sentence-transformers loads, and that may be moved. It appears atomically.
 
     Args:
         space: the joint space. The folder holds copies of its models: a later champion is not in it.
@@ -34,8 +34,7 @@ def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) ->
     """
     check_target(out, overwrite)
     _check_exportable(space)
-    staging = new_folder_beside(out)
-    try:
+    with staged_folder(out, overwrite=overwrite, marker=_MARKER) as staging:
         _write_module(space, staging / _MODULE)
         module = JointSpaceModule(staging / _MODULE)
         device = space.domains.settings.device
@@ -44,9 +43,6 @@ def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) ->
         )
         model.save_pretrained(str(staging), create_model_card=False)
         (staging / _CARD).write_text(_card(space.record, space.dimension), encoding="utf-8")
-        move_into_place(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_target(out: Path, overwrite: bool = False) -> None:
@@ -55,7 +51,7 @@ def check_target(out: Path, overwrite: bool = False) -> None:
     Raises:
         OutputError: it exists.
     """
-    check_free(out, overwrite, f"{_MODULE}/{CONFIG}")
+    check_free(out, overwrite, _MARKER)
 
 
 def _check_exportable(space: JointSpace) -> None:

@@ -13,7 +13,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from registry.errors import OutputError
-from registry.shared.outputs import write_file
+from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from router_plugin.errors import FittedError
 
@@ -76,7 +76,7 @@ class Fitted(pydantic.BaseModel):
             FittedError: it cannot be written.
         """
         try:
-            write_file(path, [self.model_dump_json(indent=2), "\n"])
+            write_atomically(path, self.model_dump_json(indent=2) + "\n")
         except OutputError as error:
             raise FittedError(str(error)) from error
 

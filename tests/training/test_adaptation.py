@@ -275,7 +275,7 @@ def test_a_device_that_is_not_there_is_reported(tmp_path, trained, tiny_base, de
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_base):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for out, overwrite, message in (
-        (tmp_path, False, "exists already: choose another folder, or --overwrite"),
+        (tmp_path, False, "exists already: choose another folder, or set `overwrite`"),
         (tmp_path, True, r"holds no report\.json, so it is not an earlier output"),
         (trained.out, False, "exists already"),
     ):

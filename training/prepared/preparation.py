@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.shared.outputs import check_free, move_into_place, new_folder_beside
+from registry.shared.outputs import check_free, staged_folder
 from training.errors import SourceError
 from training.prepared.chunking import CHUNK_CHARACTERS
 from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
@@ -104,7 +103,7 @@ def write_folder(
     negatives: Mapping[str, Qrels] | None = None,
     **manifest: Any,
 ) -> dict[str, Any]:
-    """Write prepared data, all of it at once; returns the manifest.
+    """Write prepared data atomically, in place of earlier data; returns the manifest.
 
     Args:
         out: where to.
@@ -114,13 +113,11 @@ def write_folder(
         counts: of the rows that these were made of.
         negatives: documents that were judged not relevant, of every split; by default none.
         manifest: what else the manifest says.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds anything but prepared data.
     """
-    staging = new_folder_beside(out)
     counts = {**counts, "chunks": len(corpus), "queries": len(queries)}
     counts |= {f"{part}_queries": len(qrels[part]) for part in SPLITS}
-    try:
-        written = write_prepared(staging, corpus, queries, qrels, negatives, **manifest, counts=counts)
-        move_into_place(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return written
+    with staged_folder(out, overwrite=True, marker=MANIFEST) as folder:
+        return write_prepared(folder, corpus, queries, qrels, negatives, **manifest, counts=counts)

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from registry import BaseModelFiles
 from registry.model_folders.adapters import has_adapter, save_adapter
-from registry.shared.outputs import make_folder
+from registry.shared.outputs import make_folder, staged_folder, write_atomically
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -77,12 +77,9 @@ class Run:
         return time.monotonic() - self._opened
 
     def save_model(self, name: str, model: SentenceTransformer, base: BaseModelFiles) -> None:
-        """Keep a model, or the adapter that it has on the base model; it appears whole."""
-        partial = self.folder / f"{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(self.model_folder(name), ignore_errors=True)
-        save_model(model, partial, base)
-        partial.rename(self.model_folder(name))
+        """Keep a model, or the adapter that it has on the base model; it appears atomically."""
+        with staged_folder(self.model_folder(name), overwrite=True) as folder:
+            save_model(model, folder, base)
 
     def model_folder(self, name: str) -> Path:
         """Where a kept model is."""
@@ -139,6 +136,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    partial = path.with_name(f"{path.name}.partial")  # not the name of a partial model
-    partial.write_text(json.dumps(value, indent=2), encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, json.dumps(value, indent=2))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from registry.errors import OutputError
-from registry.shared.outputs import make_folder, write_file
+from registry.shared.outputs import make_folder, write_atomically
 from training.synthesis.passages import SyntheticPair
 
 
@@ -21,7 +21,9 @@ def check_file(out: Path, overwrite: bool) -> None:
     if out.suffix != ".jsonl":
         raise OutputError(f"{out}: expected a name that ends in .jsonl")
     if out.is_dir() or (out.exists() and not overwrite):
-        raise OutputError(f"{out}: exists already: choose another file" + ("" if out.is_dir() else ", or --overwrite"))
+        raise OutputError(
+            f"{out}: exists already: choose another file" + ("" if out.is_dir() else ", or set `overwrite`")
+        )
 
 
 def write_pairs(pairs: Iterable[SyntheticPair], out: Path) -> None:
@@ -31,7 +33,7 @@ def write_pairs(pairs: Iterable[SyntheticPair], out: Path) -> None:
         OutputError: the file cannot be written.
     """
     make_folder(out.absolute().parent)
-    write_file(out, (json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in pairs))
+    write_atomically(out, "".join(json.dumps(pair._asdict(), ensure_ascii=False) + "\n" for pair in pairs))
 
 
 def counts_by_kind(pairs: Sequence[SyntheticPair]) -> dict[str, int]:

@@ -35,7 +35,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
-    from registry.shared.outputs import write_file
+    from registry.shared.outputs import write_atomically
     from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.classifier import evaluate as evaluate_classifier
@@ -52,7 +52,7 @@ def evaluate(
     queries, labels = read_labelled(file, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:
-        write_file(html, [evaluation_page(evaluation, f"Domain classifier on {file.name}")])
+        write_atomically(html, evaluation_page(evaluation, f"Domain classifier on {file.name}"))
     if json:
         print_json(evaluation.to_dict())
         return

@@ -68,7 +68,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare one encoder, two-stage routing and an ensemble, on labelled queries or on prepared data of domains."""
-    from registry.shared.outputs import write_file
+    from registry.shared.outputs import write_atomically
     from router_plugin.cli.output_files import check_page
     from router_plugin.comparison.page import COLUMNS, by_domain, comparison_page, rows
     from router_plugin.comparison.strategies import WAYS, Task
@@ -98,7 +98,7 @@ def compare(
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"
     if html:
-        write_file(html, [comparison_page(found, title)])
+        write_atomically(html, comparison_page(found, title))
     if json:
         print_json(found.to_dict())
         return

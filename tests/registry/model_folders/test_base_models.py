@@ -10,7 +10,7 @@ from registry import BaseModelError, BaseModelFiles, resolve_base_model
 from registry.classifier_profiles.profiles import FILE_NAME
 from registry.model_folders.base_models import DEFAULT_SHA256, PACKAGE, PACKAGE_ON_PYPI, weights_sha256
 from registry.model_folders.loading import loading_options
-from registry.storage.artifacts import sha256_of
+from registry.shared.digests import sha256_of
 from tests.registry.samples import run_python, write_model
 
 RESOLVE = """

@@ -71,12 +71,12 @@ def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
 
 def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:
     parent = home / "cache" / "things"
-    for name, age in ((".new-old", 25), (".new-young", 23)):
+    for name, age in ((".one.domain-router-0123abcd", 25), (".two.domain-router-0123abcd", 23)):
         (parent / name).mkdir(parents=True)
         (parent / name / "value").write_text("half")
         os.utime(parent / name, (time.time() - age * 3600,) * 2)
     cached_folder("things", "one", lambda folder: None)
-    assert {path.name for path in parent.iterdir() if path.is_dir()} == {"one", ".new-young"}
+    assert {path.name for path in parent.iterdir() if path.is_dir()} == {"one", ".two.domain-router-0123abcd"}
 
 
 def test_nothing_is_left_of_one_that_could_not_be_made(home: Path) -> None:

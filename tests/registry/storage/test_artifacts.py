@@ -211,11 +211,11 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
 
 def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folder):
     store = registry.fetch(registry.publish(folder, make_record())).parent
-    for name, age in ((".incoming-old", 25), (".incoming-young", 23)):
+    for name, age in ((".incoming.domain-router-0123abcd", 25), (".incoming.domain-router-89abcdef", 23)):
         write_model(store / name)
         os.utime(store / name, (time.time() - age * 3600,) * 2)
     version = registry.publish(folder, make_record())
-    assert {path.name for path in store.iterdir()} == {version.artifact, ".incoming-young"}
+    assert {path.name for path in store.iterdir()} == {version.artifact, ".incoming.domain-router-89abcdef"}
 
 
 def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):

@@ -214,13 +214,13 @@ def test_a_killed_process_leaves_no_folder(tmp_path):
 import os, signal, sys
 from pathlib import Path
 from training import prepare
-from training.prepared import preparation
+from registry.shared import outputs
 from training.sources.pairs import Pair, Pairs
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-preparation.move_into_place = die
+outputs.move_into_place = die
 prepare(Pairs("x", [Pair(f"question {n} {n * 7}", f"answer {n * 3} {n * 5}") for n in range(30)]), Path(sys.argv[1]))
 """
     out = tmp_path / "out"
@@ -232,7 +232,7 @@ prepare(Pairs("x", [Pair(f"question {n} {n * 7}", f"answer {n * 3} {n * 5}") for
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     prepare(source(), tmp_path / "out")
     before = (tmp_path / "out" / "manifest.json").read_bytes()
-    with pytest.raises(OutputError, match=r"out: exists already: choose another folder, or --overwrite"):
+    with pytest.raises(OutputError, match=r"out: exists already: choose another folder, or set `overwrite`"):
         prepare(source(PAIRS[:20]), tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").read_bytes() == before
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains and measures models/banking: sh models/make_banking.sh FOLDER-OF-THE-DATA-SETS WORKING-FOLDER
-# All training texts of BANKING77: half an hour on one CPU core.
+# Trains on all training texts of BANKING77, which takes half an hour on one CPU core.
 set -eu
 data=$1 work=$2 models=$(dirname "$0")
 
@@ -21,12 +21,14 @@ cat >> "$models/banking/README.md" <<'END'
 
 Trained on the training texts of BANKING77 (Inigo Casanueva, Tadas Temcinas, Daniela Gerz, Matthew Henderson and Ivan Vulic,
 "Efficient Intent Detection with Dual Sentence Encoders", 2020, [arXiv 2003.04807](https://arxiv.org/abs/2003.04807)), licensed
-under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/): queries of a bank's customers with 77 intents, of which those of
-one intent were learnt to be near each other. `test` is its published test part. `clinc-banking` and `clinc-others` only measured:
-the intents of CLINC150's domain banking, asked by other people, and those of its domains credit cards, travel and work. The adapter
-is changed material under the same licence. The base model, all-MiniLM-L6-v2, is under the Apache License 2.0.
+under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). BANKING77 holds queries of bank customers with 77 intents. The model
+was trained to embed queries with the same intent close together. `test` is the published test part. `clinc-banking` and
+`clinc-others` were only used for evaluation: they hold the intents of CLINC150's domain banking, asked by other people, and of its
+domains credit cards, travel and work. The adapter is adapted material under the same licence. The base model, all-MiniLM-L6-v2, is
+under the Apache License 2.0.
 
-With so many relevant texts a query, MRR@5 says little: see NDCG@10, and the accuracy of a vote in `benchmarks/RESULTS.md`.
+With many relevant texts per query, MRR@5 says little. Better measures are NDCG@10 and the accuracy of a nearest-neighbour vote in
+`benchmarks/RESULTS.md`.
 
-Made by `sh models/make_banking.sh DATA WORK`. It finds queries of one intent, not answers.
+Made by `sh models/make_banking.sh DATA WORK`. The model finds queries with the same intent, not answers.
 END

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains and measures models/medical: sh models/make_medical.sh FOLDER-OF-THE-DATA-SETS WORKING-FOLDER
-# Every 4th pair of MedQuAD, so that it takes less than an hour on two CPU cores and 16 GB of memory.
+# Uses every 4th pair of MedQuAD, so that it takes less than an hour on two CPU cores with 16 GB of memory.
 set -eu
 data=$1 work=$2 models=$(dirname "$0")
 mkdir -p "$work"
@@ -31,16 +31,17 @@ cat >> "$models/medical/README.md" <<'END'
 
 Trained on questions and answers of MedQuAD (Asma Ben Abacha and Dina Demner-Fushman, "A Question-Entailment Approach to Question
 Answering", BMC Bioinformatics 2019, [github.com/abachaa/MedQuAD](https://github.com/abachaa/MedQuAD)), licensed under
-[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/): every 4th pair. Those of the sources NIHSeniorHealth, CDC and NHLBI
-are the test split and were not trained on. Mixed in are training questions of `examples/data/finance.jsonl` and
-`legal.jsonl`, written for this project, in the words of people who ask. `medicationqa`, `finance10k` and `policyqa` only measured:
-the questions of MedicationQA with its whole answers, and every 7th pair of 10-K and privacy policy questions. The adapter is
-changed material under the same licence. The base model, all-MiniLM-L6-v2, is under the Apache License 2.0.
+[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). Every 4th pair was used. The pairs from the sources NIHSeniorHealth, CDC
+and NHLBI are the test split and were not trained on. Training questions of `examples/data/finance.jsonl` and `legal.jsonl` were mixed
+in; they were written for this project, in the words that users would choose. `medicationqa`, `finance10k` and `policyqa` were only
+used for evaluation: they hold the questions of MedicationQA with the whole answers, and every 7th pair of 10-K and privacy policy
+questions. The adapter is adapted material under the same licence. The base model, all-MiniLM-L6-v2, is under the Apache License 2.0.
 
-It was the second attempt. The first, with the default `--min-gain-kept 0.8`, gained 0.0586 on `test`, lost 0.0007 on `medicationqa`, and
-so broke its guard. That the share of weights was then made smaller is a choice in which that set had a part.
+This model was the second attempt. The first attempt, with the default `--min-gain-kept 0.8`, gained 0.0586 on `test` but lost 0.0007
+on `medicationqa`, and so broke its guard. The interpolation weight was then reduced. So `medicationqa` had an influence on this choice.
 
-The classifier profile holds as many questions of `examples/data/medical.jsonl` as of MedQuAD, whose templates no user speaks in.
+The classifier profile holds as many questions from `examples/data/medical.jsonl` as from MedQuAD, because MedQuAD's questions follow
+templates that no user speaks in.
 
-Made by `sh models/make_medical.sh DATA WORK`. It ranks passages; it gives no medical advice.
+Made by `sh models/make_medical.sh DATA WORK`. The model ranks passages. It gives no medical advice.
 END

@@ -1,7 +1,7 @@
 """Makes the classifier profile of models/medical: python models/medical_profile.py PREPARED-MEDQUAD MODEL-FOLDER
 
-MedQuAD's questions are made from templates, which real users do not speak in. So half of the profile are the questions
-of examples/data/medical.jsonl.
+MedQuAD's questions follow templates, and real users do not speak in templates. So half of the profile's queries are the
+questions of examples/data/medical.jsonl.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A domain classifier that counts keywords: an example of a plugin for domain-router."""
+"""An example plugin for domain-router: a domain classifier that counts keywords."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ WORDS = {
     "legal": {"contract", "court", "deposit", "evict", "landlord", "lawyer", "rent"},
 }
 WEIGHT = 4.0
-"""A keyword counts so much against the one vote that ``general`` always has."""
+"""Votes of a keyword. ``general`` always has one vote."""
 
 
 class KeywordClassifier:
-    """Probabilities in proportion to the keywords found."""
+    """Gives each domain a probability in proportion to its keywords in the query."""
 
     def __init__(self, registered: Sequence[str]) -> None:
         self.domains = (GENERAL, *registered)
         self.thresholds: dict[str, float] = {}
 
     def classify(self, queries: Sequence[str]) -> Classification:
-        """Probability of every domain."""
+        """Compute the probability of every domain."""
         votes = np.array([self._votes(query) for query in queries], dtype=np.float64).reshape(-1, len(self.domains))
         return Classification(votes / votes.sum(axis=1, keepdims=True))
 
@@ -38,5 +38,5 @@ class KeywordClassifier:
 
 @hookimpl
 def domain_classifier(profiles: Mapping[str, Profile]) -> KeywordClassifier:
-    """Answers in place of the built-in classifier; a hook takes only the arguments that it needs."""
+    """Replace the built-in classifier. An implementation takes only the arguments of the hook that it needs."""
     return KeywordClassifier(tuple(profiles))

@@ -48,7 +48,7 @@ import training.retrieval.states
 from registry import resolve_base_model
 from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
-from training.reporting.report import REPORT
+from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.sources.column_filter import HoldOut
 from training.sources.pairs import Pairs
@@ -58,7 +58,7 @@ SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
 OTHERS = {"medicationqa": 1, "finance10k": 7, "policyqa": 7}
 """Sets that only measure, and how many pairs one of them stands for."""
 UNCUT = 1_000_000
-PROGRESS = ("interpolation", "steps", "seconds")
+PROGRESS = ("interpolation_weight", "steps", "seconds")
 VARIANTS = (
     "contrastive",
     "triplet recipe=triplet",
@@ -144,31 +144,30 @@ def _train(
         with _watched() as spent:
             adapt(medquad, name, base, out, recipe, seed=seeds, also=others, mixed=mixed, device=arguments.device)
         out.with_suffix(".json").write_text(json.dumps({part: round(seconds, 1) for part, seconds in spent.items()}))
-    report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
-    sets = {
-        "medquad": {"base": report["base_metrics"]["test"], "adapted": report["adapted_metrics"]["test"]},
-        **report["also"],
-    }
+    report = TrainingReport.load(out)
+    sets = {"medquad": report.evaluations["test"], **report.extra_test_sets}
     return {
-        "options": report["options"],
-        "chosen": report["chosen"],
-        "steps": sum(entry.get("steps", 0) for entry in report["iterations"]),
-        "seconds": report["seconds"],
+        "options": report.options,
+        "chosen": report.chosen,
+        "steps": sum(state.steps for state in report.iterations),
+        "seconds": report.seconds,
         "parts": json.loads(out.with_suffix(".json").read_text()),
         "dev": [
-            {"mrr@5": round(entry["dev"][MEASURES[0]], 4), **{key: entry[key] for key in PROGRESS if key in entry}}
-            for entry in report["iterations"]
+            {"mrr@5": round(state.dev[MEASURES[0]], 4), **state.model_dump(include=set(PROGRESS))}
+            for state in report.iterations
         ],
         "sets": {
-            name: {side: {measure: round(found[side][measure], 4) for measure in MEASURES} for side in sides}
+            name: {
+                side: {measure: round(metrics[measure], 4) for measure in MEASURES}
+                for side, metrics in (("base", found.base), ("adapted", found.adapted))
+            }
             for name, found in sets.items()
-            for sides in [("base", "adapted")]
         },
         "seeds": [
-            {name: round(each[MEASURES[0]], 4) for name, each in {"medquad": seed["test"], **seed["also"]}.items()}
-            for seed in report["seeds"]
+            {name: round(each[MEASURES[0]], 4) for name, each in {"medquad": seed.test, **seed.extra_test_sets}.items()}
+            for seed in report.seeds
         ],
-        "dims": {dims: round(found["adapted"][MEASURES[0]], 4) for dims, found in report["dims"].items()},
+        "dims": {dims: round(found.adapted[MEASURES[0]], 4) for dims, found in report.dims.items()},
     }
 
 

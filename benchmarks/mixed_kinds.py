@@ -27,7 +27,7 @@ from voting import vote
 
 from registry import resolve_base_model
 from training import Contrastive, PrepareOptions, adapt, prepare, read_pairs
-from training.reporting.report import REPORT
+from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pairs
 
@@ -76,22 +76,20 @@ def _pairs(source: Path, every: int = 1) -> Pairs:
 
 def _told(name: str, model: Path, trial: Trial) -> dict[str, dict[str, float]]:
     """The figures of a model, and of the untouched one."""
-    report = json.loads((model / REPORT).read_text(encoding="utf-8"))
+    report = TrainingReport.load(model)
+    pairs = report.evaluations["test"] if name == PAIRS else report.extra_test_sets[PAIRS]
+    filings = report.extra_test_sets[FILINGS]
     sides = {BASE: "base", name: "adapted"}
     encoders = {BASE: load_model(resolve_base_model().path), name: load_model(model)}
     return {
         row: {
-            "pairs_mrr@5": round(_of_pairs(name, report, side)["mrr@5"], 4),
-            "filings_mrr@5": round(report["also"][FILINGS][side]["mrr@5"], 4),
+            "pairs_mrr@5": round(getattr(pairs, side)["mrr@5"], 4),
+            "filings_mrr@5": round(getattr(filings, side)["mrr@5"], 4),
             "intent_accuracy": round(_accuracy(encoders[row], trial), 4),
-            "seconds": 0.0 if row == BASE else report["seconds"],
+            "seconds": 0.0 if row == BASE else report.seconds,
         }
         for row, side in sides.items()
     }
-
-
-def _of_pairs(name: str, report: dict[str, dict[str, dict[str, dict[str, float]]]], side: str) -> dict[str, float]:
-    return report[f"{side}_metrics"]["test"] if name == PAIRS else report["also"][PAIRS][side]
 
 
 def _accuracy(model: SentenceTransformer, trial: Trial) -> float:

@@ -25,6 +25,7 @@ from samples import spread
 from registry import resolve_base_model
 from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
+from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 
 
@@ -66,36 +67,34 @@ def _number(option: str) -> tuple[str, float | int]:
     return name, json.loads(value)
 
 
-def _print(reports: dict[str, dict[str, Any]]) -> None:
+def _print(reports: dict[str, TrainingReport]) -> None:
     first = next(iter(reports.values()))
-    counts = first["dataset"]["counts"]
+    counts = first.dataset.counts
     console = Console(width=120)
     table = Table(title=f"{counts['pairs']} pairs, {counts['chunks']} chunks, {counts['test_queries']} test queries")
     for column in ("model", *HEADLINE, "chosen", "steps", "seconds"):
         table.add_column(column, justify="left" if column in ("model", "chosen") else "right")
-    base = first["base_metrics"]["test"]
+    base = first.base_metrics["test"]
     table.add_row("untouched", *(f"{base[name]:.4f}" for name in HEADLINE), "", "", "")
     for name, report in reports.items():
-        adapted = report["adapted_metrics"]["test"]
-        steps = sum(entry.get("steps", 0) for entry in report["iterations"])
+        adapted = report.adapted_metrics["test"]
+        steps = sum(state.steps for state in report.iterations)
         values = [f"{adapted[metric]:.4f}" for metric in HEADLINE]
-        table.add_row(name, *values, report["chosen"], str(steps), f"{report['seconds']:.0f}")
+        table.add_row(name, *values, report.chosen, str(steps), f"{report.seconds:.0f}")
     console.print(table)
     for name, report in reports.items():
-        for entry in report["iterations"]:
-            numbers = ", ".join(f"{metric} {entry['dev'][metric]:.4f}" for metric in HEADLINE)
-            console.print(f"{name}, dev, {entry['name']}: {numbers}", highlight=False)
-    console.print(f"{platform.processor() or platform.machine()}, {first['threads']} threads, {first['device']}")
+        for state in report.iterations:
+            numbers = ", ".join(f"{metric} {state.dev[metric]:.4f}" for metric in HEADLINE)
+            console.print(f"{name}, dev, {state.name}: {numbers}", highlight=False)
+    console.print(f"{platform.processor() or platform.machine()}, {first.threads} threads, {first.device}")
     results = {name: _result(report) for name, report in reports.items()}
     print(json.dumps({**results[next(iter(results))], "recipes": results}))
 
 
-def _result(report: dict[str, Any]) -> dict[str, Any]:
-    sides = {
-        side: {metric: round(report[f"{side}_metrics"]["test"][metric], 4) for metric in HEADLINE}
-        for side in ("base", "adapted")
-    }
-    return {**sides, "seconds": report["seconds"]}
+def _result(report: TrainingReport) -> dict[str, Any]:
+    sides = {"base": report.base_metrics["test"], "adapted": report.adapted_metrics["test"]}
+    figures = {side: {metric: round(found[metric], 4) for metric in HEADLINE} for side, found in sides.items()}
+    return {**figures, "seconds": report.seconds}
 
 
 if __name__ == "__main__":

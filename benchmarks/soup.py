@@ -25,7 +25,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry import resolve_base_model
 from training import PreparedData, read_prepared
-from training.reporting.report import REPORT
+from training.reporting.report import TrainingReport
 from training.retrieval.encoding import TorchBlocks, load_model
 from training.retrieval.metrics import query_metrics
 from training.retrieval.ranking import ranking
@@ -47,7 +47,7 @@ def main() -> None:
     sets = {name: data for name, data in sets.items() if data.qrels["test"]}
     base = load_model(resolve_base_model().path)
     mean = averaged([load_model(arguments.out / name) for name in arguments.model])
-    reports = {name: json.loads((arguments.out / name / REPORT).read_text("utf-8")) for name in arguments.model}
+    reports = {name: TrainingReport.load(arguments.out / name) for name in arguments.model}
     results = {name: _of_set(name, data, base, mean, reports) for name, data in sets.items()}
     _print(results)
     print(json.dumps(results))
@@ -64,16 +64,20 @@ def averaged(models: Sequence[SentenceTransformer]) -> SentenceTransformer:
 
 
 def _of_set(
-    name: str, data: PreparedData, base: SentenceTransformer, mean: SentenceTransformer, reports: dict[str, dict]
+    name: str,
+    data: PreparedData,
+    base: SentenceTransformer,
+    mean: SentenceTransformer,
+    reports: dict[str, TrainingReport],
 ) -> dict[str, float]:
     """MRR@5 of all on one set, and the interval of the soup's gain."""
     texts = Texts(data)
     before, after = (_reciprocal_ranks(model, texts) for model in (base, mean))
     gain = compare(before, after, seed=42)
     singles = {
-        variant: (report["also"][name]["adapted"] if name in report["also"] else report["adapted_metrics"]["test"])
+        variant: report.evaluations[name if name in report.extra_test_sets else "test"].adapted
         for variant, report in reports.items()
-        if name in report["also"] or report["dataset"]["fingerprint"] == data.fingerprint
+        if name in report.extra_test_sets or report.dataset.fingerprint == data.fingerprint
     }
     return {
         "untouched": round(float(before.mean()), 4),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -16,7 +15,7 @@ from registry import Registry, resolve_base_model
 from training import Contrastive, PreparedData, adapt, publish
 from training.prepared.format import SPLITS
 from training.prepared.preparation import write_folder
-from training.reporting.report import REPORT
+from training.reporting.report import TrainingReport
 
 ALL = "all"
 """What the model of all domains is called."""
@@ -118,12 +117,12 @@ def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, li
 
 def _told(model: Path) -> dict[str, Any]:
     """What a model's report says of its training."""
-    report = json.loads((model / REPORT).read_text(encoding="utf-8"))
+    report = TrainingReport.load(model)
     return {
-        "train_queries": report["dataset"]["counts"]["train_queries"],
-        "steps": sum(entry.get("steps", 0) for entry in report["iterations"]),
-        "seconds": report["seconds"],
+        "train_queries": report.dataset.counts["train_queries"],
+        "steps": sum(state.steps for state in report.iterations),
+        "seconds": report.seconds,
         "megabytes": round(sum(file.stat().st_size for file in model.rglob("*") if file.is_file()) / 1e6, 1),
-        "chosen": report["chosen"],
-        "dev": {entry["name"]: round(entry["dev"]["ndcg@10"], 4) for entry in report["iterations"]},
+        "chosen": report.chosen,
+        "dev": {state.name: round(state.dev["ndcg@10"], 4) for state in report.iterations},
     }

@@ -29,7 +29,7 @@ from samples import spread
 
 from registry import resolve_base_model
 from training import Contrastive, PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
-from training.reporting.report import REPORT
+from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 from training.sources.pairs import Pairs
 from training.synthesis.documents import Document
@@ -93,20 +93,18 @@ def _synthesized(labelled: PreparedData, arguments: argparse.Namespace) -> Prepa
 
 def _train(
     name: str, data: PreparedData, also: dict[str, PreparedData], arguments: argparse.Namespace
-) -> dict[str, Any]:
+) -> TrainingReport:
     out = arguments.out / name
     if not out.exists():
         recipe = Contrastive(**({"iterations": arguments.iterations} if arguments.iterations else {}))
         adapt(data, "medical", resolve_base_model(), out, recipe, seed=arguments.seed, also=also)
-    report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
-    return report
+    return TrainingReport.load(out)
 
 
-def _measure(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _measure(report: TrainingReport) -> dict[str, dict[str, float]]:
     """Both sides on both sets."""
-    own = {"base": report["base_metrics"]["test"], "adapted": report["adapted_metrics"]["test"]}
-    sets = {"medquad": own, **report["also"]}
-    return {name: {side: sets[name][side][MEASURE] for side in ("base", "adapted")} for name in SETS}
+    sets = {"medquad": report.evaluations["test"], **report.extra_test_sets}
+    return {name: {"base": sets[name].base[MEASURE], "adapted": sets[name].adapted[MEASURE]} for name in SETS}
 
 
 def _compare(name: str, found: dict[str, dict[str, dict[str, float]]]) -> dict[str, float | None]:

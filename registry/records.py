@@ -11,11 +11,13 @@ Metrics = dict[str, dict[str, float]]
 """Split name to metric name to value, as in ``metrics["test"]["mrr@5"]``."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What all records have in common: they never change, and an unknown field is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BaseModelRecord(_Record):
+class BaseModelRecord(Record):
     """Where adaptation started from."""
 
     name: str
@@ -23,14 +25,14 @@ class BaseModelRecord(_Record):
     weights_sha256: str
 
 
-class DatasetRecord(_Record):
+class DatasetRecord(Record):
     """The prepared data that a model learned from."""
 
     fingerprint: str
     counts: dict[str, int]
 
 
-class ComparisonRecord(_Record):
+class ComparisonRecord(Record):
     """Adapted minus base: the mean over queries, its 95 % interval, and the p-value of a paired test."""
 
     difference: float
@@ -39,20 +41,25 @@ class ComparisonRecord(_Record):
     p_value: float
 
 
-class EvaluationRecord(_Record):
+class BothSides(Record):
+    """Metrics of the base and of the adapted model on the same queries."""
+
+    base: dict[str, float]
+    adapted: dict[str, float]
+    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="by metric")
+
+
+class EvaluationRecord(BothSides):
     """How the base and the adapted model did on one test set."""
 
     fingerprint: str
     queries: int
-    base: dict[str, float]
-    adapted: dict[str, float]
-    comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="by metric")
     max_loss: float | None = Field(None, description="how much MRR@5 the adapted model may lose; None for any amount")
     lost_too_much: bool = False
 
 
-class ModelRecord(_Record):
-    """What training knows of an adapted model."""
+class Lineage(Record):
+    """What a model was made from, and how."""
 
     domain: str
     base_model: BaseModelRecord
@@ -62,6 +69,16 @@ class ModelRecord(_Record):
     joined: dict[str, DatasetRecord] = Field(default_factory=dict, description="the sets of the dataset, if several")
     mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other data learned from, by name")
     judge: str | None = Field(None, description="who judged relevance while training; None where the data alone say")
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        return names.check_domain(value)
+
+
+class ModelRecord(Lineage):
+    """What training knows of an adapted model."""
+
     base_metrics: Metrics
     adapted_metrics: Metrics
     dimension: int = Field(gt=0)
@@ -72,7 +89,9 @@ class ModelRecord(_Record):
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="on the test split, by metric")
     max_loss: float | None = Field(None, description="on the test split; as of an EvaluationRecord")
     lost_too_much: bool = False
-    also: dict[str, EvaluationRecord] = Field(default_factory=dict, description="other test sets by name")
+    extra_test_sets: dict[str, EvaluationRecord] = Field(
+        default_factory=dict, description="by name: the sets of the dataset, if several, and others only measured on"
+    )
 
     @property
     def evaluations(self) -> dict[str, EvaluationRecord]:
@@ -86,15 +105,10 @@ class ModelRecord(_Record):
             max_loss=self.max_loss,
             lost_too_much=self.lost_too_much,
         )
-        return {names.TEST: own, **self.also}
-
-    @field_validator("domain")
-    @classmethod
-    def _domain(cls, value: str) -> str:
-        return names.check_domain(value)
+        return {names.TEST: own, **self.extra_test_sets}
 
 
-class ArtifactFile(_Record):
+class ArtifactFile(Record):
     """One file of an artifact; the path is relative to the model folder."""
 
     path: str

@@ -76,7 +76,7 @@ class Registry:
         def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
             newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
             version = ModelVersion(
-                **record.model_dump(),
+                **record.model_dump(include=set(ModelRecord.model_fields)),
                 version=(connection.execute(newest).scalar() or 0) + 1,
                 created=_now(),
                 author=_author(),
@@ -215,7 +215,8 @@ class Registry:
         except ValidationError as error:
             raise RegistryError(
                 f"the record of {row.domain}@{row.version} in {self.url} cannot be read: "
-                f"{first_fault(error)}: if a newer domain-router wrote it, upgrade"
+                f"{first_fault(error)}: another build of domain-router wrote it: upgrade if that is a newer one, "
+                "else publish the model again"
             ) from error
 
     def _known(self, domain: str) -> str:

@@ -135,9 +135,9 @@ def published(registry: Registry, tiny_models: dict[str, Path]) -> dict[str, Mod
 @pytest.fixture
 def record(tiny_models: dict[str, Path]) -> ModelRecord:
     """What training recorded of the medical model."""
-    from training.reporting.report import read_record
+    from training.reporting.report import TrainingReport
 
-    return read_record(tiny_models["medical"])
+    return TrainingReport.load(tiny_models["medical"]).record()
 
 
 def read_json_lines(text: str) -> list[dict[str, object]]:

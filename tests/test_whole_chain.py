@@ -29,8 +29,8 @@ def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, re
     prepare(read_pairs(str(tmp_path / "pairs.jsonl")), tmp_path / "data")
     recipe = Contrastive(iterations=1, min_steps=10, max_length=64)
     report = adapt(read_prepared(tmp_path / "data"), "medical", real_base, tmp_path / "model", recipe, device="cpu")
-    assert report["improved"]
-    assert report["adapted_metrics"]["test"]["mrr@5"] > report["base_metrics"]["test"]["mrr@5"] + MARGIN
+    assert report.improved
+    assert report.adapted_metrics["test"]["mrr@5"] > report.base_metrics["test"]["mrr@5"] + MARGIN
 
     registry = Registry.open(str(tmp_path / "registry"))
     assert publish(tmp_path / "model", registry).name == "medical@1"

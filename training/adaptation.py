@@ -19,6 +19,7 @@ from registry import BaseModelFiles, ModelRecord
 from registry.classifier_profiles.profiles import Profile
 from registry.model_folders.variants import Backend
 from registry.names import check_domain
+from registry.records import DatasetRecord
 from registry.shared.outputs import check_free, make_folder, move_into_place
 from training.errors import TrainingError
 from training.judges.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
@@ -31,11 +32,12 @@ from training.recipes.interpolation import DevSample, choose_share, move_towards
 from training.recipes.lora import train_adapter_only
 from training.recipes.model_modules import describe_model
 from training.recipes.recipes import Contrastive, Recipe
+from training.reporting.card import CARD, model_card
 from training.reporting.evidence import gather, some_of
-from training.reporting.report import CARD, REPORT, model_card, read_finished, write_report
-from training.reporting.report_page import report_page
-from training.reporting.single_set_baselines import check_beside, told
-from training.reporting.test_sets import Outcome, TestSetEvaluator, best_outcome, check_judging
+from training.reporting.report import REPORT, Iteration, TrainingIdentity, TrainingReport, read_finished
+from training.reporting.report_page import report_page, write_page
+from training.reporting.single_set_baselines import baseline_summary, check_beside
+from training.reporting.test_sets import Outcome, TestSetEvaluator, check_judging
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
@@ -66,7 +68,7 @@ def adapt(
     device: str | None = None,
     trust_remote_code: bool = False,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> TrainingReport:
     """Adapt a base model to a domain and write the result as a model folder.
 
     The folder holds the model (safetensors), ``README.md`` (its card), ``report.json``, ``report.html`` and the
@@ -75,7 +77,7 @@ def adapt(
 
     Args:
         data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
-            metrics are means over sets, and ``also`` of the report has those of each.
+            metrics are means over sets, and ``extra_test_sets`` of the report has those of each.
         domain: name of the domain.
         base: where adaptation starts.
         out: the model folder to write.
@@ -120,32 +122,34 @@ def adapt(
     check_judging(data, also, max_loss)
     check_mixing(recipe, mixed)
     check_relevance_judge(recipe, data, judge, judge_depth)
-    identity = {
-        "domain": domain,
-        "base_model": base.record().model_dump(),
-        "recipe": recipe.name,
-        "options": {
+    identity = TrainingIdentity(
+        domain=domain,
+        base_model=base.record(),
+        recipe=recipe.name,
+        options={
             **recipe.model_dump(),
             **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
             **({"shares": shares} if shares else {}),
         },
-        "dataset": _lineage(data),
-        "joined": {name: _lineage(part) for name, part in data.parts.items()},
-        "mixed": {name: _lineage(other) for name, other in mixed.items()},
-        "judge": {"name": judge.identity, "depth": judge_depth} if judge else None,
-        "encoded_with": encode_with or "torch",
-    }
-    alone = {"beside": {name: told(model) for name, model in (beside or {}).items()}}
+        dataset=_lineage(data),
+        joined={name: _lineage(part) for name, part in data.parts.items()},
+        mixed={name: _lineage(other) for name, other in mixed.items()},
+        judge=judge.identity if judge else None,
+        judge_depth=judge_depth if judge else None,
+        encoded_with=encode_with or "torch",
+    )
+    baselines = {name: baseline_summary(model) for name, model in (beside or {}).items()}
+    fingerprints = {name: other.fingerprint for name, other in {**data.parts, **also}.items()}
     load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
     if not processes.leads():
         return _assist(load, recipe)
-    if not overwrite and (finished := read_finished(out, identity | alone, {**data.parts, **also}, max_loss)):
+    if not overwrite and (finished := read_finished(out, identity, baselines, fingerprints, max_loss)):
         log.warning("%s: these very arguments have written it already: nothing is trained", out)
-        with Run(out, identity) as run:
+        with Run(out, identity.model_dump(mode="json")) as run:
             run.remove()
         return processes.tell(finished)
     check_free(out, overwrite, REPORT)
-    with Run(out, identity) as run:
+    with Run(out, identity.model_dump(mode="json")) as run:
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
         texts = Texts(data)
@@ -158,31 +162,31 @@ def adapt(
             for each, prefix in prefixes.items()
         ]
         outcomes = [loop.run_all() for loop in loops]
-        judged = TestSetEvaluator(run, states, data, also, recipe.dims).report(outcomes, max_loss)
-        seed = best_outcome(outcomes).seed
-        examples = {entry["name"]: _examples(run, entry["name"]) for entry in judged["iterations"][1:]}
-        evidence = gather(states, judged["chosen"], texts, examples, seed)
-        model = states[judged["chosen"]].model
-        report = {
-            **identity,
-            **alone,
-            **judged,
+        results = TestSetEvaluator(run, states, data, also, recipe.dims).measure(outcomes, max_loss)
+        kept = results.kept
+        examples = {state.name: _examples(run, state.name) for state in kept.history[1:]}
+        evidence = gather(states, kept.best.name, texts, examples, kept.seed)
+        model = states[kept.best.name].model
+        report = TrainingReport(
+            **dict(identity),
+            **results.fields(),
             **describe_model(model),
-            "device": str(model.device),
-            "threads": torch.get_num_threads(),
-            "seconds": round(run.seconds, 1),
-        }
+            single_set_baselines=baselines,
+            device=str(model.device),
+            threads=torch.get_num_threads(),
+            seconds=round(run.seconds, 1),
+        )
         if recipe.lora:
-            train_adapter_only(model, recipe.lora, seed)  # the untouched base model has none yet
-        profile = _profile(data, texts, states[BASE_STATE], report["base_model"]["weights_sha256"], seed)
+            train_adapter_only(model, recipe.lora, kept.seed)  # the untouched base model has none yet
+        profile = _profile(data, texts, states[BASE_STATE], report.base_model.weights_sha256, kept.seed)
         _write_model(run.result, model, base, profile, report, report_page(report, evidence))
         move_into_place(run.result, out)
         run.remove()
     return processes.tell(report)
 
 
-def _lineage(data: PreparedData) -> dict[str, Any]:
-    return {"fingerprint": data.fingerprint, "counts": data.manifest["counts"]}
+def _lineage(data: PreparedData) -> DatasetRecord:
+    return DatasetRecord(fingerprint=data.fingerprint, counts=data.manifest["counts"])
 
 
 def _seeds(given: int | Sequence[int]) -> list[int]:
@@ -220,7 +224,7 @@ class _Loop:
             mined = {"mined": mixture.mine(state, self.seed + number), **judged}
             history.append(self.run.step(self.name(number), partial(self.iterate, number, mixture, mined)))
             log.info("%s: dev %s %.4f", self.name(number), DECIDING, history[-1]["dev"][DECIDING])
-        return Outcome(self.seed, history)
+        return Outcome(self.seed, [Iteration(**state) for state in history])
 
     def name(self, number: int) -> str:
         """The name of an iteration's state."""
@@ -253,7 +257,7 @@ class _Loop:
         measured = self.measure(name)
         measured["comparison"] = self.compare(name)
         seconds = round(time.monotonic() - started, 1)
-        return {**measured, **mined, **trained, "interpolation": share, "seconds": seconds}
+        return {**measured, **mined, **trained, "interpolation_weight": share, "seconds": seconds}
 
     def compare(self, name: str) -> dict[str, dict[str, float]]:
         """A state against the base model on the dev split, which the best of several is chosen by: it flatters."""
@@ -280,11 +284,11 @@ def _trained(name: str) -> str:
     return f"{name}-trained"
 
 
-def _assist(load: Callable[[Path], SentenceTransformer], recipe: Recipe) -> dict[str, Any]:
+def _assist(load: Callable[[Path], SentenceTransformer], recipe: Recipe) -> TrainingReport:
     """Fine-tune beside the first process whenever it does; returns its report."""
     while isinstance(told := processes.wait(), processes.Work):
         _fine_tune(told, load, recipe)
-    report: dict[str, Any] = told
+    report: TrainingReport = told
     return report
 
 
@@ -335,7 +339,7 @@ def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: i
 
 
 def _write_model(
-    folder: Path, model: SentenceTransformer, base: BaseModelFiles, profile: Profile, report: dict[str, Any], shown: str
+    folder: Path, model: SentenceTransformer, base: BaseModelFiles, profile: Profile, report: TrainingReport, shown: str
 ) -> None:
     """Write a model folder; one that a crash cut short is written anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -343,4 +347,5 @@ def _write_model(
     save_model(model, folder, base)
     profile.save(folder)
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
-    write_report(folder, report, shown)
+    write_page(folder, shown)
+    report.save(folder)

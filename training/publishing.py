@@ -6,7 +6,7 @@ from registry import ModelVersion, Profile, Registry
 from registry.model_folders.adapters import base_of, is_adapter
 from registry.model_folders.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
-from training.reporting.report import read_record
+from training.reporting.report import TrainingReport
 from training.reporting.verdicts import MAX_SHORTFALL, broken_guards, is_short
 
 
@@ -24,7 +24,7 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
             did not beat its base, or lost more on a test set than it was allowed to, or has a variant that ranks worse.
         DamagedArtifactError: the folder has no classifier profile that can be read.
     """
-    record = read_record(folder)
+    record = TrainingReport.load(folder).record()
     Profile.load(folder)
     if is_adapter(folder) and base_of(folder) != record.base_model:
         raise TrainingError(f"{folder}: the adapter belongs to another base model than its report says")

@@ -15,7 +15,7 @@ from registry.shared.outputs import move_into_place, new_folder_beside
 from training.errors import TrainingError
 from training.mining.hard_negatives import DEPTH
 from training.prepared.format import PreparedData
-from training.reporting.report import read_record
+from training.reporting.report import TrainingReport
 from training.reporting.verdicts import MEASURE, is_short
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import mean_metrics, query_metrics
@@ -50,7 +50,7 @@ def add_variants(
         TrainingError: the data are not those that the model was trained on.
         VariantError: the model is of a kind that cannot be exported, or a package that this needs is missing.
     """
-    record = read_record(folder)
+    record = TrainingReport.load(folder).record()
     if record.dataset.fingerprint != data.fingerprint:
         raise TrainingError(
             f"{folder} was trained on other data than {data.manifest.get('source')}: its variants are measured on the "

@@ -11,6 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from registry import BaseModelRecord, DatasetRecord, ModelRecord
 from registry.records import ComparisonRecord, EvaluationRecord
+from training.reporting.report import Iteration, TrainingReport
 
 FILES = {"model.safetensors": "weights", "modules.json": "[]", "1_Pooling/config.json": "{}"}
 
@@ -54,7 +55,7 @@ def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
         "judge": "cross-encoder",
         "comparison": {"mrr@5": ComparisonRecord(difference=1 / 3, low=0.1, high=0.5, p_value=0.01)},
         "max_loss": 0.0,
-        "also": {
+        "extra_test_sets": {
             "real-questions": EvaluationRecord(
                 fingerprint="a" * 64,
                 queries=7,
@@ -66,6 +67,23 @@ def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
         },
     }
     return ModelRecord(**{**values, **changes})
+
+
+def make_report(record: ModelRecord) -> TrainingReport:
+    """The report of a run that found what the record says in one iteration."""
+    return TrainingReport(
+        **dict(record),
+        judge_depth=5,
+        encoded_with="torch",
+        iterations=[Iteration(name="base", dev=record.base_metrics["dev"])],
+        chosen="iteration-1",
+        dims={},
+        seeds=[],
+        single_set_baselines={},
+        device="cpu",
+        threads=1,
+        seconds=1.0,
+    )
 
 
 def start_python(code: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:

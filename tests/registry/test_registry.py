@@ -16,7 +16,7 @@ from sqlalchemy import update
 from registry import NotRegisteredError, Observer, Profile, Registry, RegistryError
 from registry.records import ModelRecord
 from registry.storage.tables import model_versions
-from tests.registry.samples import FILES, make_record, write_model
+from tests.registry.samples import FILES, make_record, make_report, write_model
 
 NUMBERS = st.floats(0, 1, allow_nan=False)
 METRICS = st.dictionaries(
@@ -100,23 +100,24 @@ def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, ba
 
 def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):
     new = registry.publish(folder, make_record())
-    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "also", "judge"})
+    old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "extra_test_sets", "judge"})
     with registry._engine.begin() as connection:
         connection.execute(update(model_versions).values(record=old))
     version = registry.get(new.name)
-    assert (version.comparison, version.max_loss, version.lost_too_much, version.also) == ({}, None, False, {})
+    assert (version.comparison, version.extra_test_sets) == ({}, {})
+    assert (version.max_loss, version.lost_too_much) == (None, False)
     assert version.judge is None
     assert list(version.evaluations) == ["test"]
     assert version.base_metrics == new.base_metrics
     assert registry.publish(folder, make_record()).version == 2
 
 
-def test_a_record_of_a_newer_version_is_refused_by_name_with_advice(registry: Registry, folder):
+def test_a_record_of_another_build_is_refused_by_name_with_advice(registry: Registry, folder):
     record = registry.publish(folder, make_record()).model_dump(mode="json")
     with registry._engine.begin() as connection:
         connection.execute(update(model_versions).values(record={**record, "invented_later": 1}))
     for read in (registry.versions, registry.champions, lambda: registry.get("medical")):
-        with pytest.raises(RegistryError, match="medical@1 in .*invented_later.*newer domain-router .*upgrade"):
+        with pytest.raises(RegistryError, match="medical@1 in .*invented_later.*another build .*upgrade"):
             read()
 
 
@@ -286,8 +287,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
 
     def write_report(**changes):
         record = make_record(**changes)
-        report = {**record.model_dump(mode="json"), "judge": {"name": record.judge, "depth": 5}, "seconds": 1.0}
-        (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+        make_report(record).save(folder)
 
     Profile.from_queries(["a query"], lambda texts: np.ones((len(texts), 1), np.float32), "5" * 64).save(folder)
     write_report(improved=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ import torch
 from registry import BaseModelFiles
 from tests.training.samples import LEARNING, prepared, word_pairs
 from training import PreparedData, adapt
+from training.reporting.report import TrainingReport
 
 
 class Trained(NamedTuple):
@@ -19,7 +20,7 @@ class Trained(NamedTuple):
 
     data: PreparedData
     out: Path
-    report: dict[str, Any]
+    report: TrainingReport
 
 
 @pytest.fixture(scope="session", autouse=True)

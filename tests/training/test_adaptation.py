@@ -18,7 +18,7 @@ from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publis
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune
 from training.recipes.interpolation import move_towards
-from training.reporting.report import read_record
+from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import CUTOFFS
 from training.sources.pairs import Pair
@@ -55,9 +55,9 @@ def same_weights(one, other):
 def test_the_output_loads_as_a_sentence_transformer_and_gives_the_vectors_of_the_report(trained):
     model = SentenceTransformer(str(trained.out), device="cpu", local_files_only=True)
     vectors = model.encode_query(["please tell about apple castle"])
-    assert vectors.shape == (1, trained.report["dimension"]) == (1, 32)
+    assert vectors.shape == (1, trained.report.dimension) == (1, 32)
     assert math.isclose(float((vectors**2).sum()), 1, abs_tol=1e-5)
-    described = {key: trained.report[key] for key in ("max_length", "pooling", "normalized")}
+    described = {key: getattr(trained.report, key) for key in ("max_length", "pooling", "normalized")}
     assert described == {"max_length": 64, "pooling": "mean", "normalized": True}
 
 
@@ -83,47 +83,50 @@ def test_the_report_is_plain_json_and_says_all_that_decided_the_result(trained, 
     def refuse(constant):
         raise ValueError(constant)
 
-    report = json.loads((trained.out / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    read = json.loads((trained.out / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert read == trained.report.model_dump(mode="json")
+    report = TrainingReport.load(trained.out)
     assert report == trained.report
-    assert report["domain"] == "words"
-    assert report["base_model"] == tiny_base.record().model_dump()
-    assert report["recipe"] == "contrastive"
-    assert report["options"]["seed"] == 42
-    assert report["options"]["learning_rate"] == LEARNING.learning_rate
-    assert report["dataset"] == {"fingerprint": trained.data.fingerprint, "counts": trained.data.manifest["counts"]}
-    assert [entry["name"] for entry in report["iterations"]] == ["base", "iteration-1", "iteration-2"]
-    assert all(entry["steps"] >= LEARNING.min_steps for entry in report["iterations"][1:])
-    for part in ("base_metrics", "adapted_metrics"):
-        assert {split: set(values) for split, values in report[part].items()} == {"dev": METRICS, "test": METRICS}
+    assert report.domain == "words"
+    assert report.base_model == tiny_base.record()
+    assert report.recipe == "contrastive"
+    assert report.options["seed"] == 42
+    assert report.options["learning_rate"] == LEARNING.learning_rate
+    assert report.dataset.fingerprint == trained.data.fingerprint
+    assert report.dataset.counts == trained.data.manifest["counts"]
+    assert [entry.name for entry in report.iterations] == ["base", "iteration-1", "iteration-2"]
+    assert all(entry.steps >= LEARNING.min_steps for entry in report.iterations[1:])
+    for part in (report.base_metrics, report.adapted_metrics):
+        assert {split: set(values) for split, values in part.items()} == {"dev": METRICS, "test": METRICS}
 
 
 def test_the_best_state_on_dev_is_chosen(trained):
     report = trained.report
-    assert report["improved"]
-    scores = {entry["name"]: entry["dev"]["ndcg@10"] for entry in report["iterations"]}
-    assert scores[report["chosen"]] == max(scores.values()) > scores["base"]
-    chosen = next(entry for entry in report["iterations"] if entry["name"] == report["chosen"])
-    assert report["adapted_metrics"]["dev"] == chosen["dev"]
-    assert report["adapted_metrics"]["test"]["ndcg@10"] > report["base_metrics"]["test"]["ndcg@10"]
+    assert report.improved
+    scores = {entry.name: entry.dev["ndcg@10"] for entry in report.iterations}
+    assert scores[report.chosen] == max(scores.values()) > scores["base"]
+    chosen = next(entry for entry in report.iterations if entry.name == report.chosen)
+    assert report.adapted_metrics["dev"] == chosen.dev
+    assert report.adapted_metrics["test"]["ndcg@10"] > report.base_metrics["test"]["ndcg@10"]
 
 
 def test_the_gain_on_the_test_split_is_told_with_its_interval(trained):
-    base, adapted = trained.report["base_metrics"]["test"], trained.report["adapted_metrics"]["test"]
+    base, adapted = trained.report.base_metrics["test"], trained.report.adapted_metrics["test"]
     card = (trained.out / "README.md").read_text(encoding="utf-8")
-    assert set(trained.report["comparison"]) == {"mrr@5", "recall@5", "ndcg@10"}
-    for name, found in trained.report["comparison"].items():
-        assert math.isclose(found["difference"], adapted[name] - base[name], abs_tol=1e-9)
-        assert found["low"] <= found["difference"] <= found["high"]
-        assert 0 < found["p_value"] <= 1
-        assert f"{name}: {found['difference']:+.4f}, 95 % interval" in card
+    assert set(trained.report.comparison) == {"mrr@5", "recall@5", "ndcg@10"}
+    for name, found in trained.report.comparison.items():
+        assert math.isclose(found.difference, adapted[name] - base[name], abs_tol=1e-9)
+        assert found.low <= found.difference <= found.high
+        assert 0 < found.p_value <= 1
+        assert f"{name}: {found.difference:+.4f}, 95 % interval" in card
 
 
 def test_every_iteration_is_compared_with_the_base_model_on_dev(trained):
-    base, *iterations = trained.report["iterations"]
+    base, *iterations = trained.report.iterations
     for entry in iterations:
-        for name, found in entry["comparison"].items():
-            assert math.isclose(found["difference"], entry["dev"][name] - base["dev"][name], abs_tol=1e-9)
-            assert found["low"] <= found["difference"] <= found["high"]
+        for name, found in entry.comparison.items():
+            assert math.isclose(found.difference, entry.dev[name] - base.dev[name], abs_tol=1e-9)
+            assert found.low <= found.difference <= found.high
 
 
 def test_the_reported_test_metrics_are_those_of_the_saved_model(trained):
@@ -136,15 +139,15 @@ def test_the_reported_test_metrics_are_those_of_the_saved_model(trained):
         best = [names[position] for position in (-row).argsort()[:5]]
         reciprocal.append(max((1 / (best.index(name) + 1) for name in wanted if name in best), default=0))
     expected = sum(reciprocal) / len(reciprocal)
-    assert trained.report["adapted_metrics"]["test"]["mrr@5"] == pytest.approx(expected, abs=1e-3)
+    assert trained.report.adapted_metrics["test"]["mrr@5"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_card_tells_the_gain_and_the_origin(trained):
     card = (trained.out / "README.md").read_text(encoding="utf-8")
-    metrics = [trained.report[part]["test"]["mrr@5"] for part in ("base_metrics", "adapted_metrics")]
+    metrics = [part["test"]["mrr@5"] for part in (trained.report.base_metrics, trained.report.adapted_metrics)]
     assert f"| mrr@5 | {metrics[0]:.4f} | {metrics[1]:.4f} | {metrics[1] - metrics[0]:+.4f} |" in card
     assert card.startswith("---\nlibrary_name: sentence-transformers\n")
-    for said in (trained.data.fingerprint, trained.report["base_model"]["weights_sha256"], "adapted to words"):
+    for said in (trained.data.fingerprint, trained.report.base_model.weights_sha256, "adapted to words"):
         assert said in card
 
 
@@ -166,14 +169,12 @@ def test_the_same_seed_gives_the_same_metrics_and_weights(trained, again):
 
 def timeless(report):
     """A report without what may differ between two runs that do the same."""
-    kept = {key: value for key, value in report.items() if key != "seconds"}
-    kept["iterations"] = [{k: v for k, v in entry.items() if k != "seconds"} for entry in report["iterations"]]
-    return kept
+    return report.model_dump(exclude={"seconds": True, "iterations": {"__all__": {"seconds"}}})
 
 
 def test_every_state_encodes_the_corpus_once(trained, again):
     _, report, encoded = again
-    states = len(report["iterations"])
+    states = len(report.iterations)
     assert [encoded["encode_document", text] for text in trained.data.corpus.values()] == [states] * len(
         trained.data.corpus
     )
@@ -204,8 +205,8 @@ def test_interpolation_takes_its_share_of_the_trained_weights(tiny_base, trained
 
 def test_the_untouched_model_is_kept_where_nothing_beats_it(untouched, tiny_base):
     out, report = untouched
-    assert (report["chosen"], report["improved"]) == ("base", False)
-    assert report["adapted_metrics"] == report["base_metrics"]
+    assert (report.chosen, report.improved) == ("base", False)
+    assert report.adapted_metrics == report.base_metrics
     assert same_weights(weights(out), weights(tiny_base.path))
     assert "No iteration beat the base model" in (out / "README.md").read_text(encoding="utf-8")
 
@@ -220,26 +221,26 @@ def test_an_untouched_model_is_published_only_by_force(untouched, registry):
 def test_a_better_model_is_published_as_it_is(trained, registry):
     version = publish(trained.out, registry)
     assert version.name == "words@1"
-    assert read_record(trained.out).improved
+    assert TrainingReport.load(trained.out).improved
 
 
 def test_a_folder_without_a_report_is_not_published(tmp_path, registry):
-    with pytest.raises(TrainingError, match=r"holds no report\.json"):
+    with pytest.raises(TrainingError, match=r"no report\.json: expected a folder"):
         publish(tmp_path, registry)
     for content in ("{", "[]", "{}", "null"):
         (tmp_path / "report.json").write_text(content, encoding="utf-8")
-        with pytest.raises(TrainingError, match=r"report\.json: is no report"):
+        with pytest.raises(TrainingError, match=r"report\.json: not a report of this build"):
             publish(tmp_path, registry)
 
 
 def test_the_reference_recipe_runs(tmp_path, trained, tiny_base):
     recipe = ReferenceTriplet(learning_rate=1e-3, warmup_steps=2, epochs=1)
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
-    first, second = report["iterations"][1:]
-    assert report["recipe"] == "triplet"
-    assert 0 < first["mined"] < second["mined"]
-    assert first["steps"] == -(-first["mined"] // recipe.batch_size)
-    assert second["steps"] == -(-second["mined"] // recipe.batch_size)
+    first, second = report.iterations[1:]
+    assert report.recipe == "triplet"
+    assert 0 < first.mined < second.mined
+    assert first.steps == -(-first.mined // recipe.batch_size)
+    assert second.steps == -(-second.mined // recipe.batch_size)
 
 
 def test_the_reference_recipe_says_so_where_it_finds_nothing_to_learn(tmp_path, tiny_base):
@@ -251,7 +252,7 @@ def test_the_reference_recipe_says_so_where_it_finds_nothing_to_learn(tmp_path, 
 
 def test_few_pairs_are_enough_for_our_recipe(tmp_path, tiny_base):
     data = prepared(word_pairs()[:4], tmp_path / "data", test_size=0.3)
-    assert adapt(data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")["iterations"][1]["steps"] > 0
+    assert adapt(data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu").iterations[1].steps > 0
 
 
 def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
@@ -287,7 +288,7 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_ba
 def test_overwrite_replaces_an_earlier_model(tmp_path, trained, tiny_base):
     for domain, overwrite in (("first", False), ("second", True)):
         adapt(trained.data, domain, tiny_base, tmp_path / "out", QUICK, device="cpu", overwrite=overwrite)
-    assert read_record(tmp_path / "out").domain == "second"
+    assert TrainingReport.load(tmp_path / "out").domain == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -332,7 +333,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
 def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4)
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
-    assert report["max_length"] == 64
+    assert report.max_length == 64
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64
 
 

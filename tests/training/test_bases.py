@@ -84,8 +84,8 @@ def token_vectors(model):
 def test_the_report_describes_the_model(kind, adapted):
     _, report = adapted
     expected = dict(zip(("dimension", "max_length", "pooling", "normalized"), DESCRIBED[kind], strict=True))
-    assert {name: report[name] for name in expected} == expected
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert {name: getattr(report, name) for name in expected} == expected
+    assert json.loads(json.dumps(report.model_dump(), allow_nan=False)) == report.model_dump(mode="json")
 
 
 def test_the_model_folder_gives_the_embeddings_that_were_measured(adapted, trained):
@@ -96,7 +96,7 @@ def test_the_model_folder_gives_the_embeddings_that_were_measured(adapted, train
     documents = model.encode_document(list(trained.data.corpus.values()), normalize_embeddings=True)
     relevant = [{names.index(name) for name in wanted} for wanted in qrels.values()]
     measured = retrieval_metrics(ranking(queries, documents, 100), relevant)
-    assert report["adapted_metrics"]["test"] == pytest.approx(measured, abs=1e-3)
+    assert report.adapted_metrics["test"] == pytest.approx(measured, abs=1e-3)
 
 
 def test_a_query_is_encoded_unlike_a_document_where_the_model_tells_them_apart(kind, adapted):

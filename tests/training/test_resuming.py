@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 from tests.training.samples import LEARNING, QUICK, run_python, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import adapt
+from training.reporting.report import Iteration
 from training.runs.run import Run
 
 KILLED = """
@@ -63,7 +64,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, 
     with caplog.at_level(logging.WARNING):
         report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
     assert "going on with the unfinished run" in caplog.text
-    assert report["iterations"][1] == first
+    assert report.iterations[1] == Iteration(**first)
     assert len(encoded) == len(trained.data.corpus)
     assert timeless(report) == timeless(trained.report)
     assert same_weights(weights(out), weights(trained.out))
@@ -94,7 +95,7 @@ def test_a_crash_at_any_change_of_a_name_can_be_resumed(tmp_path, trained, tiny_
             adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
     assert not (tmp_path / "out").exists()
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
-    assert report["iterations"][0] == trained.report["iterations"][0]
+    assert report.iterations[0] == trained.report.iterations[0]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -106,7 +107,7 @@ def test_a_step_cut_short_on_disk_is_done_again(tmp_path, trained, tiny_base, mo
     step = tmp_path / ".out.run" / "base.json"
     step.write_bytes(step.read_bytes()[:20])
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
-    assert report["iterations"][0] == trained.report["iterations"][0]
+    assert report.iterations[0] == trained.report.iterations[0]
 
 
 def crash(*_):
@@ -119,7 +120,7 @@ def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, mo
         with pytest.raises(Crash):
             adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, seed=7, device="cpu")
-    assert report["options"]["seed"] == 7
+    assert report.options["seed"] == 7
     assert "going on" not in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -128,6 +129,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from training import TrainingError
+from training.reporting.report import Iteration
 from training.runs.run import Run
 
 try:
@@ -174,7 +176,7 @@ def test_a_crash_while_a_finished_run_is_removed_can_be_resumed(tmp_path, traine
             adapt(*arguments, device="cpu")
     assert (out / "report.json").is_file()
     report = adapt(*arguments, device="cpu", overwrite=overwrite)
-    assert report["iterations"][0] == trained.report["iterations"][0]
+    assert report.iterations[0] == trained.report.iterations[0]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

@@ -71,9 +71,9 @@ def test_a_variant_that_ranks_worse_is_refused(tiny_models, data, tmp_path, monk
 
 
 def read_record_dev(model):
-    from training.reporting.report import read_record
+    from training.reporting.report import TrainingReport
 
-    return read_record(model).adapted_metrics["dev"]["mrr@5"]
+    return TrainingReport.load(model).adapted_metrics["dev"]["mrr@5"]
 
 
 def test_only_a_measured_variant_is_published(tiny_models, data, tmp_path, registry):
@@ -134,7 +134,7 @@ def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):
         adapt(data, "medical", tiny_base, tmp_path / str(backend), recipe, encode_with=backend, device="cpu")
         for backend in (None, "openvino")
     ]
-    assert [report["encoded_with"] for report in reports] == ["torch", "openvino"]
+    assert [report.encoded_with for report in reports] == ["torch", "openvino"]
     for split in ("dev", "test"):
-        torch_metrics, other = (report["base_metrics"][split] for report in reports)
+        torch_metrics, other = (report.base_metrics[split] for report in reports)
         assert other == pytest.approx(torch_metrics, abs=0.03)

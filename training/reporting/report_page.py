@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from registry import ModelRecord
-from registry.shared.html import page, table
+from registry.names import PAGE
+from registry.shared import html
+from registry.shared.html import table
 from training.mining.hard_negatives import DEPTH
 from training.reporting.charts import Link, Point, histograms, intervals, scatter
 from training.reporting.evidence import BEYOND, Change, Evidence, Map
-from training.reporting.report import record_of
-from training.reporting.single_set_baselines import BESIDE, beside
+from training.reporting.report import Iteration, TrainingReport
+from training.reporting.single_set_baselines import BASELINES, baseline_rows
 from training.reporting.verdicts import (
     BOTH_SIDES,
     OVER_DIMS,
     OVER_SEEDS,
     both_sides,
-    broken_guards,
     over_dims,
     over_seeds,
+    warnings,
 )
 from training.retrieval.metrics import HEADLINE
 
@@ -31,85 +33,88 @@ LONGEST = 300
 _ENDS = (1, 2, 3, 5, 10, 20, 50, DEPTH, BEYOND)
 """The last rank of each bin."""
 _BINS = ("1", "2", "3", "4-5", "6-10", "11-20", "21-50", "51-100", "> 100")
-_TOLD = ("recipe", "encoded_with", "dimension", "max_length", "pooling", "device", "threads", "seconds")
+_FACTS = ("recipe", "encoded_with", "dimension", "max_length", "pooling", "device", "threads", "seconds")
 _JUDGED = ("judged", "relevant", "unknown")
 """What a judge did for an iteration, in documents."""
 _ROWS = 100
 """Iterations shown: the last ones of more."""
 
 
-def report_page(report: dict[str, Any], evidence: Evidence) -> str:
+def report_page(report: TrainingReport, evidence: Evidence) -> str:
     """The page; its size is bounded whatever the data, for texts are cut and lists are samples.
 
     Args:
         report: as ``report.json`` holds it.
         evidence: what is shown of single texts.
     """
-    record = record_of(report)
     sections = {
-        "Both sides": _sides(report, record),
+        "Both sides": _sides(report),
         "Metrics by iteration": _iterations(report),
         "Query by query": _queries(evidence),
         "Ranks": _ranks(evidence),
         "What was learnt from": _examples(evidence),
         "Map of the embeddings": _embeddings(evidence),
-        "Options": table(("option", "value"), [(name, str(value)) for name, value in report["options"].items()], 2),
-        "Lineage": table(("", ""), _lineage(report, record), 2),
+        "Options": table(("option", "value"), [(name, str(value)) for name, value in report.options.items()], 2),
+        "Lineage": table(("", ""), _lineage(report), 2),
     }
     body = "\n".join(f"<section><h2>{title}</h2>\n{body}</section>" for title, body in sections.items())
-    return page(f"{report['base_model']['name']}, adapted to {report['domain']}", body)
+    return html.page(f"{report.base_model.name}, adapted to {report.domain}", body)
 
 
-def _sides(report: dict[str, Any], record: ModelRecord) -> str:
-    untouched = ["No iteration beat the base model on dev: these are its weights."] if not report["improved"] else []
-    warnings = "".join(f'<p class="warning">{escape(words)}</p>' for words in [*untouched, *broken_guards(record)])
-    tables = [_wide(BOTH_SIDES, both_sides(record))]
-    if rows := beside(report):
-        tables.append(f"<h3>Beside the models of one set alone</h3>{_wide(BESIDE, rows)}")
+def write_page(folder: Path, page: str) -> None:
+    """Write the page into a model folder; unencodable characters become numeric references."""
+    (folder / PAGE).write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+
+
+def _sides(report: TrainingReport) -> str:
+    warned = "".join(f'<p class="warning">{escape(words)}</p>' for words in warnings(report))
+    tables = [_wide(BOTH_SIDES, both_sides(report))]
+    if rows := baseline_rows(report):
+        tables.append(f"<h3>Compared with the models of one set alone</h3>{_wide(BASELINES, rows)}")
     if rows := over_seeds(report):
-        tables.append(f"<h3>Over {len(report['seeds'])} seeds</h3>{_wide(OVER_SEEDS, rows)}")
+        tables.append(f"<h3>Over {len(report.seeds)} seeds</h3>{_wide(OVER_SEEDS, rows)}")
     if rows := over_dims(report):
         tables.append(f"<h3>Leading dimensions</h3>{_wide(OVER_DIMS, rows)}")
-    return f"""{warnings}{"".join(tables)}
-<p class="soft">{escape(report["chosen"])} was kept, the best on dev. test is the domain's own test split; no test set
+    return f"""{warned}{"".join(tables)}
+<p class="soft">{escape(report.chosen)} was kept, the best on dev. test is the domain's own test split; no test set
 decided which model was kept. A difference is adapted minus base, with its bootstrap interval over queries and the
 p-value of a paired randomisation test.</p>"""
 
 
-def _iterations(report: dict[str, Any]) -> str:
-    history = report["iterations"][-_ROWS:]
-    base = report["iterations"][0]["dev"]
+def _iterations(report: TrainingReport) -> str:
+    history = report.iterations[-_ROWS:]
+    base = report.iterations[0].dev
     figures = "".join(
-        f"<figure>{intervals([_point(entry, base, metric, report['chosen']) for entry in history])}"
+        f"<figure>{intervals([_point(entry, base, metric, report.chosen) for entry in history])}"
         f"<figcaption>{metric}</figcaption></figure>"
         for metric in HEADLINE
     )
-    judged = _JUDGED if any("judged" in entry for entry in history) else ()
-    columns = ("state", "mined", "steps", "loss", "trained share", "seconds", *HEADLINE, *judged)
+    judged = _JUDGED if any(entry.judged for entry in history) else ()
+    columns = ("state", "mined", "steps", "loss", "weight of trained", "seconds", *HEADLINE, *judged)
     return f"""<p>On the dev split, by which the best is chosen: that flatters it. Bars are the 95 % bootstrap interval
 of the difference to the base model. The state that was kept is in colour.</p>
 <div class="figures">{figures}</div>
 <h3>Figures</h3>{_wide(columns, [_row(entry, judged) for entry in history])}"""
 
 
-def _point(entry: dict[str, Any], base: dict[str, float], metric: str, chosen: str) -> Point:
+def _point(state: Iteration, base: dict[str, float], metric: str, chosen: str) -> Point:
     """The base model has no interval: it differs from itself by nothing."""
-    sure = entry.get("comparison", {}).get(metric, {"low": 0.0, "high": 0.0})
-    low, high = (base[metric] + sure[side] for side in ("low", "high"))
-    return Point(entry["name"], entry["dev"][metric], low, high, entry["name"] == chosen)
+    sure = state.comparison.get(metric)
+    low, high = (base[metric] + side for side in ((sure.low, sure.high) if sure else (0.0, 0.0)))
+    return Point(state.name, state.dev[metric], low, high, state.name == chosen)
 
 
-def _row(entry: dict[str, Any], judged: Sequence[str]) -> tuple[str, ...]:
-    told = [str(entry.get(name, "")) for name in ("mined", "steps")]
-    loss, share = (f"{entry[name]:.4g}" if name in entry else "" for name in ("loss", "interpolation"))
+def _row(state: Iteration, judged: Sequence[str]) -> tuple[str, ...]:
+    trained = ["", "", "", "", ""]
+    if state.loss is not None:
+        figures = (f"{each:.4g}" for each in (state.loss, state.interpolation_weight))
+        trained = [str(state.mined), str(state.steps), *figures, str(state.seconds)]
+    found = state.judged.model_dump() if state.judged else {}
     return (
-        entry["name"],
-        *told,
-        loss,
-        share,
-        str(entry.get("seconds", "")),
-        *(f"{entry['dev'][metric]:.4f}" for metric in HEADLINE),
-        *(str(entry.get("judged", {}).get(name, "")) for name in judged),
+        state.name,
+        *trained,
+        *(f"{state.dev[metric]:.4f}" for metric in HEADLINE),
+        *(str(found.get(name, "")) for name in judged),
     )
 
 
@@ -208,19 +213,19 @@ def _links(evidence: Evidence, laid: Map) -> Iterator[Link]:
         yield Link((x, y), (to_x, to_y), colour, words)
 
 
-def _lineage(report: dict[str, Any], record: ModelRecord) -> list[tuple[str, str]]:
-    base, data = report["base_model"], report["dataset"]
-    others = {f"mixed in: {name}": found for name, found in report["mixed"].items()}
-    others |= {f"measured on: {name}": found for name, found in report["also"].items()}
+def _lineage(report: TrainingReport) -> list[tuple[str, str]]:
+    base, data = report.base_model, report.dataset
+    others = {f"mixed in: {name}": found.fingerprint for name, found in report.mixed.items()}
+    others |= {f"measured on: {name}": found.fingerprint for name, found in report.extra_test_sets.items()}
     return [
-        ("domain", report["domain"]),
-        ("base model", " ".join(str(base[name]) for name in ("name", "revision") if base.get(name))),
-        ("SHA-256 of its weights", base["weights_sha256"]),
-        ("data", f"fingerprint {data['fingerprint']}"),
-        *((name.replace("_", " "), str(count)) for name, count in data["counts"].items()),
-        *((name, f"fingerprint {found['fingerprint']}") for name, found in others.items()),
-        ("relevance judged by", record.judge or "the data alone"),
-        *((name.replace("_", " "), str(report[name])) for name in _TOLD),
+        ("domain", report.domain),
+        ("base model", " ".join(filter(None, (base.name, base.revision)))),
+        ("SHA-256 of its weights", base.weights_sha256),
+        ("data", f"fingerprint {data.fingerprint}"),
+        *((name.replace("_", " "), str(count)) for name, count in data.counts.items()),
+        *((name, f"fingerprint {fingerprint}") for name, fingerprint in others.items()),
+        ("relevance judged by", report.judge or "the data alone"),
+        *((name.replace("_", " "), str(getattr(report, name))) for name in _FACTS),
     ]
 
 

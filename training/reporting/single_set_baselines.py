@@ -1,17 +1,17 @@
-"""One model for several sets beside the model that was trained on each alone, on the same test queries."""
+"""Compares a model of several sets with the models that were trained on one of them alone, on the same test queries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from registry import ModelRecord, ModelVersion
 from registry.names import TEST
 from training.errors import TrainingError
 from training.prepared.format import PreparedData
+from training.reporting.report import Baseline, TrainingReport
 from training.reporting.verdicts import MEASURE, Row
 
-BESIDE = ("set", f"base {MEASURE}", "this model", "its own model", "", "difference")
+BASELINES = ("set", f"base {MEASURE}", "this model", "its own model", "", "difference")
 
 
 def check_beside(data: PreparedData, models: Mapping[str, ModelRecord]) -> None:
@@ -31,17 +31,17 @@ def check_beside(data: PreparedData, models: Mapping[str, ModelRecord]) -> None:
             )
 
 
-def told(model: ModelRecord) -> dict[str, Any]:
+def baseline_summary(model: ModelRecord) -> Baseline:
     """What the report says of such a model."""
     name = model.name if isinstance(model, ModelVersion) else model.domain
-    return {"model": name, "test": model.adapted_metrics[TEST]}
+    return Baseline(model=name, test=model.adapted_metrics[TEST])
 
 
-def beside(report: dict[str, Any]) -> list[Row]:
-    """A row for each set that has a model of its own, under the columns ``BESIDE``."""
+def baseline_rows(report: TrainingReport) -> list[Row]:
+    """A row for each set that has a model of its own, under the columns ``BASELINES``."""
     rows: list[Row] = []
-    for name, own in report.get("beside", {}).items():
-        base, this = (report["also"][name][side][MEASURE] for side in ("base", "adapted"))
-        alone = own["test"][MEASURE]
-        rows.append((name, f"{base:.4f}", f"{this:.4f}", f"{alone:.4f}", own["model"], f"{this - alone:+.4f}"))
+    for name, baseline in report.single_set_baselines.items():
+        found = report.extra_test_sets[name]
+        base, this, alone = found.base[MEASURE], found.adapted[MEASURE], baseline.test[MEASURE]
+        rows.append((name, f"{base:.4f}", f"{this:.4f}", f"{alone:.4f}", baseline.model, f"{this - alone:+.4f}"))
     return rows

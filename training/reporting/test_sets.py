@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.names import TEST, check_test_set
+from registry.records import BothSides, ComparisonRecord, EvaluationRecord
 from training.errors import TrainingError
 from training.prepared.format import SPLITS, PreparedData
+from training.reporting.report import Iteration, SeedResult
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import BASE_STATE, State, States, Texts
 from training.runs.run import Run
 
 _ROUNDING = 1e-9
+
+QueryMetrics = Mapping[str, NDArray[np.float64]]
+"""Metric to its value for every query."""
 
 
 def check_judging(data: PreparedData, also: Mapping[str, PreparedData], max_loss: Mapping[str, float]) -> None:
@@ -64,17 +69,53 @@ class Outcome:
     """What one seed's training gave: what was measured of each state on dev, the base model first."""
 
     seed: int
-    history: list[dict[str, Any]]
+    history: list[Iteration]
 
     @cached_property
-    def best(self) -> dict[str, Any]:
+    def best(self) -> Iteration:
         """The state that is best on dev; of equals the first, which is the untouched model if that is one of them."""
-        return max(self.history, key=lambda entry: float(entry["dev"][DECIDING]))
+        return max(self.history, key=lambda state: state.dev[DECIDING])
 
 
 def best_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """The outcome whose best state is best on dev; of equals the first."""
-    return max(outcomes, key=lambda outcome: float(outcome.best["dev"][DECIDING]))
+    return max(outcomes, key=lambda outcome: outcome.best.dev[DECIDING])
+
+
+@dataclass(frozen=True)
+class TestResults:
+    """What was measured on test sets.
+
+    Attributes:
+        kept: the outcome of the seed that is best on dev.
+        sets: both sides of every set by its name, the domain's own first.
+        dims: the same of the domain's own with leading dimensions only, by their number.
+        seeds: the chosen state of every seed.
+    """
+
+    __test__ = False  # for pytest
+
+    kept: Outcome
+    sets: dict[str, EvaluationRecord]
+    dims: dict[int, BothSides]
+    seeds: list[SeedResult]
+
+    def fields(self) -> dict[str, Any]:
+        """The same under the names that a :class:`~training.reporting.report.TrainingReport` has for it."""
+        own, best = self.sets[TEST], self.kept.best
+        return {
+            "iterations": self.kept.history,
+            "chosen": best.name,
+            "improved": best.name != BASE_STATE,
+            "base_metrics": {"dev": self.kept.history[0].dev, TEST: own.base},
+            "adapted_metrics": {"dev": best.dev, TEST: own.adapted},
+            "comparison": own.comparison,
+            "max_loss": own.max_loss,
+            "lost_too_much": own.lost_too_much,
+            "extra_test_sets": {name: found for name, found in self.sets.items() if name != TEST},
+            "dims": self.dims,
+            "seeds": self.seeds,
+        }
 
 
 class TestSetEvaluator:
@@ -96,64 +137,56 @@ class TestSetEvaluator:
         spans = Texts(data).spans(TEST) if data.parts else []
         self._parts = {name: asking for name, (asking, _) in zip(data.parts, spans, strict=True)}
 
-    def report(self, outcomes: Sequence[Outcome], max_loss: Mapping[str, float]) -> dict[str, Any]:
-        """What the report says of the outcomes and of the model that is kept.
+    def measure(self, outcomes: Sequence[Outcome], max_loss: Mapping[str, float]) -> TestResults:
+        """Measure the base model, and the state of each seed that was chosen on dev.
 
-        Only here is a test set used: by the base model, and by the state of each seed that was chosen on dev.
+        Nothing else uses a test set.
         """
         kept = best_outcome(outcomes)
-        chosen = kept.best["name"]
-        sets = self._evaluate(chosen, kept.seed, max_loss)
-        own = sets.pop(TEST)
-        return {
-            "iterations": kept.history,
-            "chosen": chosen,
-            "improved": chosen != BASE_STATE,
-            "base_metrics": {"dev": kept.history[0]["dev"], "test": own["base"]},
-            "adapted_metrics": {"dev": kept.best["dev"], "test": own["adapted"]},
-            **{name: own[name] for name in ("comparison", "max_loss", "lost_too_much")},
-            "dims": {str(dims): self._truncated(chosen, dims, kept.seed) for dims in self._dims},
-            "also": sets,
-            "seeds": [self._of_seed(outcome) for outcome in outcomes],
-        }
+        return TestResults(
+            kept=kept,
+            sets=self._evaluate(kept, max_loss),
+            dims={dims: self._truncated(kept, dims) for dims in self._dims},
+            seeds=[self._of_seed(outcome) for outcome in outcomes],
+        )
 
-    def _evaluate(self, chosen: str, seed: int, max_loss: Mapping[str, float]) -> dict[str, dict[str, Any]]:
+    def _evaluate(self, kept: Outcome, max_loss: Mapping[str, float]) -> dict[str, EvaluationRecord]:
         """Both sides of every set, by its name, with the verdict of its guard."""
-        base, adapted = self._metrics(BASE_STATE), self._metrics(chosen)
-        before, after = self._query_metrics(BASE_STATE), self._query_metrics(chosen)
+        base, adapted = self._metrics(BASE_STATE), self._metrics(kept.best.name)
+        before, after = self._query_metrics(BASE_STATE), self._query_metrics(kept.best.name)
         return {
-            name: {
-                "fingerprint": data.fingerprint,
-                "queries": len(data.qrels[TEST]),
-                "base": base[name],
-                "adapted": adapted[name],
-                "comparison": compare_metrics(before[name], after[name], seed, self._rows(name)),
-                "max_loss": max_loss.get(name),
-                "lost_too_much": _loss(base[name], adapted[name]) > max_loss.get(name, 1) + _ROUNDING,
-            }
+            name: EvaluationRecord(
+                base=base[name],
+                adapted=adapted[name],
+                comparison=self._compare(name, before[name], after[name], kept.seed),
+                fingerprint=data.fingerprint,
+                queries=len(data.qrels[TEST]),
+                max_loss=max_loss.get(name),
+                lost_too_much=_loss(base[name], adapted[name]) > max_loss.get(name, 1) + _ROUNDING,
+            )
             for name, data in self._sets.items()
         }
 
-    def _truncated(self, chosen: str, dims: int, seed: int) -> dict[str, dict[str, Any]]:
-        """Both sides of the domain's own test set, with so many leading dimensions."""
-        fingerprint = self._sets[TEST].fingerprint
+    def _truncated(self, kept: Outcome, dims: int) -> BothSides:
+        """Both sides of the domain's own test set, with only this number of leading dimensions."""
+        fingerprint, names = self._sets[TEST].fingerprint, (BASE_STATE, kept.best.name)
         base, adapted = (
             self._run.step(f"{TEST}-{fingerprint}-{name}-{dims}", partial(self._states[name].metrics, TEST, dims))
-            for name in (BASE_STATE, chosen)
+            for name in names
         )
-        before, after = (self._states[name].query_metrics(TEST, dims) for name in (BASE_STATE, chosen))
-        return {"base": base, "adapted": adapted, "comparison": compare_metrics(before, after, seed, self._rows(TEST))}
+        before, after = (self._states[name].query_metrics(TEST, dims) for name in names)
+        return BothSides(base=base, adapted=adapted, comparison=self._compare(TEST, before, after, kept.seed))
 
-    def _of_seed(self, outcome: Outcome) -> dict[str, Any]:
-        also = self._metrics(outcome.best["name"])
-        test = also.pop(TEST)
-        return {
-            "seed": outcome.seed,
-            "chosen": outcome.best["name"],
-            "dev": outcome.best["dev"],
-            "test": test,
-            "also": also,
-        }
+    def _compare(self, name: str, before: QueryMetrics, after: QueryMetrics, seed: int) -> dict[str, ComparisonRecord]:
+        found = compare_metrics(before, after, seed, self._rows(name))
+        return {metric: ComparisonRecord(**values) for metric, values in found.items()}
+
+    def _of_seed(self, outcome: Outcome) -> SeedResult:
+        metrics = self._metrics(outcome.best.name)
+        test = metrics.pop(TEST)
+        return SeedResult(
+            seed=outcome.seed, chosen=outcome.best.name, dev=outcome.best.dev, test=test, extra_test_sets=metrics
+        )
 
     def _metrics(self, state: str) -> dict[str, dict[str, float]]:
         """Metrics of a state on every set, by the set's name."""
@@ -165,11 +198,11 @@ class TestSetEvaluator:
     def _measure(self, name: str, state: str) -> dict[str, float]:
         return mean_metrics(self._of_queries(name, state), self._rows(name))
 
-    def _query_metrics(self, state: str) -> dict[str, dict[str, NDArray[np.float64]]]:
+    def _query_metrics(self, state: str) -> dict[str, QueryMetrics]:
         """The same of every query; one state at a time, so that its model is loaded once."""
         return {name: self._of_queries(name, state) for name in self._sets}
 
-    def _of_queries(self, name: str, state: str) -> dict[str, NDArray[np.float64]]:
+    def _of_queries(self, name: str, state: str) -> QueryMetrics:
         """Metrics of every query of a set; where sets are joined, a set's queries are some of the joined ones."""
         if name not in self._parts:
             return self._over(name, state).query_metrics(TEST)

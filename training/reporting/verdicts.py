@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import mean, stdev
-from typing import Any
 
 from registry import ModelRecord
 from registry.model_folders.variants import VariantRecord
 from registry.names import TEST
-from registry.records import ComparisonRecord
+from registry.records import BothSides
+from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]
@@ -29,20 +28,34 @@ def both_sides(record: ModelRecord) -> list[Row]:
     rows: list[Row] = []
     for name, found in record.evaluations.items():
         guard = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"
-        rows.append((name, str(found.queries), *_sides(found.base, found.adapted, found.comparison), guard))
+        rows.append((name, str(found.queries), *_sides(found), guard))
     return rows
 
 
-def _sides(base: Mapping[str, float], adapted: Mapping[str, float], comparison: Mapping[str, ComparisonRecord]) -> Row:
+def _sides(found: BothSides) -> Row:
     """The cells under ``SIDES``."""
-    sure = comparison.get(MEASURE)
+    base, adapted, sure = found.base[MEASURE], found.adapted[MEASURE], found.comparison.get(MEASURE)
     return (
-        f"{base[MEASURE]:.4f}",
-        f"{adapted[MEASURE]:.4f}",
-        f"{adapted[MEASURE] - base[MEASURE]:+.4f}",
+        f"{base:.4f}",
+        f"{adapted:.4f}",
+        f"{adapted - base:+.4f}",
         f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
         f"{sure.p_value:.4f}" if sure else "",
     )
+
+
+def headline_gains(record: ModelRecord) -> list[str]:
+    """A line for each headline metric: the gain on the test split, its interval and its p-value."""
+    return [
+        f"{name}: {found.difference:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}, p = {found.p_value:.4f}"
+        for name, found in record.comparison.items()
+    ]
+
+
+def warnings(record: ModelRecord) -> list[str]:
+    """A sentence for everything that speaks against the model."""
+    unimproved = [] if record.improved else ["No iteration beat the base model on dev: these are its weights."]
+    return [*unimproved, *broken_guards(record)]
 
 
 def broken_guards(record: ModelRecord) -> list[str]:
@@ -55,28 +68,25 @@ def broken_guards(record: ModelRecord) -> list[str]:
     ]
 
 
-def over_dims(report: dict[str, Any]) -> list[Row]:
-    """A row for each number of leading dimensions that was asked for, under the columns ``OVER_DIMS``."""
-    rows: list[Row] = []
-    for dims, found in report.get("dims", {}).items():
-        comparison = {metric: ComparisonRecord(**values) for metric, values in found["comparison"].items()}
-        rows.append((dims, *_sides(found["base"], found["adapted"], comparison)))
-    return rows
+def over_dims(report: TrainingReport) -> list[Row]:
+    """A row for each number of leading dimensions that was measured, under the columns ``OVER_DIMS``."""
+    return [(str(dims), *_sides(found)) for dims, found in report.dims.items()]
 
 
-def over_seeds(report: dict[str, Any]) -> list[Row]:
+def over_seeds(report: TrainingReport) -> list[Row]:
     """A row for each test set under the columns ``OVER_SEEDS``; none where one seed was trained.
 
     The deviation is the sample's, with n - 1 below the root.
     """
-    seeds = report.get("seeds", ())
-    if len(seeds) < 2:
+    if len(report.seeds) < 2:
         return []
-    bases = {TEST: report["base_metrics"][TEST], **{name: found["base"] for name, found in report["also"].items()}}
     rows: list[Row] = []
-    for name, base in bases.items():
-        gains = [(seed[TEST] if name == TEST else seed["also"][name])[MEASURE] - base[MEASURE] for seed in seeds]
-        shown = ", ".join(f"{seed['seed']}: {gain:+.4f}" for seed, gain in zip(seeds, gains, strict=True))
+    for name, found in report.evaluations.items():
+        gains = [
+            (seed.test if name == TEST else seed.extra_test_sets[name])[MEASURE] - found.base[MEASURE]
+            for seed in report.seeds
+        ]
+        shown = ", ".join(f"{seed.seed}: {gain:+.4f}" for seed, gain in zip(report.seeds, gains, strict=True))
         rows.append((name, f"{mean(gains):+.4f}", f"{stdev(gains):.4f}", shown))
     return rows
 

@@ -162,7 +162,10 @@ def add(
         typer.echo(f"registered as {version.name}")
 
 
-_TABLES = {"base_metrics", "adapted_metrics", "comparison", "max_loss", "lost_too_much", "also", "options", "files"}
+_TABLES = {
+    *("base_metrics", "adapted_metrics", "comparison", "max_loss", "lost_too_much", "extra_test_sets"),
+    *("options", "files"),
+}
 
 
 def _summary(version: ModelVersion) -> dict[str, object]:

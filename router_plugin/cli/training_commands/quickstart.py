@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json as json_format
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.options import JsonOption
 from router_plugin.cli.printing import print_json
+
+if TYPE_CHECKING:
+    from training.reporting.report import TrainingReport
 
 EXAMPLE = "Example: domain-router quickstart --folder quickstart"
 
@@ -59,7 +61,7 @@ def quickstart(
     seconds = round(time.monotonic() - started, 1)
     if json:
         gains = {
-            domain: {side: report[f"{side}_metrics"]["test"] for side in ("base", "adapted")}
+            domain: {"base": report.base_metrics["test"], "adapted": report.adapted_metrics["test"]}
             for domain, report in reports.items()
         }
         print_json(
@@ -75,18 +77,19 @@ def quickstart(
     typer.echo(f'  domain-router route "why do my ankles swell" --routes {routes} --registry {folder / "registry"}')
 
 
-def _added(domain: str, model: Path, store: Any, quiet: bool) -> dict[str, Any]:
+def _added(domain: str, model: Path, store: Any, quiet: bool) -> TrainingReport:
     """Register a ready-made domain, unless an earlier run has done it; returns its training report."""
     from training.publishing import publish
+    from training.reporting.report import TrainingReport
 
     if not quiet:
         typer.echo(f"Adding the ready-made domain {domain}, which was trained and measured before it was packed ...")
     if not store.holding(model):
         store.promote(publish(model, store, force=True).name)
-    return _report(model)
+    return TrainingReport.load(model)
 
 
-def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) -> dict[str, Any]:
+def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) -> TrainingReport:
     """Prepare, train and register one domain, unless an earlier run has done it; returns the training report."""
     from registry import NotRegisteredError, resolve_base_model
     from training.adaptation import adapt
@@ -94,6 +97,7 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     from training.prepared.preparation import prepare
     from training.publishing import publish
     from training.recipes.recipes import Contrastive
+    from training.reporting.report import TrainingReport
     from training.sources.pairs import read_pairs
 
     prepared, model = folder / domain, folder / f"{domain}-model"
@@ -107,11 +111,4 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
         store.get(domain)
     except NotRegisteredError:
         publish(model, store, force=True)
-    return _report(model)
-
-
-def _report(model: Path) -> dict[str, Any]:
-    from training.reporting.report import REPORT
-
-    report: dict[str, Any] = json_format.loads((model / REPORT).read_text(encoding="utf-8"))
-    return report
+    return TrainingReport.load(model)

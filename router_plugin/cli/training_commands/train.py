@@ -32,6 +32,7 @@ from router_plugin.cli.training_commands.variants import print_variants
 
 if TYPE_CHECKING:
     from registry import ModelRecord
+    from training.reporting.report import TrainingReport
 
 EXAMPLE = "Example: domain-router train work/legal --domain legal --out work/legal-model --register"
 
@@ -256,53 +257,55 @@ def train(
     version = (store.holding(out) or publish(out, store, force)) if store else None
     if json:
         variants = [record.model_dump() for record in added]
-        print_json({**report, "variants": variants, "registered": version.name if version else None})
+        registered = version.name if version else None
+        print_json({**report.model_dump(mode="json"), "variants": variants, "registered": registered})
     elif version:
         typer.echo(f"registered as {version.name}")
 
 
-def print_gain(report: dict[str, Any], title: str) -> None:
+def print_gain(report: TrainingReport, title: str) -> None:
     """Both sides on every test set; then the details of the domain's own."""
-    from training.reporting.report import describe_comparison, record_of
-    from training.reporting.single_set_baselines import BESIDE, beside
+    from registry.names import TEST
+    from training.reporting.single_set_baselines import BASELINES, baseline_rows
     from training.reporting.verdicts import (
         BOTH_SIDES,
         OVER_DIMS,
         OVER_SEEDS,
         both_sides,
         broken_guards,
+        headline_gains,
         over_dims,
         over_seeds,
     )
 
-    record = record_of(report)
-    print_table(f"{title}: {report['chosen']}, {report['seconds']} s", BOTH_SIDES, both_sides(record))
-    if rows := beside(report):
-        print_table("beside the models of one set alone", BESIDE, rows)
+    print_table(f"{title}: {report.chosen}, {report.seconds} s", BOTH_SIDES, both_sides(report))
+    if rows := baseline_rows(report):
+        print_table("compared with the models of one set alone", BASELINES, rows)
     if rows := over_seeds(report):
-        print_table(f"{len(report['seeds'])} seeds", OVER_SEEDS, rows)
+        print_table(f"{len(report.seeds)} seeds", OVER_SEEDS, rows)
     if rows := over_dims(report):
         print_table("leading dimensions", OVER_DIMS, rows)
-    base, adapted = report["base_metrics"]["test"], report["adapted_metrics"]["test"]
-    queries = report["dataset"]["counts"]["test_queries"]
+    own = report.evaluations[TEST]
     print_table(
-        f"test: {queries} held-out queries",
+        f"test: {own.queries} held-out queries",
         ("metric", "base", "adapted", "gain"),
         [
-            (name, base[name], adapted[name], f"{adapted[name] - base[name]:+.4f}")
-            for name in base
+            (name, base, own.adapted[name], f"{own.adapted[name] - base:+.4f}")
+            for name, base in own.base.items()
             if not name.endswith("@1")  # where all four are the same
         ],
     )
-    for line in [*describe_comparison(report), *broken_guards(record)]:
+    for line in [*headline_gains(report), *broken_guards(report)]:
         typer.echo(line)
-    if not report["improved"]:
+    if not report.improved:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")
 
 
 def _record(model: str, registry: str | None) -> ModelRecord:
     """What is known of a trained model, which is a folder or a registered version."""
     from router_plugin.plugins.registry_events import open_registry
-    from training.reporting.report import read_record
+    from training.reporting.report import TrainingReport
 
-    return read_record(Path(model)) if Path(model).is_dir() else open_registry(existing_registry(registry)).get(model)
+    if Path(model).is_dir():
+        return TrainingReport.load(Path(model)).record()
+    return open_registry(existing_registry(registry)).get(model)

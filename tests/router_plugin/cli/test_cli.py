@@ -271,7 +271,7 @@ def test_a_model_that_loses_too_much_elsewhere_is_registered_only_by_force(cli, 
     report = json.loads((tiny_models["legal"] / "report.json").read_text(encoding="utf-8"))
     metrics = report["base_metrics"]["test"]
     sure = {"mrr@5": {"difference": -0.2, "low": -0.3, "high": -0.1, "p_value": 0.01}}
-    report["also"]["real-questions"] = {
+    report["extra_test_sets"]["real-questions"] = {
         **{
             "fingerprint": "f" * 64,
             "queries": 7,
@@ -291,7 +291,7 @@ def test_a_model_that_loses_too_much_elsewhere_is_registered_only_by_force(cli, 
     for cell in ("7", "0.6000", "0.4000", "-0.2000", "-0.3000 to -0.1000", "0.0100", "0.05: BROKEN"):
         assert f" {cell} " in row
     shown = json.loads(cli("models", "show", "legal", *registry, "--json")[1])
-    assert shown["also"] == {"real-questions": report["also"]["real-questions"]}
+    assert shown["extra_test_sets"] == {"real-questions": report["extra_test_sets"]["real-questions"]}
 
 
 def test_other_sets_and_seeds_reach_the_report_and_the_printout(cli, prepared, tiny_base, tmp_path, pairs_file):
@@ -302,7 +302,7 @@ def test_other_sets_and_seeds_reach_the_report_and_the_printout(cli, prepared, t
     status, out, err = cli(*train, *judged, "--out", tmp_path / "model")
     assert status == 0, err
     report = json.loads((tmp_path / "model" / "report.json").read_text(encoding="utf-8"))
-    assert (report["options"]["seeds"], report["also"]["all"]["max_loss"]) == ([3, 4], 1)
+    assert (report["options"]["seeds"], report["extra_test_sets"]["all"]["max_loss"]) == ([3, 4], 1)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
     assert [row[0] for row in rows[:4]] == ["test", "all", "test", "all"]
     assert (rows[1][1], rows[1][-1], len(rows[2])) == ("40", "1: kept", 4)

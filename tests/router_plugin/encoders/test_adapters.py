@@ -183,11 +183,11 @@ def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_list
     from registry.model_folders.adapters import base_of
     from registry.model_folders.base_models import DEFAULT_SHA256
     from router_plugin.cli.ready_made import ready_made
-    from training.reporting.report import read_record
+    from training.reporting.report import TrainingReport
 
     assert "medical" in ready_made()
     for name, folder in ready_made().items():
-        record = read_record(folder)
+        record = TrainingReport.load(folder)
         assert record.improved and record.domain == name
         assert base_of(folder) == record.base_model
         assert record.base_model.weights_sha256 == DEFAULT_SHA256

@@ -31,7 +31,7 @@ from training.llm.chat import ChatModel
 from training.llm.spending import Prices, Spending
 from training.mining.hard_negatives import hard_negatives
 from training.mining.miners import NegativeMiner, TripletMiner
-from training.reporting.report import read_record
+from training.reporting.report import TrainingReport
 from training.retrieval.ranking import Ranked
 from training.retrieval.states import State, Texts
 from training.runs.run import Run
@@ -191,23 +191,24 @@ def test_a_run_judges_no_pair_twice_and_no_held_out_query(judged, data):
     held_out = {data.queries[name] for part in ("dev", "test") for name in data.qrels[part]}
     assert not {query for query, _ in judge.asked} & held_out
     assert set(UNLABELLED) <= {query for query, _ in judge.asked}
-    assert max(len(data.qrels["train"]) * 3, 1) >= report["iterations"][1]["judged"]["judged"] > 0
+    assert max(len(data.qrels["train"]) * 3, 1) >= report.iterations[1].judged.judged > 0
 
 
 def test_the_report_says_who_judged_and_how_much(judged, trained):
     _, report, judge = judged
-    assert report["judge"] == {"name": "words", "depth": 3}
-    assert sum(entry["judged"]["judged"] for entry in report["iterations"][1:]) == len(judge.asked)
+    assert (report.judge, report.judge_depth) == ("words", 3)
+    assert sum(entry.judged.judged for entry in report.iterations[1:]) == len(judge.asked)
     assert "judged by `words`" in (judged[0] / "README.md").read_text(encoding="utf-8")
-    assert trained.report["judge"] is None
-    assert "judged" not in trained.report["iterations"][1]
+    assert trained.report.judge is trained.report.judge_depth is None
+    assert trained.report.iterations[1].judged is None
 
 
 def test_record_and_page_say_who_judged_and_how_much(judged, trained):
-    assert read_record(judged[0]).judge == "words"
-    assert read_record(trained.out).judge is None
+    assert TrainingReport.load(judged[0]).judge == "words"
+    assert TrainingReport.load(trained.out).judge is None
     page, other = ((folder / PAGE).read_text(encoding="utf-8") for folder in (judged[0], trained.out))
-    cells = [f"<td >{judged[1]['iterations'][1]['judged'][name]}</td>" for name in ("judged", "relevant", "unknown")]
+    counts = judged[1].iterations[1].judged
+    cells = [f"<td >{count}</td>" for count in (counts.judged, counts.relevant, counts.unknown)]
     assert "".join(cells) in page and "<th >unknown</th>" in page and "<th >unknown</th>" not in other
     assert '>relevance judged by</td><td class="text">words<' in page
     assert '>relevance judged by</td><td class="text">the data alone<' in other
@@ -249,7 +250,7 @@ def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
 def test_unlabelled_queries_are_passed_over_without_a_judge(data, tiny_base, tmp_path):
     recipe = ONCE.replace(freeze_documents=True)
     report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
-    assert np.isfinite(report["adapted_metrics"]["test"]["mrr@5"])
+    assert np.isfinite(report.adapted_metrics["test"]["mrr@5"])
 
 
 def test_a_judge_needs_what_is_mined_and_a_depth_within_it(data, tiny_base, tmp_path):
@@ -307,8 +308,8 @@ def test_training_with_a_language_model_stops_at_its_budget_and_goes_on(server, 
     bodies = [said(body) for body in server.asked]
     assert first > 0
     assert len(set(bodies)) == len(bodies) == len(data.qrels["train"])
-    assert report["iterations"][1]["judged"]["relevant"] > 0
-    assert KEY not in json.dumps(report)
+    assert report.iterations[1].judged.relevant > 0
+    assert KEY not in report.model_dump_json()
 
 
 def test_another_prompt_would_be_another_judge(server, tmp_path):
@@ -352,7 +353,7 @@ def test_a_cross_encoder_is_known_by_its_weights_and_trains(cross_encoder, data,
     judge = CrossEncoderJudge(str(cross_encoder(1)), "cpu")
     assert re.search(r"weights [0-9a-f]{12}", judge.identity)
     report = adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=judge, judge_depth=1, device="cpu")
-    assert report["iterations"][1]["judged"]["judged"] == len(data.qrels["train"])
+    assert report.iterations[1].judged.judged == len(data.qrels["train"])
 
 
 def test_what_is_no_cross_encoder_with_one_output_is_refused(cross_encoder, tmp_path):

@@ -63,7 +63,7 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
         "own",
         "fillers",
     }
-    assert report["mixed"]["fillers"]["fingerprint"] == others.fingerprint
+    assert report.mixed["fillers"].fingerprint == others.fingerprint
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "`fillers`" in card and others.fingerprint in card
 
@@ -72,7 +72,7 @@ def test_other_data_mixed_in_give_another_run(tmp_path, trained, others, tiny_ba
     steps = []
     for name, mixed in (("without", {}), ("with", {"fillers": others})):
         report = adapt(trained.data, "words", tiny_base, tmp_path / name, QUICK, mixed=mixed, device="cpu")
-        steps.append(report["iterations"][1]["steps"])
+        steps.append(report.iterations[1].steps)
     assert steps[0] < steps[1]
 
 

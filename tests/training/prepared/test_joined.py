@@ -1,7 +1,5 @@
 """Several sets, one model: each is ranked and measured over its own documents, and has its share of the batches."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +11,7 @@ from training import Contrastive, ReferenceTriplet, TrainingError, adapt
 from training.mining.examples import split
 from training.prepared.joined import join, shares_of, turns
 from training.recipes.finetune import finetune
-from training.reporting.report import read_record
+from training.reporting.report import Baseline, TrainingReport
 from training.retrieval.ranking import NOTHING, ranked, ranking
 from training.retrieval.significance import compare
 from training.retrieval.states import Texts
@@ -47,7 +45,7 @@ def train_both(sets, alone, tiny_base, out):
         out,
         QUICK,
         shares={"fillers": 0.25},
-        beside={name: read_record(folder) for name, folder in alone.items()},
+        beside={name: TrainingReport.load(folder) for name, folder in alone.items()},
         max_loss={"fillers": 1.0},
         device="cpu",
     )
@@ -139,28 +137,28 @@ def test_a_batch_is_of_one_set_and_each_set_has_its_share_of_the_batches(sets, j
 def test_each_set_is_measured_as_it_is_alone_and_all_count_the_same(joint, alone):
     _, report, _ = joint
     for name, folder in alone.items():
-        single = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        assert report["also"][name]["base"] == pytest.approx(single["base_metrics"]["test"])
-        assert report["joined"][name] == single["dataset"]
+        single = TrainingReport.load(folder)
+        assert report.extra_test_sets[name].base == pytest.approx(single.base_metrics["test"])
+        assert report.joined[name] == single.dataset
     for side in ("base", "adapted"):
-        own = [report["also"][name][side]["mrr@5"] for name in alone]
-        assert report[f"{side}_metrics"]["test"]["mrr@5"] == pytest.approx(np.mean(own))
-    gains = [report["also"][name]["comparison"]["mrr@5"]["difference"] for name in alone]
-    assert report["comparison"]["mrr@5"]["difference"] == pytest.approx(np.mean(gains))
-    assert report["also"]["fillers"]["max_loss"] == 1.0 and report["options"]["shares"] == {
+        own = [getattr(report.extra_test_sets[name], side)["mrr@5"] for name in alone]
+        assert getattr(report, f"{side}_metrics")["test"]["mrr@5"] == pytest.approx(np.mean(own))
+    gains = [report.extra_test_sets[name].comparison["mrr@5"].difference for name in alone]
+    assert report.comparison["mrr@5"].difference == pytest.approx(np.mean(gains))
+    assert report.extra_test_sets["fillers"].max_loss == 1.0 and report.options["shares"] == {
         "words": 0.75,
         "fillers": 0.25,
     }
 
 
-def test_the_report_and_the_card_tell_the_models_of_one_set_beside(joint, alone):
+def test_the_report_and_the_card_compare_with_the_models_of_one_set_alone(joint, alone):
     out, report, _ = joint
     for name, folder in alone.items():
-        record = read_record(folder)
-        assert report["beside"][name] == {"model": name, "test": record.adapted_metrics["test"]}
+        record = TrainingReport.load(folder)
+        assert report.single_set_baselines[name] == Baseline(model=name, test=record.adapted_metrics["test"])
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "Beside the models that were trained on one set alone" in card and "Joined of: `words`" in card
-    assert list(read_record(out).joined) == ["words", "fillers"]
+    assert "Compared with the models of one set alone" in card and "Joined of: `words`" in card
+    assert list(TrainingReport.load(out).joined) == ["words", "fillers"]
 
 
 def test_a_comparison_of_sets_counts_each_the_same():
@@ -195,7 +193,7 @@ def test_a_recipe_that_lays_out_no_batches_joins_nothing(tmp_path, sets, tiny_ba
 
 def test_a_model_of_other_data_is_not_told_beside(tmp_path, sets, alone, tiny_base):
     with pytest.raises(TrainingError, match="--beside words: that model was trained on other data"):
-        adapt(sets, "both", tiny_base, tmp_path / "out", QUICK, beside={"words": read_record(alone["fillers"])})
+        adapt(sets, "both", tiny_base, tmp_path / "out", QUICK, beside={"words": TrainingReport.load(alone["fillers"])})
 
 
 def test_a_name_that_no_test_set_may_have_is_refused(sets):
@@ -206,5 +204,5 @@ def test_a_name_that_no_test_set_may_have_is_refused(sets):
 def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joint, tiny_base):
     out, report, _ = joint
     again = train_both(sets, alone, tiny_base, out)
-    assert again == json.loads(json.dumps(report))
-    assert "Beside the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")
+    assert again == report
+    assert "Compared with the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")

@@ -37,8 +37,8 @@ def test_documents_keep_their_vectors_and_queries_learn(frozen, tiny_base):
     model, base = load_model(out, "cpu"), load_model(tiny_base.path, "cpu")
     np.testing.assert_array_equal(model.encode_document(TEXTS), base.encode_document(TEXTS))
     assert np.abs(model.encode_query(TEXTS) - base.encode_query(TEXTS)).max() > 0.01
-    assert report["improved"]
-    assert report["adapted_metrics"]["dev"]["ndcg@10"] > report["base_metrics"]["dev"]["ndcg@10"]
+    assert report.improved
+    assert report.adapted_metrics["dev"]["ndcg@10"] > report.base_metrics["dev"]["ndcg@10"]
 
 
 def test_every_document_is_encoded_once_in_the_whole_run(frozen, trained):
@@ -49,7 +49,7 @@ def test_every_document_is_encoded_once_in_the_whole_run(frozen, trained):
 def test_the_folder_measures_as_the_report_says(frozen, trained, tmp_path):
     out, report, _ = frozen
     state = State("again", tmp_path, lambda: load_model(out, "cpu"), Texts(trained.data), 64)
-    assert state.metrics("test") == pytest.approx(report["adapted_metrics"]["test"])
+    assert state.metrics("test") == pytest.approx(report.adapted_metrics["test"])
 
 
 def test_the_encoder_of_the_router_takes_the_branch_for_queries(frozen):

@@ -48,7 +48,7 @@ def test_the_share_that_was_chosen_is_in_the_report_and_no_text_is_encoded_twice
     recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
     with texts_encoded() as encoded:
         report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
-    assert report["iterations"][1]["interpolation"] in [number / 10 for number in range(1, 11)]
+    assert report.iterations[1].interpolation_weight in [number / 10 for number in range(1, 11)]
     # by the base model, the trained one for the choice, and the result
     assert {encoded["encode_document", text] for text in data.corpus.values()} <= {2, 3}
     assert len(data.qrels["dev"]) <= QUERIES
@@ -75,7 +75,7 @@ def test_a_share_that_is_given_is_taken(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, interpolation_weight=0.3)
     report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
-    assert report["iterations"][1]["interpolation"] == 0.3
+    assert report.iterations[1].interpolation_weight == 0.3
 
 
 def test_a_gain_above_all_of_it_is_refused():

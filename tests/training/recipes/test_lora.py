@@ -77,9 +77,9 @@ def change(path, **values):
 
 def test_an_adapter_learns_over_its_iterations(adapter):
     _, report = adapter
-    assert report["improved"] and report["chosen"] == "iteration-2"
-    assert report["adapted_metrics"]["test"]["ndcg@10"] > report["base_metrics"]["test"]["ndcg@10"] + 0.1
-    assert report["options"]["lora"] == 16
+    assert report.improved and report.chosen == "iteration-2"
+    assert report.adapted_metrics["test"]["ndcg@10"] > report.base_metrics["test"]["ndcg@10"] + 0.1
+    assert report.options["lora"] == 16
 
 
 def test_the_same_seed_gives_the_same_adapter(adapter, trained, tiny_base, tmp_path):
@@ -114,7 +114,7 @@ def test_an_adapter_of_minilm_of_rank_16_is_at_most_2_mb_with_all_but_its_profil
 def test_what_was_measured_is_what_is_stored(adapter, trained, tmp_path):
     out, report = adapter
     state = State("stored", tmp_path / "vectors", lambda: load_model(out, "cpu"), Texts(trained.data), 64)
-    assert state.metrics("test") == report["adapted_metrics"]["test"]
+    assert state.metrics("test") == report.adapted_metrics["test"]
 
 
 def test_half_precision_does_not_change_vectors_to_speak_of(tiny_base, tmp_path):
@@ -174,7 +174,7 @@ def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_mod
     ):
         out = tmp_path / recipe.name
         report = adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
-        assert not report["improved"]
+        assert not report.improved
         model = load_model(out, "cpu")
         assert has_adapter(model) and not (out / "model.safetensors").exists()
         assert np.allclose(vectors(model), vectors(load_model(tiny_base.path, "cpu")), atol=1e-6)

@@ -17,20 +17,20 @@ def matryoshka(tmp_path_factory, trained, tiny_base):
 
 
 def test_every_number_of_dimensions_is_measured_on_both_sides(matryoshka):
-    assert list(matryoshka["dims"]) == ["32", "16", "8"]
-    for dims, side in (("32", "base"), ("32", "adapted")):
-        assert matryoshka["dims"][dims][side] == matryoshka[f"{side}_metrics"]["test"]
-    assert matryoshka["dims"]["32"]["comparison"] == matryoshka["comparison"]
+    assert list(matryoshka.dims) == [32, 16, 8]
+    assert matryoshka.dims[32].base == matryoshka.base_metrics["test"]
+    assert matryoshka.dims[32].adapted == matryoshka.adapted_metrics["test"]
+    assert matryoshka.dims[32].comparison == matryoshka.comparison
 
 
 def test_few_dimensions_are_better_for_having_been_trained(matryoshka):
-    few = matryoshka["dims"]["8"]
-    assert few["adapted"]["ndcg@10"] > few["base"]["ndcg@10"]
+    few = matryoshka.dims[8]
+    assert few.adapted["ndcg@10"] > few.base["ndcg@10"]
 
 
 def test_both_recipes_can_train_dimensions(trained, tiny_base, tmp_path):
     recipe = ReferenceTriplet(iterations=1, epochs=1, dims=(8,))
-    assert list(adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")["dims"]) == ["8"]
+    assert list(adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu").dims) == [8]
 
 
 def test_truncated_vectors_are_the_leading_dimensions_at_unit_length(tmp_path):

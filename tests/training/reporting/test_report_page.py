@@ -16,8 +16,7 @@ from tests.training.samples import QUICK, prepared, word_pairs
 from training import adapt
 from training.mining.examples import Examples
 from training.reporting.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
-from training.reporting.report import write_report
-from training.reporting.report_page import report_page
+from training.reporting.report_page import report_page, write_page
 from training.retrieval.metrics import query_metrics
 from training.retrieval.states import Texts
 from training.sources.pairs import Pair
@@ -74,8 +73,8 @@ def test_the_page_has_its_sections_in_order_and_loads_nothing(trained):
     assert read.addresses == [] and not read.tags & {"script", "link", "img", "iframe", "object"}
     assert "default-src 'none'; style-src 'unsafe-inline'" in text  # no script may run
     assert not re.search(r"https?://|@import|url\(", text)
-    assert f"{trained.report['adapted_metrics']['test']['mrr@5']:.4f}" in text
-    assert trained.report["dataset"]["fingerprint"] in text
+    assert f"{trained.report.adapted_metrics['test']['mrr@5']:.4f}" in text
+    assert trained.report.dataset.fingerprint in text
 
 
 def test_ranks_are_those_that_the_metrics_are_made_of():
@@ -110,8 +109,8 @@ def test_the_page_is_small_whatever_the_data(tmp_path, trained):
         questions=[long] * 80,
         maps=(Map(points, points, points), Map(points, points, points)),
     )
-    many = {**trained.report, "iterations": trained.report["iterations"] * 1000}
-    write_report(tmp_path, trained.report, report_page(many, evidence))
+    many = trained.report.model_copy(update={"iterations": trained.report.iterations * 1000})
+    write_page(tmp_path, report_page(many, evidence))
     assert (tmp_path / PAGE).stat().st_size < 2_000_000
     nothing = replace(evidence, worse=[], better=[], examples={}, maps=None)
     assert Reader(report_page(trained.report, nothing)).headings == SECTIONS

@@ -1,7 +1,6 @@
 """Judging: sets beside the domain's own, guards, and several seeds; measured once, resumed, and told in plain words."""
 
 import json
-import shutil
 import statistics
 from dataclasses import replace
 
@@ -12,8 +11,8 @@ from registry import InvalidNameError
 from tests.training.samples import LEARNING, QUICK, filler_pairs, prepared, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import PreparedData, TrainingError, adapt, publish
-from training.reporting.report import read_record, record_of
-from training.reporting.verdicts import both_sides, over_seeds
+from training.reporting.report import TrainingReport
+from training.reporting.verdicts import over_seeds
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pair
 
@@ -61,7 +60,7 @@ def mrr_at_5(model: SentenceTransformer, data: PreparedData) -> float:
 
 def test_other_sets_change_nothing_but_what_is_measured(judged, trained):
     out, report, _ = judged
-    unjudged = {"also", "max_loss", "lost_too_much", "seeds"}
+    unjudged = {"extra_test_sets", "max_loss", "lost_too_much", "seeds"}
     one, other = ({k: v for k, v in timeless(each).items() if k not in unjudged} for each in (report, trained.report))
     assert one == other
     assert same_weights(weights(out), weights(trained.out))
@@ -69,21 +68,21 @@ def test_other_sets_change_nothing_but_what_is_measured(judged, trained):
 
 def test_the_metrics_of_a_set_are_those_of_the_base_and_of_the_saved_model(judged, sets, tiny_base):
     out, report, _ = judged
-    assert list(report["also"]) == list(sets)
+    assert list(report.extra_test_sets) == list(sets)
     for name, data in sets.items():
-        found = report["also"][name]
-        assert (found["fingerprint"], found["queries"]) == (data.fingerprint, len(data.queries))
-        for side, folder in (("base", tiny_base.path), ("adapted", out)):
-            assert found[side]["mrr@5"] == pytest.approx(mrr_at_5(load_model(folder, "cpu"), data), abs=1e-3)
+        found = report.extra_test_sets[name]
+        assert (found.fingerprint, found.queries) == (data.fingerprint, len(data.queries))
+        for metrics, folder in ((found.base, tiny_base.path), (found.adapted, out)):
+            assert metrics["mrr@5"] == pytest.approx(mrr_at_5(load_model(folder, "cpu"), data), abs=1e-3)
 
 
 def test_the_difference_on_a_set_comes_with_its_interval(judged):
-    for found in judged[1]["also"].values():
-        assert set(found["comparison"]) == {"mrr@5", "recall@5", "ndcg@10"}
-        for metric, sure in found["comparison"].items():
-            assert sure["difference"] == pytest.approx(found["adapted"][metric] - found["base"][metric], abs=1e-9)
-            assert sure["low"] <= sure["difference"] <= sure["high"]
-            assert 0 < sure["p_value"] <= 1
+    for found in judged[1].extra_test_sets.values():
+        assert set(found.comparison) == {"mrr@5", "recall@5", "ndcg@10"}
+        for metric, sure in found.comparison.items():
+            assert sure.difference == pytest.approx(found.adapted[metric] - found.base[metric], abs=1e-9)
+            assert sure.low <= sure.difference <= sure.high
+            assert 0 < sure.p_value <= 1
 
 
 def test_a_set_is_encoded_once_by_the_base_and_once_by_the_chosen_model(judged, sets):
@@ -95,18 +94,19 @@ def test_a_set_is_encoded_once_by_the_base_and_once_by_the_chosen_model(judged, 
 
 def test_a_model_that_loses_more_than_it_may_is_told_of_and_published_only_by_force(judged, registry):
     out, report, _ = judged
-    fillers = report["also"]["fillers"]
-    loss = fillers["base"]["mrr@5"] - fillers["adapted"]["mrr@5"]
+    fillers = report.extra_test_sets["fillers"]
+    loss = fillers.base["mrr@5"] - fillers.adapted["mrr@5"]
     assert loss > 0.2
-    assert {name: found["lost_too_much"] for name, found in report["also"].items()} == {"fillers": True, "few": False}
-    assert {name: found["max_loss"] for name, found in report["also"].items()} == {"fillers": 0.05, "few": None}
-    assert (report["max_loss"], report["lost_too_much"]) == (0.0, False)
+    few = report.extra_test_sets["few"]
+    assert (fillers.max_loss, fillers.lost_too_much) == (0.05, True)
+    assert (few.max_loss, few.lost_too_much) == (None, False)
+    assert (report.max_loss, report.lost_too_much) == (0.0, False)
     said = f"On fillers the model lost {loss:.4f} mrr@5 to its base, more than the 0.05 that was allowed."
     assert f"**{said}**" in (out / "README.md").read_text(encoding="utf-8")
     with pytest.raises(TrainingError, match=f"{said} So it is not registered; --force does"):
         publish(out, registry)
     version = publish(out, registry, force=True)
-    assert registry.get(version.name).also["fillers"].lost_too_much
+    assert registry.get(version.name).extra_test_sets["fillers"].lost_too_much
 
 
 def test_the_card_leads_with_both_sides_of_every_set(judged):
@@ -115,7 +115,8 @@ def test_the_card_leads_with_both_sides_of_every_set(judged):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables[:5]]
     assert rows[0][:5] == ["test set", "queries", "base mrr@5", "adapted mrr@5", "difference"]
     assert [row[0] for row in rows[2:]] == ["test", "fillers", "few"]
-    base, adapted = (report["also"]["fillers"][side]["mrr@5"] for side in ("base", "adapted"))
+    fillers = report.extra_test_sets["fillers"]
+    base, adapted = fillers.base["mrr@5"], fillers.adapted["mrr@5"]
     assert rows[3][1:5] == ["30", f"{base:.4f}", f"{adapted:.4f}", f"{adapted - base:+.4f}"]
     assert [row[-1] for row in rows[2:]] == ["0: kept", "0.05: BROKEN", ""]
 
@@ -124,8 +125,8 @@ def test_the_untouched_model_loses_nothing(tmp_path, trained, tiny_base, sets):
     recipe = QUICK.replace(interpolation_weight=0.0)
     limits = {"fillers": 0, "test": 0}
     report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu", also=sets, max_loss=limits)
-    assert not report["improved"]
-    assert not any(found["lost_too_much"] for found in (report, *report["also"].values()))
+    assert not report.improved
+    assert not any(found.lost_too_much for found in (report, *report.extra_test_sets.values()))
 
 
 def without(data, split):
@@ -177,11 +178,10 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
     monkeypatch.undo()
     monkeypatch.setattr("training.adaptation.finetune", crash)
     report = run(one=sets["few"], two=other)
-    assert [found["queries"] for found in report["also"].values()] == [2, 12]
-    for side, folder in (("base", tiny_base.path), ("adapted", out)):
-        assert report["also"]["two"][side]["mrr@5"] == pytest.approx(
-            mrr_at_5(load_model(folder, "cpu"), other), abs=1e-3
-        )
+    assert [found.queries for found in report.extra_test_sets.values()] == [2, 12]
+    found = report.extra_test_sets["two"]
+    for metrics, folder in ((found.base, tiny_base.path), (found.adapted, out)):
+        assert metrics["mrr@5"] == pytest.approx(mrr_at_5(load_model(folder, "cpu"), other), abs=1e-3)
 
 
 SEEDS = (5, 6, 7)
@@ -199,30 +199,31 @@ def seeded(tmp_path_factory, trained, tiny_base, sets):
 
 def test_of_several_seeds_the_model_that_is_best_on_dev_is_kept(seeded):
     out, report, _ = seeded
-    assert [entry["seed"] for entry in report["seeds"]] == list(SEEDS) == report["options"]["seeds"]
-    best = max(report["seeds"], key=lambda entry: entry["dev"]["ndcg@10"])
-    assert report["chosen"] == best["chosen"] == f"seed-{best['seed']}-iteration-1"
-    assert report["adapted_metrics"] == {"dev": best["dev"], "test": best["test"]}
-    assert {name: found["adapted"] for name, found in report["also"].items()} == best["also"]
-    assert [entry["name"] for entry in report["iterations"]] == ["base", best["chosen"]]
-    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
-    assert read_record(out).options["seeds"] == list(SEEDS)
+    assert [entry.seed for entry in report.seeds] == list(SEEDS) == report.options["seeds"]
+    best = max(report.seeds, key=lambda entry: entry.dev["ndcg@10"])
+    assert report.chosen == best.chosen == f"seed-{best.seed}-iteration-1"
+    assert report.adapted_metrics == {"dev": best.dev, "test": best.test}
+    assert {name: found.adapted for name, found in report.extra_test_sets.items()} == best.extra_test_sets
+    assert [entry.name for entry in report.iterations] == ["base", best.chosen]
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report.model_dump(mode="json")
+    assert TrainingReport.load(out) == report
+    assert TrainingReport.load(out).options["seeds"] == list(SEEDS)
 
 
 def test_a_seed_among_others_gives_what_it_gives_alone(seeded, tmp_path, trained, tiny_base, sets):
     _, report, _ = seeded
-    for entry in report["seeds"][1:]:
-        out = tmp_path / str(entry["seed"])
-        alone = adapt(trained.data, "words", tiny_base, out, ONE_ROUND, device="cpu", also=sets, seed=entry["seed"])
-        assert alone["adapted_metrics"] == {"dev": entry["dev"], "test": entry["test"]}
-        assert {name: found["adapted"] for name, found in alone["also"].items()} == entry["also"]
-        assert alone["base_metrics"] == report["base_metrics"]
+    for entry in report.seeds[1:]:
+        out = tmp_path / str(entry.seed)
+        alone = adapt(trained.data, "words", tiny_base, out, ONE_ROUND, device="cpu", also=sets, seed=entry.seed)
+        assert alone.adapted_metrics == {"dev": entry.dev, "test": entry.test}
+        assert {name: found.adapted for name, found in alone.extra_test_sets.items()} == entry.extra_test_sets
+        assert alone.base_metrics == report.base_metrics
 
 
 def test_the_base_model_encodes_once_for_all_seeds(seeded, trained, sets):
     _, report, encoded = seeded
     assert {encoded["encode_document", text] for text in trained.data.corpus.values()} == {1 + len(SEEDS)}
-    judged_states = {"base", *(entry["chosen"] for entry in report["seeds"])}
+    judged_states = {"base", *(entry.chosen for entry in report.seeds)}
     for data in sets.values():
         assert {encoded["encode_document", text] for text in data.corpus.values()} == {len(judged_states)}
 
@@ -232,7 +233,8 @@ def test_the_gain_over_seeds_is_told_with_its_deviation(seeded):
     rows = {row[0]: row for row in over_seeds(report)}
     assert list(rows) == ["test", "fillers", "few"]
     gains = [
-        entry["also"]["fillers"]["mrr@5"] - report["also"]["fillers"]["base"]["mrr@5"] for entry in report["seeds"]
+        entry.extra_test_sets["fillers"]["mrr@5"] - report.extra_test_sets["fillers"].base["mrr@5"]
+        for entry in report.seeds
     ]
     assert rows["fillers"][1:3] == (f"{statistics.mean(gains):+.4f}", f"{statistics.stdev(gains):.4f}")
     assert f"7: {gains[2]:+.4f}" in rows["fillers"][3]
@@ -244,7 +246,7 @@ def test_one_seed_has_no_deviation(judged):
     out, report, _ = judged
     assert over_seeds(report) == []
     assert "deviation" not in (out / "README.md").read_text(encoding="utf-8")
-    assert [entry["chosen"] for entry in report["seeds"]] == [report["chosen"]]
+    assert [entry.chosen for entry in report.seeds] == [report.chosen]
 
 
 def test_a_run_of_several_seeds_goes_on_where_it_was(tmp_path, seeded, trained, tiny_base, sets, monkeypatch):
@@ -269,15 +271,3 @@ def test_a_run_of_several_seeds_goes_on_where_it_was(tmp_path, seeded, trained, 
     assert calls == [*names[:2], *names[1:]]
     assert timeless(report) == timeless(seeded[1])
     assert same_weights(weights(tmp_path / "out"), weights(seeded[0]))
-
-
-def test_a_report_written_before_other_sets_were_measured_can_be_published(judged, registry, tmp_path):
-    out, report, _ = judged
-    new = {"also", "comparison", "max_loss", "lost_too_much", "seeds"}
-    old = {name: value for name, value in report.items() if name not in new}
-    record = record_of(old)
-    assert record.also == {}
-    assert both_sides(record)[0][5:] == ("", "", "")
-    folder = shutil.copytree(out, tmp_path / "old")
-    (folder / "report.json").write_text(json.dumps(old), encoding="utf-8")
-    assert publish(folder, registry).version == 1

@@ -1,6 +1,5 @@
 """Several processes train one model as one process does."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from tests.conftest import ROOT
 from tests.training.samples import LEARNING
 from training import Contrastive, TrainingError, adapt
 from training.recipes.finetune import _Laid
+from training.reporting.report import TrainingReport
 
 RECIPE = LEARNING.replace(learning_rate=1e-3, iterations=1)
 CODE = """
@@ -22,7 +22,7 @@ from tests.training.runs.test_processes import RECIPE
 from training import adapt, read_prepared
 data, base, out = map(Path, sys.argv[1:])
 report = adapt(read_prepared(data), "words", resolve_base_model(str(base)), out, RECIPE, device="cpu")
-Path(f"{out}-{os.environ['RANK']}.json").write_text(json.dumps(report))
+Path(f"{out}-{os.environ['RANK']}.json").write_text(report.model_dump_json())
 """
 
 
@@ -38,16 +38,16 @@ def together(trained, tiny_base, tmp_path_factory):
         [*command, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    reports = [json.loads((folder / f"out-{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+    reports = [TrainingReport.model_validate_json((folder / f"out-{rank}.json").read_bytes()) for rank in (0, 1)]
     return folder / "out", reports
 
 
 def test_two_processes_train_the_model_that_one_does(trained, together, tiny_base, tmp_path):
     out, (report, _) = together
     alone = adapt(trained.data, "words", tiny_base, tmp_path / "alone", RECIPE, device="cpu")
-    assert report["iterations"][1]["steps"] == alone["iterations"][1]["steps"]
+    assert report.iterations[1].steps == alone.iterations[1].steps
     for split in ("dev", "test"):
-        assert report["adapted_metrics"][split] == pytest.approx(alone["adapted_metrics"][split], abs=0.1)
+        assert report.adapted_metrics[split] == pytest.approx(alone.adapted_metrics[split], abs=0.1)
     questions = list(trained.data.queries.values())
     two, one, base = (
         SentenceTransformer(str(path), device="cpu").encode(questions, normalize_embeddings=True)
@@ -58,7 +58,7 @@ def test_two_processes_train_the_model_that_one_does(trained, together, tiny_bas
 
 def test_every_process_has_the_report_and_one_model_is_written(together):
     out, reports = together
-    assert reports[0] == reports[1] == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert reports[0] == reports[1] == TrainingReport.load(out)
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "out-0.json", "out-1.json", "train.py"]
 
 

@@ -203,7 +203,7 @@ def test_the_command_prepares_a_folder_that_a_model_is_trained_on(tmp_path, tiny
     data = read_prepared(tmp_path / "out")
     assert len(data.qrels["test"]) == 3
     report = adapt(data, "nature", tiny_base, tmp_path / "model", QUICK, device="cpu")
-    assert report["iterations"][1]["steps"] >= 1
+    assert report.iterations[1].steps >= 1
 
 
 def test_what_was_prepared_can_be_prepared_again(tmp_path):

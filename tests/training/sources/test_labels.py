@@ -321,8 +321,8 @@ def test_a_model_is_trained_whose_profile_has_documents_as_queries_too(tmp_path,
     prepare_labels(read_labels(str(ROUTES)), tmp_path / "data")
     data = read_prepared(tmp_path / "data")
     report = adapt(data, "routes", tiny_base, tmp_path / "model", QUICK, device="cpu")
-    counts = report["dataset"]["counts"]
-    assert report["iterations"][1]["steps"] >= 1
+    counts = report.dataset.counts
+    assert report.iterations[1].steps >= 1
     profile = Profile.load(tmp_path / "model")
     assert profile.lexical.shape[0] == len(profile.embeddings) == counts["train_queries"] + counts["chunks"]
 

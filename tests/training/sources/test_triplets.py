@@ -234,8 +234,8 @@ def test_a_near_copy_of_what_is_right_is_no_negative_even_where_it_was_judged_so
 def test_a_model_is_trained_on_triplets(tmp_path, tiny_base, recipe):
     data, _ = example_texts(tmp_path)
     report = adapt(data, "nature", tiny_base, tmp_path / "model", recipe, device="cpu")
-    assert report["dataset"]["counts"]["judged_negatives"] == 15
-    assert len(report["iterations"]) == 2
+    assert report.dataset.counts["judged_negatives"] == 15
+    assert len(report.iterations) == 2
 
 
 def test_the_command_says_what_it_read_and_refuses_options_of_other_kinds(tmp_path):

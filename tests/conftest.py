@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 from registry import BaseModelFiles, ModelRecord, ModelVersion, Registry, resolve_base_model
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server of warm processes, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        server = ExitStack()
+        server.enter_context(warm.started())
+        config.add_cleanup(server.close)
 
 
 def shared_data(name: str) -> Path:
@@ -106,6 +116,19 @@ def tiny_adapter(
     data = read_prepared(tiny_models["medical"].with_name("medical-data"))
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2)
     adapt(data, "medical", tiny_base, folder, recipe, device="cpu")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path]) -> Path:
+    """A registry folder with one version of three domains. Tests only read it."""
+    from training import publish
+
+    folder = tmp_path_factory.mktemp("served") / "registry"
+    store = Registry.open(str(folder))
+    for model in tiny_models.values():
+        publish(model, store, force=True)
+    store.close()
     return folder
 
 

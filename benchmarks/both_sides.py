@@ -45,7 +45,7 @@ from voting import vote
 
 import training.retrieval.states
 from registry import resolve_base_model
-from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import PreparedData, PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
@@ -142,7 +142,19 @@ def _train(
         recipe = make_recipe(options.pop("recipe", "contrastive"), options)
         base, seeds = resolve_base_model(), arguments.seed or [42]
         with _watched() as spent:
-            adapt(medquad, name, base, out, recipe, seed=seeds, also=others, mixed=mixed, device=arguments.device)
+            adapt(
+                TrainingJob(
+                    medquad,
+                    name,
+                    base,
+                    recipe,
+                    seeds=seeds,
+                    extra_test_sets=others,
+                    mixed=mixed,
+                    device=arguments.device,
+                ),
+                out,
+            )
         out.with_suffix(".json").write_text(json.dumps({part: round(seconds, 1) for part, seconds in spent.items()}))
     report = TrainingReport.load(out)
     sets = {"medquad": report.evaluations["test"], **report.extra_test_sets}

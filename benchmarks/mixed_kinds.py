@@ -26,7 +26,7 @@ from strategy_tasks import EVERY, FINANCE, Given, Trial, banking_alone
 from voting import vote
 
 from registry import resolve_base_model
-from training import Contrastive, PrepareOptions, adapt, prepare, read_pairs
+from training import Contrastive, PrepareOptions, TrainingJob, adapt, prepare, read_pairs
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pairs
@@ -62,7 +62,17 @@ def main() -> None:
         if not model.exists():
             data = sets if shares else sets[name]
             also = {FILINGS: filings, **({} if shares or name == PAIRS else {PAIRS: pairs})}
-            adapt(data, "finance", resolve_base_model(), model, RECIPE, shares=shares and {PAIRS: shares}, also=also)
+            adapt(
+                TrainingJob(
+                    data,
+                    "finance",
+                    resolve_base_model(),
+                    RECIPE,
+                    batch_shares=shares and {PAIRS: shares},
+                    extra_test_sets=also,
+                ),
+                model,
+            )
         results |= _told(name, model, trial)
     _print(results)
     print(json.dumps(results))

@@ -23,7 +23,7 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
@@ -49,13 +49,15 @@ def main() -> None:
         prepare(pairs, Path(scratch) / "data", PrepareOptions(split=arguments.split))
         reports = {
             name: adapt(
-                read_prepared(Path(scratch) / "data"),
-                "benchmark",
-                resolve_base_model(arguments.base_model),
+                TrainingJob(
+                    read_prepared(Path(scratch) / "data"),
+                    "benchmark",
+                    resolve_base_model(arguments.base_model),
+                    make_recipe(name, dict(_number(option) for option in arguments.option)),
+                    seeds=(arguments.seed,),
+                    device=arguments.device,
+                ),
                 Path(scratch) / name,
-                make_recipe(name, dict(_number(option) for option in arguments.option)),
-                seed=arguments.seed,
-                device=arguments.device,
             )
             for name in arguments.recipe or RECIPES
         }

@@ -12,7 +12,7 @@ from typing import Any
 from strategy_tasks import Given
 
 from registry import Registry, resolve_base_model
-from training import Contrastive, PreparedData, adapt, publish
+from training import Contrastive, PreparedData, TrainingJob, adapt, publish
 from training.prepared.format import SPLITS
 from training.prepared.preparation import write_folder
 from training.reporting.report import TrainingReport
@@ -54,7 +54,7 @@ def trained(
     """Train and register a model, unless an earlier run has; returns the cost of training."""
     if not model.exists():
         each = data if isinstance(data, PreparedData) else next(iter(data.values()))
-        adapt(data, domain, resolve_base_model(), model, recipe(each, whole))
+        adapt(TrainingJob(data, domain, resolve_base_model(), recipe(each, whole)), model)
     with closing(Registry.open(str(registry))) as opened:
         if not opened.holding(model):
             publish(model, opened, force=True)

@@ -28,7 +28,7 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from training import Contrastive, PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import Contrastive, PreparedData, PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 from training.sources.pairs import Pairs
@@ -97,7 +97,10 @@ def _train(
     out = arguments.out / name
     if not out.exists():
         recipe = Contrastive(**({"iterations": arguments.iterations} if arguments.iterations else {}))
-        adapt(data, "medical", resolve_base_model(), out, recipe, seed=arguments.seed, also=also)
+        adapt(
+            TrainingJob(data, "medical", resolve_base_model(), recipe, seeds=(arguments.seed,), extra_test_sets=also),
+            out,
+        )
     return TrainingReport.load(out)
 
 

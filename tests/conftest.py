@@ -90,7 +90,7 @@ def pairs_file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> dict[str, Path]:
     """Model folders of three domains, trained for a few steps from the tiny base."""
-    from training import Contrastive, adapt, prepare, read_pairs, read_prepared
+    from training import Contrastive, TrainingJob, adapt, prepare, read_pairs, read_prepared
 
     folder = tmp_path_factory.mktemp("domains")
     models = {}
@@ -101,7 +101,10 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFi
         prepare(read_pairs(str(source)), folder / f"{domain}-data")
         models[domain] = folder / f"{domain}-model"
         recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-3)
-        adapt(read_prepared(folder / f"{domain}-data"), domain, tiny_base, models[domain], recipe, device="cpu")
+        adapt(
+            TrainingJob(read_prepared(folder / f"{domain}-data"), domain, tiny_base, recipe, device="cpu"),
+            models[domain],
+        )
     return models
 
 
@@ -110,12 +113,12 @@ def tiny_adapter(
     tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles, tiny_models: dict[str, Path]
 ) -> Path:
     """The folder of an adapter for the medical domain, in a folder of ready-made domains."""
-    from training import Contrastive, adapt, read_prepared
+    from training import Contrastive, TrainingJob, adapt, read_prepared
 
     folder = tmp_path_factory.mktemp("ready-made") / "models" / "medical"
     data = read_prepared(tiny_models["medical"].with_name("medical-data"))
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2)
-    adapt(data, "medical", tiny_base, folder, recipe, device="cpu")
+    adapt(TrainingJob(data, "medical", tiny_base, recipe, device="cpu"), folder)
     return folder
 
 

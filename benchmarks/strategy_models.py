@@ -1,4 +1,4 @@
-"""Trains and registers the models of strategies.py once: one per domain, and one of all domains together."""
+"""The models of strategies.py: one of every domain and one of all domains together, trained once and registered."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 from strategy_tasks import Given
 
 from registry import Registry, resolve_base_model
-from training import Contrastive, PreparedData, TrainingJob, adapt, publish
+from training import Contrastive, PreparedData, adapt, publish
 from training.prepared.format import SPLITS
 from training.prepared.preparation import write_folder
 from training.reporting.report import TrainingReport
 
 ALL = "all"
-"""The name of the model of all domains."""
+"""What the model of all domains is called."""
 RANK = 16
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Models:
-    """The registries of the domains' models and of the model of all domains, if any, and the cost of each training."""
+    """Registries of the domains' models and of that of all domains, if there is one, and what training each took."""
 
     registry: str
     multi_registry: str | None
@@ -33,13 +33,13 @@ class Models:
 
 
 def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: bool) -> Models:
-    """The models of a task. Models of an earlier run are reused.
+    """The models of a task; those that an earlier run has trained are taken as they are.
 
     Args:
         task: its name.
-        given: the working folders.
-        data: the training data of each domain.
-        whole: train all weights instead of adapters.
+        given: where things are kept.
+        data: what each domain learns from.
+        whole: train whole weights, not adapters.
     """
     work = given.folder.parent
     own, multi = (work / "registries" / name for name in (task, f"{task}-{ALL}"))
@@ -51,10 +51,10 @@ def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: boo
 def trained(
     data: PreparedData | Mapping[str, PreparedData], domain: str, model: Path, registry: Path, whole: bool
 ) -> dict[str, Any]:
-    """Train and register a model, unless an earlier run has; returns the cost of training."""
+    """Train a model unless it is there, register it unless it is, and tell what training took."""
     if not model.exists():
         each = data if isinstance(data, PreparedData) else next(iter(data.values()))
-        adapt(TrainingJob(data, domain, resolve_base_model(), recipe(each, whole)), model)
+        adapt(data, domain, resolve_base_model(), model, recipe(each, whole))
     with closing(Registry.open(str(registry))) as opened:
         if not opened.holding(model):
             publish(model, opened, force=True)
@@ -62,7 +62,7 @@ def trained(
 
 
 def recipe(data: PreparedData, whole: bool) -> Contrastive:
-    """The recipe of a model. For labelled texts, a batch has one text of each label, and no mined negatives."""
+    """How a model is trained: where texts are labelled, a batch has one of each label, and no mined negative."""
     labels = data.manifest["counts"].get("labels")
     lora = None if whole else RANK
     if labels is None:
@@ -71,10 +71,10 @@ def recipe(data: PreparedData, whole: bool) -> Contrastive:
 
 
 def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> PreparedData:
-    """Merge the data of all domains.
+    """The data of all domains as one.
 
-    Equal texts of several domains are merged, and relevant wherever one of them is. A query that is also a document is
-    left out. A query that occurs in several splits stays in test, else in dev.
+    Equal texts of several domains are one, and right wherever one of them is. A query that is also a document is left
+    out, and one that stands in several splits is in the one nearest to measuring.
     """
     documents: dict[str, str] = {}
     names: dict[tuple[str, str], str] = {}
@@ -108,7 +108,7 @@ def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> Prepared
 
 
 def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Split, domain, text and documents of every query, the test split first."""
+    """Split, domain, text and documents of every query, those of the test split first."""
     for split in reversed(SPLITS):
         for domain, each in data.items():
             for query, answers in each.qrels[split].items():
@@ -116,7 +116,7 @@ def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, li
 
 
 def _told(model: Path) -> dict[str, Any]:
-    """The cost of training, from the model's report."""
+    """What a model's report says of its training."""
     report = TrainingReport.load(model)
     return {
         "train_queries": report.dataset.counts["train_queries"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.decision import Decision
     from router_plugin.settings import Settings
+    from training import SourceKind
 
 PROJECT = "domain_router"
 
@@ -37,6 +38,11 @@ def encoder(folder: Path, version: ModelVersion | None, base: BaseModelFiles, se
 @hookspec(firstresult=True)
 def relevance_judge(options: JudgeOptions) -> object | None:
     """Choose the judge that train asks how well mined documents answer a query."""
+
+
+@hookspec
+def source_kinds() -> Sequence[SourceKind] | None:
+    """Add kinds of sources that prepare can read."""
 
 
 @hookspec

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL, Registry
+from registry.shared.texts import clean
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
@@ -26,7 +27,7 @@ from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.fitting import Fitted, Ranked, fit_confidence, fit_thresholds, ranked
 from router_plugin.serving.scores import Match, Scored, joined
 from router_plugin.serving.strategies import discounts, likeliest, likeliest_few
-from router_plugin.serving.texts import check_batch, clean
+from router_plugin.serving.texts import check_batch
 from router_plugin.serving.timings import Clock
 from router_plugin.settings import Settings
 

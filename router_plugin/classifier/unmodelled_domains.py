@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import pydantic
 
-from registry import BaseModelFiles, DomainRouterError, Profile
+from registry import GENERAL, BaseModelFiles, DomainRouterError, Profile
 from registry.classifier_profiles.profiles import FORMAT
 from registry.names import check_domain
 from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
 from registry.shared.wording import first_fault
 from router_plugin.contracts import Encode
+from router_plugin.evaluation.labelled_queries import DOMAIN, read_labelled_queries
+
+_YAML = (".yaml", ".yml")
 
 
 class UnmodelledDomain(pydantic.BaseModel):
@@ -51,11 +55,20 @@ class UnmodelledDomain(pydantic.BaseModel):
 
 
 def load_domains(path: Path) -> list[UnmodelledDomain]:
-    """The domains of a YAML file: a list ``domains`` of ``name``, ``description`` and ``queries``.
+    """Load the domains of a YAML file, or of labelled queries.
+
+    Args:
+        path: YAML with a list ``domains`` of ``name``, ``description`` and ``queries``; or a file that
+            :func:`router_plugin.read_labelled_queries` reads, with the columns ``text`` and ``domain``. Queries of no
+            domain are ignored there.
 
     Raises:
         DomainRouterError: the file cannot be read, or something in it is wrong; with file and line.
     """
+    return _of_yaml(path) if path.suffix.lower() in _YAML else _of_labelled_queries(path)
+
+
+def _of_yaml(path: Path) -> list[UnmodelledDomain]:
     file = read_yaml(path, DomainRouterError)
     entries = file.content.get("domains") if isinstance(file.content, dict) else None
     if not isinstance(entries, list) or not entries:
@@ -63,6 +76,14 @@ def load_domains(path: Path) -> list[UnmodelledDomain]:
     domains = [_checked(file, number, entry) for number, entry in enumerate(entries)]
     check_names(domains, [])
     return domains
+
+
+def _of_labelled_queries(path: Path) -> list[UnmodelledDomain]:
+    queries: dict[str, list[str]] = defaultdict(list)
+    for text, domain in zip(*read_labelled_queries(path, DOMAIN), strict=True):
+        if domain is not None and domain != GENERAL:
+            queries[domain].append(text)
+    return [UnmodelledDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
 
 
 def own_profile(domain: UnmodelledDomain, base: BaseModelFiles, encode: Encode) -> Profile:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def open_router(
     routes: Sequence[Path],
     registry: str | None,
-    domains: Path | None,
+    extra_domains: Path | None,
     strategy: str,
     single_domain: str,
     aggregation: str,
@@ -28,7 +28,7 @@ def open_router(
     Args:
         routes: YAML files.
         registry: folder or URL.
-        domains: file of domains without a model; see :func:`router_plugin.cli.labelled.read_domains`.
+        extra_domains: file of domains without a model; see :func:`router_plugin.load_domains`.
         strategy: see :class:`router_plugin.Settings`, as for the two that follow.
         single_domain: see there.
         aggregation: see there.
@@ -36,7 +36,6 @@ def open_router(
         base_model: encoder of the general domain.
         settings: other ones.
     """
-    from router_plugin.cli.labelled import read_domains
     from router_plugin.router import DomainRouter
     from router_plugin.routes import load_routes
     from router_plugin.serving.fitting import Fitted
@@ -48,8 +47,7 @@ def open_router(
         **settings,
     )
     known = [route for path in routes for route in load_routes(path)]
-    own = read_domains(domains)
-    router = DomainRouter(known, registry, base_model=base_model, extra_domains=own, settings=chosen)
+    router = DomainRouter(known, registry, base_model=base_model, extra_domains=extra_domains or (), settings=chosen)
     if fitted:
         router.apply(Fitted.load(fitted))
     return router

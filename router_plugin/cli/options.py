@@ -95,10 +95,10 @@ RegistryOption = Annotated[
     str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
 ]
 NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
-DomainsOption = Annotated[
+ExtraDomainsOption = Annotated[
     Path | None,
     typer.Option(
-        "--domains",
+        "--extra-domains",
         help="Domains that have no model yet: YAML of names, descriptions and queries, or a file of labelled queries.",
         show_default=False,
     ),

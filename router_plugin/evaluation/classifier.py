@@ -82,16 +82,16 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequence[str]) -> Evaluation:
+def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequence[str | None]) -> Evaluation:
     """Classify labelled queries and compare.
 
     Args:
         classifier: any.
         queries: at least one; none of them empty.
-        domains: of each query its domain, ``general`` for none; each known to the classifier.
+        domains: of each query its domain, known to the classifier; ``general`` or None for a query of no domain.
     """
     names = list(classifier.domains)
-    labels = np.array([names.index(domain) for domain in domains], dtype=np.int64)
+    labels = np.array([names.index(domain or GENERAL) for domain in domains], dtype=np.int64)
     found = [classifier.classify(queries[start : start + BLOCK]) for start in range(0, len(queries), BLOCK)]
     probabilities = np.concatenate([part.probabilities for part in found])
     embedded = np.concatenate([np.isin(np.arange(len(part.probabilities)), list(part.embedded)) for part in found])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from registry.shared.texts import clean
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.encoders.embedding import Asked, Vector
 from router_plugin.errors import JointSpaceError
@@ -17,7 +18,7 @@ from router_plugin.joint_space.record import Block, SpaceRecord
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
-from router_plugin.serving.texts import check_batch, clean
+from router_plugin.serving.texts import check_batch
 
 _CHOOSING = {"domain_classifier", "encoder"}
 """Hooks whose plugins decide what vectors are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from registry import BaseModelFiles, Profile
     from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
     from router_plugin.settings import Settings
+    from training import SourceKind
 
 
 class CascadeClassifierPlugin:
@@ -68,9 +69,33 @@ class RelevanceJudgePlugin:
         return built_in_judge(options)
 
 
+class SourceKindsPlugin:
+    """Pairs, labels, logs, triplets and BEIR folders as sources of training data."""
+
+    @hookimpl
+    def source_kinds(self) -> Sequence[SourceKind]:
+        """The kinds that training knows."""
+        from training.sources.kinds import BUILT_IN as KINDS
+
+        return KINDS
+
+
+class RoutesSourcePlugin:
+    """A routes file as a source of training data."""
+
+    @hookimpl
+    def source_kinds(self) -> Sequence[SourceKind]:
+        """The kind ``routes``."""
+        from router_plugin.plugins.routes_source import routes_kind
+
+        return [routes_kind()]
+
+
 BUILT_IN = {
     "cascade-classifier": CascadeClassifierPlugin(),
     "compiled-encoder": CompiledEncoderPlugin(),
     "relevance-judge": RelevanceJudgePlugin(),
+    "source-kinds": SourceKindsPlugin(),
+    "routes-source": RoutesSourcePlugin(),
     "torch-encoder": TorchEncoderPlugin(),
 }

@@ -86,6 +86,15 @@ class Plugins:
             raise PluginError(f"no plugin answered the hook {hook}")
         return answer
 
+    def all_results(self, hook: str, **arguments: Any) -> list[Answer]:
+        """The answers of all plugins that are not None, those of built-in plugins first.
+
+        Raises:
+            PluginError: a plugin failed.
+        """
+        called = [(each, _call(each, arguments)) for each in self._implementations(hook)]
+        return [Answer(each.plugin_name, value) for each, value in reversed(called) if value is not None]
+
     def filter(self, hook: str, name: str, value: T) -> T:
         """The value after every plugin has seen it and may have replaced it by one of the same type.
 

@@ -1,4 +1,4 @@
-"""What becomes of a text before anything reads it."""
+"""Checks the texts of a batch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,3 @@ def check_batch(texts: Sequence[str]) -> None:
     for text in texts:
         if not isinstance(text, str):
             raise QueryError(f"a query must be text, not {type(text).__name__}")
-
-
-def clean(text: str) -> str:
-    """The text without white space around it, and without unpaired surrogates, which no tokenizer could read."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()

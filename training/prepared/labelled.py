@@ -35,7 +35,7 @@ def prepare_labels(
     options = held_by_part(source.texts, options or SplitOptions())
     if options.split == "test":
         raise SourceError(
-            "--split test does not go with --kind labels, routes or logs: queries are compared with training texts"
+            "`split` test cannot be used with labelled texts: test queries are compared with training texts"
         )
     check_target(out, overwrite)
     texts = source.texts

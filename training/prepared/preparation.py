@@ -43,7 +43,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     """
     options = held_by_part(source.pairs, options or PrepareOptions())
     if source.unlabelled and options.split == "test":
-        raise SourceError("--unlabelled does not go with --split test, which trains nothing: leave one out")
+        raise SourceError("`unlabelled` cannot be used with `split` test: the questions would be for training")
     check_target(out, overwrite)
     pairs = source.pairs
     split = split_rows(

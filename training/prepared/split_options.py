@@ -10,7 +10,7 @@ import numpy as np
 
 from training.errors import SourceError
 from training.prepared.splits import Groups, Split, grouped_split, held_out_split, only_test_split, random_split
-from training.sources.column_filter import HoldOut, held_out
+from training.sources.column_filter import ColumnFilter, matching_rows
 from training.sources.part_column import PART, Placed
 
 
@@ -35,8 +35,8 @@ class SplitOptions:
     split: Literal["grouped", "random", "test"] = "grouped"
     test_size: float = 0.2
     seed: int = 42
-    hold_out: tuple[HoldOut, ...] = ()
-    hold_out_dev: tuple[HoldOut, ...] = ()
+    hold_out: tuple[ColumnFilter, ...] = ()
+    hold_out_dev: tuple[ColumnFilter, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split == "test" and (self.hold_out or self.hold_out_dev):
@@ -58,7 +58,8 @@ def split_rows(rows: Sequence[Mapping[str, str]], groups: Callable[[], Groups], 
     if options.split == "test":
         return only_test_split(len(rows))
     if options.hold_out or options.hold_out_dev:
-        test, dev = held_out(rows, options.hold_out), held_out(rows, options.hold_out_dev, "--hold-out-dev")
+        test = matching_rows(rows, options.hold_out, "hold_out") if options.hold_out else None
+        dev = matching_rows(rows, options.hold_out_dev, "hold_out_dev") if options.hold_out_dev else None
         apart = groups() if grouped else np.arange(len(rows))
         return held_out_split(apart, options.seed, test=test, dev=dev, test_size=options.test_size)
     if grouped:
@@ -79,6 +80,6 @@ def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
     if not parts or options.split == "test":
         return options
     if options.hold_out or options.hold_out_dev:
-        raise SourceError(f"--hold-out does not go with a column {PART!r}, which says already what is held out")
-    held = {part: (HoldOut(PART, (part,)),) for part in parts if part}
+        raise SourceError(f"`hold_out` cannot be used with a column {PART!r}, which names the held-out rows already")
+    held = {part: (ColumnFilter(PART, (part,)),) for part in parts if part}
     return replace(options, hold_out=held.get("test", ()), hold_out_dev=held.get("dev", ()))

@@ -36,7 +36,9 @@ def random_split(count: int, test_size: float, seed: int) -> Split:
     """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order, dev out of training."""
     _check_count(count)
     if count - math.ceil(count * test_size) < 2:
-        raise SourceError(f"{count} rows with --test-size {test_size} leave no training and dev queries: choose less")
+        raise SourceError(
+            f"{count} rows with `test_size` {test_size} leave no rows for training and dev: choose a smaller one"
+        )
     train, test = train_test_split(np.arange(count), test_size=test_size, random_state=seed)
     order = np.random.default_rng(seed).permutation(len(train))
     dev = order[: _dev_size(len(train))]
@@ -54,7 +56,7 @@ def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
     if not (len(train) and len(dev) and len(test)):
         raise SourceError(
             f"{count} rows in {len(np.unique(groups))} groups of near-duplicates cannot be split three ways: "
-            "more different rows are needed, or --split random"
+            "add different rows, or choose `split` random"
         )
     return Split(train, dev, test)
 
@@ -110,8 +112,8 @@ def held_out_split(
 def _check_count(count: int) -> None:
     if count < 3:
         raise SourceError(
-            f"{count} row{'' if count == 1 else 's'} cannot be split three ways: at least 3 are needed: add some, or "
-            "take --split test for data that only measure"
+            f"{count} row{'' if count == 1 else 's'} cannot be split three ways: at least 3 are needed, or choose "
+            "`split` test for data that are only measured on"
         )
 
 

@@ -1,1 +1,1 @@
-"""What people bring: rows of files and data sets, read as pairs, labels, logs, triplets and BEIR folders."""
+"""Sources of training data: files and data sets, read as pairs, labels, logs, triplets and BEIR folders."""

@@ -1,4 +1,4 @@
-"""A folder in BEIR layout that someone else made (Thakur et al., 2021): documents, queries, graded judgements."""
+"""Reads a folder in BEIR layout (Thakur et al., 2021): documents, queries, graded judgements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.part_column import PART, PARTS
-from training.sources.reading import BadRows, HubPart, plain_fields, plain_text, read_source
+from training.sources.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, plain_text, read_source
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 
@@ -36,28 +36,27 @@ class _Judgement:
     score: float
 
 
-def read_beir(source: str, *, columns: Sequence[str] = (), skip_bad: bool = False) -> Judgements:
+def read_beir(source: str, options: ReadOptions = DEFAULTS) -> Judgements:
     """Read a BEIR folder; a score of 1 or more is relevant, and one below is judged non-relevant.
 
     Args:
         source: a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``),
             each plain or ``.gz``, and ``qrels/*.tsv``: query, document and score, or the four columns of TREC.
-        columns: other columns of the queries to keep, as text.
-        skip_bad: count bad rows instead of stopping at the first.
+        options: for reading; ``columns`` are those of the queries.
 
     Raises:
-        SourceError: a file is missing, a row is bad, or nothing is judged relevant. A row is bad, too, if its id stands
-            before, or if it judges a query or a document that there is not.
+        SourceError: a file is missing, a row is bad, or nothing is judged relevant. A row is also bad if an
+            earlier row has its id, or if it judges an unknown query or document.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
-        raise SourceError(f"{source}: is no folder: expected one with corpus.jsonl, queries.jsonl and qrels")
-    bad = BadRows(skip_bad)
+        raise SourceError(f"{source}: not a folder: expected one with corpus.jsonl, queries.jsonl and qrels")
+    bad = BadRows(options.skip_bad)
     judged = [(part, path) for path in sorted(folder.glob("qrels/*.tsv")) for part in [_part(path)]]
     if not judged:
-        raise SourceError(f"{folder / 'qrels'}: holds no .tsv file: expected train.tsv, dev.tsv or test.tsv")
+        raise SourceError(f"{folder / 'qrels'}: no .tsv file found: expected train.tsv, dev.tsv or test.tsv")
     documents = {each.name: each.text for each in _entries(folder, "corpus", (), bad)}
-    queries = {each.name: each for each in _entries(folder, "queries", columns, bad)}
+    queries = {each.name: each for each in _entries(folder, "queries", options.columns, bad)}
     rows: list[JudgedQuery] = []
     without = 0
     for part, path in judged:
@@ -75,7 +74,7 @@ def read_beir(source: str, *, columns: Sequence[str] = (), skip_bad: bool = Fals
 def _part(path: Path) -> str:
     part = PARTS.get(path.stem.casefold())
     if part is None:
-        raise SourceError(f"{path}: is of no known part: expected the name {', '.join(PARTS)}, with .tsv")
+        raise SourceError(f"{path}: unknown part: expected the name {', '.join(PARTS)}, with .tsv")
     return part
 
 
@@ -83,7 +82,7 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> l
     """The rows of a file, each id once."""
     path = next((path for path in (folder / f"{name}{end}" for end in _ENDINGS) if path.is_file()), None)
     if path is None:
-        raise SourceError(f"{folder}: holds no {name}.jsonl: expected a folder in BEIR layout")
+        raise SourceError(f"{folder}: no {name}.jsonl found: expected a folder in BEIR layout")
 
     def entry(place: str, fields: Mapping[str, Any]) -> _Entry:
         found = plain_fields(fields, ("_id", "title"))
@@ -97,7 +96,7 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> l
     for each in read_source(str(path), entry, bad, HubPart()):
         first = seen.setdefault(each.name, each)
         if first is not each:
-            bad.add(f"{each.place}: _id {each.name!r:.80} stands twice, first at {first.place}")
+            bad.add(f"{each.place}: duplicate _id {each.name!r:.80}, first used at {first.place}")
     return list(seen.values())
 
 
@@ -110,7 +109,7 @@ def _by_query(
     for each in _judgements(path, bad):
         if each.query not in queries:
             bad.add(f"{each.place}: judges query {each.query!r:.80}, which is not in {folder / 'queries.jsonl'}")
-        elif not each.document and not each.score:  # as prepared data say that no document is known to answer
+        elif not each.document and not each.score:  # as prepared data mark a query without a known answer
             found[each.query] += []
         elif each.document not in documents:
             bad.add(f"{each.place}: judges {each.document!r:.80}, which is not in {folder / 'corpus.jsonl'}")

@@ -1,4 +1,4 @@
-"""Rows that are kept for testing or choosing because of what a column says: whole sources, whole kinds of question."""
+"""Chooses rows by what a column holds: whole sources, whole kinds of question, whole years."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class HoldOut:
-    """The rows with one of these values in this column."""
+class ColumnFilter:
+    """Matches the rows with one of these values in this column."""
 
     column: str
     values: tuple[str, ...]
 
 
-def parse_hold_out(text: str, option: str = "--hold-out") -> HoldOut:
-    """Read ``COLUMN=VALUE,VALUE``, as given to an option.
+def parse_column_filter(text: str, parameter: str) -> ColumnFilter:
+    """Parse ``COLUMN=VALUE,VALUE``.
+
+    Args:
+        text: to parse.
+        parameter: that it was given for, for the error message.
 
     Raises:
         SourceError: it is not of that form.
@@ -30,37 +34,32 @@ def parse_hold_out(text: str, option: str = "--hold-out") -> HoldOut:
     column, _, listed = text.partition("=")
     values = tuple(value.strip() for value in listed.split(",") if value.strip())
     if not column.strip() or not values:
-        raise SourceError(f"{option} {text}: expected COLUMN=VALUE or COLUMN=VALUE,VALUE")
-    return HoldOut(column.strip(), values)
+        raise SourceError(f"`{parameter}` {text}: expected COLUMN=VALUE or COLUMN=VALUE,VALUE")
+    return ColumnFilter(column.strip(), values)
 
 
-def held_out(
-    rows: Sequence[Mapping[str, str]], hold_outs: Sequence[HoldOut], option: str = "--hold-out"
-) -> NDArray[np.bool_] | None:
-    """Which rows are held out, ``(n,)``; None where nothing is to be held out. See :func:`rows_with`."""
-    return rows_with(rows, hold_outs, option) if hold_outs else None
-
-
-def rows_with(rows: Sequence[Mapping[str, str]], wanted: Sequence[HoldOut], option: str) -> NDArray[np.bool_]:
-    """Which rows have one of the values in one of the columns, ``(n,)``.
+def matching_rows(
+    rows: Sequence[Mapping[str, str]], filters: Sequence[ColumnFilter], parameter: str
+) -> NDArray[np.bool_]:
+    """Which rows match one of the filters, ``(n,)``.
 
     Args:
         rows: columns of every row.
-        wanted: columns with values.
-        option: that said so.
+        filters: to match.
+        parameter: that they were given for, for the error message.
 
     Raises:
-        SourceError: a column or a value that no row has.
+        SourceError: no row has the column or the value of a filter.
     """
     chosen = np.zeros(len(rows), dtype=bool)
-    for each in wanted:
+    for each in filters:
         found = [row.get(each.column) for row in rows]
         known = sorted({value for value in found if value is not None})
         if not known:
-            raise SourceError(f"{option} {each.column}: no row has that column, or none that holds a plain value")
+            raise SourceError(f"`{parameter}` {each.column}: no row has that column with text or a number in it")
         for value in each.values:
             if value not in known:
                 others = ", ".join(known[:_SHOWN]) + (" ..." if len(known) > _SHOWN else "")
-                raise SourceError(f"{option} {each.column}={value}: no row has that value: found {others}")
+                raise SourceError(f"`{parameter}` {each.column}={value}: no row has that value: found {others}")
         chosen |= np.array([value in each.values for value in found])
     return chosen

@@ -1,4 +1,4 @@
-"""Queries with documents that were judged relevant or not, as a source has them."""
+"""Queries with documents that were judged relevant or not, as read from a source."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from training.sources.part_column import PART
 
 @dataclass(frozen=True)
 class JudgedQuery:
-    """A query and what was judged for it, white space collapsed.
+    """A query and the texts that were judged for it, white space collapsed.
 
     Attributes:
-        place: of its row.
+        place: file and line of its row.
         text: the query.
-        relevant: texts that answer it; one at least.
-        non_relevant: texts that were judged not to.
-        columns: other columns of its row, ``part`` among them where it has one.
+        relevant: texts that answer it, at least one.
+        non_relevant: texts that were judged not to answer it.
+        columns: additional columns of its row, including ``part`` if it has one.
     """
 
     place: str
@@ -29,15 +29,15 @@ class JudgedQuery:
 
 @dataclass
 class Judgements:
-    """What a source held.
+    """The judged queries of a source.
 
     Attributes:
         source: file, folder or data set.
         kind: of the source.
-        queries: in order; no two of one part have the same text.
-        documents: all documents of a collection that queries share; None where each query brings its own.
+        queries: in order, each text once a part.
+        documents: the collection that all queries share; None if each query has its own documents.
         skipped: one line for each bad row.
-        counts: of what was read and what was set aside, by name.
+        counts: of what was read and what was left out, by name.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Judgements:
 
 
 def merged(queries: Sequence[JudgedQuery]) -> tuple[list[JudgedQuery], int]:
-    """Queries of equal text and part as one, and how many texts were judged both ways, which count as relevant."""
+    """Merge queries of equal text and part; also returns how many texts were judged both ways: they are relevant."""
     found: dict[tuple[str, str | None], tuple[JudgedQuery, dict[str, None], dict[str, None]]] = {}
     for query in queries:
         _, right, wrong = found.setdefault((query.text, query.columns.get(PART)), (query, {}, {}))

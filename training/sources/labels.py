@@ -8,9 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from training.errors import SourceError
-from training.sources.column_filter import HoldOut, rows_with
+from training.sources.column_filter import ColumnFilter, matching_rows
 from training.sources.part_column import part_field, with_parts
-from training.sources.reading import BadRows, HubPart, column_named, plain_fields, plain_text, read_source, text_field
+from training.sources.reading import (
+    DEFAULTS,
+    BadRows,
+    ReadOptions,
+    column_named,
+    plain_fields,
+    plain_text,
+    read_source,
+    text_field,
+)
 
 TEXT_COLUMNS = ("text", "query", "question", "utterance")
 DOMAIN = "domain"
@@ -25,7 +34,7 @@ class Labelled:
     text: str
     label: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Other columns of its row that were asked for, and ``part``, as ``PARTS`` has it, where the row has one."""
+    """The additional columns of its row that are kept, and ``part``, spelt as in ``PARTS``, where the row has one."""
 
 
 L = TypeVar("L", bound=Labelled)
@@ -33,16 +42,16 @@ L = TypeVar("L", bound=Labelled)
 
 @dataclass
 class Labels:
-    """What a source held.
+    """The labelled texts of a source.
 
     Attributes:
         source: file or data set.
-        texts: those with a label, in order, no two of them equal but for case.
-        out_of_scope: rows without a label.
-        repeated: rows whose text stands before with the same label.
+        texts: those with a label, in order, each once whatever its case.
+        out_of_scope: number of rows without a label.
+        repeated: number of rows that repeat an earlier text with the same label.
         skipped: one line for each bad row.
-        where: the rows that were asked for, if not all.
-        set_aside: other rows and texts that were left out, or that others outvoted, by why.
+        where: which rows were read, if not all.
+        set_aside: number of other rows and texts that were left out or outvoted, by reason.
     """
 
     source: str
@@ -50,40 +59,32 @@ class Labels:
     out_of_scope: int = 0
     repeated: int = 0
     skipped: list[str] = field(default_factory=list)
-    where: HoldOut | None = None
+    where: ColumnFilter | None = None
     set_aside: dict[str, int] = field(default_factory=dict)
 
 
 def read_labels(
     source: str,
+    options: ReadOptions = DEFAULTS,
     *,
     text: str | None = None,
     label: str | None = None,
-    where: HoldOut | None = None,
-    columns: Sequence[str] = (),
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    hub_revision: str | None = None,
-    skip_bad: bool = False,
+    where: ColumnFilter | None = None,
 ) -> Labels:
-    """Read labelled texts. Where a column ``domain`` has a label in several domains, it is another label in each.
+    """Read labelled texts. With a column ``domain``, a label that occurs in several domains is a different one in each.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
+        options: for reading.
         text: the text's column; by default the first of ``TEXT_COLUMNS`` that the row has, in any case.
-        label: the label's column; likewise of ``LABEL_COLUMNS``. A row that has null or nothing there is out of scope.
-        where: only rows with one of these values in this column.
-        columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
-        hub_split: split of a Hub data set.
-        hub_config: configuration of a Hub data set.
-        hub_revision: revision of a Hub data set.
-        skip_bad: count bad rows instead of stopping at the first.
+        label: the label's column; likewise of ``LABEL_COLUMNS``. A row with an empty or null label is out of scope.
+        where: read only the rows that match.
 
     Raises:
-        SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is bad, too, if its
-            text stands before with another label, or if it has no part where others have one.
+        SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is also bad if
+            an earlier row gives its text another label, or if it has no part and other rows have one.
     """
-    kept = (DOMAIN, *columns, *((where.column,) if where else ()))
+    kept = (DOMAIN, *options.columns, *((where.column,) if where else ()))
 
     def labelled(place: str, fields: Mapping[str, Any]) -> Labelled:
         found = text_field(place, fields, text, TEXT_COLUMNS, "text")
@@ -95,13 +96,13 @@ def read_labels(
             {**plain_fields(fields, kept), **part_field(place, fields)},
         )
 
-    bad = BadRows(skip_bad)
-    rows = read_source(source, labelled, bad, HubPart(hub_split, hub_config, hub_revision))
+    bad = BadRows(options.skip_bad)
+    rows = read_source(source, labelled, bad, options.hub)
     return collect(source, _by_domain(rows), bad, where)
 
 
 def _by_domain(rows: Sequence[Labelled]) -> list[Labelled]:
-    """The rows, the domain put before a label that stands in several."""
+    """The rows, with the domain prefixed to labels that occur in several."""
     domains: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         domains[row.label].add(row.columns.get(DOMAIN, ""))
@@ -113,8 +114,8 @@ def _by_domain(rows: Sequence[Labelled]) -> list[Labelled]:
     ]
 
 
-def collect(source: str, rows: Sequence[Labelled], bad: BadRows, where: HoldOut | None = None) -> Labels:
-    """Labels out of rows: those asked for, every text once.
+def collect(source: str, rows: Sequence[Labelled], bad: BadRows, where: ColumnFilter | None = None) -> Labels:
+    """Collect labelled texts from rows: those that match ``where``, each text once.
 
     Raises:
         SourceError: a row is bad, or no row with a label is left; see :func:`read_labels`.
@@ -123,27 +124,27 @@ def collect(source: str, rows: Sequence[Labelled], bad: BadRows, where: HoldOut 
     inside = [row for row in rows if row.label]
     texts, repeated = _once(with_parts(inside, bad), bad)
     if not texts:
-        raise SourceError(f"{source}: holds no row with a label: expected a text and its label in every row")
+        raise SourceError(f"{source}: no row has a label: expected a text and its label in every row")
     return Labels(source, texts, len(rows) - len(inside), repeated, bad.lines, where)
 
 
-def chosen_rows(rows: Sequence[L], where: HoldOut | None) -> list[L]:
-    """The rows with one of the values in the column; all where none is asked for.
+def chosen_rows(rows: Sequence[L], where: ColumnFilter | None) -> list[L]:
+    """The rows that match; all rows without a filter.
 
     Raises:
         SourceError: no row has that column or value.
     """
     if where is None:
         return list(rows)
-    chosen = rows_with([row.columns for row in rows], (where,), "--where")
+    chosen = matching_rows([row.columns for row in rows], (where,), "where")
     return [row for row, wanted in zip(rows, chosen, strict=True) if wanted]
 
 
 def label_of(place: str, name: str, value: Any) -> str:
-    """A label that stands under a name as text; empty where nothing stands there.
+    """The label in a column of a row, as text; empty if the column is.
 
     Raises:
-        SourceError: it is neither text nor a whole number.
+        SourceError: it is neither text nor an integer.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return ""
@@ -153,7 +154,7 @@ def label_of(place: str, name: str, value: Any) -> str:
 
 
 def _once(rows: Sequence[Labelled], bad: BadRows) -> tuple[list[Labelled], int]:
-    """Every text once, and how many rows repeat one."""
+    """Every text once, and the number of rows that repeat one."""
     seen: dict[str, Labelled] = {}
     repeated = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Router logs with feedback: which route was chosen for a query, and whether that was right, as labelled texts."""
+"""Reads router logs with feedback, which route each query got and whether that was right, as labelled texts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from training.errors import SourceError
-from training.sources.column_filter import HoldOut
+from training.sources.column_filter import ColumnFilter
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
 from training.sources.part_column import part_field
-from training.sources.reading import BadRows, HubPart, column_found, column_named, plain_fields, read_source, text_field
+from training.sources.reading import (
+    DEFAULTS,
+    BadRows,
+    ReadOptions,
+    column_found,
+    column_named,
+    plain_fields,
+    read_source,
+    text_field,
+)
 
 QUERY_COLUMNS = ("query", *(name for name in TEXT_COLUMNS if name != "query"))
 ROUTE_COLUMNS = ("route", "chosen_route", *(name for name in LABEL_COLUMNS if name != "route"))
@@ -24,17 +33,17 @@ _NOTHING = ("", "null", "none")
 
 @dataclass(frozen=True)
 class _Logged(Labelled):
-    """A logged query whose label is the route that feedback says is right; see ``rejected`` where it says none."""
+    """A logged query, labelled with the route that is right by its feedback."""
 
     rejected: str | None = None
-    """The route that was wrong where no other was named."""
+    """The route that was wrong, if the feedback names no other."""
     judged: bool = True
     """Whether there was feedback."""
 
 
 @dataclass
 class _Votes:
-    """What the feedback on one text says."""
+    """The feedback on one text."""
 
     rows: list[_Logged] = field(default_factory=list)
     against: Counter[str] = field(default_factory=Counter)
@@ -46,7 +55,7 @@ class _Votes:
         return len(labels) > 1 or any(self.against[label] for label in labels)
 
     def winner(self) -> _Logged | None:
-        """The first row with the label of most rows; None where another has as many, or as many reject it."""
+        """The first row with the most frequent label; None if as many rows have another label, or reject this one."""
         ranked = Counter(row.label for row in self.rows).most_common(2)
         if not ranked:
             return None
@@ -57,42 +66,35 @@ class _Votes:
 
 def read_logs(
     source: str,
+    options: ReadOptions = DEFAULTS,
     *,
     text: str | None = None,
     label: str | None = None,
     accepted: str | None = None,
     corrected: str | None = None,
-    where: HoldOut | None = None,
-    columns: Sequence[str] = (),
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    hub_revision: str | None = None,
-    skip_bad: bool = False,
+    where: ColumnFilter | None = None,
 ) -> Labels:
-    """Read what a router decided and what people said of it; the decisions of ``domain-router route --json`` fit.
+    """Read a router's decisions with people's feedback, such as the output of ``domain-router route --json``.
 
-    A query's label is the route it was corrected to, or that which was chosen where this was accepted. Queries without
-    feedback, and those whose route was rejected without another, are counted in ``set_aside``. Where feedback on a text
-    is at odds, the label of most rows counts; one that as many rows name otherwise, or reject, is left out.
+    A query's label is the route it was corrected to, or the chosen route if that was accepted. Queries without
+    feedback, and those whose route was rejected without a correction, are counted in ``set_aside``. If rows disagree on
+    a text, the most frequent label wins; the text is left out if as many rows have another label, or reject this one.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
+        options: for reading.
         text: the query's column; by default the first of ``QUERY_COLUMNS`` that the row has, in any case.
-        label: the chosen route's column; likewise of ``ROUTE_COLUMNS``. Nothing there is the decision for no route.
-        accepted: whether it was right: truth, 0 or 1, yes or no, or nothing; likewise of ``ACCEPTED_COLUMNS``.
-        corrected: the right route; likewise of ``CORRECTED_COLUMNS``. Empty, null and none name no route.
-        where: only rows with one of these values in this column.
-        columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
-        hub_split: split of a Hub data set.
-        hub_config: configuration of a Hub data set.
-        hub_revision: revision of a Hub data set.
-        skip_bad: count bad rows instead of stopping at the first.
+        label: the chosen route's column; likewise of ``ROUTE_COLUMNS``. It is empty where no route was chosen.
+        accepted: the column that says whether it was right: true or false, 1 or 0, yes or no, or empty; likewise of
+            ``ACCEPTED_COLUMNS``.
+        corrected: the right route's column; likewise of ``CORRECTED_COLUMNS``. Empty, null and none are no correction.
+        where: read only the rows that match.
 
     Raises:
-        SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is bad, too, if it
-            accepts one route and names another, or if it has no part where others have one.
+        SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is also bad if it
+            accepts one route and names another, or if it has no part and other rows have one.
     """
-    kept = (*columns, where.column) if where else columns
+    kept = (*options.columns, where.column) if where else options.columns
 
     def logged(place: str, fields: Mapping[str, Any]) -> _Logged:
         query = text_field(place, fields, text, QUERY_COLUMNS, "text")
@@ -105,12 +107,12 @@ def read_logs(
             _correction(place, fields, column_found(fields, corrected, CORRECTED_COLUMNS)),
         )
 
-    bad = BadRows(skip_bad)
-    rows = chosen_rows(read_source(source, logged, bad, HubPart(hub_split, hub_config, hub_revision)), where)
+    bad = BadRows(options.skip_bad)
+    rows = chosen_rows(read_source(source, logged, bad, options.hub), where)
     if not any(row.judged for row in rows):
         raise SourceError(
             f"{source}: no row says whether its route was right: expected a column {ACCEPTED_COLUMNS[0]} or "
-            f"{CORRECTED_COLUMNS[0]}; name them with --accepted and --corrected"
+            f"{CORRECTED_COLUMNS[0]}; name them with `accepted` and `corrected`"
         )
     return _voted(source, rows, bad, where)
 
@@ -127,7 +129,7 @@ def _judged(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
     return replace(row, label="", rejected=row.label if accepted is False else None, judged=accepted is not None)
 
 
-def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: HoldOut | None) -> Labels:
+def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilter | None) -> Labels:
     texts: dict[str, _Votes] = defaultdict(_Votes)
     for row in rows:
         if row.rejected is not None:
@@ -137,7 +139,7 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: HoldOut | 
     voted = [votes for votes in texts.values() if votes.rows]
     winners = [winner for winner in (votes.winner() for votes in voted) if winner]
     if not any(winner.label for winner in winners):
-        raise SourceError(f"{source}: no feedback says which route is right: expected routes accepted or corrected")
+        raise SourceError(f"{source}: no row accepts or corrects a route, so there is nothing to learn")
     labels = collect(source, winners, bad)
     labels.where = where
     labels.repeated = sum(len(votes.rows) for votes in voted) - len(voted)

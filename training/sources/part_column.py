@@ -1,4 +1,4 @@
-"""The column ``part`` of a source: which of its rows are for training, for choosing and for testing."""
+"""The column ``part`` of a source, which assigns its rows to training, dev and test."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ PARTS = {"train": "train", "dev": "dev", "val": "dev", "validation": "dev", "tes
 
 
 class Placed(Protocol):
-    """What a row became."""
+    """What is read from a row."""
 
     @property
     def place(self) -> str:
-        """Of the row."""
+        """File and line of the row."""
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Columns of the row, ``part`` among them where it has one."""
+        """Columns of the row, including ``part`` if it has one."""
 
 
 P = TypeVar("P", bound=Placed)
 
 
 def part_field(place: str, fields: Mapping[str, Any]) -> dict[str, str]:
-    """The column ``part`` as ``PARTS`` has it; nothing where the row has none.
+    """The column ``part``, spelt as in ``PARTS``; nothing if the row has none.
 
     Raises:
-        SourceError: it says something else.
+        SourceError: it names no part.
     """
     found = plain_fields(fields, (PART,)).get(PART)
     if found is None:
         return {}
     if found.casefold() not in PARTS:
         raise SourceError(
-            f"{place}: {PART} is {found!r}: expected {', '.join(PARTS)}; name the column otherwise if it is no split"
+            f"{place}: {PART} is {found!r}: expected {', '.join(PARTS)}; rename the column if it holds something else"
         )
     return {PART: PARTS[found.casefold()]}
 
 
 def with_parts(rows: Sequence[P], bad: BadRows) -> list[P]:
-    """Those with a part, where one has one; else all."""
+    """The rows that have a part; all rows if none has one."""
     first = next((row for row in rows if PART in row.columns), None)
     if first is None:
         return list(rows)

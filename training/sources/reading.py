@@ -1,10 +1,10 @@
-"""Where training data comes from: rows of a file or a Hugging Face data set, and what their fields hold."""
+"""Reads the rows of a file or of a Hugging Face data set, and the texts in their fields."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -21,26 +21,56 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True)
 class HubPart:
-    """Which part of a Hub data set is read."""
+    """Which part of a Hub data set to read.
 
-    split: str = "train"
+    Attributes:
+        split: by default ``train``.
+        config: by default the only one of the data set.
+        revision: by default the newest.
+    """
+
+    split: str | None = None
     config: str | None = None
     revision: str | None = None
+
+    def given(self) -> list[str]:
+        """The parameters that name a part, such as ``hub_split``."""
+        return [f"hub_{name}" for name, value in asdict(self).items() if value is not None]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options for reading a source of any kind.
+
+    Attributes:
+        columns: additional columns to keep, as text. A row without one, or with neither text nor a number in it, is
+            kept without that column.
+        hub: which part of a Hub data set to read.
+        skip_bad: count bad rows instead of stopping at the first one.
+    """
+
+    columns: tuple[str, ...] = ()
+    hub: HubPart = HubPart()
+    skip_bad: bool = False
+
+
+DEFAULTS = ReadOptions()
 
 
 @dataclass
 class BadRows:
-    """Bad rows: the first ends the reading, or each is noted and the next is read."""
+    """Bad rows: reading stops at the first one, or skips and counts them all."""
 
-    ADVICE: ClassVar[str] = " (--skip-bad goes on and counts such rows)"
+    ADVICE: ClassVar[str] = " (`skip_bad` skips and counts such rows)"
 
     skip: bool
     lines: list[str] = field(default_factory=list)
 
     def add(self, fault: str) -> None:
-        """
+        """Count a bad row.
+
         Raises:
-            SourceError: bad rows are not to be skipped.
+            SourceError: bad rows are not skipped.
         """
         if not self.skip:
             raise SourceError(f"{fault}{self.ADVICE}")
@@ -48,13 +78,13 @@ class BadRows:
 
 
 def read_source(source: str, parse: Callable[[str, Mapping[str, Any]], T], bad: BadRows, hub: HubPart) -> list[T]:
-    """What ``parse`` makes of the place and the fields of every row.
+    """Read every row with ``parse``, which is called with the row's place and fields.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
         parse: raises ``SourceError`` for a bad row.
-        bad: takes them.
-        hub: the part of a Hub data set.
+        bad: collects bad rows.
+        hub: which part of a Hub data set to read.
 
     Raises:
         SourceError: the source cannot be read, a row is bad, or no row is left.
@@ -68,8 +98,8 @@ def read_source(source: str, parse: Callable[[str, Mapping[str, Any]], T], bad: 
         except SourceError as error:
             bad.add(str(error))
     if not found:
-        first = f"; the first of {len(bad.lines)} bad ones: {bad.lines[0]}" if bad.lines else ""
-        raise SourceError(f"{source}: holds no usable row{first}")
+        first = f"; the first of {len(bad.lines)} bad rows: {bad.lines[0]}" if bad.lines else ""
+        raise SourceError(f"{source}: no usable row found{first}")
     return found
 
 
@@ -79,22 +109,22 @@ def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual:
     Args:
         place: of the row.
         fields: of the row.
-        column: its name; by default the first of the usual ones that the row has, in any case.
-        usual: see ``column``.
-        role: what the text is, and the option that names its column.
+        column: its name; by default the first of the usual names that the row has, in any case.
+        usual: the usual names.
+        role: what the text is, and the parameter that names its column.
 
     Raises:
-        SourceError: there is no such column, or it holds no text.
+        SourceError: the column is missing, or holds no text.
     """
     name = column_named(place, fields, column, usual, role)
     return plain_text(place, name, fields[name])
 
 
 def plain_text(place: str, name: str, value: Any) -> str:
-    """A text that stands under a name, white space collapsed.
+    """The text in a column of a row, white space collapsed.
 
     Raises:
-        SourceError: it is no text, or an empty one.
+        SourceError: it is not text, or empty.
     """
     if not isinstance(value, str):
         raise SourceError(f"{place}: {name} is {type(value).__name__}: expected text")
@@ -113,25 +143,25 @@ def column_named(place: str, fields: Mapping[str, Any], column: str | None, usua
         wanted = f"a column {column!r}" if column else f"one of {', '.join(usual)}"
         raise SourceError(
             f"{place}: no {role} column: expected {wanted}, found {', '.join(map(str, fields)) or 'none'}; "
-            f"name it with --{role}"
+            f"name it with `{role}`"
         )
     return name
 
 
 def column_found(fields: Mapping[str, Any], column: str | None, usual: Sequence[str]) -> str | None:
-    """The name that a column has in a row, or None where the row lacks it; see :func:`text_field`."""
+    """The name that a column has in a row, or None if the row has no such column; see :func:`text_field`."""
     name: str | None = column if column in fields else _named(fields, usual if column is None else (column,))
     return name
 
 
 def plain_fields(fields: Mapping[str, Any], columns: Iterable[str]) -> dict[str, str]:
-    """What some columns hold, as text; one that the row lacks, or that holds neither text nor a number, is left out."""
+    """Some columns as text, without those that the row lacks or that hold neither text nor a number."""
     found = {column: fields.get(column if column in fields else _named(fields, (column,))) for column in columns}
     return {column: str(value).strip() for column, value in found.items() if isinstance(value, (str, int, float))}
 
 
 def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first of these names that is a field's, in any case; None where there is none."""
+    """The first of these names that a field has, in any case; None if no field has one."""
     by_name = {str(name).strip().casefold(): name for name in fields}
     return next((by_name[name.casefold()] for name in names if name.casefold() in by_name), None)
 
@@ -140,8 +170,10 @@ def _rows(source: str, hub: HubPart) -> Iterator[Row]:
     try:
         path = Path(source).expanduser()
         on_disk = path.exists()
-    except (OSError, RuntimeError) as error:  # too long a name, no such user, ...
+    except (OSError, RuntimeError) as error:  # too long a name, unknown user, ...
         raise SourceError(f"{source}: cannot be read: {error}") from error
+    if on_disk and hub.given():
+        raise SourceError(f"`{hub.given()[0]}` cannot be used with {source}, a local file")
     if on_disk or not _HUB_ID.fullmatch(source) or path.suffix.lower() in SUFFIXES:
         yield from read_rows(path)
     else:
@@ -151,11 +183,12 @@ def _rows(source: str, hub: HubPart) -> Iterator[Row]:
 def _hub_rows(name: str, part: HubPart) -> Iterator[Row]:
     import datasets
 
+    split = part.split or "train"
     try:
-        dataset = datasets.load_dataset(name, part.config, split=part.split, revision=part.revision)
+        dataset = datasets.load_dataset(name, part.config, split=split, revision=part.revision)
     except Exception as error:
         raise SourceError(
             f"{name}: not found locally, and could not be downloaded from the Hugging Face Hub ({first_line(error)})"
         ) from error
     for number, fields in enumerate(dataset, 1):
-        yield Row(f"{name}, split {part.split}, row {number}", dict(fields))
+        yield Row(f"{name}, split {split}, row {number}", dict(fields))

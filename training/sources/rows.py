@@ -1,4 +1,4 @@
-"""Rows out of JSONL, JSON, CSV, TSV and Parquet files, plain or .gz, each with the line it begins on."""
+"""Reads the rows of JSONL, JSON, CSV, TSV and Parquet files, plain or .gz, each with the line it begins on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_FIELD = 1 << 27
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a source: its place, like ``pairs.csv, line 7``, and its fields or what is wrong with it."""
+    """One row of a source: its place, like ``pairs.csv, line 7``, and its fields, or the fault that hides them."""
 
     place: str
     fields: dict[str, Any] | None = None
@@ -30,21 +30,21 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Every row of a file, by the kind its name says.
+    """Every row of a file, whose name tells its format.
 
     Raises:
-        SourceError: the file is missing, of an unknown kind, or is not of the kind its name says.
+        SourceError: the file is missing, or is not of a known format or of that of its name.
     """
     if path.is_dir():
         raise SourceError(f"{path}: is a folder: expected a file")
     if not path.is_file():
-        raise SourceError(f"{path}: there is no such file")
+        raise SourceError(f"{path}: no such file")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"
     kind = (suffixes[:-1] if zipped else suffixes)[-1:] or [""]
     reader = _READERS.get(kind[0])
     if reader is None:
-        raise SourceError(f"{path}: unknown kind of file: expected {', '.join(_READERS)}, each plain or .gz")
+        raise SourceError(f"{path}: unknown format: expected {', '.join(_READERS)}, each plain or .gz")
     try:
         with _open(path, zipped) as file:
             yield from reader(path, file)
@@ -60,7 +60,7 @@ def _open(path: Path, zipped: bool) -> Iterator[BinaryIO]:
         if not zipped:
             yield file
         elif magic != _GZIP_MAGIC:
-            raise SourceError(f"{path}: is not compressed with gzip, as its name says")
+            raise SourceError(f"{path}: is not compressed with gzip, as its name suggests")
         else:
             with gzip.open(file) as unzipped:
                 yield unzipped  # type: ignore[misc]
@@ -131,7 +131,7 @@ def _separated(delimiter: str) -> Callable[[Path, BinaryIO], Iterator[Row]]:
         try:
             header = next(reader, [])
             if twice := sorted({name for name in header if name and header.count(name) > 1}):
-                raise SourceError(f"{path}, line 1: column {twice[0]!r} stands twice: expected each name once")
+                raise SourceError(f"{path}, line 1: duplicate column {twice[0]!r}")
             start = reader.line_num + 1
             for values in reader:
                 place = f"{path}, line {start}"
@@ -179,4 +179,4 @@ _READERS: dict[str, Callable[[Path, BinaryIO], Iterator[Row]]] = {
 }
 
 SUFFIXES = (*_READERS, ".gz")
-"""Endings by which a name is known to be a file's."""
+"""Suffixes that mark the name of a source as a file's, not a data set's."""

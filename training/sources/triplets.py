@@ -1,4 +1,4 @@
-"""Queries with texts that answer them and texts that do not, from a file or a Hugging Face data set."""
+"""Reads triplets from a file or a Hugging Face data set: queries, texts that answer them, and texts that do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
 from training.sources.part_column import part_field, with_parts
-from training.sources.reading import BadRows, HubPart, column_named, plain_fields, plain_text, read_source, text_field
+from training.sources.reading import (
+    DEFAULTS,
+    BadRows,
+    ReadOptions,
+    column_named,
+    plain_fields,
+    plain_text,
+    read_source,
+    text_field,
+)
 
 ANCHOR_COLUMNS = ("anchor", *(name for name in QUESTION_COLUMNS if name != "anchor"))
 POSITIVE_COLUMNS = ("positive", "positives", "pos", *(name for name in ANSWER_COLUMNS if name != "positive"))
@@ -20,33 +29,25 @@ _NEGATIVE = re.compile(r"(hard[ _-]?)?neg(ative)?s?([ _-]?\d+)?", re.IGNORECASE)
 
 def read_triplets(
     source: str,
+    options: ReadOptions = DEFAULTS,
     *,
     question: str | None = None,
     answer: str | None = None,
     negative: Sequence[str] = (),
-    columns: Sequence[str] = (),
-    hub_split: str = "train",
-    hub_config: str | None = None,
-    hub_revision: str | None = None,
-    skip_bad: bool = False,
 ) -> Judgements:
-    """Read queries with what answers them and any number of negatives, as they are given to contrastive training.
+    """Read queries with positives and any number of negatives, the usual form of data for contrastive training.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
+        options: for reading.
         question: the query's column; by default the first of ``ANCHOR_COLUMNS`` that the row has, in any case.
-        answer: the column of the text that answers it, or of a list of such; likewise of ``POSITIVE_COLUMNS``.
-        negative: the columns of texts that do not, or of lists of such; by default all that are called ``negative``,
+        answer: the column of its positive, or of a list of positives; likewise of ``POSITIVE_COLUMNS``.
+        negative: the columns of its negatives, or of lists of negatives; by default all columns called ``negative``,
             ``neg`` or ``hard_negative``, with or without a number.
-        columns: other columns to keep, as text; a row that lacks one, or holds no plain value there, goes without.
-        hub_split: split of a Hub data set.
-        hub_config: configuration of a Hub data set.
-        hub_revision: revision of a Hub data set.
-        skip_bad: count bad rows instead of stopping at the first.
 
     Raises:
-        SourceError: the source cannot be read, a row is bad, or no row is left. A row is bad, too, if it has no part
-            where others have one.
+        SourceError: the source cannot be read, a row is bad, or no row is left. A row without a part is bad if
+            other rows have one.
     """
 
     def triplet(place: str, fields: Mapping[str, Any]) -> JudgedQuery:
@@ -56,11 +57,11 @@ def read_triplets(
         if not relevant:
             raise SourceError(f"{place}: {right} is empty: expected a text, or a list of texts")
         wrong = [text for name in _negatives(place, fields, negative) for text in _texts(place, name, fields[name])]
-        kept = {**plain_fields(fields, columns), **part_field(place, fields)}
+        kept = {**plain_fields(fields, options.columns), **part_field(place, fields)}
         return JudgedQuery(place, anchor, relevant, tuple(wrong), kept)
 
-    bad = BadRows(skip_bad)
-    rows = with_parts(read_source(source, triplet, bad, HubPart(hub_split, hub_config, hub_revision)), bad)
+    bad = BadRows(options.skip_bad)
+    rows = with_parts(read_source(source, triplet, bad, options.hub), bad)
     queries, both = merged(rows)
     counts = {"rows": len(rows), "different_queries": len(queries), "judged_both_ways": both}
     return Judgements(source, "triplets", queries, None, bad.lines, counts)
@@ -73,7 +74,7 @@ def _negatives(place: str, fields: Mapping[str, Any], named: Sequence[str]) -> l
 
 
 def _texts(place: str, name: str, value: Any) -> Iterator[str]:
-    """The texts of a cell: one, a list, or none where nothing stands there."""
+    """The texts of a cell: one, a list of texts, or none."""
     for each in value if isinstance(value, list) else [value]:
         if each is not None and each != "":
             yield plain_text(place, name, each)

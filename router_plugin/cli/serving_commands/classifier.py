@@ -9,7 +9,7 @@ import typer
 
 from registry import GENERAL, DomainRouterError
 from router_plugin.cli.errors import CommandGroup
-from router_plugin.cli.options import DomainsOption, JsonOption, RegistryOption
+from router_plugin.cli.options import ExtraDomainsOption, JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
@@ -27,7 +27,7 @@ def evaluate(
         ),
     ],
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.", show_default=False)] = None,
-    domains: DomainsOption = None,
+    extra_domains: ExtraDomainsOption = None,
     base_model: Annotated[
         str | None, typer.Option(help="The base model.", show_default="the champions' base model")
     ] = None,
@@ -36,20 +36,20 @@ def evaluate(
 ) -> None:
     """Classify labelled queries with the classifier of the registry's champions, and compare."""
     from registry.shared.outputs import write_atomically
-    from router_plugin.cli.labelled import read_domains, read_labelled
     from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.classifier import evaluate as evaluate_classifier
     from router_plugin.evaluation.classifier_page import evaluation_page
+    from router_plugin.evaluation.labelled_queries import DOMAIN, read_labelled_queries
     from router_plugin.router import DomainRouter
 
     check_page(html)
-    classifier = DomainRouter([], registry, base_model=base_model, extra_domains=read_domains(domains)).classifier
+    classifier = DomainRouter([], registry, base_model=base_model, extra_domains=extra_domains or ()).classifier
     if list(classifier.domains) == [GENERAL]:
         raise DomainRouterError(
             "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "
-            "or name domains with --domains"
+            "or name domains with --extra-domains"
         )
-    queries, labels = read_labelled(file, classifier.domains)
+    queries, labels = read_labelled_queries(file, DOMAIN, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
     if html:
         write_atomically(html, evaluation_page(evaluation, f"Domain classifier on {file.name}"))

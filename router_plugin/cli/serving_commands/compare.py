@@ -113,12 +113,12 @@ def compare(
 
 def _labelled(file: Path, routes: Sequence[Route]) -> tuple[Question, ...]:
     from registry import GENERAL
-    from router_plugin.cli.labelled import read_labels
     from router_plugin.comparison.strategies import Question
+    from router_plugin.evaluation.labelled_queries import DOMAIN, ROUTE, read_labelled_queries
 
     by_name = {route.name: next(iter(route.domains), GENERAL) for route in routes}
-    texts, labels = read_labels(file, "route", list(by_name))
-    _, domains = read_labels(file, "domain", optional=True)
+    texts, labels = read_labelled_queries(file, ROUTE, list(by_name))
+    _, domains = read_labelled_queries(file, DOMAIN, required=False)
     return tuple(
         Question(text, domain or (by_name[label] if label else GENERAL), (label,) if label else ())
         for text, label, domain in zip(texts, labels, domains, strict=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.options import BackendOption, DomainsOption, JsonOption, RegistryOption, ranged
+from router_plugin.cli.options import BackendOption, ExtraDomainsOption, JsonOption, RegistryOption, ranged
 from router_plugin.cli.printing import print_json, print_table
 from router_plugin.settings import Settings
 
@@ -22,7 +22,7 @@ def joint_space(
     dims: Annotated[
         int | None, typer.Option(min=1, help="Leading numbers of each domain's vectors.", show_default="all")
     ] = None,
-    domains: DomainsOption = None,
+    extra_domains: ExtraDomainsOption = None,
     base_model: Annotated[
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
@@ -39,14 +39,13 @@ def joint_space(
     json: JsonOption = False,
 ) -> None:
     """Export all domains as one SentenceTransformer folder, whose vectors are those of the joint space."""
-    from router_plugin.cli.labelled import read_domains
     from router_plugin.joint_space.export import check_target, export_joint_space
     from router_plugin.joint_space.space import JointSpace
     from router_plugin.serving.domains import ServedDomains
 
     check_target(out, overwrite)
     settings = Settings(min_confidence=min_confidence, target_precision=target_precision, backend=backend)
-    served = ServedDomains(registry, base_model=base_model, extra_domains=read_domains(domains), settings=settings)
+    served = ServedDomains(registry, base_model=base_model, extra_domains=extra_domains or (), settings=settings)
     space = JointSpace(served, top, dims)
     export_joint_space(space, out, overwrite)
     if json:

@@ -14,7 +14,7 @@ from router_plugin.cli.options import (
     AggregationOption,
     BackendOption,
     DeviceOption,
-    DomainsOption,
+    ExtraDomainsOption,
     FittedOption,
     JsonOption,
     RegistryOption,
@@ -40,7 +40,7 @@ def route(
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
-    domains: DomainsOption = None,
+    extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
     strategy: StrategyOption = Settings.strategy,
     single_domain: SingleDomainOption = Settings.single_domain,
@@ -78,7 +78,7 @@ def route(
     router = open_router(
         routes,
         registry,
-        domains,
+        extra_domains,
         strategy,
         single_domain,
         aggregation,

@@ -10,7 +10,7 @@ import typer
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.options import (
     AggregationOption,
-    DomainsOption,
+    ExtraDomainsOption,
     FittedOption,
     JsonOption,
     RegistryOption,
@@ -25,7 +25,6 @@ from router_plugin.settings import Settings
 
 FIT = "Example: domain-router routes fit labelled.jsonl --routes routes.yaml --out fitted.json"
 EVALUATE = "Example: domain-router routes evaluate labelled.jsonl --routes routes.yaml --fitted fitted.json"
-ROUTE = "route"
 SHOWN = 10
 
 app = typer.Typer(
@@ -47,7 +46,7 @@ def fit(
     file: FileArgument,
     out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar="<path>")],
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    domains: DomainsOption = None,
+    extra_domains: ExtraDomainsOption = None,
     strategy: StrategyOption = Settings.strategy,
     single_domain: SingleDomainOption = Settings.single_domain,
     aggregation: AggregationOption = Settings.aggregation,
@@ -55,14 +54,14 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Set the thresholds of routes, and fit how sure decisions are, to labelled queries."""
-    from router_plugin.cli.labelled import read_labels
     from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_fitted
+    from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
 
     check_single_domain(context)
     check_fitted(out)
-    router = open_router(routes, registry, domains, strategy, single_domain, aggregation)
-    queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
+    router = open_router(routes, registry, extra_domains, strategy, single_domain, aggregation)
+    queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     before = router.evaluate(queries, labels)
     fitted = router.fit(queries, labels)
     fitted.save(out)
@@ -84,7 +83,7 @@ def evaluate(
     file: FileArgument,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     fitted: FittedOption = None,
-    domains: DomainsOption = None,
+    extra_domains: ExtraDomainsOption = None,
     strategy: StrategyOption = Settings.strategy,
     single_domain: SingleDomainOption = Settings.single_domain,
     aggregation: AggregationOption = Settings.aggregation,
@@ -92,12 +91,12 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Route labelled queries and compare."""
-    from router_plugin.cli.labelled import read_labels
     from router_plugin.cli.opening import open_router
+    from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
 
     check_single_domain(context)
-    router = open_router(routes, registry, domains, strategy, single_domain, aggregation, fitted)
-    queries, labels = read_labels(file, ROUTE, [route.name for route in router.routes])
+    router = open_router(routes, registry, extra_domains, strategy, single_domain, aggregation, fitted)
+    queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     evaluation = router.evaluate(queries, labels)
     if json:
         print_json(evaluation.to_dict())

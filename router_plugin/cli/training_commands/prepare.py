@@ -1,16 +1,20 @@
-"""``domain-router prepare``: pairs, labelled texts, routes, logs, triplets or a BEIR folder to prepared data."""
+"""``domain-router prepare``: pairs, labelled texts, routes, logs, triplets and the like to prepared data."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.kinds import KINDS, Kind, check_options, prepare_kind
 from router_plugin.cli.options import JsonOption, named_path, refuse_options
 from router_plugin.cli.printing import print_json
+from router_plugin.plugins.source_kinds import find_source_kind, source_kinds
+
+if TYPE_CHECKING:
+    from training import ColumnFilter, PreparedSource, SourceKind
 
 EXAMPLE = "Example: domain-router prepare examples/data/legal.jsonl --out work/legal"
 
@@ -23,6 +27,20 @@ class SplitName(str, Enum):
     test = "test"
 
 
+def kind_option() -> Any:
+    """The option ``--kind``, which lists the kinds of plugins too.
+
+    Called by the annotation of :func:`prepare`, which Typer evaluates when the command line runs: plugins are not
+    loaded before that.
+    """
+    kinds = source_kinds()
+    return typer.Option(
+        parser=find_source_kind,
+        metavar=f"[{'|'.join(kinds)}]",
+        help="; ".join(f"{name}: {kind.holds}" for name, kind in kinds.items()) + ".",
+    )
+
+
 def prepare(
     context: typer.Context,
     source: Annotated[
@@ -33,38 +51,29 @@ def prepare(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar="<path>")],
-    kind: Annotated[
-        Kind,
-        typer.Option(
-            help="pairs: questions and answers; labels: texts, those of one label being alike; routes: utterances of "
-            "routes; logs: routed queries with feedback; triplets: questions, answers and wrong answers; beir: "
-            "documents, questions and judgements."
-        ),
-    ] = Kind.pairs,
+    kind: Annotated[Any, kind_option()] = "pairs",
     split: Annotated[
         SplitName,
         typer.Option(
-            help="grouped: near-duplicates stay on one side; random: the reference protocol; test: every pair is one."
+            help="grouped: near-duplicates share a split; random: the reference protocol; test: all rows are test rows."
         ),
     ] = SplitName.grouped,
-    test_size: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of test pairs.")] = 0.2,
+    test_size: Annotated[float, typer.Option(min=0.01, max=0.9, help="Fraction of rows in the test split.")] = 0.2,
     hold_out: Annotated[
         list[str] | None,
-        typer.Option(
-            help="COLUMN=VALUE,VALUE: test on these rows, and on no other; repeatable.", show_default="--test-size"
-        ),
+        typer.Option(help="COLUMN=VALUE,VALUE: test on these rows only; repeatable.", show_default="--test-size"),
     ] = None,
     hold_out_dev: Annotated[
         list[str] | None,
         typer.Option(
-            help="COLUMN=VALUE,VALUE: choose models by these rows, and by no other; repeatable.",
+            help="COLUMN=VALUE,VALUE: choose models on these rows only; repeatable.",
             show_default="a tenth of the training rows",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Seed of the split.")] = 42,
     chunk_characters: Annotated[
         int | None,
-        typer.Option(min=1, help="Pairs, triplets, beir: cut longer answers on sentence ends.", show_default="1000"),
+        typer.Option(min=1, help="Pairs, triplets, beir: split longer answers at sentence ends.", show_default="1000"),
     ] = None,
     question: Annotated[
         str | None, typer.Option(help="Pairs, triplets: column of the question.", show_default="the usual names")
@@ -87,14 +96,15 @@ def prepare(
         str | None, typer.Option(help="Labels, logs: column of the label or route.", show_default="the usual names")
     ] = None,
     accepted: Annotated[
-        str | None, typer.Option(help="Logs: column that says if it was right.", show_default="the usual names")
+        str | None,
+        typer.Option(help="Logs: column for whether it was right.", show_default="the usual names"),
     ] = None,
     corrected: Annotated[
         str | None, typer.Option(help="Logs: column of the right route.", show_default="the usual names")
     ] = None,
     where: Annotated[
         str | None,
-        typer.Option(help="Labels, routes, logs: COLUMN=VALUE,VALUE: take these only.", show_default="all rows"),
+        typer.Option(help="Labels, routes, logs: COLUMN=VALUE,VALUE: read these rows only.", show_default="all rows"),
     ] = None,
     hub_split: Annotated[str | None, typer.Option(help="Split of a Hub data set.", show_default="train")] = None,
     hub_config: Annotated[str | None, typer.Option(help="Configuration of a Hub data set.")] = None,
@@ -104,64 +114,81 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Turn question-answer pairs, labelled texts and the like into documents, queries, splits and a manifest."""
-    from training.sources.column_filter import parse_hold_out
+    from training.prepared.split_options import SplitOptions
+    from training.preparing import prepare_source
+    from training.sources.reading import HubPart, ReadOptions
 
-    given: dict[str, Any] = {
-        "question": question,
-        "answer": answer,
-        "negative": negative or None,
-        "unlabelled": unlabelled,
-        "text": text,
-        "label": label,
-        "accepted": accepted,
-        "corrected": corrected,
-        "where": where,
-        "hub_split": hub_split,
-        "hub_config": hub_config,
-        "hub_revision": hub_revision,
-    }
-    check_options(kind, {**given, "chunk_characters": chunk_characters})
     if split is SplitName.test:
         refuse_options(context, ("test_size",), "with `split` test: every row is a test row")
-    if _is_here(source):
-        refuse_options(context, ("hub_split", "hub_config", "hub_revision"), f"with {source}, a local file")
-    splitting: dict[str, Any] = {
-        "split": split.value,
-        "test_size": test_size,
-        "seed": seed,
-        "hold_out": tuple(map(parse_hold_out, hold_out or ())),
-        "hold_out_dev": tuple(parse_hold_out(each, "--hold-out-dev") for each in hold_out_dev or ()),
-        "chunk_characters": chunk_characters,
-    }
-    reading = {
-        **given,
-        "where": parse_hold_out(where, "--where") if where else None,
-        "columns": [each.column for each in (*splitting["hold_out"], *splitting["hold_out_dev"])],
-        "skip_bad": skip_bad,
-    }
-    manifest, skipped = prepare_kind(kind, source, out, reading, splitting, overwrite)
-    if json:
-        print_json({**manifest, "skipped_rows": skipped})
-        return
-    for line in skipped:
-        typer.echo(f"skipped: {line}", err=True)
-    _print(out, kind, manifest)
-
-
-def _is_here(source: str) -> bool:
-    try:
-        return Path(source).expanduser().exists()
-    except (OSError, RuntimeError):  # which reading it tells in words
-        return False
-
-
-def _print(out: Path, kind: Kind, manifest: dict[str, Any]) -> None:
-    counts = manifest["counts"]
-    of_kind = KINDS[kind]
-    if counts["left_out"]:
-        typer.echo(f"{counts['left_out']} {of_kind.left_out} and in no split")
-    typer.echo(
-        f"{out}: {of_kind.summary(counts)}, {counts['chunks']} {'chunks' if of_kind.chunks else 'documents'}; "
-        f"queries: {counts['train_queries']} train, {counts['dev_queries']} dev, {counts['test_queries']} test; "
-        f"fingerprint {manifest['fingerprint'][:12]}"
+    prepared = prepare_source(
+        kind,
+        source,
+        out,
+        reading=ReadOptions(hub=HubPart(hub_split, hub_config, hub_revision), skip_bad=skip_bad),
+        splitting=SplitOptions(
+            split=split.value,
+            test_size=test_size,
+            seed=seed,
+            hold_out=_filters("hold_out", hold_out or ()),
+            hold_out_dev=_filters("hold_out_dev", hold_out_dev or ()),
+        ),
+        chunk_characters=chunk_characters,
+        overwrite=overwrite,
+        question=question,
+        answer=answer,
+        negative=negative or None,
+        unlabelled=unlabelled,
+        text=text,
+        label=label,
+        accepted=accepted,
+        corrected=corrected,
+        where=_filters("where", (where,))[0] if where else None,
     )
+    if json:
+        print_json({**prepared.manifest, "skipped_rows": prepared.skipped})
+    else:
+        _print(out, kind, prepared)
+
+
+def _filters(parameter: str, given: Sequence[str]) -> tuple[ColumnFilter, ...]:
+    from training.sources.column_filter import parse_column_filter
+
+    return tuple(parse_column_filter(text, parameter) for text in given)
+
+
+_WORDS = {
+    "out_of_scope": "without a label",
+    "at_odds": "with conflicting feedback",
+    "rejected": "rejected without another route",
+    "without_relevant": "without a relevant document",
+}
+_TOTALS = {"pairs", "texts", "labels", "rows", "documents", "different_queries", "left_out", "chunks"}
+
+
+def _print(out: Path, kind: SourceKind, prepared: PreparedSource) -> None:
+    for line in prepared.skipped:
+        typer.echo(f"skipped: {line}", err=True)
+    counts = prepared.manifest["counts"]
+    if counts["left_out"]:
+        why = "near-duplicates of held-out rows" + ("" if kind.has_chunks else ", or of a label without training texts")
+        typer.echo(f"{counts['left_out']} rows are in no split: {why}")
+    others = [
+        f"{count} {_WORDS.get(name, name.replace('_', ' '))}"
+        for name, count in {"skipped": 0, **counts}.items()  # which come first
+        if name not in _TOTALS and not name.endswith("queries")
+    ]
+    documents = "chunks" if kind.has_chunks else "documents"
+    typer.echo(
+        f"{out}: {_read(counts)} ({', '.join(others)}), {counts['chunks']} {documents}; "
+        f"queries: {counts['train_queries']} train, {counts['dev_queries']} dev, {counts['test_queries']} test; "
+        f"fingerprint {prepared.manifest['fingerprint'][:12]}"
+    )
+
+
+def _read(counts: Mapping[str, int]) -> str:
+    """What was read, by the counts that the kind of source has."""
+    if "pairs" in counts:
+        return f"{counts['pairs']} pairs"
+    if "texts" in counts:
+        return f"{counts['texts']} texts of {counts['labels']} labels"
+    return f"{counts['rows']} " + (f"queries over {counts['documents']} documents" if "documents" in counts else "rows")

@@ -11,7 +11,6 @@ from registry import DomainRouterError
 from router_plugin import DomainRouter, Route, Settings
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, load_domains
 from router_plugin.cli import app
-from router_plugin.cli.labelled import read_domains
 from tests.conftest import EXAMPLES
 
 TRAVEL = [
@@ -47,7 +46,7 @@ def labelled(tmp_path):
 def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled, real_base, tmp_path):
     routes = [Route(name="trips", domain="travel", utterances=("book a trip",)), Route(name="any", utterances=("hi",))]
     router = DomainRouter(
-        routes, str(tmp_path / "registry"), extra_domains=read_domains(labelled), settings=Settings(threshold=-1)
+        routes, str(tmp_path / "registry"), extra_domains=load_domains(labelled), settings=Settings(threshold=-1)
     )
     assert router.domains == ("general", "travel", "cooking")
     trip, meal = router.route_many(["how do i book the ferry to japan", "how long do i boil fresh potatoes"])
@@ -57,17 +56,17 @@ def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled
 
 
 def test_the_profiles_are_made_once(home, labelled, tmp_path, monkeypatch):
-    DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled))
+    DomainRouter([], str(tmp_path / "registry"), extra_domains=load_domains(labelled))
     assert len(list(home.glob("cache/profiles/*/classifier_profile.safetensors"))) == 2
     monkeypatch.setattr("registry.Profile.from_queries", lambda *_: pytest.fail("made again"))
-    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled))
+    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=load_domains(labelled))
     assert router.route("how do i book a visa").domain == "travel"
 
 
 def test_they_are_served_where_nothing_can_be_kept(home, labelled, tmp_path):
     home.write_text("no folder")
     settings = Settings(threshold=-1)
-    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=read_domains(labelled), settings=settings)
+    router = DomainRouter([], str(tmp_path / "registry"), extra_domains=load_domains(labelled), settings=settings)
     assert router.route("how do i book a visa").domain == "travel"
 
 
@@ -136,10 +135,10 @@ def test_the_command_line_takes_them(home, tmp_path, labelled):
     (tmp_path / "registry").mkdir()
     (tmp_path / "routes.yaml").write_text("routes: [{name: trips, domain: travel, utterances: [book a trip]}]")
     command = ["route", TRAVEL[0], "--routes", str(tmp_path / "routes.yaml"), "--registry", str(tmp_path / "registry")]
-    done = CliRunner().invoke(app, [*command, "--domains", str(labelled), "--json"])
+    done = CliRunner().invoke(app, [*command, "--extra-domains", str(labelled), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["route"] == "trips"
     command = ["classifier", "evaluate", str(labelled), "--registry", str(tmp_path / "registry"), "--json"]
-    done = CliRunner().invoke(app, [*command, "--domains", str(labelled)])
+    done = CliRunner().invoke(app, [*command, "--extra-domains", str(labelled)])
     assert json.loads(done.stdout)["accuracy"] > 0.9
     assert [domain.name for domain in load_domains(EXAMPLES / "domains.yaml")] == ["household", "travel"]

@@ -427,7 +427,7 @@ def test_the_command_exports_and_says_what(cli, served, tmp_path):
         ((), ("exists already", "--overwrite")),
         (("--overwrite",), ("joint_space.json", "not an earlier output")),
         (("--top", 0), ("--top",)),
-        (("--domains", "no.yaml"), ("no.yaml", "cannot be read")),
+        (("--extra-domains", "no.yaml"), ("no.yaml", "cannot be read")),
         (("--backend", "abacus"), ("abacus",)),
         (("--dims", 999), ("dims 999", "from 1 to 32")),
     ],

@@ -14,7 +14,7 @@ from registry import OutputError
 from tests.conftest import shared_data
 from tests.training.samples import prepared, run_python, word_pairs
 from training import PreparedDataError, PrepareOptions, SourceError, prepare, read_pairs, read_prepared
-from training.sources.column_filter import HoldOut
+from training.sources.column_filter import ColumnFilter
 from training.sources.pairs import Pair, Pairs
 
 FILES = ["corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.tsv", "qrels/test.tsv", "manifest.json"]
@@ -174,7 +174,7 @@ def test_one_pair_is_enough_to_measure_on(tmp_path):
 
 def test_holding_out_where_all_is_held_out_is_refused():
     with pytest.raises(SourceError, match="`hold_out` cannot be used with `split` test"):
-        PrepareOptions(split="test", hold_out=(HoldOut("source", ("a",)),))
+        PrepareOptions(split="test", hold_out=(ColumnFilter("source", ("a",)),))
 
 
 @pytest.mark.data

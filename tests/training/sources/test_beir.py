@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from router_plugin.cli import app
 from tests.conftest import EXAMPLES
 from tests.training.samples import QUICK
-from training import PrepareOptions, SourceError, TrainingJob, adapt, prepare_judged, read_beir, read_prepared
+from training import PrepareOptions, SourceError, adapt, prepare_judged, read_beir, read_prepared
 from training.prepared.chunking import chunk
+from training.sources.reading import ReadOptions
 
 BEIR = EXAMPLES / "beir"
 HEADER = "query-id\tcorpus-id\tscore"
@@ -159,7 +160,7 @@ BAD = {
     "fields": ({"test": ["q0\td0\t1", "q0\td0"]}, "qrels/test.tsv, line 2: has 2 fields: expected query, document"),
     "id twice": (
         {"documents": [*DOCUMENTS[:2], DOCUMENTS[0]]},
-        "corpus.jsonl, line 3: _id 'd0' stands twice, first",
+        "corpus.jsonl, line 3: duplicate _id 'd0', first used",
     ),
     "no id": ({"queries": [QUERIES[0], {"text": "a"}]}, "queries.jsonl, line 2: has no _id"),
     "no text": ({"documents": [DOCUMENTS[0], {"_id": "x", "title": "t"}]}, "corpus.jsonl, line 2: text is NoneType"),
@@ -178,31 +179,34 @@ def test_a_bad_row_is_reported_with_its_file_and_line_or_counted(tmp_path, case)
     with pytest.raises(SourceError) as caught:
         read_beir(str(tmp_path))
     assert str(caught.value).startswith(f"{tmp_path}/{said}")
-    assert "--skip-bad" in str(caught.value)
-    assert len(read_beir(str(tmp_path), skip_bad=True).skipped) == 1
+    assert "`skip_bad`" in str(caught.value)
+    assert len(read_beir(str(tmp_path), ReadOptions(skip_bad=True)).skipped) == 1
 
 
 def test_missing_files_are_reported(tmp_path):
-    with pytest.raises(SourceError, match="is no folder: expected one with corpus.jsonl, queries.jsonl and qrels"):
+    with pytest.raises(SourceError, match="not a folder: expected one with corpus.jsonl, queries.jsonl and qrels"):
         read_beir(str(tmp_path / "none"))
-    with pytest.raises(SourceError, match=r"qrels: holds no \.tsv file: expected train\.tsv"):
+    with pytest.raises(SourceError, match=r"qrels: no \.tsv file found: expected train\.tsv"):
         read_beir(str(tmp_path))
     write(tmp_path, DOCUMENTS, QUERIES, final=judgements(range(3)))
-    with pytest.raises(SourceError, match=r"final\.tsv: is of no known part: expected the name train, dev"):
+    with pytest.raises(SourceError, match=r"final\.tsv: unknown part: expected the name train, dev"):
         read_beir(str(tmp_path))
     (tmp_path / "qrels" / "final.tsv").rename(tmp_path / "qrels" / "test.tsv")
     (tmp_path / "corpus.jsonl").unlink()
-    with pytest.raises(SourceError, match=r"holds no corpus\.jsonl"):
+    with pytest.raises(SourceError, match=r"no corpus\.jsonl"):
         read_beir(str(tmp_path))
 
 
 def test_the_command_prepares_a_folder_that_a_model_is_trained_on(tmp_path, tiny_base):
     done = CliRunner().invoke(app, ["prepare", str(BEIR), "--kind", "beir", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "14 queries over 29 documents (0 skipped, 15 judged negatives" in done.output
+    assert (
+        "14 queries over 29 documents (0 skipped, 0 without a relevant document, 0 judged both ways, 15 judged"
+        in done.output
+    )
     data = read_prepared(tmp_path / "out")
     assert len(data.qrels["test"]) == 3
-    report = adapt(TrainingJob(data, "nature", tiny_base, QUICK, device="cpu"), tmp_path / "model")
+    report = adapt(data, "nature", tiny_base, tmp_path / "model", QUICK, device="cpu")
     assert report.iterations[1].steps >= 1
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from training import PrepareOptions, SourceError, prepare, read_pairs, read_prepared
-from training.sources.column_filter import HoldOut, parse_hold_out
+from training.sources.column_filter import ColumnFilter, parse_column_filter
+from training.sources.reading import ReadOptions
 
 SOURCES = ["clinic", "library", "forum", None]
 
@@ -24,8 +25,8 @@ def rows(tmp_path):
 
 def held_out_rows(rows, out, *given, split="grouped"):
     """Source and year of every test pair."""
-    hold_outs = tuple(map(parse_hold_out, given))
-    pairs = read_pairs(str(rows), columns=[hold_out.column for hold_out in hold_outs])
+    hold_outs = tuple(parse_column_filter(each, "hold_out") for each in given)
+    pairs = read_pairs(str(rows), ReadOptions(tuple(hold_out.column for hold_out in hold_outs)))
     prepare(pairs, out, PrepareOptions(split=split, hold_out=hold_outs))
     data = read_prepared(out)
     numbers = [int(data.queries[name].split()[1]) for name in data.qrels["test"]]
@@ -54,20 +55,20 @@ def test_the_manifest_says_what_was_held_out(rows, tmp_path):
 
 @pytest.mark.parametrize("given", ["", "source", "source=", "source= , ", "=clinic"])
 def test_what_is_not_of_the_form_is_refused(given):
-    with pytest.raises(SourceError, match=f"^--hold-out {given}: expected COLUMN=VALUE"):
-        parse_hold_out(given)
+    with pytest.raises(SourceError, match=f"^`hold_out` {given}: expected COLUMN=VALUE"):
+        parse_column_filter(given, "hold_out")
 
 
 def test_values_may_hold_an_equals_sign():
-    assert parse_hold_out("kind=a=b,c") == HoldOut("kind", ("a=b", "c"))
+    assert parse_column_filter("kind=a=b,c", "hold_out") == ColumnFilter("kind", ("a=b", "c"))
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("origin=clinic", "--hold-out origin: no row has that column"),
-        ("source=hospital", "--hold-out source=hospital: no row has that value: found clinic, forum, library$"),
-        ("source=None", "--hold-out source=None: no row has that value"),
+        ("origin=clinic", "`hold_out` origin: no row has that column"),
+        ("source=hospital", "`hold_out` source=hospital: no row has that value: found clinic, forum, library$"),
+        ("source=None", "`hold_out` source=None: no row has that value"),
         ("source=clinic,library,forum", None),
     ],
 )
@@ -82,17 +83,17 @@ def test_a_column_or_value_that_no_row_has_is_refused(rows, tmp_path, given, exp
 
 def test_models_can_be_chosen_by_a_source_and_tested_on_another(rows, tmp_path):
     options = PrepareOptions(
-        hold_out=(parse_hold_out("source=clinic"),), hold_out_dev=(parse_hold_out("source=forum"),)
+        hold_out=(ColumnFilter("source", ("clinic",)),), hold_out_dev=(ColumnFilter("source", ("forum",)),)
     )
-    prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)
+    prepare(read_pairs(str(rows), ReadOptions(("source",))), tmp_path / "out", options)
     data = read_prepared(tmp_path / "out")
     for part, sources in (("test", {"clinic"}), ("dev", {"forum"}), ("train", {"library", None})):
         assert {SOURCES[int(data.queries[name].split()[1]) % 4] for name in data.qrels[part]} == sources
 
 
 def test_what_cannot_be_held_out_for_dev_is_named_by_its_option(rows, tmp_path):
-    with pytest.raises(SourceError, match="^--hold-out-dev source: expected COLUMN=VALUE"):
-        parse_hold_out("source", "--hold-out-dev")
-    options = PrepareOptions(hold_out_dev=(parse_hold_out("source=hospital"),))
-    with pytest.raises(SourceError, match="^--hold-out-dev source=hospital: no row has that value"):
-        prepare(read_pairs(str(rows), columns=["source"]), tmp_path / "out", options)
+    with pytest.raises(SourceError, match="^`hold_out_dev` source: expected COLUMN=VALUE"):
+        parse_column_filter("source", "hold_out_dev")
+    options = PrepareOptions(hold_out_dev=(ColumnFilter("source", ("hospital",)),))
+    with pytest.raises(SourceError, match="^`hold_out_dev` source=hospital: no row has that value"):
+        prepare(read_pairs(str(rows), ReadOptions(("source",))), tmp_path / "out", options)

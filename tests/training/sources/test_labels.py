@@ -14,13 +14,14 @@ from router_plugin.cli import app
 from tests.conftest import EXAMPLES, shared_data
 from tests.training.prepared.test_preparation import read_beir
 from tests.training.samples import FILLERS, QUICK
-from training import SourceError, SplitOptions, TrainingJob, adapt, prepare_labels, read_labels, read_prepared
+from training import SourceError, SplitOptions, adapt, prepare_labels, read_labels, read_prepared
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
 from training.retrieval.states import Texts
-from training.sources.column_filter import HoldOut, parse_hold_out
+from training.sources.column_filter import ColumnFilter
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels
+from training.sources.reading import ReadOptions
 
 ROUTES = EXAMPLES / "labelled_routes.jsonl"
 
@@ -31,8 +32,8 @@ def write(folder, rows):
     return path
 
 
-def read(folder, rows, **options):
-    return read_labels(str(write(folder, rows)), **options)
+def read(folder, rows, *reading, **options):
+    return read_labels(str(write(folder, rows)), *reading, **options)
 
 
 @pytest.mark.parametrize("text", ["Text", *TEXT_COLUMNS])
@@ -96,13 +97,13 @@ def test_a_bad_row_is_reported_with_its_file_and_line_and_what_was_expected(tmp_
         read(tmp_path, rows)
     assert str(caught.value).startswith(f"{tmp_path / 'texts.jsonl'}, line {line}: ")
     assert expected in str(caught.value)
-    assert "--skip-bad" in str(caught.value)
+    assert "`skip_bad`" in str(caught.value)
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_skip_bad_counts_the_bad_row_and_keeps_the_good_ones(tmp_path, case):
     rows, line, _ = BAD_ROWS[case]
-    found = read(tmp_path, rows, skip_bad=True)
+    found = read(tmp_path, rows, ReadOptions(skip_bad=True))
     assert [each.text for each in found.texts] == ["a", "b"][: len(rows) - 1]
     assert len(found.skipped) == 1 and found.skipped[0].startswith(f"{found.source}, line {line}: ")
 
@@ -116,18 +117,18 @@ DOMAINS = [
 
 
 def test_rows_of_other_values_are_not_looked_at(tmp_path):
-    found = read(tmp_path, DOMAINS, where=HoldOut("domain", ("bank",)))
+    found = read(tmp_path, DOMAINS, where=ColumnFilter("domain", ("bank",)))
     assert [(each.text, each.label) for each in found.texts] == [("is it open", "hours"), ("a loan", "loans")]
     assert found.out_of_scope == 0
 
 
 def test_a_value_that_no_row_has_is_reported(tmp_path):
-    with pytest.raises(SourceError, match="--where domain=law: no row has that value: found bank, shop"):
-        read(tmp_path, DOMAINS, where=parse_hold_out("domain=law", "--where"))
+    with pytest.raises(SourceError, match="`where` domain=law: no row has that value: found bank, shop"):
+        read(tmp_path, DOMAINS, where=ColumnFilter("domain", ("law",)))
 
 
 def test_a_source_without_any_label_is_reported(tmp_path):
-    with pytest.raises(SourceError, match=r"texts\.jsonl: holds no row with a label"):
+    with pytest.raises(SourceError, match=r"texts\.jsonl: no row has a label"):
         read(tmp_path, DOMAINS[3:])
 
 
@@ -235,7 +236,7 @@ def test_texts_whose_label_training_has_not_are_left_out_and_counted(tmp_path):
 
 
 def test_the_manifest_says_what_is_there(tmp_path):
-    source = read_labels(str(ROUTES), where=parse_hold_out("route=tests,medicines"))
+    source = read_labels(str(ROUTES), where=ColumnFilter("route", ("tests", "medicines")))
     manifest = prepare_labels(source, tmp_path / "out", SplitOptions(seed=3, test_size=0.3))
     assert manifest == read_prepared(tmp_path / "out").manifest
     assert (manifest["kind"], manifest["source"]) == ("labels", str(ROUTES))
@@ -259,11 +260,11 @@ def test_the_same_seed_deals_alike_and_another_otherwise(tmp_path):
 
 
 REFUSED = {
-    "nothing but tests": (labels([9, 9]), {"split": "test"}, "--split test does not go with --kind labels"),
+    "nothing but tests": (labels([9, 9]), {"split": "test"}, "`split` test cannot be used with labelled texts"),
     "held out twice": (
         labels([9, 9], lambda number: {"part": part_of(number)}),
-        {"hold_out": (HoldOut("a", ("b",)),)},
-        "--hold-out does not go with a column 'part'",
+        {"hold_out": (ColumnFilter("a", ("b",)),)},
+        "`hold_out` cannot be used with a column 'part'",
     ),
     "one label": (labels([30]), {}, "samples: only 'l0' is a label of training texts: expected two at least"),
     "one text of each label": (labels([1] * 30), {}, "samples: no train text has a training text of its label"),
@@ -320,7 +321,7 @@ def test_no_example_has_a_negative_of_its_own_label_mined_or_in_its_batch(tmp_pa
 def test_a_model_is_trained_whose_profile_has_documents_as_queries_too(tmp_path, tiny_base):
     prepare_labels(read_labels(str(ROUTES)), tmp_path / "data")
     data = read_prepared(tmp_path / "data")
-    report = adapt(TrainingJob(data, "routes", tiny_base, QUICK, device="cpu"), tmp_path / "model")
+    report = adapt(data, "routes", tiny_base, tmp_path / "model", QUICK, device="cpu")
     counts = report.dataset.counts
     assert report.iterations[1].steps >= 1
     profile = Profile.load(tmp_path / "model")
@@ -334,12 +335,12 @@ def command(*arguments):
 def test_the_command_writes_the_same_and_says_what_was_left_out(tmp_path):
     done = command(ROUTES, "--kind", "labels", "--out", tmp_path / "out", "--text", "TEXT", "--label", "route")
     assert done.exit_code == 0
-    assert "46 texts of 8 labels (0 skipped, 0 repeated, 24 without a label)" in done.output
+    assert "46 texts of 8 labels (0 skipped, 24 without a label, 0 repeated)" in done.output
     prepare_labels(read_labels(str(ROUTES)), tmp_path / "other")
     assert read_prepared(tmp_path / "out").manifest == read_prepared(tmp_path / "other").manifest
 
 
-def test_the_command_tells_of_bad_rows_that_it_skipped(tmp_path):
+def test_the_command_reports_the_bad_rows_that_it_skipped(tmp_path):
     lines = ROUTES.read_text(encoding="utf-8") + '{"text": 7}\n'
     source = tmp_path / "texts.jsonl"
     source.write_text(lines, encoding="utf-8")
@@ -350,15 +351,14 @@ def test_the_command_tells_of_bad_rows_that_it_skipped(tmp_path):
 @pytest.mark.parametrize(
     ("given_options", "said"),
     [
-        (("--kind", "labels", "--question", "a"), "--question has no meaning for --kind labels"),
-        (("--kind", "labels", "--chunk-characters", "9"), "--chunk-characters has no meaning for --kind labels"),
-        (("--where", "a=b"), "--where has no meaning for --kind pairs"),
+        (("--kind", "labels", "--question", "a"), "--question cannot be used with --kind labels"),
+        (("--kind", "labels", "--chunk-characters", "9"), "--chunk-characters cannot be used with --kind labels"),
+        (("--where", "a=b"), "--where cannot be used with --kind pairs"),
     ],
 )
 def test_an_option_of_the_other_kind_is_a_mistake(tmp_path, given_options, said):
     done = command(ROUTES, "--out", tmp_path / "out", *given_options)
-    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
-    assert said in " ".join(done.output.split())
+    assert (str(done.exception), list(tmp_path.iterdir())) == (said, [])
 
 
 @pytest.mark.data
@@ -366,12 +366,16 @@ def test_an_option_of_the_other_kind_is_a_mistake(tmp_path, given_options, said)
     ("name", "where", "counts"),
     [
         ("clinc150", None, {"texts": 22_495, "labels": 150, "out_of_scope": 1200, "dev_queries": 3000, "skipped": 4}),
-        ("clinc150", "domain=credit_cards", {"texts": 2250, "labels": 15, "train_queries": 750, "test_queries": 450}),
+        (
+            "clinc150",
+            ColumnFilter("domain", ("credit_cards",)),
+            {"texts": 2250, "labels": 15, "train_queries": 750, "test_queries": 450},
+        ),
         ("banking77", None, {"texts": 13_071, "labels": 77, "repeated": 12, "test_queries": 3072}),
     ],
 )
 def test_published_splits_are_honoured(tmp_path, name, where, counts):
     path = shared_data(f"{name}.jsonl.gz")
-    source = read_labels(str(path), where=parse_hold_out(where) if where else None, skip_bad=True)
+    source = read_labels(str(path), ReadOptions(skip_bad=True), where=where)
     found = prepare_labels(source, tmp_path / "out", SplitOptions("random"))["counts"]
     assert {key: found[key] for key in counts} == counts

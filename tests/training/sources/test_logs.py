@@ -12,16 +12,17 @@ from router_plugin.cli import app
 from router_plugin.decision import Decision
 from tests.conftest import EXAMPLES
 from training import SourceError, SplitOptions, prepare_labels, read_logs, read_prepared
-from training.sources.column_filter import HoldOut
+from training.sources.column_filter import ColumnFilter
 from training.sources.logs import ACCEPTED_COLUMNS, CORRECTED_COLUMNS, QUERY_COLUMNS, ROUTE_COLUMNS
+from training.sources.reading import ReadOptions
 
 LOG = EXAMPLES / "router_log.jsonl"
 
 
-def read(folder, rows, **options):
+def read(folder, rows, *reading, **options):
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return read_logs(str(path), **options)
+    return read_logs(str(path), *reading, **options)
 
 
 def row(query, route="billing", **feedback):
@@ -120,7 +121,7 @@ def test_a_bad_row_is_reported_with_its_file_and_line_or_counted(tmp_path, case)
         read(tmp_path, [row("a", accepted=1), bad])
     assert str(caught.value).startswith(f"{tmp_path / 'log.jsonl'}, line 2: ")
     assert said in str(caught.value)
-    found = read(tmp_path, [row("a", accepted=1), bad], skip_bad=True)
+    found = read(tmp_path, [row("a", accepted=1), bad], ReadOptions(skip_bad=True))
     assert (labels(found), len(found.skipped)) == ({"a": "billing"}, 1)
 
 
@@ -130,7 +131,7 @@ def test_a_log_without_any_feedback_is_reported(tmp_path):
 
 
 def test_a_log_of_rejections_alone_is_reported(tmp_path):
-    with pytest.raises(SourceError, match="no feedback says which route is right: expected routes accepted"):
+    with pytest.raises(SourceError, match="no row accepts or corrects a route"):
         read(tmp_path, [row("a", accepted=False), row("b", None, accepted=True)])
 
 
@@ -151,7 +152,7 @@ def test_the_decisions_that_the_router_prints_are_read_as_they_are(tmp_path):
         decided("d", None, "general", accepted=False, corrected="courts"),
     ]
     assert labels(read(tmp_path, rows)) == {"a": "tests", "b": "symptoms", "d": "courts"}
-    assert labels(read(tmp_path, rows, where=HoldOut("domain", ("medical",)))) == {"a": "tests", "b": "symptoms"}
+    assert labels(read(tmp_path, rows, where=ColumnFilter("domain", ("medical",)))) == {"a": "tests", "b": "symptoms"}
 
 
 def test_parts_are_honoured(tmp_path):
@@ -167,7 +168,9 @@ def test_parts_are_honoured(tmp_path):
 def test_the_command_counts_what_was_left_out(tmp_path):
     done = CliRunner().invoke(app, ["prepare", str(LOG), "--kind", "logs", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "2 without feedback, 1 rejected without another route, 1 with feedback at odds, 0 undecided" in done.output
+    assert (
+        "2 without feedback, 1 rejected without another route, 1 with conflicting feedback, 0 undecided" in done.output
+    )
     data = read_prepared(tmp_path / "out")
     assert data.labelled
     assert data.manifest["counts"]["out_of_scope"] == 2

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from training import SourceError, read_pairs
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS, Pair
+from training.sources.reading import ReadOptions
 
 ROWS = [
     {"question": "Was heißt »Naïveté«?", "answer": 'Einfalt, "ganz" ohne\nArg\tund List, 无知'},
@@ -128,14 +129,14 @@ def test_a_bad_row_is_reported_with_its_file_and_line_and_what_was_expected(tmp_
         read_pairs(str(path))
     assert f"{path}, line {line}: " in str(caught.value)
     assert expected in str(caught.value)
-    assert "--skip-bad" in str(caught.value)
+    assert "`skip_bad`" in str(caught.value)
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_skip_bad_counts_the_bad_row_and_keeps_the_good_ones(tmp_path, case):
     kind, content, line, _ = BAD_ROWS[case]
     path = write(tmp_path, kind, content)
-    result = read_pairs(str(path), skip_bad=True)
+    result = read_pairs(str(path), ReadOptions(skip_bad=True))
     assert set(result.pairs) == {Pair("q", "a")}
     assert [skipped.startswith(f"{path}, line {line}: ") for skipped in result.skipped] == [True]
 
@@ -153,7 +154,7 @@ BAD_FILES = {
     "quote not closed": ("csv", HEAD + 'q,a\n"q,a\nq,a\nq,a\n', ", line 3: ", "quoted"),
     "text after a quote": ("csv", HEAD + 'q,a\n"q"r,a\n', ", line 3: ", "quoted"),
     "CSV not UTF-8": ("csv", HEAD.encode() + b"q,a\nq,\xe9\nq,a\n", "line 3", "UTF-8"),
-    "column twice": ("csv", "question,answer,answer\nq,a,b\n", "line 1", "'answer' stands twice"),
+    "column twice": ("csv", "question,answer,answer\nq,a,b\n", "line 1", "duplicate column 'answer'"),
     "binary CSV": ("csv", bytes(range(1, 256)), ": ", "UTF-8"),
     "not Parquet": ("parquet", b"PAR1" + bytes(100) + b"PAR1", ": ", "Parquet"),
     "Parquet cut short": ("parquet", CONTENTS["parquet"][:-20], ": ", "Parquet"),
@@ -177,7 +178,7 @@ def test_a_file_that_is_not_what_it_says_is_reported(tmp_path, case, skip_bad):
     kind, content, place, expected = BAD_FILES[case]
     path = write(tmp_path, kind, content)
     with pytest.raises(SourceError) as caught:
-        read_pairs(str(path), skip_bad=skip_bad)
+        read_pairs(str(path), ReadOptions(skip_bad=skip_bad))
     assert str(caught.value).startswith(str(path))
     assert place in str(caught.value)
     assert expected in str(caught.value)
@@ -199,8 +200,8 @@ def test_parquet_text_that_is_not_utf8_is_reported(tmp_path):
 
 def test_when_all_rows_are_bad_the_first_fault_is_told(tmp_path):
     path = write(tmp_path, "jsonl", '{"q": ""}\n{"q": 1}\n')
-    with pytest.raises(SourceError, match=r"no usable row; the first of 2 bad ones: .*, line 1: q is empty"):
-        read_pairs(str(path), skip_bad=True)
+    with pytest.raises(SourceError, match=r"no usable row found; the first of 2 bad rows: .*, line 1: q is empty"):
+        read_pairs(str(path), ReadOptions(skip_bad=True))
 
 
 def test_a_named_column_that_is_missing_is_reported_with_those_found(tmp_path):
@@ -211,7 +212,7 @@ def test_a_named_column_that_is_missing_is_reported_with_those_found(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "folder/missing.csv", "/no/such/place"])
 def test_a_missing_file_is_reported(name):
-    with pytest.raises(SourceError, match=f"{name}: there is no such file"):
+    with pytest.raises(SourceError, match=f"{name}: no such file"):
         read_pairs(name)
 
 
@@ -252,7 +253,7 @@ PIECES = [
 def test_any_bytes_give_pairs_or_a_source_error(tmp_path, kind, content):
     path = write(tmp_path, kind, content)
     try:
-        result = read_pairs(str(path), skip_bad=True)
+        result = read_pairs(str(path), ReadOptions(skip_bad=True))
     except SourceError as error:
         assert str(path) in str(error)
     else:

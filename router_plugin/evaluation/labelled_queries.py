@@ -1,0 +1,59 @@
+"""Reads labelled queries: texts, each with the route or the domain that is right for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from registry.shared.texts import clean
+from router_plugin.errors import QueryError
+
+TEXT, DOMAIN, ROUTE = "text", "domain", "route"
+
+
+class LabelledQueries(NamedTuple):
+    """Queries, and the label of each; None for one that belongs to no route or domain."""
+
+    queries: list[str]
+    labels: list[str | None]
+
+
+def read_labelled_queries(
+    file: Path, column: str = ROUTE, known: Collection[str] | None = None, *, required: bool = True
+) -> LabelledQueries:
+    """Read the queries of a file, as :meth:`router_plugin.DomainRouter.fit` and ``evaluate`` take them.
+
+    Args:
+        file: JSONL, JSON, CSV, TSV or Parquet, plain or ``.gz``, with a column ``text`` and that of the label.
+        column: of the label: ``route`` or ``domain``.
+        known: the labels that are allowed; None for any.
+        required: whether the file must have the column of the label.
+
+    Raises:
+        QueryError: a row is bad or has an unknown label, the column is missing, or the file holds no query.
+        SourceError: the file cannot be read.
+    """
+    from training.sources.rows import read_rows
+
+    queries: list[str] = []
+    labels: list[str | None] = []
+    columns: dict[str, None] = {}
+    for row in read_rows(file):
+        fields = row.fields or {}
+        columns |= dict.fromkeys(map(str, fields))
+        text, label = fields.get(TEXT), fields.get(column) or None
+        if row.fault:
+            raise QueryError(f"{row.place}: {row.fault}")
+        if not isinstance(text, str) or not text.strip():
+            raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
+        if label is not None and (not isinstance(label, str) or (known is not None and label not in known)):
+            expected = ", ".join(known) if known else "a name"
+            raise QueryError(f"{row.place}: unknown {column} {label!r}: expected {expected}, or none")
+        queries.append(clean(text))
+        labels.append(label)
+    if not queries:
+        raise QueryError(f"{file}: no query found")
+    if column not in columns and required:
+        raise QueryError(f"{file}: no {column} column: expected a column {column!r}, found {', '.join(columns)}")
+    return LabelledQueries(queries, labels)

@@ -1,1 +1,0 @@
-"""What the README and the documentation show is run, page by page."""

@@ -1,0 +1,83 @@
+"""Prepares a source of any kind: reads it, and writes a folder of prepared data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from training.errors import SourceError
+from training.prepared.judged import prepare_judged
+from training.prepared.labelled import prepare_labels
+from training.prepared.preparation import PrepareOptions, check_target, prepare
+from training.prepared.split_options import SplitOptions
+from training.sources.judged import Judgements
+from training.sources.kinds import SourceKind
+from training.sources.labels import Labels
+from training.sources.pairs import Pairs
+from training.sources.reading import DEFAULTS, ReadOptions
+
+
+@dataclass(frozen=True)
+class PreparedSource:
+    """What was prepared.
+
+    Attributes:
+        manifest: of the prepared folder.
+        skipped: one line for each bad row.
+    """
+
+    manifest: dict[str, Any]
+    skipped: list[str]
+
+
+def prepare_source(
+    kind: SourceKind,
+    source: str,
+    out: Path,
+    *,
+    reading: ReadOptions = DEFAULTS,
+    splitting: SplitOptions | None = None,
+    chunk_characters: int | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> PreparedSource:
+    """Prepare a source of any kind.
+
+    Args:
+        kind: of the source: one of ``router_plugin.source_kinds()``.
+        source: file, folder or Hub data set.
+        out: folder to write.
+        reading: options for reading. The columns that rows are held out by are kept in any case.
+        splitting: how the rows are split.
+        chunk_characters: see :class:`training.PrepareOptions`; by default 1,000.
+        overwrite: replace an earlier folder.
+        options: those of the kind, by name; None counts as not given.
+
+    Raises:
+        SourceError: an option does not apply to the kind, or the source cannot be read or split.
+        OutputError: the folder exists.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    kind.check_options([*given, *reading.hub.given(), *(["chunk_characters"] if chunk_characters else [])])
+    splitting = splitting or SplitOptions()
+    check_target(out, overwrite)
+    filters = (*splitting.hold_out, *splitting.hold_out_dev)
+    columns = (*reading.columns, *(each.column for each in filters))
+    content = kind.read(source, replace(reading, columns=tuple(dict.fromkeys(columns))), **given)
+    return PreparedSource(_write(kind, content, out, splitting, chunk_characters, overwrite), content.skipped)
+
+
+def _write(
+    kind: SourceKind, content: object, out: Path, splitting: SplitOptions, chunk_characters: int | None, overwrite: bool
+) -> dict[str, Any]:
+    if isinstance(content, Labels):
+        return prepare_labels(content, out, splitting, overwrite)
+    chunked = PrepareOptions(**vars(splitting))
+    if chunk_characters:
+        chunked = replace(chunked, chunk_characters=chunk_characters)
+    if isinstance(content, Pairs):
+        return prepare(content, out, chunked, overwrite)
+    if isinstance(content, Judgements):
+        return prepare_judged(content, out, chunked, overwrite)
+    raise SourceError(f"source kind {kind.name}: its reader returned {type(content).__name__}, expected {kind.content}")

@@ -1,21 +1,20 @@
-"""Training variants judged on both sides: the domain's own test set, and sets of other questions, sources and fields.
+"""Evaluates training variants in domain, on MedQuAD's test split, and out of domain, on sets of other questions.
 
     python benchmarks/both_sides.py --data ../shared/data --pairs 2000 --protocol held-out --out work/both-sides
 
-Trains on MedQuAD; measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
---clinc the accuracy of CLINC150 intents by the 5 nearest training queries. Beside each variant's seconds stand those of
-its unavoidable parts, training steps and encoding. `mix=FILE,FILE` in a variant mixes pairs in, and `recipe=` may name
-one of tried_recipes.py too. To choose between recipes, --dev-source makes whole sources the dev split. The whole
-figures:
+Trains on MedQuAD. Measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
+--clinc also the accuracy of CLINC150 intents by a vote of the 5 nearest training queries. Prints each variant's seconds
+and the seconds of its unavoidable parts, training steps and encoding. In a variant, `mix=FILE,FILE` mixes pairs in, and
+`recipe=` may also name a recipe of tried_recipes.py. To choose between recipes, hold out whole sources as the dev split
+with --dev-source. The commands for all data:
 
     for protocol in random held-out; do
         python benchmarks/both_sides.py --data ../shared/data --protocol $protocol --seed 1 --seed 2 --seed 3 --clinc \\
             --out work/whole-$protocol
     done
 
-A variant that is finished is not trained again, so a killed run goes on. --plot FILE draws the frontier (needs
-matplotlib).
-The last line is one JSON object with a key for every variant.
+A variant that is finished is not trained again, so a killed run can be continued. --plot FILE plots in-domain against
+out-of-domain quality (needs matplotlib). The last line is one JSON object with a key for every variant.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from voting import vote
 
 import training.retrieval.states
 from registry import resolve_base_model
-from training import PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import PreparedData, PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
@@ -57,8 +56,9 @@ from training.sources.reading import ReadOptions
 MEASURES = ("mrr@5", "recall@5")
 SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
 OTHERS = {"medicationqa": 1, "finance10k": 7, "policyqa": 7}
-"""Sets that only measure, and how many pairs one of them stands for."""
+"""Sets for evaluation only; a value of 7 takes every 7th pair."""
 UNCUT = 1_000_000
+BASE = "base model"
 PROGRESS = ("interpolation_weight", "steps", "seconds")
 VARIANTS = (
     "contrastive",
@@ -75,16 +75,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="working folder")
-    parser.add_argument("--pairs", type=int, default=None, help="so many MedQuAD pairs; by default all")
+    parser.add_argument("--pairs", type=int, default=None, help="number of MedQuAD pairs; by default all")
     parser.add_argument("--protocol", choices=("random", "held-out"), default="held-out")
     parser.add_argument("--variant", action="append", help=f"'NAME number=value ...'; by default {VARIANTS}")
-    parser.add_argument("--dev-source", action="append", help="repeatable; by default the dev split is of all sources")
+    parser.add_argument("--dev-source", action="append", help="repeatable; by default all sources")
     parser.add_argument(
         "--other", action="append", help=f"repeatable: one of {', '.join(OTHERS)}, or a file of pairs; by default those"
     )
     parser.add_argument("--seed", type=int, action="append", help="repeatable; by default 42")
-    parser.add_argument("--clinc", action="store_true", help="measure CLINC150 intents too")
-    parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file of the frontier")
+    parser.add_argument("--clinc", action="store_true", help="also measure CLINC150 intents")
+    parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file for the plot")
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -143,7 +143,19 @@ def _train(
         recipe = make_recipe(options.pop("recipe", "contrastive"), options)
         base, seeds = resolve_base_model(), arguments.seed or [42]
         with _watched() as spent:
-            adapt(medquad, name, base, out, recipe, seed=seeds, also=others, mixed=mixed, device=arguments.device)
+            adapt(
+                TrainingJob(
+                    medquad,
+                    name,
+                    base,
+                    recipe,
+                    seeds=seeds,
+                    extra_test_sets=others,
+                    mixed=mixed,
+                    device=arguments.device,
+                ),
+                out,
+            )
         out.with_suffix(".json").write_text(json.dumps({part: round(seconds, 1) for part, seconds in spent.items()}))
     report = TrainingReport.load(out)
     sets = {"medquad": report.evaluations["test"], **report.extra_test_sets}
@@ -181,7 +193,7 @@ def _mixed(file: Path, arguments: argparse.Namespace) -> PreparedData:
 
 @contextmanager
 def _watched() -> Iterator[Counter[str]]:
-    """Seconds spent in training steps and in encoding, which no implementation could do without."""
+    """Count the seconds spent in training steps and in encoding, which every implementation needs."""
     spent: Counter[str] = Counter()
 
     def timed(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -203,7 +215,7 @@ def _watched() -> Iterator[Counter[str]]:
 
 
 def _options(numbers: Sequence[str]) -> dict[str, Any]:
-    """Numbers like ``lora=16`` and ``dims=[384,128]``: values are JSON, or else plain text."""
+    """Parse options like ``lora=16`` and ``dims=[384,128]``: values are JSON, or else plain text."""
     options: dict[str, Any] = {}
     for number in numbers:
         key, _, text = number.partition("=")
@@ -217,7 +229,7 @@ def _options(numbers: Sequence[str]) -> dict[str, Any]:
 
 @cache
 def _accuracy(file: Path, folder: Path) -> float:
-    """Share of CLINC150's in-scope test queries whose intent most of their 5 nearest training queries have."""
+    """Accuracy of the intents of CLINC150's in-scope test queries by a vote of the 5 nearest training queries."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         rows = [row for row in map(json.loads, lines) if row["intent"]]
     known, asked = ([row for row in rows if row["part"] == part] for part in ("train", "test"))
@@ -244,12 +256,12 @@ def _print(results: dict[str, dict[str, Any]]) -> None:
 
 
 def _plot(results: dict[str, dict[str, Any]], file: Path) -> None:
-    """In-domain MRR@5 against MedicationQA's: up and to the right is better."""
+    """Plot MedicationQA's MRR@5 against the in-domain MRR@5: up and to the right is better."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 5))
     first = next(iter(results.values()))["sets"]
-    points = {"untouched": [first[name]["base"][MEASURES[0]] for name in ("medquad", "medicationqa")]}
+    points = {BASE: [first[name]["base"][MEASURES[0]] for name in ("medquad", "medicationqa")]}
     points |= {
         name: [result["sets"][one]["adapted"][MEASURES[0]] for one in ("medquad", "medicationqa")]
         for name, result in results.items()
@@ -257,8 +269,8 @@ def _plot(results: dict[str, dict[str, Any]], file: Path) -> None:
     for name, (own, other) in points.items():
         axes.scatter(own, other)
         axes.annotate(name, (own, other), textcoords="offset points", xytext=(5, 4))
-    axes.axhline(points["untouched"][1], linewidth=0.5)
-    axes.axvline(points["untouched"][0], linewidth=0.5)
+    axes.axhline(points[BASE][1], linewidth=0.5)
+    axes.axvline(points[BASE][0], linewidth=0.5)
     axes.set(xlabel="MedQuAD test MRR@5", ylabel="MedicationQA MRR@5")
     figure.savefig(file, bbox_inches="tight")
 

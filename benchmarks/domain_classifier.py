@@ -1,12 +1,13 @@
-"""The domain classifier on CLINC150's ten domains, beside each of its stages alone.
+"""Evaluates the domain classifier on CLINC150's ten domains, and each of its stages separately.
 
     OMP_NUM_THREADS=1 python benchmarks/domain_classifier.py --data ../shared/data
 
-Every domain is its 1,500 training queries, `general` the 100 training queries out of scope. `--part val` measures on
-the validation queries, by which the classifier's constants were chosen. Accuracy is over in-scope queries; `oos_auroc`
-tells them from those out of scope by the probability of `general`; `ece` is the calibration error, in 15 bins, of the
-likeliest domain over all of them. With `accuracy_typos` one of ten characters is left out, replaced, followed by
-another or swapped. An eleventh domain is 1,500 queries of BANKING77. The last line is one JSON object.
+Every domain has its 1,500 training queries; `general` has the 100 out-of-scope training queries. `--part val` measures
+on the validation queries, on which the classifier's constants were chosen. Accuracy is over in-scope queries.
+`oos_auroc` is the AUROC of detecting out-of-scope queries by the probability of `general`. `ece` is the expected
+calibration error of the most probable domain over all queries, in 15 bins. For `accuracy_typos`, one in ten characters
+is deleted, replaced, swapped or followed by an additional one. The eleventh domain has 1,500 queries of BANKING77. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ STAGES: dict[str, dict[str, float]] = {
 
 
 def main() -> None:
-    """Make profiles, assemble, measure, print."""
+    """Make profiles, assemble classifiers, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--part", choices=("val", "test"), default="test")
@@ -110,7 +111,7 @@ def _measure(classifier: CascadeClassifier, texts: Sequence[str], domains: Seque
 def _neighbours(
     profiles: Sequence[Profile], names: Sequence[str], base: BaseEmbedder, texts: Sequence[str], domains: Sequence[str]
 ) -> dict[str, float]:
-    """The nearest known queries alone, without calibration."""
+    """The figures of the neighbour stage on its own, without calibration."""
     stage = NeighbourStage([profile.embeddings for profile in profiles])
     labels = np.array([names.index(domain) for domain in domains])
     inside, draw = labels > 0, random.Random(1)

@@ -1,12 +1,12 @@
-"""One query and batches through each runtime, against PyTorch: time, and MRR@5 on the dev split of MedQuAD.
+"""Compares each runtime with PyTorch: time of a query and of a batch, and MRR@5 on the dev split of MedQuAD.
 
     OMP_NUM_THREADS=1 python benchmarks/encoders.py --data ../shared/data --threads 1
 
-All runtimes take turns at every text of the dev split, so that what else the machine does falls on all alike; the
-ratio is that of the medians. `encode` is SentenceTransformer's own call, `module` the bare module of PyTorch on the
-same tokens. Batches of 64 are passages of the corpus. The variants are made of the untouched all-MiniLM-L6-v2; those in
-int8 are calibrated on training texts. `pass` says whether `domain-router variants` would keep one. The last line is one
-JSON object.
+All runtimes take turns on every text of the dev split, so that other work on the machine affects all of them equally.
+The ratio is that of the medians. `encode` is SentenceTransformer's method; `module` is the bare PyTorch module on the
+same tokens. Batches hold 64 passages of the corpus. The variants are made from all-MiniLM-L6-v2 without adaptation; the
+int8 variants are calibrated on training texts. `pass` says whether `domain-router variants` would keep a variant. The
+last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     """Export, take turns, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--pairs", type=int, default=1000, help="so many MedQuAD pairs, spread over the file")
+    parser.add_argument("--pairs", type=int, default=1000, help="number of MedQuAD pairs, spread over the file")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -110,11 +110,11 @@ def _module(model: Any, inputs: Sequence[str]) -> np.ndarray:
 
 
 def _in_turns(encoders: dict[str, Encode], inputs: Sequence[Sequence[str]], kind: str) -> dict[str, float]:
-    """Median milliseconds of each encoder; the first round, which warms up, does not count."""
+    """Median milliseconds of each encoder; warm-up rounds do not count."""
     spent: dict[str, list[float]] = {name: [] for name in encoders}
     for each in [*inputs[:3], *inputs]:
         for name, encode in encoders.items():
-            encode(each, kind)  # what another runtime left in the processor's caches is nobody's merit or fault
+            encode(each, kind)  # warms the processor's caches, so that the runtime that ran before has no influence
             started = time.perf_counter()
             encode(each, kind)
             spent[name].append(1000 * (time.perf_counter() - started))
@@ -122,7 +122,7 @@ def _in_turns(encoders: dict[str, Encode], inputs: Sequence[Sequence[str]], kind
 
 
 def _print(results: dict[str, dict[str, Any]]) -> None:
-    table = Table(title=f"against torch encode; queries one by one, and {BATCH} passages at a time")
+    table = Table(title=f"compared with torch encode; single queries, and batches of {BATCH} passages")
     for column in ("runtime", "query ms", "ratio", "batch ms", "ratio", "dev MRR@5", "difference", "pass", "MB"):
         table.add_column(column)
     first = results["torch encode"]

@@ -1,12 +1,12 @@
-"""Training that is killed at random instants and started again: does it end as if it had not been killed?
+"""Kills training at random instants and starts it again: is the result the same as without the kill?
 
     python benchmarks/kills.py --kills 50
 
 A tiny model, built from a config, is trained and registered by ``domain-router train --register``, once undisturbed and
-then ``--kills`` times with a SIGKILL. The instants are drawn one from each of as many equal parts of the undisturbed
-run's time. The same command is then given again until it ends; its metrics, the digest of its weights and what is
-registered are compared with the undisturbed run's. Every run is a process of its own, forked from one that has imported
-torch already, so that the instants fall into training and not into imports. The last line is one JSON object.
+then ``--kills`` times with a SIGKILL. The time of the undisturbed run is divided into as many equal parts, and one
+instant is drawn from each. After the kill the same command runs to its end. Its metrics, the digest of its weights and
+the registered versions are compared with those of the undisturbed run. Every run is a separate process, forked from one
+that has already imported torch, so that the kills hit training and not imports. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ OPTIONS = ("--min-steps", "6", "--batch-size", "8", "--learning-rate", "0.01", "
 LOG = "log.txt"
 TIMES = {"seconds", "created"}
 STAGES = {
-    "iteration-2.json": "judging, writing the model folder",
+    "iteration-2.json": "evaluating, writing the model folder",
     "iteration-2-examples.json": "iteration 2",
     "iteration-1.json": "mining for iteration 2",
     "iteration-1-examples.json": "iteration 1",
     "base.json": "mining for iteration 1",
     "run.json": "measuring the base model",
 }
-"""What a run is at, by the last file that it has written."""
+"""The stage of a run, by the last file that it has written."""
 CONTEXT = get_context("forkserver")
 
 
@@ -51,8 +51,8 @@ def main() -> None:
     """Train undisturbed, kill, start again, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--out", type=Path, help="folder to work in; by default a temporary one")
-    parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    parser.add_argument("--out", type=Path, help="working folder; by default a temporary one")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the instants")
     arguments = parser.parse_args()
     CONTEXT.set_forkserver_preload(["training.adaptation", "training.publishing", "router_plugin.cli"])
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Kill so many runs; counts of what they were at, and of those that ended the same."""
+    """Kill runs and start them again; count the kills by stage, and how many ended the same."""
     base = tiny_model(folder / "base")
     finish(folder, ["prepare", str(_first_pairs(folder)), "--out", str(folder / "data"), "--overwrite"])
     started = time.perf_counter()
@@ -93,9 +93,9 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 
 
 def killed(folder: Path, base: Path, name: str, instant: float) -> str:
-    """Start a run and kill it so many seconds later; returns what it was at.
+    """Start a run and kill it ``instant`` seconds later; returns the stage that it had reached.
 
-    One that has ended by then, for the machine's speed varies, is begun anew and killed earlier.
+    The machine's speed varies: a run that ends before its kill is started again and killed earlier.
     """
     while (process := start(folder, command(folder, base, name), instant)).exitcode is not None:
         shutil.rmtree(folder / name)
@@ -106,7 +106,7 @@ def killed(folder: Path, base: Path, name: str, instant: float) -> str:
 
 
 def stage_of(place: Path) -> str:
-    """What a killed run was at."""
+    """The stage that a killed run had reached."""
     if (place / "model").exists():
         return "registering"
     left = place / ".model.run"
@@ -114,7 +114,7 @@ def stage_of(place: Path) -> str:
 
 
 def start(folder: Path, arguments: list[str], seconds: float | None = None) -> BaseProcess:
-    """``domain-router`` with arguments in a process of its own, waited for until its end or so long."""
+    """Run ``domain-router`` in a separate process; returns when it has ended, or after ``seconds``."""
     process = CONTEXT.Process(target=run, args=(folder, arguments))
     process.start()
     process.join(seconds)
@@ -122,7 +122,7 @@ def start(folder: Path, arguments: list[str], seconds: float | None = None) -> B
 
 
 def finish(folder: Path, arguments: list[str]) -> None:
-    """The same until its end, which must be a good one."""
+    """Run ``domain-router`` to its end, and exit if it fails."""
     if start(folder, arguments).exitcode:
         sys.exit(f"{' '.join(arguments)} failed: {(folder / LOG).read_text(encoding='utf-8')[-2000:]}")
 
@@ -136,7 +136,7 @@ def command(folder: Path, base: Path, name: str) -> list[str]:
 
 
 def run(folder: Path, arguments: list[str]) -> None:
-    """The command line, which prints into a file."""
+    """Run the command line with its output in a file."""
     import torch
 
     from router_plugin.cli import main as domain_router
@@ -150,7 +150,7 @@ def run(folder: Path, arguments: list[str]) -> None:
 
 
 def outcome(place: Path) -> dict[str, Any]:
-    """What must be equal: the report but for its times, the digest of the weights, and what is registered."""
+    """What must be equal: the report except for times, the digest of the weights, and what is registered."""
     report = json.loads((place / "model" / "report.json").read_text(encoding="utf-8"))
     versions = Registry(str(place / "registry")).versions()
     return {

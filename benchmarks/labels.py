@@ -1,12 +1,12 @@
-"""Labelled texts as training data: the intent by a vote of the 5 nearest, before and after, with few examples and all.
+"""Measures labelled texts as training data: accuracy of intents by a vote of the 5 nearest, with few examples and all.
 
     OMP_NUM_THREADS=1 python benchmarks/labels.py --data ../shared/data --out work/strategies
 
-CLINC150, with a model of every domain and one of all, and BANKING77, with its own model. `multi` is one model of all
-texts as one set; `apart` is one model that `train` makes of the ten sets, each on its own. `--examples N` takes N
-training and validation texts of an intent; the test part is always whole. Out of scope are CLINC150's queries of no
-domain. What is trained is kept in --out, with all examples where strategies.py keeps it, so that neither trains
-twice. The last line is one JSON object.
+CLINC150 has one model per domain and one model of all domains; BANKING77 has one model. `multi` is one model of all
+texts as one set. `apart` is one model that `train` makes from the ten sets, kept separate. `--examples N` takes N
+training and validation texts per intent; the test part is always complete. Out-of-scope queries are those of CLINC150.
+Trained models are kept in --out. With all examples, strategies.py uses the same models, so neither trains them twice.
+The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from strategy_votes import Ways, outside, votes
 
 SETS = {"clinc150": clinc, "banking77": banking_alone}
 APART = "apart"
-WAYS = ("base", "base, told the domain", "two_stage", "ensemble", "oracle", "multi", APART)
+WAYS = ("base", "base, domain given", "two_stage", "ensemble", "oracle", "multi", APART)
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="working folder")
     parser.add_argument("--set", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--examples", nargs="+", default=["5", "10", "all"], help="numbers, or all")
-    parser.add_argument("--apart", nargs="*", default=["5", "10"], help="with how many examples `apart` is trained too")
+    parser.add_argument("--apart", nargs="*", default=["5", "10"], help="for `apart`: numbers, or all")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     results = {
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _measured(name: str, examples: str, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Accuracy, and AUROC of what is out of scope, by way."""
+    """Accuracy and out-of-scope AUROC, by strategy."""
     count = None if examples == "all" else int(examples)
     work = arguments.out / ("adapters-all" if count is None else f"labels-{count}")
     given = Given(arguments.data, work / "data", count, "test", whole_test=True)
@@ -67,7 +67,7 @@ def _measured(name: str, examples: str, arguments: argparse.Namespace) -> dict[s
 
 
 def _alone(name: str, trial: Trial, work: Path) -> dict[str, dict[str, float]]:
-    """The same for a single domain, whose model is the only one."""
+    """The same for a single domain with a single model."""
     registry = work / "registries" / name
     trained(trial.data[name], name, work / "models" / name, registry, whole=False)
     found = _of(trial, Models(str(registry), None, {}))

@@ -1,11 +1,11 @@
-"""Memory with 1, 5 and 20 domains that are adapters of one base model, and a mixed batch against a single-domain one.
+"""Measures memory with 1, 5 and 20 domains that are adapters of one base model, and the throughput of a mixed batch.
 
     OMP_NUM_THREADS=1 python benchmarks/many_domains.py
 
-Every domain is a copy of the ready-made medical adapter; of each, a query is embedded. Resident memory is that of a
-fresh process, all included: on torch, where adapters share the base model, and on OpenVINO and ONNX Runtime, where
-each is merged into a whole model of its own. A mixed batch has 64 queries over 5 domains. The last line is one JSON
-object.
+Every domain is a copy of the ready-made medical adapter, and each embeds a query. Resident memory is the total of a
+fresh process. On torch, the adapters share the base model; for OpenVINO and ONNX Runtime, each is merged into a
+separate model. A mixed batch has 64 queries over 5 domains and is compared with a batch of one domain. The last line is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
             results[runtime] = {number: _in_a_process(runtime, number, scratch) for number in DOMAINS}
         results["mixed"] = _mixed(Path(scratch))
     table = Table(title="resident megabytes, by number of domains")
-    for column in ("runtime", *map(str, DOMAINS), f"{DOMAINS[-1]} against {DOMAINS[0]}"):
+    for column in ("runtime", *map(str, DOMAINS), f"{DOMAINS[-1]} compared with {DOMAINS[0]}"):
         table.add_column(column)
     for runtime in ("torch", "openvino", "onnx"):
         found = results[runtime]
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _copies(scratch: Path) -> None:
-    """The adapters, and one merged variant for each other runtime."""
+    """Copy the adapters, with one merged variant for each other runtime."""
     from registry.model_folders.exporting import export
     from registry.model_folders.variants import variant_folder
     from training.retrieval.encoding import load_model
@@ -105,11 +105,11 @@ def _memory(runtime: str, number: int, scratch: Path) -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1024, 1)
-    raise SystemExit("this system does not tell a process's resident memory")
+    raise SystemExit("this system does not report a process's resident memory")
 
 
 def _mixed(scratch: Path) -> dict[str, float]:
-    """Milliseconds of a batch of one domain and of one over five, taken in turn, and the ratio of throughputs."""
+    """Milliseconds of a batch of one domain and of one over five, measured in turn, and the ratio of throughputs."""
     from registry import resolve_base_model
     from router_plugin.encoders.shared_backbone import shared_backbone
 

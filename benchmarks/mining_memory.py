@@ -1,9 +1,9 @@
-"""Ranking for mining on random vectors: time a query and peak resident memory, whatever the size of the corpus.
+"""Measures ranking for mining on random vectors: time per query and peak resident memory, by size of the corpus.
 
     python benchmarks/mining_memory.py --chunks 100000 1000000 --queries 1024
 
-Every size runs in a process of its own, which writes the vectors block by block into a temporary file and ranks them
-from there. The last line is one JSON object with a key for every size.
+Every size runs in a separate process, which writes the vectors block by block to a temporary file and ranks them from
+there. The last line is one JSON object with a key for every size.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _print(results: dict[str, dict[str, float]], queries: int) -> None:
         "vectors, MB",
         "seconds",
         "CPU seconds",
-        "CPU ms a query",
+        "CPU ms per query",
         "peak before, MiB",
         "peak, MiB",
     ):

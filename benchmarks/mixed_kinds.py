@@ -1,12 +1,12 @@
-"""One model for both uses of a domain, finding answers and comparing queries, against a model for each.
+"""Compares one model for both uses of a domain, finding answers and comparing queries, with one model for each use.
 
     OMP_NUM_THREADS=1 python benchmarks/mixed_kinds.py --data ../shared/data --out work/mixed-kinds
 
-The domain is finance: questions and answers of examples/data/finance.jsonl, and labelled texts of BANKING77, 10 an
-intent. Four adapters of rank 16 are trained by one recipe: on the pairs, on the labels, on both with the same share,
-and on both with three quarters for the pairs. Measured are MRR@5 on the pairs' test split and every 7th 10-K question,
-and the intent of BANKING77's test texts by a vote of the 5 nearest. What is trained is kept in --out. The last line is
-one JSON object.
+The domain is finance: questions and answers of examples/data/finance.jsonl, and labelled texts of BANKING77, 10 per
+intent. Four adapters of rank 16 are trained with one recipe: on the pairs, on the labels, on both with equal batch
+shares, and on both with three quarters of the batches for the pairs. The figures are MRR@5 on the pairs' test split and
+on every 7th 10-K question, and the accuracy of the intents of BANKING77's test texts by a vote of the 5 nearest.
+Trained models are kept in --out. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from strategy_tasks import EVERY, FINANCE, Given, Trial, banking_alone
 from voting import vote
 
 from registry import resolve_base_model
-from training import Contrastive, PrepareOptions, adapt, prepare, read_pairs
+from training import Contrastive, PrepareOptions, TrainingJob, adapt, prepare, read_pairs
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pairs
 
 PAIRS, LABELS, FILINGS = "pairs", "labels", "filings"
-BASE = "untouched"
+BASE = "base model"
 MIXED = {"both": 0.5, "both, more pairs": 0.75}
-"""The share of the pairs in the batches of each mixture."""
+"""The batch share of the pairs in each mixture."""
 RECIPE = Contrastive(lora=16, min_gain_kept=1.0)
 MEASURES = ("pairs_mrr@5", "filings_mrr@5", "intent_accuracy")
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="working folder")
-    parser.add_argument("--examples", type=int, default=10, help="labelled texts of an intent")
+    parser.add_argument("--examples", type=int, default=10, help="labelled texts per intent")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     given = Given(arguments.data, arguments.out / "data", arguments.examples, "test", whole_test=True)
@@ -62,20 +62,30 @@ def main() -> None:
         if not model.exists():
             data = sets if shares else sets[name]
             also = {FILINGS: filings, **({} if shares or name == PAIRS else {PAIRS: pairs})}
-            adapt(data, "finance", resolve_base_model(), model, RECIPE, shares=shares and {PAIRS: shares}, also=also)
+            adapt(
+                TrainingJob(
+                    data,
+                    "finance",
+                    resolve_base_model(),
+                    RECIPE,
+                    batch_shares=shares and {PAIRS: shares},
+                    extra_test_sets=also,
+                ),
+                model,
+            )
         results |= _told(name, model, trial)
     _print(results)
     print(json.dumps(results))
 
 
 def _pairs(source: Path, every: int = 1) -> Pairs:
-    """Every so manieth pair of a file."""
+    """Every ``every``-th pair of a file."""
     found = read_pairs(str(source))
     return Pairs(found.source, found.pairs[::every])
 
 
 def _told(name: str, model: Path, trial: Trial) -> dict[str, dict[str, float]]:
-    """The figures of a model, and of the untouched one."""
+    """The figures of a model and of the base model."""
     report = TrainingReport.load(model)
     pairs = report.evaluations["test"] if name == PAIRS else report.extra_test_sets[PAIRS]
     filings = report.extra_test_sets[FILINGS]

@@ -1,4 +1,4 @@
-"""Both recipes against the untouched base model on question-answer pairs: retrieval quality and time.
+"""Compares both recipes with the base model on question-answer pairs: retrieval quality and time.
 
     python benchmarks/retrieval_quality.py --data ../shared/data/medquad.jsonl.gz --pairs 1000
 
@@ -23,7 +23,7 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from training import PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
@@ -32,13 +32,13 @@ from training.retrieval.metrics import HEADLINE
 def main() -> None:
     """Prepare, train with each recipe, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="question-answer pairs, any kind that prepare reads")
+    parser.add_argument("--data", type=Path, required=True, help="question-answer pairs, as prepare reads them")
     parser.add_argument(
-        "--pairs", type=int, default=None, help="so many pairs, spread evenly over the file; by default all"
+        "--pairs", type=int, default=None, help="number of pairs, spread evenly over the file; by default all"
     )
     parser.add_argument("--split", choices=("random", "grouped"), default="random", help="random: reference protocol")
     parser.add_argument("--recipe", choices=tuple(RECIPES), action="append", help="by default both")
-    parser.add_argument("--option", action="append", default=[], help="a number of the recipe, like max_length=128")
+    parser.add_argument("--option", action="append", default=[], help="an option of the recipe, like max_length=128")
     parser.add_argument("--base-model", default="all-MiniLM-L6-v2")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--device", default=None)
@@ -49,13 +49,15 @@ def main() -> None:
         prepare(pairs, Path(scratch) / "data", PrepareOptions(split=arguments.split))
         reports = {
             name: adapt(
-                read_prepared(Path(scratch) / "data"),
-                "benchmark",
-                resolve_base_model(arguments.base_model),
+                TrainingJob(
+                    read_prepared(Path(scratch) / "data"),
+                    "benchmark",
+                    resolve_base_model(arguments.base_model),
+                    make_recipe(name, dict(_number(option) for option in arguments.option)),
+                    seeds=(arguments.seed,),
+                    device=arguments.device,
+                ),
                 Path(scratch) / name,
-                make_recipe(name, dict(_number(option) for option in arguments.option)),
-                seed=arguments.seed,
-                device=arguments.device,
             )
             for name in arguments.recipe or RECIPES
         }
@@ -75,7 +77,7 @@ def _print(reports: dict[str, TrainingReport]) -> None:
     for column in ("model", *HEADLINE, "chosen", "steps", "seconds"):
         table.add_column(column, justify="left" if column in ("model", "chosen") else "right")
     base = first.base_metrics["test"]
-    table.add_row("untouched", *(f"{base[name]:.4f}" for name in HEADLINE), "", "", "")
+    table.add_row("base model", *(f"{base[name]:.4f}" for name in HEADLINE), "", "", "")
     for name, report in reports.items():
         adapted = report.adapted_metrics["test"]
         steps = sum(state.steps for state in report.iterations)

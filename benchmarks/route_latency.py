@@ -1,14 +1,16 @@
-"""Median and p99 of a two-stage route against a bare encode of the same model, and against semantic-router.
+"""Compares the latency of a two-stage route with a bare encode of the same model, and with semantic-router.
 
     OMP_NUM_THREADS=1 python benchmarks/route_latency.py --data ../shared/data
 
-Up to ten domains are CLINC150's, twenty are their halves, with BANKING77's utterances shared out among them. Each is
-served by a copy of the ready-made medical adapter, merged where it is a variant, and its classifier profile is made of
-its own queries. Every test query is timed by all sides in turn: the two-stage route, one `encode` of the same model on
-the same runtime, and semantic-router's IndexedRouter with a LocalEncoder of the base model, which takes as long as the
-adapted one merged, and the same routes. Embeddings of queries are not kept. A restart is a new router over the same
-routes: `ready_s` is how long it takes once the models are loaded, `embedded` how many candidates were embedded for it;
-`add_s` and `add_embedded` are of one route that is added to it. The last line is one JSON object.
+Up to ten domains are those of CLINC150; twenty are their halves. BANKING77's utterances are divided among them. Each
+domain is served by a copy of the ready-made medical adapter, merged for the other runtimes, and its classifier profile
+is made from its own queries. Three alternatives are timed in turn on every test query: the two-stage route; one
+`encode` of the same model on the same runtime; and semantic-router's IndexedRouter with the same routes and a
+LocalEncoder of the base model, which takes as long as a merged adapter. The cache of query embeddings is off.
+
+A restart is a new router over the same routes. `ready_s` is its time once the models are loaded, `embedded` the number
+of candidates that it embedded. `add_s` and `add_embedded` are the same for one route added to it. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -50,9 +52,9 @@ from training.retrieval.encoding import load_model
 MODEL = Path(__file__).parents[1] / "models" / "medical"
 TORCH = "torch"
 WHOLE = 10
-"""So many domains are not cut in halves."""
+"""Up to this number, domains are not divided into halves."""
 UTTERANCES = 10
-"""Of every route, at most."""
+"""Maximum per route."""
 
 KEYS = (
     *("median_ms", "p99_ms", "median_against_encode", "p99_against_encode", "against_semantic_router"),
@@ -63,7 +65,7 @@ Side = Callable[[str], Any]
 
 
 def main() -> None:
-    """Publish, take turns, print."""
+    """Publish models, time the alternatives in turn, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--domains", type=int, nargs="+", default=[1, 3, 20])
@@ -88,7 +90,7 @@ def main() -> None:
 
 
 def _texts(data: Path, number: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Training utterances and test queries of so many domains."""
+    """Training utterances and test queries of ``number`` domains."""
     texts: dict[str, list[str]] = defaultdict(list)
     queries: dict[str, list[str]] = defaultdict(list)
     rows = [row for row in _read(data / "clinc150.jsonl.gz") if row["intent"]]
@@ -110,7 +112,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
 
 def _models(scratch: Path, backends: Sequence[str], texts: dict[str, list[str]]) -> dict[str, Path]:
-    """A model folder for every backend: the adapter, with its variant."""
+    """Make a model folder for every backend: the adapter, with its variant."""
     model, found = load_model(MODEL, "cpu"), {}
     for backend in backends:
         found[backend] = scratch / backend
@@ -123,7 +125,7 @@ def _models(scratch: Path, backends: Sequence[str], texts: dict[str, list[str]])
 
 
 def _registry(folder: Path, model: Path, texts: dict[str, list[str]]) -> str:
-    """A registry of domains with one model's weights, each with a profile of its own queries."""
+    """Make a registry of domains with the weights of one model, each with a profile of its own queries."""
     base = resolve_base_model()
     encoder = load_model(base.path, "cpu")
     store = Registry.open(str(folder))
@@ -144,7 +146,7 @@ def _registry(folder: Path, model: Path, texts: dict[str, list[str]]) -> str:
 
 
 def _routes(texts: dict[str, list[str]], count: int) -> list[Route]:
-    """Routes of the domains, with so many candidates in all, shared out evenly."""
+    """Routes of the domains with ``count`` candidates in total, divided evenly."""
     routes = []
     for position, name in enumerate(texts):
         share = count // len(texts) + (position < count % len(texts))
@@ -212,7 +214,7 @@ def _host(routes: Sequence[Route]) -> Side:
 
 
 def _restart(routes: Sequence[Route], domains: ServedDomains) -> dict[str, float]:
-    """Of a new router over the same routes, and of one route that is added to it: seconds, and texts embedded."""
+    """Seconds and embedded texts of a new router over the same routes, and of one route added to it."""
     found: dict[str, float] = {}
     with _counted() as embedded:
         started = time.perf_counter()
@@ -231,7 +233,7 @@ def _restart(routes: Sequence[Route], domains: ServedDomains) -> dict[str, float
 
 @contextmanager
 def _counted() -> Iterator[Counter[str]]:
-    """The texts that are embedded as candidates meanwhile."""
+    """Count the texts that are embedded as candidates in the block."""
     embedded: Counter[str] = Counter()
     kept = served_routes.embed_kept
 

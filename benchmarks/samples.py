@@ -1,4 +1,4 @@
-"""Parts of data sets that the benchmarks use."""
+"""Takes samples of data sets for the benchmarks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from training.sources.pairs import Pairs
 
 
 def spread(pairs: Pairs, count: int | None) -> Pairs:
-    """So many pairs, spread evenly over the file; all where there are no more."""
+    """Take ``count`` pairs, spread evenly over the file; all of them if there are no more."""
     total = len(pairs.pairs)
     if count is None or count >= total:
         return pairs

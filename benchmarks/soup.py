@@ -1,10 +1,11 @@
-"""Averaged weights of several trained variants, on every test set that both_sides.py prepared.
+"""Averages the weights of several trained variants, and measures the mean on every test set of both_sides.py.
 
     OMP_NUM_THREADS=1 python benchmarks/soup.py --out work/tried --model contrastive --model mixed --model pull
 
-A uniform soup (Wortsman et al., 2022, "Model soups"): models that started from the same weights and were trained
-differently. --out is the folder of both_sides.py, and a model is a variant of whole weights in it. Each set is measured
-with the untouched model, with each variant and with their mean. The last line is one JSON object.
+A uniform soup (Wortsman et al., 2022, "Model soups") is the mean of models that started from the same weights and were
+trained differently. --out is the working folder of both_sides.py; --model names a variant in it, which must not be an
+adapter. Each set is measured with the base model, with each variant and with their mean. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SOUP = "soup"
 def main() -> None:
     """Average, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of both_sides.py")
+    parser.add_argument("--out", type=Path, required=True, help="working folder of both_sides.py")
     parser.add_argument("--model", action="append", required=True, help="a variant; repeatable")
     arguments = parser.parse_args()
     folders = sorted(path.parent for path in (arguments.out / "data").glob("*/manifest.json"))
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def averaged(models: Sequence[SentenceTransformer]) -> SentenceTransformer:
-    """The first model with the mean of all weights."""
+    """The first model, with the mean of all models' weights."""
     states = [model.state_dict() for model in models]
     with torch.no_grad():
         for name, weight in states[0].items():
@@ -70,7 +71,7 @@ def _of_set(
     mean: SentenceTransformer,
     reports: dict[str, TrainingReport],
 ) -> dict[str, float]:
-    """MRR@5 of all on one set, and the interval of the soup's gain."""
+    """MRR@5 of all models on one set, and the interval of the soup's gain."""
     texts = Texts(data)
     before, after = (_reciprocal_ranks(model, texts) for model in (base, mean))
     gain = compare(before, after, seed=42)
@@ -80,7 +81,7 @@ def _of_set(
         if name in report.extra_test_sets or report.dataset.fingerprint == data.fingerprint
     }
     return {
-        "untouched": round(float(before.mean()), 4),
+        "base model": round(float(before.mean()), 4),
         **{variant: round(metrics[MEASURE], 4) for variant, metrics in singles.items()},
         SOUP: round(float(after.mean()), 4),
         "low": round(gain.low, 4),

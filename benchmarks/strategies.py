@@ -1,16 +1,16 @@
-"""Which way serves many domains best: one encoder, one adapted to all domains, two-stage routing, or an ensemble.
+"""Compares strategies for serving several domains: one encoder, one adapted to all domains, two stages, an ensemble.
 
     OMP_NUM_THREADS=1 python benchmarks/strategies.py --data ../shared/data --out work/strategies
 
-Three tasks: `clinc`, CLINC150's intents in ten domains and queries of none; `banking`, BANKING77 as an eleventh domain;
-`retrieval`, the answers to medical, finance and policy questions in one pool. A model of every domain, and one of all
-together, are trained from all-MiniLM-L6-v2 by one recipe, as adapters or with --whole as whole models. Thresholds are
-fitted to the validation queries; --part dev measures on those. The size of a batch was chosen by the validation part.
-`clinc` also tells the share of in-scope queries whose intent most of the 5 nearest training queries have. Published
-texts that stand twice count once, so 4,498 of 4,500 in-scope test queries are asked.
+There are three tasks: `clinc`, CLINC150's intents in ten domains and its out-of-scope queries; `banking`, the same with
+BANKING77 as an eleventh domain; and `retrieval`, the answers to medical, finance and policy questions in one
+collection. One model per domain and one of all domains are trained from all-MiniLM-L6-v2 with one recipe, as adapters,
+or with --whole as whole models. Thresholds are tuned on the validation queries; --part dev measures on those. The batch
+size was chosen on the validation part. `clinc` also prints the accuracy of intents by a vote of the 5 nearest training
+queries. Duplicates among the published texts are used once, so 4,498 of 4,500 in-scope test queries are left.
 
-What is prepared or trained is kept in --out, so that a killed run goes on. --examples N takes N texts of an intent and
-20 N pairs of a domain: a rehearsal. The last line is one JSON object.
+Prepared data and trained models are kept in --out, so that a killed run can be continued. --examples N takes N texts
+per intent and 20 N pairs per domain, for a trial run. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-if TYPE_CHECKING:  # each way is measured in a process that imports this file, and whose memory counts
+if TYPE_CHECKING:  # each strategy is measured in a process that imports this file, and whose memory is measured
     from router_plugin.comparison.strategies import Comparison
 
 TASK_NAMES = ("clinc", "banking", "retrieval")
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="working folder")
     parser.add_argument("--task", nargs="+", choices=TASK_NAMES, default=TASK_NAMES)
-    parser.add_argument("--examples", type=int, default=None, help="texts of an intent; by default all")
+    parser.add_argument("--examples", type=int, default=None, help="texts per intent; by default all")
     parser.add_argument("--whole", action="store_true", help="whole models instead of adapters")
     parser.add_argument("--way", nargs="+", default=None, help="some of the ways; by default all")
     parser.add_argument("--part", choices=("dev", "test"), default="test")
@@ -75,7 +75,7 @@ def _print(name: str, found: Comparison, voted: dict[str, float], training: dict
     print_table(f"{name}: accuracy and MRR@5 by domain", columns, domains)
     figures = ("train_queries", "steps", "seconds", "megabytes", "chosen")
     trained = [(domain, *(told[figure] for figure in figures)) for domain, told in training.items()]
-    print_table(f"{name}: what a model more costs", ("model", *figures), trained)
+    print_table(f"{name}: cost of each model", ("model", *figures), trained)
     if voted:
         print_table(f"{name}: accuracy by a vote of the 5 nearest", tuple(voted), [tuple(voted.values())])
 

@@ -1,4 +1,4 @@
-"""The models of strategies.py: one of every domain and one of all domains together, trained once and registered."""
+"""Trains and registers the models of strategies.py once: one per domain, and one of all domains together."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 from strategy_tasks import Given
 
 from registry import Registry, resolve_base_model
-from training import Contrastive, PreparedData, adapt, publish
+from training import Contrastive, PreparedData, TrainingJob, adapt, publish
 from training.prepared.format import SPLITS
 from training.prepared.preparation import write_folder
 from training.reporting.report import TrainingReport
 
 ALL = "all"
-"""What the model of all domains is called."""
+"""The name of the model of all domains."""
 RANK = 16
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Models:
-    """Registries of the domains' models and of that of all domains, if there is one, and what training each took."""
+    """The registries of the domains' models and of the model of all domains, if any, and the cost of each training."""
 
     registry: str
     multi_registry: str | None
@@ -33,13 +33,13 @@ class Models:
 
 
 def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: bool) -> Models:
-    """The models of a task; those that an earlier run has trained are taken as they are.
+    """The models of a task. Models of an earlier run are reused.
 
     Args:
         task: its name.
-        given: where things are kept.
-        data: what each domain learns from.
-        whole: train whole weights, not adapters.
+        given: the working folders.
+        data: the training data of each domain.
+        whole: train all weights instead of adapters.
     """
     work = given.folder.parent
     own, multi = (work / "registries" / name for name in (task, f"{task}-{ALL}"))
@@ -51,10 +51,10 @@ def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: boo
 def trained(
     data: PreparedData | Mapping[str, PreparedData], domain: str, model: Path, registry: Path, whole: bool
 ) -> dict[str, Any]:
-    """Train a model unless it is there, register it unless it is, and tell what training took."""
+    """Train and register a model, unless an earlier run has; returns the cost of training."""
     if not model.exists():
         each = data if isinstance(data, PreparedData) else next(iter(data.values()))
-        adapt(data, domain, resolve_base_model(), model, recipe(each, whole))
+        adapt(TrainingJob(data, domain, resolve_base_model(), recipe(each, whole)), model)
     with closing(Registry.open(str(registry))) as opened:
         if not opened.holding(model):
             publish(model, opened, force=True)
@@ -62,7 +62,7 @@ def trained(
 
 
 def recipe(data: PreparedData, whole: bool) -> Contrastive:
-    """How a model is trained: where texts are labelled, a batch has one of each label, and no mined negative."""
+    """The recipe of a model. For labelled texts, a batch has one text of each label, and no mined negatives."""
     labels = data.manifest["counts"].get("labels")
     lora = None if whole else RANK
     if labels is None:
@@ -71,10 +71,10 @@ def recipe(data: PreparedData, whole: bool) -> Contrastive:
 
 
 def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> PreparedData:
-    """The data of all domains as one.
+    """Merge the data of all domains.
 
-    Equal texts of several domains are one, and right wherever one of them is. A query that is also a document is left
-    out, and one that stands in several splits is in the one nearest to measuring.
+    Equal texts of several domains are merged, and relevant wherever one of them is. A query that is also a document is
+    left out. A query that occurs in several splits stays in test, else in dev.
     """
     documents: dict[str, str] = {}
     names: dict[tuple[str, str], str] = {}
@@ -108,7 +108,7 @@ def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> Prepared
 
 
 def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Split, domain, text and documents of every query, those of the test split first."""
+    """Split, domain, text and documents of every query, the test split first."""
     for split in reversed(SPLITS):
         for domain, each in data.items():
             for query, answers in each.qrels[split].items():
@@ -116,7 +116,7 @@ def _asked(data: Mapping[str, PreparedData]) -> Iterator[tuple[str, str, str, li
 
 
 def _told(model: Path) -> dict[str, Any]:
-    """What a model's report says of its training."""
+    """The cost of training, from the model's report."""
     report = TrainingReport.load(model)
     return {
         "train_queries": report.dataset.counts["train_queries"],

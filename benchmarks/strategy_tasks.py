@@ -1,4 +1,4 @@
-"""The three tasks of strategies.py: what each domain learns from, and what is asked of all."""
+"""The three tasks of strategies.py: the training data of each domain, and the test queries."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from training.sources.rows import read_rows
 
 FINANCE = Path(__file__).parents[1] / "examples" / "data" / "finance.jsonl"
 MEDICAL = 1000
-"""So many MedQuAD pairs."""
+"""Number of MedQuAD pairs."""
 EVERY = 7
-"""Which 10-K questions are asked: every so manieth."""
+"""Every 7th 10-K question is used."""
 PAIRS_AN_EXAMPLE = 20
 SEED = 42
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Prepared data by domain, and the task that models made of them are compared on."""
+    """Prepared data by domain, and the task on which models trained on them are compared."""
 
     data: dict[str, PreparedData]
     task: Task
@@ -51,14 +51,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Given:
-    """What a trial is made of.
+    """The options of a trial.
 
     Attributes:
         sources: folder of the data sets.
-        folder: keeps what is prepared.
-        examples: so many texts of an intent in each part, and 20 times as many pairs of a domain; None for all.
-        part: what is measured on: ``test``, or ``dev`` to choose by.
-        whole_test: ask the whole test split, however many ``examples`` there are.
+        folder: folder for prepared data.
+        examples: number of texts per intent in each part, and 1/20 of the number of pairs per domain; None for all.
+        part: the part to measure on: ``test``, or ``dev`` for choosing.
+        whole_test: use the whole test split, whatever ``examples`` is.
     """
 
     sources: Path
@@ -68,39 +68,39 @@ class Given:
     whole_test: bool = False
 
     def most(self, split: str) -> int | None:
-        """How many texts of an intent a split has at most."""
+        """Maximum number of texts per intent in a split."""
         return None if self.whole_test and split == "test" else self.examples
 
     def kept(self, name: str, write: Callable[[Path], Any]) -> PreparedData:
-        """Prepared data, written unless an earlier run has done it."""
+        """Read prepared data, written by ``write`` unless an earlier run has."""
         if not (self.folder / name).exists():
             write(self.folder / name)
         return read_prepared(self.folder / name)
 
     def pairs(self, source: Path, most: int | None = None, every: int = 1, **columns: str) -> Pairs:
-        """Pairs of a source: those with these values, every so manieth of them, so many at most, evenly spread."""
+        """Pairs of a source with these column values: every ``every``-th, evenly spread, at most ``most`` of them."""
         found = read_pairs(str(source), ReadOptions(tuple(columns)))
         wanted = [pair for pair in found.pairs if columns.items() <= pair.columns.items()]
         return spread(Pairs(found.source, wanted[::every]), self.examples * PAIRS_AN_EXAMPLE if self.examples else most)
 
 
 def clinc(given: Given) -> Trial:
-    """CLINC150: 150 intents in ten domains, and queries of none."""
+    """CLINC150: 150 intents in ten domains, and out-of-scope queries."""
     return _intents(given, _labels(given, "clinc150"))
 
 
 def banking(given: Given) -> Trial:
-    """BANKING77 as one domain beside CLINC150's ten."""
+    """BANKING77 as one domain in addition to CLINC150's ten."""
     return _intents(given, _labels(given, "clinc150") | _labels(given, "banking77"))
 
 
 def banking_alone(given: Given) -> Trial:
-    """BANKING77 with no other domain."""
+    """BANKING77 as the only domain."""
     return _intents(given, _labels(given, "banking77"))
 
 
 def retrieval(given: Given) -> Trial:
-    """Answers to medical, finance and policy questions in one pool; the finance model never saw a 10-K question."""
+    """Answers to medical, finance and policy questions in one collection; no model is trained on 10-K questions."""
     medquad, filings, policies = (given.sources / f"{name}.jsonl.gz" for name in ("medquad", "finance10k", "policyqa"))
     data = {
         "medical": given.kept("medical", lambda out: prepare(given.pairs(medquad, MEDICAL), out)),
@@ -122,7 +122,7 @@ TASKS: dict[str, Callable[[Given], Trial]] = {"clinc": clinc, "banking": banking
 
 
 def _labels(given: Given, name: str) -> dict[str, Labels]:
-    """Labelled texts by domain; all are of one, named like the file, where it has no domains."""
+    """Labelled texts by domain. A file without domains is one domain with the file's name."""
     source = str(given.sources / f"{name}.jsonl.gz")
     texts = _few(read_labels(source, ReadOptions(("domain",), skip_bad=True)).texts, given)
     domains: dict[str, list[Labelled]] = defaultdict(list)
@@ -172,7 +172,7 @@ def _intents(given: Given, labels: Mapping[str, Labels]) -> Trial:
 
 
 def _of_none(given: Given, split: str) -> list[str]:
-    """CLINC150's queries out of scope."""
+    """CLINC150's out-of-scope queries."""
     part = {"dev": "val"}.get(split, split)
     rows = (row.fields or {} for row in read_rows(given.sources / "clinc150.jsonl.gz"))
     texts = [row["text"] for row in rows if row["intent"] is None and row["part"] == part]
@@ -181,7 +181,7 @@ def _of_none(given: Given, split: str) -> list[str]:
 
 
 def _by_question(pairs: Pairs, out: Path) -> None:
-    """Questions that have many answers in common, which no split could keep apart, split by question alone."""
+    """Prepare pairs split by question only: the questions share too many answers to separate those as well."""
     whole = out.with_name(f"{out.name}-whole")
     prepare(pairs, whole, PrepareOptions(split="test"), overwrite=True)
     found = read_prepared(whole)
@@ -194,7 +194,7 @@ def _by_question(pairs: Pairs, out: Path) -> None:
 
 
 def _pooled(data: Mapping[str, PreparedData], split: str) -> Task:
-    """Every document as a route of its domain; questions want any of their documents, and there are no thresholds."""
+    """Make every document a route of its domain. Any document of a question is right, and there are no thresholds."""
     routes = [
         Route(name=f"{domain}/{key}", domain=domain, utterances=(text,))
         for domain, each in data.items()

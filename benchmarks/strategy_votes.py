@@ -1,4 +1,4 @@
-"""What the nearest training queries would vote for, and how near they are, by each way to serve many domains."""
+"""Evaluates the vote of the nearest training queries, and their similarity, for each serving strategy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Embed = Callable[[str, Sequence[str]], NDArray[np.float32]]
 
 
 class Ways:
-    """The encoders of each way, and the domain classifier; what was encoded once is kept."""
+    """The encoders of each strategy and the domain classifier. Embeddings are cached."""
 
     def __init__(self, models: Models) -> None:
         self._served = DomainRouter((), models.registry).served_domains
@@ -36,11 +36,11 @@ class Ways:
             self.multi = _kept(partial(_by, partial(_embed, of_all), ALL))
 
     def likeliest(self, texts: Sequence[str]) -> list[str]:
-        """The likeliest domain of each text but for ``general``."""
+        """The most probable domain of each text, ``general`` excluded."""
         return [next(iter(few)) for few in self.likeliest_few(texts, 1)]
 
     def likeliest_few(self, texts: Sequence[str], most: int) -> list[dict[str, float]]:
-        """The likeliest domains of each text but for ``general``, and their discounts in an ensemble."""
+        """The most probable domains of each text, ``general`` excluded, and their discounts in an ensemble."""
         domains = list(self._served.classifier.domains)
         probabilities = self._served.classify(texts).probabilities
         probabilities[:, domains.index(GENERAL)] = 0
@@ -48,17 +48,18 @@ class Ways:
 
 
 def votes(task: Task, ways: Ways) -> dict[str, float]:
-    """Share of in-scope questions whose route most of the 5 nearest utterances have, by each way.
+    """Accuracy of the routes of in-scope questions by a vote of the 5 nearest utterances, for each strategy.
 
-    Two-stage voting asks the likeliest domain, however unlikely it is; the ensemble the two likeliest, each by its
-    model, and takes the route whose voters' cosines have the greatest sum, those of the second domain discounted.
+    Two-stage voting uses the most probable domain, even if its probability is low. The ensemble uses the two most
+    probable domains, each with its model. It takes the route whose voters have the greatest sum of cosines, with a
+    discount for the second domain.
     """
     asked = _in_scope(task)
     right = [question.domain for question in asked]
     likeliest = ways.likeliest([question.text for question in asked])
     return {
         "base": _share(task, None, ways.base),
-        "base, told the domain": _share(task, right, ways.base),
+        "base, domain given": _share(task, right, ways.base),
         **({"multi": _share(task, None, ways.multi)} if ways.multi else {}),
         "two_stage": _share(task, likeliest, ways.own),
         "ensemble": _of_ensemble(task, ways),
@@ -68,9 +69,9 @@ def votes(task: Task, ways: Ways) -> dict[str, float]:
 
 
 def outside(task: Task, ways: Ways) -> dict[str, float]:
-    """How well the similarity to the nearest utterance tells questions of no domain: AUROC, by each way.
+    """AUROC of detecting out-of-scope questions by the similarity to the nearest utterance, for each strategy.
 
-    In two stages the utterances are those of the likeliest domain, in that domain's space.
+    In two stages, the utterances are those of the most probable domain, in that domain's space.
     """
     likeliest = ways.likeliest([question.text for question in task.questions])
     inside = [bool(question.relevant) for question in task.questions]
@@ -83,7 +84,7 @@ def outside(task: Task, ways: Ways) -> dict[str, float]:
 
 
 def _nearest(task: Task, domains: Sequence[str] | None, embed: Embed) -> NDArray[np.float32]:
-    """The cosine of every question and its nearest utterance; see :func:`_share` for the arguments."""
+    """The cosine of every question with its nearest utterance; see :func:`_share` for the arguments."""
     similarity = np.empty(len(task.questions), dtype=np.float32)
     asked = np.array(domains or [GENERAL] * len(task.questions))
     for domain in dict.fromkeys(asked.tolist()):
@@ -95,11 +96,11 @@ def _nearest(task: Task, domains: Sequence[str] | None, embed: Embed) -> NDArray
 
 
 def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
-    """One figure.
+    """Accuracy of one strategy.
 
     Args:
         task: the questions, and the utterances that vote.
-        domains: whose utterances vote, for each in-scope question; None for those of all.
+        domains: the domain whose utterances vote, for each in-scope question; None for all utterances.
         embed: encodes questions and utterances.
     """
     asked = _in_scope(task)
@@ -115,7 +116,7 @@ def _share(task: Task, domains: Sequence[str] | None, embed: Embed) -> float:
 
 
 def _of_ensemble(task: Task, ways: Ways) -> float:
-    """The same figure of the two likeliest domains together."""
+    """Accuracy with the two most probable domains together."""
     asked = _in_scope(task)
     best = [("", -1.0)] * len(asked)
     seen = ways.likeliest_few([question.text for question in asked], 2)
@@ -132,7 +133,7 @@ def _of_ensemble(task: Task, ways: Ways) -> float:
 def _known(
     task: Task, domain: str | None, embed: Callable[[Sequence[str]], NDArray[np.float32]]
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Vectors of the utterances of a domain's routes, or of all, and their routes' names."""
+    """Vectors and route names of the utterances of a domain, or of all domains."""
     voters = [route for route in task.routes if domain is None or route.domain == domain]
     names = [route.name for route in voters for _ in route.utterances]
     return embed([text for route in voters for text in route.utterances]), names
@@ -143,12 +144,12 @@ def _in_scope(task: Task) -> list[Question]:
 
 
 def _by(embed: Embed, encoder: str, _: str, texts: Sequence[str]) -> NDArray[np.float32]:
-    """By one encoder, whatever the domain."""
+    """Embed with one encoder, whatever the domain."""
     return embed(encoder, texts)
 
 
 def _kept(embed: Embed) -> Embed:
-    """The same, encoding no text twice."""
+    """The same with a cache, so that no text is encoded twice."""
     known: dict[tuple[str, str], NDArray[np.float32]] = {}
 
     def kept(domain: str, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -1,15 +1,15 @@
-"""What training on pairs made of bare documents reaches of what labelled pairs do.
+"""Compares training on pairs made from bare documents with training on labelled pairs.
 
     python benchmarks/synthesized.py --data ../shared/data --out work/synthesized
 
-MedQuAD's pairs are prepared and split as `prepare` does. `labelled` trains on the training part. `synthesized` sees
-only the answers of that part, none of its questions: pairs are made of them as `synthesize` does without a language
-model, prepared, and trained on in the same way; its models are chosen on synthetic dev queries. Both are measured on
-MedQuAD's test queries and on MedicationQA, which nothing was trained or chosen on. --pairs takes so many MedQuAD pairs,
-spread evenly over the file; the other numbers are those of `train`.
+MedQuAD's pairs are prepared and split as `prepare` does. `labelled` is trained on the training part. `synthesized` uses
+only the answers of that part, not its questions: `synthesize` without a language model makes pairs from them. Training
+is the same, but synthetic dev queries choose the model. Both are measured on MedQuAD's test queries and on
+MedicationQA, which are not used for training or choosing. --pairs takes a number of MedQuAD pairs, spread evenly over
+the file. The other options are those of `train`.
 
-A variant that is finished is not trained again, so a killed run goes on.
-The last line is one JSON object: MRR@5 of base and variants on both sets, and the share of the labelled gain reached.
+A variant that is finished is not trained again, so a killed run can be continued. The last line is one JSON object:
+MRR@5 of the base model and the variants on both sets, and the fraction of the labelled gain that is reached.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from training import Contrastive, PreparedData, PrepareOptions, adapt, prepare, read_pairs, read_prepared
+from training import Contrastive, PreparedData, PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 from training.sources.pairs import Pairs
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="working folder")
-    parser.add_argument("--pairs", type=int, default=None, help="so many MedQuAD pairs; by default all")
+    parser.add_argument("--pairs", type=int, default=None, help="number of MedQuAD pairs; by default all")
     parser.add_argument("--iterations", type=int, default=None, help="by default the recipe's")
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args()
@@ -76,7 +76,7 @@ def _labelled(arguments: argparse.Namespace) -> tuple[PreparedData, dict[str, Pr
 
 
 def _synthesized(labelled: PreparedData, arguments: argparse.Namespace) -> PreparedData:
-    """Prepared pairs made of the chunks that answer a training question and no held-out one."""
+    """Prepare pairs made from the chunks that answer a training question and no held-out one."""
     folder, file = arguments.out / "data" / "synthesized", arguments.out / "data" / "synthesized.jsonl"
     if not folder.exists():
         held_out = {name for part in ("dev", "test") for names in labelled.qrels[part].values() for name in names}
@@ -97,12 +97,15 @@ def _train(
     out = arguments.out / name
     if not out.exists():
         recipe = Contrastive(**({"iterations": arguments.iterations} if arguments.iterations else {}))
-        adapt(data, "medical", resolve_base_model(), out, recipe, seed=arguments.seed, also=also)
+        adapt(
+            TrainingJob(data, "medical", resolve_base_model(), recipe, seeds=(arguments.seed,), extra_test_sets=also),
+            out,
+        )
     return TrainingReport.load(out)
 
 
 def _measure(report: TrainingReport) -> dict[str, dict[str, float]]:
-    """Both sides on both sets."""
+    """Base and adapted metrics on both sets."""
     sets = {"medquad": report.evaluations["test"], **report.extra_test_sets}
     return {name: {"base": sets[name].base[MEASURE], "adapted": sets[name].adapted[MEASURE]} for name in SETS}
 

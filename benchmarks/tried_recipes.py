@@ -1,4 +1,4 @@
-"""Recipes that were tried and not kept; both_sides.py trains one where a variant says `recipe=NAME`."""
+"""Recipes that were tried and not kept. In both_sides.py, `recipe=NAME` in a variant uses one of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}"
 
 
 class Dropout(Contrastive):
-    """With the model's dropout on."""
+    """Contrastive training with the model's dropout on."""
 
     name: ClassVar[str] = "dropout"
     dropout: ClassVar[bool] = True
 
 
 class UpperLayers(Contrastive):
-    """The token embeddings and the lower half of the layers stay as they are."""
+    """The token embeddings and the lower half of the layers are frozen."""
 
     name: ClassVar[str] = "upper-layers"
 
@@ -46,7 +46,7 @@ class UpperLayers(Contrastive):
 
 
 class Pull(Contrastive):
-    """A pull of the similarities in a batch towards those of the untouched model."""
+    """Pulls the similarities in a batch towards those of the base model."""
 
     name: ClassVar[str] = "pull"
     pull: float = 20.0
@@ -58,11 +58,11 @@ class Pull(Contrastive):
 
 
 class _PulledLoss(MultipleNegativesRankingLoss):
-    """InfoNCE, and the squared difference to the untouched model's cosines between all queries of the batch."""
+    """InfoNCE plus the squared difference from the base model's cosines between all queries of the batch."""
 
     def __init__(self, model: SentenceTransformer, base: SentenceTransformer, scale: float, pull: float) -> None:
         super().__init__(model, scale=scale)
-        self._base = [base]  # in a list, so that its weights are none of this module's
+        self._base = [base]  # in a list, so that its weights do not become parameters of this module
         self._pull = pull
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class _PulledLoss(MultipleNegativesRankingLoss):
 
 @dataclass
 class _Rearranged:
-    """A miner whose examples are changed before they are learnt."""
+    """A miner whose examples are changed before training."""
 
     miner: Miner
     change: Callable[[Examples, np.random.Generator], Examples]
@@ -95,12 +95,12 @@ class _Rearranged:
 
 
 class OneTemplate(Contrastive):
-    """All questions of a batch begin with the same three words, so that only names tell their answers apart."""
+    """All questions of a batch begin with the same three words, so that only names distinguish their answers."""
 
     name: ClassVar[str] = "one-template"
 
     def miner(self, texts: Texts) -> Miner:
-        """Mines as ever."""
+        """The miner of contrastive training, with its examples changed."""
         return _Rearranged(super().miner(texts), self._by_template)
 
     def _by_template(self, examples: Examples, draw: np.random.Generator) -> Examples:
@@ -117,12 +117,12 @@ class OneTemplate(Contrastive):
 
 
 class Styles(Contrastive):
-    """Half of the questions in another style: keywords, in a conversation, misspelt, or a sentence of the answer."""
+    """Half of the questions in another style: keywords, conversational, misspelt, or a sentence of the answer."""
 
     name: ClassVar[str] = "styles"
 
     def miner(self, texts: Texts) -> Miner:
-        """Mines as ever."""
+        """The miner of contrastive training, with its examples changed."""
         return _Rearranged(super().miner(texts), _in_styles)
 
 

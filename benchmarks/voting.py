@@ -1,4 +1,4 @@
-"""The label of a text by a vote of its nearest labelled texts."""
+"""Labels a text by a vote of its nearest labelled texts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ VOTERS = 5
 
 
 def vote(queries: NDArray[np.float32], known: NDArray[np.float32], labels: Sequence[str]) -> list[str]:
-    """The label that most of the 5 nearest have; of equals that of the nearest.
+    """The most frequent label among the 5 nearest texts; in a tie, that of the nearest.
 
     Args:
         queries: unit vectors, ``(q, d)``.
         known: unit vectors of labelled texts, ``(n, d)``.
-        labels: theirs.
+        labels: the labels of those texts.
     """
     return [
         Counter(labels[position] for position in row).most_common(1)[0][0] for row in ranking(queries, known, VOTERS)
@@ -29,7 +29,7 @@ def vote(queries: NDArray[np.float32], known: NDArray[np.float32], labels: Seque
 def strongest(
     queries: NDArray[np.float32], known: NDArray[np.float32], labels: Sequence[str]
 ) -> list[tuple[str, float]]:
-    """The label whose votes among the 5 nearest have the greatest sum of cosines, and that sum; see :func:`vote`."""
+    """The label with the greatest sum of cosines among the 5 nearest texts, and that sum; see :func:`vote`."""
     found = []
     for scores, rows in top_k(queries, known, VOTERS):
         for similar, positions in zip(scores.tolist(), rows.tolist(), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 from registry import BaseModelFiles, ModelRecord, ModelVersion, Registry, resolve_base_model
+from tests import warm
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server of warm processes, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        server = ExitStack()
+        server.enter_context(warm.started())
+        config.add_cleanup(server.close)
 
 
 def shared_data(name: str) -> Path:
@@ -80,7 +90,7 @@ def pairs_file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> dict[str, Path]:
     """Model folders of three domains, trained for a few steps from the tiny base."""
-    from training import Contrastive, adapt, prepare, read_pairs, read_prepared
+    from training import Contrastive, TrainingJob, adapt, prepare, read_pairs, read_prepared
 
     folder = tmp_path_factory.mktemp("domains")
     models = {}
@@ -91,7 +101,10 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFi
         prepare(read_pairs(str(source)), folder / f"{domain}-data")
         models[domain] = folder / f"{domain}-model"
         recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-3)
-        adapt(read_prepared(folder / f"{domain}-data"), domain, tiny_base, models[domain], recipe, device="cpu")
+        adapt(
+            TrainingJob(read_prepared(folder / f"{domain}-data"), domain, tiny_base, recipe, device="cpu"),
+            models[domain],
+        )
     return models
 
 
@@ -100,12 +113,25 @@ def tiny_adapter(
     tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles, tiny_models: dict[str, Path]
 ) -> Path:
     """The folder of an adapter for the medical domain, in a folder of ready-made domains."""
-    from training import Contrastive, adapt, read_prepared
+    from training import Contrastive, TrainingJob, adapt, read_prepared
 
     folder = tmp_path_factory.mktemp("ready-made") / "models" / "medical"
     data = read_prepared(tiny_models["medical"].with_name("medical-data"))
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2)
-    adapt(data, "medical", tiny_base, folder, recipe, device="cpu")
+    adapt(TrainingJob(data, "medical", tiny_base, recipe, device="cpu"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path]) -> Path:
+    """A registry folder with one version of three domains. Tests only read it."""
+    from training import publish
+
+    folder = tmp_path_factory.mktemp("served") / "registry"
+    store = Registry.open(str(folder))
+    for model in tiny_models.values():
+        publish(model, store, force=True)
+    store.close()
     return folder
 
 

@@ -1,74 +1,21 @@
-"""Every command and code block of the README and the docs runs, and all that can be set is documented."""
+"""Every page is run, and all that can be set is documented."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import fields
-from pathlib import Path
 
 import pluggy
-import pytest
 import typer.main
 
-from router_plugin import Settings, hookspecs, load_routes
+from router_plugin import Settings, hookspecs
 from router_plugin.cli import app
 from training.recipes.recipes import RECIPES
 
 from .conftest import ROOT
+from .docs.pages import README, SERVING, TRAINING, path_of
 
-NAMES = (
-    *("synthesize", "prepare", "train", "encoders", "registry", "route", "strategies", "joint-space"),
-    *("classifier", "plugins", "semantic-router", "ready-made"),
-)
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (*NAMES, "training-recipes"))]
-PAIRS, CHARACTERS = 24, 200
-"""Of each example domain, and of an answer, so that the pages' training runs are short."""
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tracked files whose ``.venv`` is this environment, with small example data."""
-    folder = tmp_path_factory.mktemp("checkout")
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    for name in filter(None, tracked.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
-    for data in (folder / "examples" / "data").glob("*.jsonl"):
-        pairs = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()[:PAIRS]]
-        short = [{**pair, "answer": pair["answer"][:CHARACTERS]} for pair in pairs]
-        data.write_text("".join(json.dumps(pair) + "\n" for pair in short), encoding="utf-8")
-    (folder / ".venv").symlink_to(sys.prefix)
-    (folder / ".venv" / ".quickstart").touch()
-    return folder
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def run(command: list[str], checkout: Path) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=environment, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.mark.docs
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_shows_runs(page: Path, checkout: Path) -> None:
-    script = "\n".join(blocks(page, "bash")).replace("make test", "make -n test")  # which would run this test again
-    if script:
-        assert run(["bash", "-euo", "pipefail", "-c", script], checkout)
-    for code in blocks(page, "python"):
-        run([sys.executable, "-c", code], checkout)
-    for routes in blocks(page, "yaml"):
-        (checkout / "page.yaml").write_text(routes, encoding="utf-8")
-        assert load_routes(checkout / "page.yaml")
+PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING)]
 
 
 def test_every_page_is_run_and_linked_from_the_readme() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from registry import BaseModelFiles, Registry
 from router_plugin import DomainRouter, Route
-from training import Contrastive, adapt, prepare, publish, read_pairs, read_prepared
+from training import Contrastive, TrainingJob, adapt, prepare, publish, read_pairs, read_prepared
 
 from .conftest import shared_data
 
@@ -28,7 +28,9 @@ def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, re
         (tmp_path / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
     prepare(read_pairs(str(tmp_path / "pairs.jsonl")), tmp_path / "data")
     recipe = Contrastive(iterations=1, min_steps=10, max_length=64)
-    report = adapt(read_prepared(tmp_path / "data"), "medical", real_base, tmp_path / "model", recipe, device="cpu")
+    report = adapt(
+        TrainingJob(read_prepared(tmp_path / "data"), "medical", real_base, recipe, device="cpu"), tmp_path / "model"
+    )
     assert report.improved
     assert report.adapted_metrics["test"]["mrr@5"] > report.base_metrics["test"]["mrr@5"] + MARGIN
 

@@ -4,6 +4,7 @@ from .adaptation import adapt as adapt
 from .errors import PreparedDataError as PreparedDataError
 from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError
+from .job import TrainingJob as TrainingJob
 from .prepared.format import PreparedData as PreparedData
 from .prepared.format import read_prepared as read_prepared
 from .prepared.judged import prepare_judged as prepare_judged

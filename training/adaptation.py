@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,29 +15,26 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry import BaseModelFiles, ModelRecord
+from registry import BaseModelFiles
 from registry.classifier_profiles.profiles import Profile
-from registry.model_folders.variants import Backend
-from registry.names import check_domain
-from registry.records import DatasetRecord
 from registry.shared.outputs import check_free, make_folder, move_into_place
+from training.checks import check_base_model, check_processes
 from training.errors import TrainingError
-from training.judges.relevance import DEPTH, JudgedRelevance, RelevanceJudge, check_relevance_judge
-from training.mining.mixture import Mixture, check_mixing
+from training.job import TrainingJob
+from training.judges.relevance import JudgedRelevance
+from training.mining.mixture import Mixture
 from training.prepared.format import PreparedData
-from training.prepared.joined import check_joining, join, shares_of
 from training.recipes.finetune import finetune
-from training.recipes.frozen_documents import check_one_branch, with_frozen_documents
+from training.recipes.frozen_documents import with_frozen_documents
 from training.recipes.interpolation import DevSample, choose_share, move_towards
 from training.recipes.lora import train_adapter_only
 from training.recipes.model_modules import describe_model
-from training.recipes.recipes import Contrastive, Recipe
+from training.recipes.recipes import Recipe
 from training.reporting.card import CARD, model_card
 from training.reporting.evidence import gather, some_of
-from training.reporting.report import REPORT, Iteration, TrainingIdentity, TrainingReport, read_finished
+from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
 from training.reporting.report_page import report_page, write_page
-from training.reporting.single_set_baselines import baseline_summary, check_beside
-from training.reporting.test_sets import Outcome, TestSetEvaluator, check_judging
+from training.reporting.test_sets import Outcome, TestSetEvaluator
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
@@ -48,55 +45,16 @@ from training.runs.run import Run, save_model
 log = logging.getLogger(__name__)
 
 
-def adapt(
-    data: PreparedData | Mapping[str, PreparedData],
-    domain: str,
-    base: BaseModelFiles,
-    out: Path,
-    recipe: Recipe | None = None,
-    *,
-    shares: Mapping[str, float] | None = None,
-    seed: int | Sequence[int] = 42,
-    also: Mapping[str, PreparedData] | None = None,
-    max_loss: Mapping[str, float] | None = None,
-    mixed: Mapping[str, PreparedData] | None = None,
-    beside: Mapping[str, ModelRecord] | None = None,
-    judge: RelevanceJudge | None = None,
-    judge_depth: int = DEPTH,
-    encode_batch: int = 64,
-    encode_with: Backend | None = None,
-    device: str | None = None,
-    trust_remote_code: bool = False,
-    overwrite: bool = False,
-) -> TrainingReport:
+def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingReport:
     """Adapt a base model to a domain and write the result as a model folder.
 
     The folder holds the model (safetensors), ``README.md`` (its card), ``report.json``, ``report.html`` and the
-    classifier profile. It appears whole or not at all; a run that was killed goes on where it was when it is started
-    again with the same arguments, and one that has finished answers with what it found.
+    classifier profile. It appears atomically; a run that was killed continues where it was when it is started again
+    with the same job, and one that has finished returns its report.
 
     Args:
-        data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
-            metrics are means over sets, and ``extra_test_sets`` of the report has those of each.
-        domain: name of the domain.
-        base: where adaptation starts.
+        job: what to train, on what, and how.
         out: the model folder to write.
-        recipe: how to train; ``Contrastive()`` by default.
-        shares: of the batches that a set has, by its name; what is left is dealt out evenly to the others.
-        seed: of everything random; the same seed on the same machine gives the same metrics. Of several seeds each is
-            trained whole, and the model that is best on dev is kept.
-        also: other prepared data by name; the base and the chosen model are measured on their test splits too.
-        max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on a set of ``also``, or on the domain's own
-            test split, which is named ``test``. A model that loses more is written, and published only by force.
-        mixed: other prepared data by name, whose training queries are learnt from too.
-        beside: of one set or several, by name, the model that was trained on it alone, for the report.
-        judge: of the domain's own training queries grades what each iteration ranks first and is not known to be right;
-            by default only the data say what is. Several seeds have their grades in common.
-        judge_depth: documents that it grades for a query in an iteration, 1 to 15.
-        encode_batch: texts encoded at a time.
-        encode_with: what texts are encoded with for mining and measuring; by default torch.
-        device: as torch names it; by default a GPU where there is one.
-        trust_remote_code: let the base model run code of its own.
         overwrite: replace an earlier model folder.
 
     Returns:
@@ -104,46 +62,16 @@ def adapt(
 
     Raises:
         OutputError: the folder exists.
-        TrainingError: another process is writing it; data without the queries that are needed, or that the recipe
-            cannot join or mix in; shares that do not sum to 1; a limit that is out of range or of no known set; a model
-            beside that learned from other data; a seed given twice or none.
-        InvalidNameError: the name of the domain or of another set is not allowed.
+        TrainingError: another process is writing it; the recipe cannot train the base model, or finds nothing to learn.
         VariantError: the base model cannot be run with ``encode_with`` here.
     """
-    recipe = recipe or Contrastive()
-    also, max_loss, mixed = also or {}, max_loss or {}, mixed or {}
-    seeds = _seeds(seed)
-    _check_processes(recipe)
-    check_domain(domain)
-    data = data if isinstance(data, PreparedData) else join(data)
-    shares = shares_of(data, shares or {})
-    check_joining(recipe, data)
-    check_beside(data, beside or {})
-    check_judging(data, also, max_loss)
-    check_mixing(recipe, mixed)
-    check_relevance_judge(recipe, data, judge, judge_depth)
-    identity = TrainingIdentity(
-        domain=domain,
-        base_model=base.record(),
-        recipe=recipe.name,
-        options={
-            **recipe.model_dump(),
-            **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
-            **({"shares": shares} if shares else {}),
-        },
-        dataset=_lineage(data),
-        joined={name: _lineage(part) for name, part in data.parts.items()},
-        mixed={name: _lineage(other) for name, other in mixed.items()},
-        judge=judge.identity if judge else None,
-        judge_depth=judge_depth if judge else None,
-        encoded_with=encode_with or "torch",
-    )
-    baselines = {name: baseline_summary(model) for name, model in (beside or {}).items()}
-    fingerprints = {name: other.fingerprint for name, other in {**data.parts, **also}.items()}
-    load = partial(load_model, device=device, trust_remote_code=trust_remote_code, base=base)
+    recipe, base, data, mixed = job.recipe, job.base, job.training_set, job.mixed
+    check_processes(recipe)
+    identity, baselines = job.identity(), job.baselines()
+    load = partial(load_model, device=job.device, trust_remote_code=job.trust_remote_code, base=base)
     if not processes.leads():
         return _assist(load, recipe)
-    if not overwrite and (finished := read_finished(out, identity, baselines, fingerprints, max_loss)):
+    if not overwrite and (finished := read_finished(out, identity, baselines, job.fingerprints(), job.max_loss)):
         log.warning("%s: these very arguments have written it already: nothing is trained", out)
         with Run(out, identity.model_dump(mode="json")) as run:
             run.remove()
@@ -153,16 +81,17 @@ def adapt(
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
         texts = Texts(data)
-        states = States(run, base.path, load, texts, encode_batch, recipe.same_documents, encode_with)
-        _check_model(states[BASE_STATE].model, recipe)
-        relevance = JudgedRelevance(judge, judge_depth, run, texts) if judge else None
-        prefixes = {each: f"seed-{each}-" if len(seeds) > 1 else "" for each in seeds}
+        states = States(run, base.path, load, texts, job.encode_batch, recipe.same_documents, job.encode_with)
+        check_base_model(states[BASE_STATE].model, recipe)
+        relevance = JudgedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
+        prefixes = {each: f"seed-{each}-" if len(job.seeds) > 1 else "" for each in job.seeds}
         loops = [
-            _Loop(run, base, load, states, texts, mixed, shares, recipe, relevance, each, prefix)
+            _Loop(run, base, load, states, texts, mixed, job.complete_batch_shares, recipe, relevance, each, prefix)
             for each, prefix in prefixes.items()
         ]
         outcomes = [loop.run_all() for loop in loops]
-        results = TestSetEvaluator(run, states, data, also, recipe.dims).measure(outcomes, max_loss)
+        evaluator = TestSetEvaluator(run, states, data, job.extra_test_sets, recipe.dims)
+        results = evaluator.measure(outcomes, job.max_loss)
         kept = results.kept
         examples = {state.name: _examples(run, state.name) for state in kept.history[1:]}
         evidence = gather(states, kept.best.name, texts, examples, kept.seed)
@@ -183,19 +112,6 @@ def adapt(
         move_into_place(run.result, out)
         run.remove()
     return processes.tell(report)
-
-
-def _lineage(data: PreparedData) -> DatasetRecord:
-    return DatasetRecord(fingerprint=data.fingerprint, counts=data.manifest["counts"])
-
-
-def _seeds(given: int | Sequence[int]) -> list[int]:
-    seeds = [given] if isinstance(given, int) else list(given)
-    if not seeds:
-        raise TrainingError("no --seed: at least one is needed")
-    if len(set(seeds)) < len(seeds):
-        raise TrainingError(f"--seed {' --seed '.join(map(str, seeds))}: a seed is given twice: each gives one model")
-    return seeds
 
 
 @dataclass
@@ -300,29 +216,6 @@ def _fine_tune(
     if recipe.lora:
         train_adapter_only(model, recipe.lora, work.adapter_seed)
     return model, finetune(model, work.examples, recipe, work.seed, work.scratch, work.name, base)
-
-
-def _check_processes(recipe: Recipe) -> None:
-    """Make sure that the recipe can be trained by as many processes as there are.
-
-    Raises:
-        TrainingError: it cannot.
-    """
-    if processes.count() > 1 and recipe.same_documents:
-        raise TrainingError("--freeze-documents is trained in one process: leave out torchrun")
-
-
-def _check_model(base: SentenceTransformer, recipe: Recipe) -> None:
-    """Make sure that the recipe can train the base model, before long work is done.
-
-    Raises:
-        TrainingError: it cannot.
-    """
-    if recipe.same_documents:
-        check_one_branch(base)
-    dimension = base.get_embedding_dimension() or 0
-    if recipe.dims and max(recipe.dims) > dimension:
-        raise TrainingError(f"--dims {max(recipe.dims)}: the base model has only {dimension} dimensions")
 
 
 def _profile(data: PreparedData, texts: Texts, base: State, digest: str, seed: int) -> Profile:

@@ -1,24 +1,10 @@
-"""What the router's tests share: a registry that is served from, one router, plugins, and the command line."""
+"""What the router's tests share: one router, plugins, and the command line."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def served(tmp_path_factory, tiny_models):
-    """A registry folder with one version of three domains. Tests only read it."""
-    from registry import Registry
-    from training import publish
-
-    folder = tmp_path_factory.mktemp("served") / "registry"
-    store = Registry.open(str(folder))
-    for model in tiny_models.values():
-        publish(model, store, force=True)
-    store.close()
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import torch
 
 from registry import BaseModelFiles
 from tests.training.samples import LEARNING, prepared, word_pairs
-from training import PreparedData, adapt
+from training import PreparedData, TrainingJob, adapt
 from training.reporting.report import TrainingReport
 
 
@@ -37,5 +37,5 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles)
     """Two iterations on data that can be learnt."""
     folder = tmp_path_factory.mktemp("trained")
     data = prepared(word_pairs(), folder / "data", test_size=0.3)
-    report = adapt(data, "words", tiny_base, folder / "out", LEARNING, device="cpu")
+    report = adapt(TrainingJob(data, "words", tiny_base, LEARNING, device="cpu"), folder / "out")
     return Trained(data, folder / "out", report)

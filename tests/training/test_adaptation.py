@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from registry import InvalidNameError, OutputError, resolve_base_model
 from registry.classifier_profiles.profiles import Profile
 from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, run_python, texts_encoded, word_pairs
-from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
+from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt, publish
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune
 from training.recipes.interpolation import move_towards
@@ -31,7 +31,7 @@ def untouched(tmp_path_factory, trained, tiny_base):
     """A run whose result is always the base model."""
     out = tmp_path_factory.mktemp("untouched") / "out"
     recipe = Contrastive(iterations=1, min_steps=1, interpolation_weight=0.0)
-    return out, adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
+    return out, adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), out)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def again(tmp_path_factory, trained, tiny_base):
     """The run of ``trained`` once more, with the texts that were encoded."""
     out = tmp_path_factory.mktemp("again") / "out"
     with texts_encoded() as encoded:
-        report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
+        report = adapt(TrainingJob(trained.data, "words", tiny_base, LEARNING, device="cpu"), out)
     return out, report, encoded
 
 
@@ -185,7 +185,7 @@ def test_every_state_encodes_the_corpus_once(trained, again):
 def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0)
     for seed in (1, 2):
-        adapt(trained.data, "words", tiny_base, tmp_path / str(seed), recipe, seed=seed, device="cpu")
+        adapt(TrainingJob(trained.data, "words", tiny_base, recipe, seeds=(seed,), device="cpu"), tmp_path / str(seed))
     reports = [json.loads((tmp_path / str(seed) / "report.json").read_text(encoding="utf-8")) for seed in (1, 2)]
     assert reports[0]["iterations"][1]["loss"] != reports[1]["iterations"][1]["loss"]
 
@@ -235,7 +235,7 @@ def test_a_folder_without_a_report_is_not_published(tmp_path, registry):
 
 def test_the_reference_recipe_runs(tmp_path, trained, tiny_base):
     recipe = ReferenceTriplet(learning_rate=1e-3, warmup_steps=2, epochs=1)
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+    report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     first, second = report.iterations[1:]
     assert report.recipe == "triplet"
     assert 0 < first.mined < second.mined
@@ -247,30 +247,30 @@ def test_the_reference_recipe_says_so_where_it_finds_nothing_to_learn(tmp_path, 
     pairs = [Pair(f"question {word}", f"answer of {word}") for word in ("alpha", "beta", "gamma", "delta", "epsilon")]
     with pytest.raises(TrainingError, match="triplet"):
         data = prepared(pairs, tmp_path / "data")
-        adapt(data, "words", tiny_base, tmp_path / "out", ReferenceTriplet(), device="cpu")
+        adapt(TrainingJob(data, "words", tiny_base, ReferenceTriplet(), device="cpu"), tmp_path / "out")
 
 
 def test_few_pairs_are_enough_for_our_recipe(tmp_path, tiny_base):
     data = prepared(word_pairs()[:4], tmp_path / "data", test_size=0.3)
-    assert adapt(data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu").iterations[1].steps > 0
+    assert adapt(TrainingJob(data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out").iterations[1].steps > 0
 
 
 def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
     data = prepared([Pair(pair.question, "yes") for pair in word_pairs()[:8]], tmp_path / "data", split="random")
     with no_longer_than(10), pytest.raises(TrainingError):
-        adapt(data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+        adapt(TrainingJob(data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
 
 
 def test_a_run_that_diverges_says_which_number_to_change(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e30, batch_size=8)
     with pytest.raises(TrainingError, match="--learning-rate"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+        adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("device", ["nosuch", "cuda:99"])
 def test_a_device_that_is_not_there_is_reported(tmp_path, trained, tiny_base, device):
     with pytest.raises(TrainingError, match=re.escape(device)):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device=device)
+        adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device=device), tmp_path / "out")
 
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_base):
@@ -281,13 +281,13 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_ba
         (trained.out, False, "exists already"),
     ):
         with pytest.raises(OutputError, match=message):
-            adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", overwrite=overwrite)
+            adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), out, overwrite=overwrite)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_overwrite_replaces_an_earlier_model(tmp_path, trained, tiny_base):
     for domain, overwrite in (("first", False), ("second", True)):
-        adapt(trained.data, domain, tiny_base, tmp_path / "out", QUICK, device="cpu", overwrite=overwrite)
+        adapt(TrainingJob(trained.data, domain, tiny_base, QUICK, device="cpu"), tmp_path / "out", overwrite=overwrite)
     assert TrainingReport.load(tmp_path / "out").domain == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -295,14 +295,14 @@ def test_overwrite_replaces_an_earlier_model(tmp_path, trained, tiny_base):
 @pytest.mark.parametrize("domain", ["general", "Upper", "../up", ""])
 def test_a_name_that_no_domain_may_have_is_refused_before_any_work(tmp_path, trained, tiny_base, domain):
     with pytest.raises(InvalidNameError):
-        adapt(trained.data, domain, tiny_base, tmp_path / "out", QUICK, device="cpu")
+        adapt(TrainingJob(trained.data, domain, tiny_base, QUICK, device="cpu"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path, trained, tiny_base):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="file"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "file" / "out", QUICK, device="cpu")
+        adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "file" / "out")
 
 
 def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tiny_base):
@@ -326,13 +326,13 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     assert moved == {"prompted": ["zebra", "elephant", "apple", "castle"], "plain": ["apple", "castle"]}
 
     base = resolve_base_model(str(tmp_path / "base"))
-    adapt(trained.data, "words", base, tmp_path / "out", QUICK, device="cpu")
+    adapt(TrainingJob(trained.data, "words", base, QUICK, device="cpu"), tmp_path / "out")
     assert load_model(tmp_path / "out", "cpu").prompts == {"query": "zebra: ", "document": "elephant: "}
 
 
 def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4)
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+    report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.max_length == 64
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64
 

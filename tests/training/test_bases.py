@@ -14,7 +14,7 @@ from registry import BaseModelFiles, resolve_base_model
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.training.samples import QUICK
 from tests.training.sources.samples import KINDS
-from training import Contrastive, ReferenceTriplet, TrainingError, adapt, publish
+from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt, publish
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune, half_precision
 from training.recipes.interpolation import move_towards
@@ -60,7 +60,9 @@ def base(kind: str, tmp_path_factory: pytest.TempPathFactory) -> BaseModelFiles:
 @pytest.fixture(scope="module")
 def adapted(base, trained, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapted") / "out"
-    return out, adapt(trained.data, "words", base, out, Contrastive(**FULL, min_steps=6, batch_size=8), device="cpu")
+    return out, adapt(
+        TrainingJob(trained.data, "words", base, Contrastive(**FULL, min_steps=6, batch_size=8), device="cpu"), out
+    )
 
 
 def plain(folder):
@@ -185,7 +187,10 @@ def test_attention_is_fused(tmp_path):
 def test_weights_stored_in_half_precision_are_trained_in_full(tmp_path, trained):
     KINDS["half"](tmp_path).save_pretrained(str(tmp_path / "model"))
     assert plain(tmp_path / "model").dtype == torch.bfloat16
-    adapt(trained.data, "words", resolve_base_model(str(tmp_path / "model")), tmp_path / "out", QUICK, device="cpu")
+    adapt(
+        TrainingJob(trained.data, "words", resolve_base_model(str(tmp_path / "model")), QUICK, device="cpu"),
+        tmp_path / "out",
+    )
     assert plain(tmp_path / "out").dtype == torch.float32
 
 

@@ -16,7 +16,7 @@ from registry.errors import OutputError
 from tests.conftest import ROOT
 from tests.training.samples import LEARNING, QUICK, run_python, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
-from training import adapt
+from training import TrainingJob, adapt
 from training.reporting.report import Iteration
 from training.runs.run import Run
 
@@ -27,7 +27,7 @@ import torch
 torch.set_num_threads(1)
 from registry import resolve_base_model
 from tests.training.samples import LEARNING
-from training import adaptation, read_prepared
+from training import TrainingJob, adaptation, read_prepared
 
 data, base, out = sys.argv[1:]
 
@@ -41,7 +41,8 @@ def die_when_called_again(*arguments):
     return finetune(*arguments)
 
 adaptation.finetune = die_when_called_again
-adaptation.adapt(read_prepared(Path(data)), "words", resolve_base_model(base), Path(out), LEARNING, device="cpu")
+job = TrainingJob(read_prepared(Path(data)), "words", resolve_base_model(base), LEARNING, device="cpu")
+adaptation.adapt(job, Path(out))
 """
 
 
@@ -62,7 +63,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, 
 
     monkeypatch.setattr(SentenceTransformer, "encode_document", counting)
     with caplog.at_level(logging.WARNING):
-        report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu")
+        report = adapt(TrainingJob(trained.data, "words", tiny_base, LEARNING, device="cpu"), out)
     assert "going on with the unfinished run" in caplog.text
     assert report.iterations[1] == Iteration(**first)
     assert len(encoded) == len(trained.data.corpus)
@@ -92,9 +93,9 @@ def test_a_crash_at_any_change_of_a_name_can_be_resumed(tmp_path, trained, tiny_
         patch.setattr(Path, "rename", crashing(Path.rename))
         patch.setattr(Path, "replace", crashing(Path.replace))
         with pytest.raises(Crash):
-            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+            adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     assert report.iterations[0] == trained.report.iterations[0]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -103,10 +104,10 @@ def test_a_step_cut_short_on_disk_is_done_again(tmp_path, trained, tiny_base, mo
     with monkeypatch.context() as patch:
         patch.setattr("training.adaptation._write_model", crash)
         with pytest.raises(Crash):
-            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+            adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     step = tmp_path / ".out.run" / "base.json"
     step.write_bytes(step.read_bytes()[:20])
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     assert report.iterations[0] == trained.report.iterations[0]
 
 
@@ -118,8 +119,8 @@ def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, mo
     with monkeypatch.context() as patch:
         patch.setattr("training.adaptation._write_model", crash)
         with pytest.raises(Crash):
-            adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, seed=7, device="cpu")
+            adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
+    report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, seeds=(7,), device="cpu"), tmp_path / "out")
     assert report.options["seed"] == 7
     assert "going on" not in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -155,27 +156,27 @@ def test_two_processes_cannot_write_one_output_at_a_time(tmp_path):
 
 def test_a_run_that_has_finished_answers_with_its_report_and_trains_nothing(tmp_path, trained, tiny_base, caplog):
     out = tmp_path / "out"
-    first = adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu")
+    first = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), out)
     before = weights(out)
     with texts_encoded() as encoded:
-        assert adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu") == first
+        assert adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), out) == first
     assert not encoded and same_weights(weights(out), before)
     assert "nothing is trained" in caplog.text
-    for other in ({"seed": 7}, {"max_loss": {"test": 0.5}}, {"also": {"others": trained.data}}):
+    for other in ({"seeds": (7,)}, {"max_loss": {"test": 0.5}}, {"extra_test_sets": {"others": trained.data}}):
         with pytest.raises(OutputError, match="exists already"):
-            adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", **other)
+            adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu", **other), out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_crash_while_a_finished_run_is_removed_can_be_resumed(tmp_path, trained, tiny_base, monkeypatch, overwrite):
-    out, arguments = tmp_path / "out", (trained.data, "words", tiny_base, tmp_path / "out", QUICK)
+    out, job = tmp_path / "out", TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu")
     with monkeypatch.context() as patch:
         patch.setattr("training.runs.run.shutil.rmtree", half_removed)
         with pytest.raises(Crash):
-            adapt(*arguments, device="cpu")
+            adapt(job, out)
     assert (out / "report.json").is_file()
-    report = adapt(*arguments, device="cpu", overwrite=overwrite)
+    report = adapt(job, out, overwrite=overwrite)
     assert report.iterations[0] == trained.report.iterations[0]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -13,7 +13,7 @@ from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import GRAPHS, RECORD, read_variant, stored_variants, variant_folder
 from tests.training.sources import samples as kinds
-from training import adapt, publish, read_prepared
+from training import TrainingJob, adapt, publish, read_prepared
 from training.errors import TrainingError
 from training.recipes.recipes import Contrastive
 from training.retrieval.encoding import load_model
@@ -131,7 +131,9 @@ def test_a_damaged_variant_is_an_error(tiny_base, tmp_path, backend, file):
 def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):
     recipe = Contrastive(iterations=1, min_steps=3)
     reports = [
-        adapt(data, "medical", tiny_base, tmp_path / str(backend), recipe, encode_with=backend, device="cpu")
+        adapt(
+            TrainingJob(data, "medical", tiny_base, recipe, encode_with=backend, device="cpu"), tmp_path / str(backend)
+        )
         for backend in (None, "openvino")
     ]
     assert [report.encoded_with for report in reports] == ["torch", "openvino"]

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.mining.hard_negatives import HARD_NEGATIVE_RANKS
-from training.prepared.format import PreparedData
-from training.recipes.recipes import Contrastive, Recipe
 from training.retrieval.states import State, Texts
 from training.runs.run import Run
 
@@ -38,20 +36,6 @@ class RelevanceJudge(Protocol):
 
     def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
         """For each query with documents, the grade of each document."""
-
-
-def check_relevance_judge(recipe: Recipe, data: PreparedData, judge: RelevanceJudge | None, depth: int) -> None:
-    """Make sure that a recipe can use a judge, before long work is done.
-
-    Raises:
-        TrainingError: it mines nothing, several sets are joined, or the depth is out of range.
-    """
-    if judge and data.parts:
-        raise TrainingError("--judge goes with one prepared folder, not with several: train on one")
-    if judge and isinstance(recipe, Contrastive) and recipe.freeze_documents:
-        raise TrainingError("--judge judges what was mined, and --freeze-documents mines nothing: leave one out")
-    if not 1 <= depth <= HARD_NEGATIVE_RANKS:
-        raise TrainingError(f"--judge-depth {depth} is out of range: expected from 1 to {HARD_NEGATIVE_RANKS}")
 
 
 class JudgedRelevance:

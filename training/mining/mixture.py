@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
-from training.errors import TrainingError
 from training.mining.examples import Examples, Rows, in_a_row, split
 from training.mining.miners import Miner, endless
 from training.prepared.format import PreparedData
 from training.prepared.joined import own_miner
 from training.recipes.recipes import Contrastive, Recipe
-from training.reporting.test_sets import check_queries
 from training.retrieval.states import State, Texts
 
 
@@ -53,18 +51,6 @@ class Mixture:
 def _source(name: str, data: PreparedData, recipe: Recipe) -> Source:
     texts = Texts(data)
     return Source(name, texts, data.fingerprint, recipe.miner(texts))
-
-
-def check_mixing(recipe: Recipe, mixed: Mapping[str, PreparedData]) -> None:
-    """Make sure that data can be mixed in as asked, before long work is done.
-
-    Raises:
-        TrainingError: a set has no training queries, or the recipe does not lay out batches.
-    """
-    if mixed and (not isinstance(recipe, Contrastive) or recipe.freeze_documents):
-        raise TrainingError("--mix goes with the recipe contrastive, and not with --freeze-documents: leave one out")
-    for name, data in mixed.items():
-        check_queries(f"--mix {name}", data, "train", "prepare them with --split grouped or random")
 
 
 def interleave(own: Examples, others: Sequence[Iterator[Rows]], share: float) -> Examples:

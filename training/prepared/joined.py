@@ -13,7 +13,7 @@ from training.errors import TrainingError
 from training.mining.examples import Examples, in_a_row
 from training.mining.miners import Miner, endless
 from training.prepared.format import SPLITS, PreparedData
-from training.recipes.recipes import Contrastive, Recipe
+from training.recipes.recipes import Recipe
 from training.retrieval.ranking import Ranked
 from training.retrieval.states import Texts
 
@@ -62,36 +62,24 @@ def _manifest(sets: Mapping[str, PreparedData]) -> dict[str, object]:
     }
 
 
-def shares_of(data: PreparedData, given: Mapping[str, float]) -> dict[str, float]:
-    """The share of every set in the batches: what is given, and of the rest the same for each other set.
+def complete_batch_shares(data: PreparedData, given: Mapping[str, float]) -> dict[str, float]:
+    """The fraction of the batches of every set: what is given, and of the rest the same for each other set.
 
     Raises:
-        TrainingError: a share of no known set, or shares that are out of range or do not sum to 1.
+        TrainingError: a fraction for an unknown set, or fractions that are out of range or do not sum to 1.
     """
     for name, share in given.items():
         if name not in data.parts:
-            known = f"one of {', '.join(data.parts)}" if data.parts else "no share where there is one set"
-            raise TrainingError(f"--share {name}: no set of that name is trained on: expected {known}")
+            known = f"expected one of {', '.join(data.parts)}" if data.parts else "expected several sets to train on"
+            raise TrainingError(f"`batch_shares` {name}: no set of that name is trained on: {known}")
         if not 0 < share < 1:
-            raise TrainingError(f"--share {name}={share:g} is out of range: expected more than 0 and less than 1")
+            raise TrainingError(f"`batch_shares` {name}={share:g} is out of range: expected more than 0, less than 1")
     others = [name for name in data.parts if name not in given]
     rest = 1 - sum(given.values())
     if (rest <= 1e-9) if others else (data.parts and abs(rest) > 1e-9):
-        wanted = f"less than 1, so that {', '.join(others)} have a share" if others else "1"
-        raise TrainingError(f"--share: the shares sum to {1 - rest:g}: expected {wanted}")
+        wanted = f"less than 1, to leave batches for {', '.join(others)}" if others else "1"
+        raise TrainingError(f"`batch_shares` sum to {1 - rest:g}: expected {wanted}")
     return {name: given.get(name, rest / max(len(others), 1)) for name in data.parts}
-
-
-def check_joining(recipe: Recipe, data: PreparedData) -> None:
-    """Make sure that the recipe can train on several sets, before long work is done.
-
-    Raises:
-        TrainingError: it does not lay out batches.
-    """
-    if data.parts and (not isinstance(recipe, Contrastive) or recipe.freeze_documents):
-        raise TrainingError(
-            "several prepared folders go with the recipe contrastive, and not with --freeze-documents: train on one"
-        )
 
 
 class JointMiner:

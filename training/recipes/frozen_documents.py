@@ -12,8 +12,6 @@ from sentence_transformers.base.modules import Router
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.errors import TrainingError
-from training.recipes.model_modules import branches
 from training.retrieval.states import State
 
 
@@ -58,16 +56,6 @@ class FrozenDocuments(nn.Module):
         wrong = scores.masked_fill(torch.from_numpy(near).to(scores.device), -torch.inf).logsumexp(dim=0)
         right = scores[relevant]
         return (torch.logaddexp(right, wrong) - right).mean()
-
-
-def check_one_branch(base: SentenceTransformer) -> None:
-    """Make sure that queries can be given a branch of their own.
-
-    Raises:
-        TrainingError: the base model has branches already.
-    """
-    if len(branches(base)) > 1:
-        raise TrainingError("--freeze-documents: the base model has a branch for queries already: choose another")
 
 
 def with_frozen_documents(queries: SentenceTransformer, base: SentenceTransformer) -> SentenceTransformer:

@@ -125,6 +125,11 @@ class Recipe(Options):
         return False
 
     @property
+    def lays_out_batches(self) -> bool:
+        """Whether the miner fills the batches: only then can one hold texts of a single set."""
+        return False
+
+    @property
     def trainer_epochs(self) -> int:
         """How often the trainer goes over the miner's examples."""
         return self.epochs
@@ -157,7 +162,7 @@ class Contrastive(Recipe):
         float,
         Field(ge=0, le=1, description="Fraction of the negatives drawn from all wrong documents instead of mined."),
     ] = 0.0
-    mix_ratio: Annotated[float, Field(ge=0, le=0.9, description="Fraction of the batches taken from `mix` data.")] = (
+    mix_ratio: Annotated[float, Field(ge=0, le=0.9, description="Fraction of the batches taken from `mixed` data.")] = (
         0.25
     )
     max_negative_ratio: Annotated[
@@ -213,6 +218,11 @@ class Contrastive(Recipe):
     def same_documents(self) -> bool:
         """True where only queries are trained."""
         return self.freeze_documents
+
+    @property
+    def lays_out_batches(self) -> bool:
+        """Unless only queries are trained."""
+        return not self.freeze_documents
 
     @property
     def trainer_epochs(self) -> int:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.names import TEST, check_test_set
+from registry.names import TEST
 from registry.records import BothSides, ComparisonRecord, EvaluationRecord
-from training.errors import TrainingError
-from training.prepared.format import SPLITS, PreparedData
+from training.prepared.format import PreparedData
 from training.reporting.report import Iteration, SeedResult
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics
 from training.retrieval.significance import compare_metrics
@@ -24,44 +23,6 @@ _ROUNDING = 1e-9
 
 QueryMetrics = Mapping[str, NDArray[np.float64]]
 """Metric to its value for every query."""
-
-
-def check_judging(data: PreparedData, also: Mapping[str, PreparedData], max_loss: Mapping[str, float]) -> None:
-    """Make sure that all can be trained on and measured as asked, before long work is done.
-
-    Raises:
-        TrainingError: a split that is needed has no queries, or a limit is out of range or of no known set.
-        InvalidNameError: a set's name is not allowed.
-    """
-    for name in also:
-        check_test_set(name)
-        if name in data.parts:
-            raise TrainingError(f"--also-evaluate {name}: a set that is trained on has that name: choose another")
-    for name, limit in max_loss.items():
-        if name not in (TEST, *data.parts, *also):
-            raise TrainingError(
-                f"--max-loss {name}: no set of that name is measured: expected "
-                f"{', '.join((TEST, *data.parts, *also))}; "
-                f"add others with --also-evaluate {name}=DIR"
-            )
-        if not 0 <= limit <= 1:
-            raise TrainingError(f"--max-loss {name}={limit:g} is out of range: expected from 0 to 1")
-    for each in data.parts.values() or [data]:
-        for split in SPLITS:
-            check_queries("data to train on", each, split, "prepare them with --split grouped or random")
-    for name, other in also.items():
-        check_queries(f"--also-evaluate {name}", other, TEST, "prepare it with --split test")
-
-
-def check_queries(what: str, data: PreparedData, split: str, remedy: str) -> None:
-    """Make sure that a split is there.
-
-    Raises:
-        TrainingError: it has no queries.
-    """
-    if not data.qrels[split]:
-        named = "training" if split == "train" else split
-        raise TrainingError(f"{what}, prepared from {data.manifest.get('source')}: no {named} queries: {remedy}")
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     """Prepare, train and register one domain, unless an earlier run has done it; returns the training report."""
     from registry import NotRegisteredError, resolve_base_model
     from training.adaptation import adapt
+    from training.job import TrainingJob
     from training.prepared.format import read_prepared
     from training.prepared.preparation import prepare
     from training.publishing import publish
@@ -106,7 +107,12 @@ def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) ->
     if not prepared.exists():
         prepare(read_pairs(str(pairs)), prepared)
     if not model.exists():
-        adapt(read_prepared(prepared), domain, resolve_base_model(), model, Contrastive(iterations=1, min_steps=STEPS))
+        adapt(
+            TrainingJob(
+                read_prepared(prepared), domain, resolve_base_model(), Contrastive(iterations=1, min_steps=STEPS)
+            ),
+            model,
+        )
     try:
         store.get(domain)
     except NotRegisteredError:

@@ -73,24 +73,30 @@ def train(
         bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
-    share: Annotated[
+    batch_shares: Annotated[
         list[str] | None,
         typer.Option(
+            "--share",
             metavar="NAME=SHARE",
             help="Of several folders: share of the batches of one; repeatable.",
             show_default="the same for all",
         ),
     ] = None,
-    beside: Annotated[
+    single_set_baselines: Annotated[
         list[str] | None,
         typer.Option(
+            "--beside",
             metavar="NAME=MODEL",
             help="Of several folders: the model of one alone, a version or a folder, to report beside; repeatable.",
         ),
     ] = None,
-    also_evaluate: Annotated[
+    extra_test_sets: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="Measure on the test split of this prepared folder too; repeatable."),
+        typer.Option(
+            "--also-evaluate",
+            metavar="NAME=DIR",
+            help="Measure on the test split of this prepared folder too; repeatable.",
+        ),
     ] = None,
     max_loss: Annotated[
         list[str] | None,
@@ -99,9 +105,10 @@ def train(
             help="MRR@5 that may be lost on that set, or on test, the domain's own: 0 to 1; repeatable.",
         ),
     ] = None,
-    seed: Annotated[
+    seeds: Annotated[
         list[int] | None,
         typer.Option(
+            "--seed",
             min=0,
             max=2**31,
             help="Seed of everything random; repeatable: each is trained, the best on dev kept.",
@@ -124,9 +131,11 @@ def train(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Let the base model run code of its own.")
     ] = False,
-    mix: Annotated[
+    mixed: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."),
+        typer.Option(
+            "--mix", metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."
+        ),
     ] = None,
     specialist: Annotated[
         bool,
@@ -188,58 +197,50 @@ def train(
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
-    from registry.names import PAGE, check_domain
+    from registry.names import PAGE
     from router_plugin.contracts import JudgeOptions
     from router_plugin.plugins.registry_events import open_registry
     from training.adaptation import adapt
-    from training.mining.mixture import check_mixing
-    from training.prepared.joined import check_joining, shares_of
+    from training.job import TrainingJob
     from training.publishing import publish
     from training.recipes.recipes import SPECIALIST, make_recipe, number_names
-    from training.reporting.single_set_baselines import check_beside
-    from training.reporting.test_sets import check_judging
     from training.runs import processes
     from training.variants import add_variants
 
     given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
     numbers = {**(SPECIALIST if specialist else {}), **given}
-    check_domain(domain)
     backends = [check_backend(name) for name in variant or ()]
     chosen = make_recipe(recipe.value, numbers)
     limits = named_numbers("--max-loss", "LOSS", max_loss or ())
-    shares = named_numbers("--share", "SHARE", share or ())
+    shares = named_numbers("--share", "SHARE", batch_shares or ())
     prepared = joined_sets("DATA", data)
-    also = prepared_sets("--also-evaluate", also_evaluate or ())
-    mixed = prepared_sets("--mix", mix or ())
-    shares_of(prepared, shares)
-    check_joining(chosen, prepared)
-    check_judging(prepared, also, limits)
-    check_mixing(chosen, mixed)
-    alone = {name: _record(model, registry) for name, model in named("--beside", "MODEL", beside or ()).items()}
-    check_beside(prepared, alone)
+    also = prepared_sets("--also-evaluate", extra_test_sets or ())
+    others = prepared_sets("--mix", mixed or ())
+    alone = {
+        name: _record(model, registry) for name, model in named("--beside", "MODEL", single_set_baselines or ()).items()
+    }
     base = resolve_base_model(base_model, revision)
-    store = open_registry(registry) if register else None
     opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, llm_options(context)))
-    report = adapt(
+    job = TrainingJob(
         prepared,
         domain,
         base,
-        out,
         chosen,
-        shares=shares,
-        beside=alone,
-        seed=seed or 42,
-        also=also,
+        batch_shares=shares,
+        seeds=seeds or (42,),
+        extra_test_sets=also,
         max_loss=limits,
-        mixed=mixed,
+        mixed=others,
+        single_set_baselines=alone,
         judge=opened,
         judge_depth=judge_depth,
         encode_batch=encode_batch,
         encode_with=check_backend(encode_with) if encode_with else None,
         device=device,
         trust_remote_code=trust_remote_code,
-        overwrite=overwrite,
     )
+    store = open_registry(registry) if register else None
+    report = adapt(job, out, overwrite=overwrite)
     if not processes.leads():
         return
     if spent := getattr(opened, "spent", None):

@@ -308,36 +308,38 @@ def test_other_sets_and_seeds_reach_the_report_and_the_printout(cli, prepared, t
     assert (rows[1][1], rows[1][-1], len(rows[2])) == ("40", "1: kept", 4)
 
 
-def test_what_can_only_be_measured_is_not_trained_on(cli, pairs_file, tmp_path):
+def test_what_can_only_be_measured_is_not_trained_on(cli, pairs_file, tiny_base, tmp_path):
     cli("prepare", pairs_file, "--split", "test", "--out", tmp_path / "other")
-    arguments = ("train", tmp_path / "other", "--domain", "legal", "--base-model", "./no", "--out", tmp_path / "model")
-    mistake(cli(*arguments), "no training queries", pairs_file)
+    train = ("train", tmp_path / "other", "--domain", "legal", "--base-model", tiny_base.path)
+    mistake(cli(*train, "--out", tmp_path / "model"), "no training queries", pairs_file)
     assert not (tmp_path / "model").exists()
 
 
-JUDGING_MISTAKES = {
+TRAINING_MISTAKES = {
     "a set without a folder": (["--also-evaluate", "other"], ["--also-evaluate other: expected NAME=DIR"]),
     "a set without a name": (["--also-evaluate", "=other"], ["--also-evaluate =other: expected NAME=DIR"]),
     "a set twice": (["--also-evaluate", "a=x", "--also-evaluate", "a=y"], ["--also-evaluate a=y: a is given twice"]),
     "a set that is not prepared": (["--also-evaluate", "a={tmp}/no"], ["{tmp}/no", "manifest.json"]),
     "a bad name of a set": (["--also-evaluate", "A b={data}"], ["'A b'", "lower-case"]),
     "the reserved name": (["--also-evaluate", "test={data}"], ["'test'", "reserved"]),
-    "a limit of no set": (["--max-loss", "a=0.1"], ["--max-loss a", "--also-evaluate a=DIR"]),
+    "a limit of no set": (["--max-loss", "a=0.1"], ["--max-loss a: unknown test set", "--also-evaluate"]),
     "a limit twice": (["--max-loss", "test=0.1", "--max-loss", "test=0.2"], ["--max-loss test=0.2", "twice"]),
     "a limit that is a word": (["--max-loss", "test=little"], ["--max-loss test=little", "from 0 to 1"]),
     "a limit above one": (["--max-loss", "test=1.5"], ["--max-loss test=1.5", "from 0 to 1"]),
     "a limit below zero": (["--max-loss", "test=-0.1"], ["--max-loss test=-0.1", "from 0 to 1"]),
     "a limit that is no number": (["--max-loss", "test=nan"], ["--max-loss test=nan", "from 0 to 1"]),
-    "a seed twice": (["--seed", "1", "--seed", "1"], ["--seed 1", "twice"]),
+    "a seed twice": (["--seed", "1", "--seed", "1"], ["duplicate --seed 1, 1"]),
     "a seed below zero": (["--seed", "-1"], ["--seed", "equal to 0"]),
+    "a reserved domain": (["--domain", "general"], ["general", "reserved"]),
+    "a bad name of a domain": (["--domain", "A b"], ["'A b'", "lower-case"]),
 }
 
 
-@pytest.mark.parametrize("case", JUDGING_MISTAKES)
-def test_a_mistake_in_what_to_judge_on_is_found_before_any_work(cli, prepared, tiny_base, tmp_path, case):
+@pytest.mark.parametrize("case", TRAINING_MISTAKES)
+def test_a_mistake_in_what_to_train_is_found_before_any_work(cli, prepared, tiny_base, tmp_path, case):
     arguments, said = (
         [part.replace("{tmp}", str(tmp_path)).replace("{data}", str(prepared)) for part in parts]
-        for parts in JUDGING_MISTAKES[case]
+        for parts in TRAINING_MISTAKES[case]
     )
     train = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, "--out", tmp_path / "model")
     mistake(cli(*train, *arguments), *said)
@@ -465,8 +467,6 @@ MISTAKES = {
     "no such split": (["prepare", "x.jsonl", "--out", "y", "--split", "fair"], ["fair", "grouped"]),
     "test size of all": (["prepare", "x.jsonl", "--out", "y", "--test-size", "1"], ["--test-size"]),
     "no prepared data": (["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m"], ["{tmp}/no", "manifest.json"]),
-    "reserved domain": (["train", "{tmp}/no", "--domain", "general", "--out", "{tmp}/m"], ["general", "reserved"]),
-    "bad name of a domain": (["train", "{tmp}/no", "--domain", "A b", "--out", "{tmp}/m"], ["'A b'", "lower-case"]),
     "no iterations": (
         ["train", "{tmp}/no", "--domain", "legal", "--out", "{tmp}/m", "--iterations", "0"],
         ["--iterations", "0"],

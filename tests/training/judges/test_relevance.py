@@ -19,6 +19,7 @@ from training import (
     PrepareOptions,
     ReferenceTriplet,
     TrainingError,
+    TrainingJob,
     adapt,
     prepare,
     read_prepared,
@@ -182,7 +183,11 @@ def test_unlabelled_questions_that_are_known_or_like_held_out_ones_are_left_out(
 def judged(tmp_path_factory, data, tiny_base):
     """A run with a judge, and what that was asked."""
     out, judge = tmp_path_factory.mktemp("judged-run") / "out", Words()
-    return out, adapt(data, "words", tiny_base, out, TWICE, judge=judge, judge_depth=3, device="cpu"), judge
+    return (
+        out,
+        adapt(TrainingJob(data, "words", tiny_base, TWICE, judge=judge, judge_depth=3, device="cpu"), out),
+        judge,
+    )
 
 
 def test_a_run_judges_no_pair_twice_and_no_held_out_query(judged, data):
@@ -220,9 +225,13 @@ def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("training.adaptation._write_model", crash)
-        adapt(data, "words", tiny_base, tmp_path / "out", TWICE, judge=Words(), judge_depth=3, device="cpu")
+        adapt(
+            TrainingJob(data, "words", tiny_base, TWICE, judge=Words(), judge_depth=3, device="cpu"), tmp_path / "out"
+        )
     again = Words()
-    report = adapt(data, "words", tiny_base, tmp_path / "out", TWICE, judge=again, judge_depth=3, device="cpu")
+    report = adapt(
+        TrainingJob(data, "words", tiny_base, TWICE, judge=again, judge_depth=3, device="cpu"), tmp_path / "out"
+    )
     assert again.asked == []
     assert timeless(report) == timeless(judged[1])
     assert same_weights(weights(tmp_path / "out"), weights(judged[0]))
@@ -234,33 +243,35 @@ def test_another_judge_is_another_run(data, tiny_base, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("training.adaptation._write_model", crash)
-        adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=Words(), device="cpu")
+        adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=Words(), device="cpu"), tmp_path / "out")
     other = Words("others")
-    adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=other, device="cpu")
+    adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=other, device="cpu"), tmp_path / "out")
     assert other.asked
 
 
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(iterations=2, batch_size=16, epochs=1), ONCE.replace(lora=2)])
 def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
     judge = Words()
-    adapt(data, "words", tiny_base, tmp_path / "out", recipe, seed=(1, 2), judge=judge, judge_depth=2, device="cpu")
+    adapt(
+        TrainingJob(data, "words", tiny_base, recipe, seeds=(1, 2), judge=judge, judge_depth=2, device="cpu"),
+        tmp_path / "out",
+    )
     assert len(set(judge.asked)) == len(judge.asked) > 0
 
 
 def test_unlabelled_queries_are_passed_over_without_a_judge(data, tiny_base, tmp_path):
     recipe = ONCE.replace(freeze_documents=True)
-    report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+    report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert np.isfinite(report.adapted_metrics["test"]["mrr@5"])
 
 
-def test_a_judge_needs_what_is_mined_and_a_depth_within_it(data, tiny_base, tmp_path):
+def test_a_judge_needs_what_is_mined_and_a_depth_within_it(data, tiny_base):
     frozen = Contrastive(freeze_documents=True)
-    with pytest.raises(TrainingError, match="--freeze-documents mines nothing"):
-        adapt(data, "words", tiny_base, tmp_path / "out", frozen, judge=Words())
+    with pytest.raises(TrainingError, match="`freeze_documents`, which mines nothing"):
+        TrainingJob(data, "words", tiny_base, frozen, judge=Words())
     for depth in (0, 16):
-        with pytest.raises(TrainingError, match=f"--judge-depth {depth} is out of range"):
-            adapt(data, "words", tiny_base, tmp_path / "out", judge=Words(), judge_depth=depth)
-    assert list(tmp_path.iterdir()) == []
+        with pytest.raises(TrainingError, match=f"`judge_depth` {depth} is out of range"):
+            TrainingJob(data, "words", tiny_base, judge=Words(), judge_depth=depth)
 
 
 @pytest.fixture
@@ -302,9 +313,9 @@ def test_training_with_a_language_model_stops_at_its_budget_and_goes_on(server, 
         )
 
     with pytest.raises(BudgetError):
-        adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=judge(0.0013), device="cpu")
+        adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=judge(0.0013), device="cpu"), tmp_path / "out")
     first = len(server.asked)
-    report = adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=judge(None), device="cpu")
+    report = adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=judge(None), device="cpu"), tmp_path / "out")
     bodies = [said(body) for body in server.asked]
     assert first > 0
     assert len(set(bodies)) == len(bodies) == len(data.qrels["train"])
@@ -352,7 +363,9 @@ def test_a_cross_encoder_grades_by_the_thresholds_of_its_score(cross_encoder):
 def test_a_cross_encoder_is_known_by_its_weights_and_trains(cross_encoder, data, tiny_base, tmp_path):
     judge = CrossEncoderJudge(str(cross_encoder(1)), "cpu")
     assert re.search(r"weights [0-9a-f]{12}", judge.identity)
-    report = adapt(data, "words", tiny_base, tmp_path / "out", ONCE, judge=judge, judge_depth=1, device="cpu")
+    report = adapt(
+        TrainingJob(data, "words", tiny_base, ONCE, judge=judge, judge_depth=1, device="cpu"), tmp_path / "out"
+    )
     assert report.iterations[1].judged.judged == len(data.qrels["train"])
 
 

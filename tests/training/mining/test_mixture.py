@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.samples import QUICK, filler_pairs, prepared
-from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.mining.examples import Examples, split
 from training.mining.mixture import interleave
 from training.recipes.finetune import finetune
@@ -56,7 +56,9 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
         "training.adaptation.finetune",
         lambda model, given, *rest: learnt.append(given) or finetune(model, given, *rest),
     )
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, mixed={"fillers": others}, device="cpu")
+    report = adapt(
+        TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": others}, device="cpu"), tmp_path / "out"
+    )
     own, fillers = ({data.queries[name] for name in data.qrels["train"]} for data in (trained.data, others))
     batches = [set(batch["anchor"]) for batch in split(learnt[0])]
     assert {"own" if batch <= own else "fillers" if batch <= fillers else "both" for batch in batches} == {
@@ -71,21 +73,23 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
 def test_other_data_mixed_in_give_another_run(tmp_path, trained, others, tiny_base):
     steps = []
     for name, mixed in (("without", {}), ("with", {"fillers": others})):
-        report = adapt(trained.data, "words", tiny_base, tmp_path / name, QUICK, mixed=mixed, device="cpu")
+        report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, mixed=mixed, device="cpu"), tmp_path / name)
         steps.append(report.iterations[1].steps)
     assert steps[0] < steps[1]
 
 
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(), Contrastive(freeze_documents=True)])
-def test_a_recipe_that_lays_out_no_batches_mixes_nothing_in(tmp_path, trained, others, tiny_base, recipe):
-    with pytest.raises(TrainingError, match="--mix goes with the recipe contrastive"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, mixed={"fillers": others})
+def test_a_recipe_that_lays_out_no_batches_mixes_nothing_in(trained, others, tiny_base, recipe):
+    with pytest.raises(TrainingError, match="`mixed` can be used with the recipe contrastive only"):
+        TrainingJob(trained.data, "words", tiny_base, recipe, mixed={"fillers": others})
 
 
 def test_data_that_only_measure_are_not_mixed_in(tmp_path, trained, tiny_base):
     only_test = prepared(filler_pairs(), tmp_path / "data", split="test")
-    with pytest.raises(TrainingError, match="--mix fillers, .* no training queries: prepare them with --split grouped"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", QUICK, mixed={"fillers": only_test})
+    with pytest.raises(
+        TrainingError, match="`mixed` fillers, .* no training queries: prepare them with `split` grouped"
+    ):
+        TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": only_test})
 
 
 def test_a_share_that_leaves_no_room_for_the_own_is_refused():

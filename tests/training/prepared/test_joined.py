@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from registry import InvalidNameError
 from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
-from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.mining.examples import split
-from training.prepared.joined import join, shares_of, turns
+from training.prepared.joined import complete_batch_shares, join, turns
 from training.recipes.finetune import finetune
 from training.reporting.report import Baseline, TrainingReport
 from training.retrieval.ranking import NOTHING, ranked, ranking
@@ -32,22 +32,24 @@ def alone(sets, tiny_base, tmp_path_factory):
     """The folders of the models that are trained on each set alone."""
     out = tmp_path_factory.mktemp("alone")
     for name, data in sets.items():
-        adapt(data, name, tiny_base, out / name, QUICK, device="cpu")
+        adapt(TrainingJob(data, name, tiny_base, QUICK, device="cpu"), out / name)
     return {name: out / name for name in sets}
 
 
 def train_both(sets, alone, tiny_base, out):
     """One model of both, three quarters of whose batches are words."""
     return adapt(
-        sets,
-        "both",
-        tiny_base,
+        TrainingJob(
+            sets,
+            "both",
+            tiny_base,
+            QUICK,
+            batch_shares={"fillers": 0.25},
+            single_set_baselines={name: TrainingReport.load(folder) for name, folder in alone.items()},
+            max_loss={"fillers": 1.0},
+            device="cpu",
+        ),
         out,
-        QUICK,
-        shares={"fillers": 0.25},
-        beside={name: TrainingReport.load(folder) for name, folder in alone.items()},
-        max_loss={"fillers": 1.0},
-        device="cpu",
     )
 
 
@@ -170,30 +172,32 @@ def test_a_comparison_of_sets_counts_each_the_same():
 @pytest.mark.parametrize(
     ("given_shares", "message"),
     [
-        ({"third": 0.5}, "--share third: no set of that name .*: expected one of words, fillers"),
-        ({"words": 1.0}, "--share words=1 is out of range"),
-        ({"words": 0.5, "fillers": 0.4}, "the shares sum to 0.9: expected 1"),
+        ({"third": 0.5}, "`batch_shares` third: no set of that name .*: expected one of words, fillers"),
+        ({"words": 1.0}, "`batch_shares` words=1 is out of range"),
+        ({"words": 0.5, "fillers": 0.4}, "`batch_shares` sum to 0.9: expected 1"),
     ],
 )
 def test_shares_that_cannot_be_kept_are_refused(sets, given_shares, message):
     with pytest.raises(TrainingError, match=message):
-        shares_of(join(sets), given_shares)
+        complete_batch_shares(join(sets), given_shares)
 
 
 def test_a_share_of_a_single_set_is_refused(sets):
-    with pytest.raises(TrainingError, match="expected no share where there is one set"):
-        shares_of(sets["words"], {"words": 0.5})
+    with pytest.raises(TrainingError, match="expected several sets to train on"):
+        complete_batch_shares(sets["words"], {"words": 0.5})
 
 
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(), Contrastive(freeze_documents=True)])
-def test_a_recipe_that_lays_out_no_batches_joins_nothing(tmp_path, sets, tiny_base, recipe):
-    with pytest.raises(TrainingError, match="several prepared folders go with the recipe contrastive"):
-        adapt(sets, "both", tiny_base, tmp_path / "out", recipe)
+def test_a_recipe_that_lays_out_no_batches_joins_nothing(sets, tiny_base, recipe):
+    with pytest.raises(TrainingError, match="several sets can be trained on with the recipe contrastive only"):
+        TrainingJob(sets, "both", tiny_base, recipe)
 
 
-def test_a_model_of_other_data_is_not_told_beside(tmp_path, sets, alone, tiny_base):
-    with pytest.raises(TrainingError, match="--beside words: that model was trained on other data"):
-        adapt(sets, "both", tiny_base, tmp_path / "out", QUICK, beside={"words": TrainingReport.load(alone["fillers"])})
+def test_a_baseline_that_was_trained_on_other_data_is_refused(sets, alone, tiny_base):
+    with pytest.raises(TrainingError, match="`single_set_baselines` words: that model was trained on other data"):
+        TrainingJob(
+            sets, "both", tiny_base, QUICK, single_set_baselines={"words": TrainingReport.load(alone["fillers"])}
+        )
 
 
 def test_a_name_that_no_test_set_may_have_is_refused(sets):

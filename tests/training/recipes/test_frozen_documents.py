@@ -7,7 +7,7 @@ import torch
 from registry import resolve_base_model
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.training.samples import LEARNING, texts_encoded
-from training import Contrastive, TrainingError, adapt
+from training import Contrastive, TrainingError, TrainingJob, adapt
 from training.recipes.frozen_documents import FrozenDocuments
 from training.retrieval.encoding import load_model
 from training.retrieval.states import State, Texts
@@ -28,7 +28,7 @@ def frozen(tmp_path_factory, trained, tiny_base):
     """The folder and report of a run, and what was encoded in it."""
     out = tmp_path_factory.mktemp("frozen") / "out"
     with texts_encoded() as encoded:
-        report = adapt(trained.data, "words", tiny_base, out, RECIPE, device="cpu")
+        report = adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), out)
     return out, report, encoded
 
 
@@ -73,8 +73,8 @@ def test_the_loss_is_each_right_document_against_all_wrong_ones(trained, tiny_ba
 
 def test_a_base_model_with_branches_is_refused(frozen, trained, tmp_path):
     base = resolve_base_model(str(frozen[0]))
-    with pytest.raises(TrainingError, match="--freeze-documents: the base model has a branch for queries already"):
-        adapt(trained.data, "words", base, tmp_path / "out", RECIPE, device="cpu")
+    with pytest.raises(TrainingError, match="base model that has separate weights for queries"):
+        adapt(TrainingJob(trained.data, "words", base, RECIPE, device="cpu"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("other", [{"lora": 4}, {"dims": (16,)}, {"mini_batch": 4}])

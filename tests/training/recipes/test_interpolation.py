@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.samples import prepared, texts_encoded, word_pairs
-from training import Contrastive, TrainingError, adapt
+from training import Contrastive, TrainingError, TrainingJob, adapt
 from training.recipes.interpolation import QUERIES, DevSample, choose_share
 from training.recipes.recipes import make_recipe
 from training.retrieval.states import Sample
@@ -47,7 +47,7 @@ def test_the_share_that_was_chosen_is_in_the_report_and_no_text_is_encoded_twice
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
     with texts_encoded() as encoded:
-        report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+        report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.iterations[1].interpolation_weight in [number / 10 for number in range(1, 11)]
     # by the base model, the trained one for the choice, and the result
     assert {encoded["encode_document", text] for text in data.corpus.values()} <= {2, 3}
@@ -65,7 +65,7 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 
     monkeypatch.setattr(DevSample, "of", of)
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    adapt(data, "words", tiny_base, tmp_path / "out", Contrastive(iterations=1, min_steps=2), device="cpu")
+    adapt(TrainingJob(data, "words", tiny_base, Contrastive(iterations=1, min_steps=2), device="cpu"), tmp_path / "out")
     (base, _, none), (trained, vectors, some) = seen
     assert (base, none, trained) == ("base", 0, "iteration-1-trained")
     assert some == len(vectors.queries) + len(vectors.documents)
@@ -74,7 +74,7 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 def test_a_share_that_is_given_is_taken(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, interpolation_weight=0.3)
-    report = adapt(data, "words", tiny_base, tmp_path / "out", recipe, device="cpu")
+    report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.iterations[1].interpolation_weight == 0.3
 
 

@@ -16,7 +16,7 @@ from registry.classifier_profiles.profiles import FILE_NAME
 from registry.model_folders.adapters import has_adapter
 from tests.training.samples import LEARNING, QUICK
 from tests.training.test_adaptation import timeless
-from training import Contrastive, ReferenceTriplet, TrainingError, adapt
+from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.recipes.interpolation import move_towards
 from training.recipes.lora import train_adapter_only
 from training.recipes.recipes import make_recipe
@@ -32,7 +32,7 @@ RECIPE = LEARNING.replace(lora=16, min_steps=60)
 def adapter(tmp_path_factory, trained, tiny_base):
     """The folder and the report of two iterations on data that can be learnt."""
     out = tmp_path_factory.mktemp("adapter") / "out"
-    return out, adapt(trained.data, "words", tiny_base, out, RECIPE, device="cpu")
+    return out, adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), out)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_an_adapter_learns_over_its_iterations(adapter):
 
 def test_the_same_seed_gives_the_same_adapter(adapter, trained, tiny_base, tmp_path):
     out, report = adapter
-    again = adapt(trained.data, "words", tiny_base, tmp_path / "out", RECIPE, device="cpu")
+    again = adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), tmp_path / "out")
     assert timeless(again) == timeless(report)
     for path in out.rglob("*"):
         if path.is_file() and path.name not in ("report.json", "report.html", FILE_NAME):
@@ -173,7 +173,7 @@ def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_mod
         ReferenceTriplet(iterations=1, lora=2, interpolation_weight=0.0),
     ):
         out = tmp_path / recipe.name
-        report = adapt(trained.data, "words", tiny_base, out, recipe, device="cpu")
+        report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), out)
         assert not report.improved
         model = load_model(out, "cpu")
         assert has_adapter(model) and not (out / "model.safetensors").exists()
@@ -270,7 +270,7 @@ def test_a_model_without_a_transformer_can_have_no_adapter(tiny_base, trained, t
     )
     base = resolve_base_model(str(tmp_path / "base"))
     with pytest.raises(BaseModelError, match="holds 0 transformers"):
-        adapt(trained.data, "words", base, tmp_path / "out", QUICK.replace(lora=2), device="cpu")
+        adapt(TrainingJob(trained.data, "words", base, QUICK.replace(lora=2), device="cpu"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("rank", [0, -1])

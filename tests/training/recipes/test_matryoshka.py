@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.samples import LEARNING
-from training import ReferenceTriplet, TrainingError, adapt
+from training import ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.recipes.recipes import make_recipe
 from training.retrieval.vectors import StoredVectors
 
@@ -13,7 +13,7 @@ from training.retrieval.vectors import StoredVectors
 def matryoshka(tmp_path_factory, trained, tiny_base):
     """The report of a run that trains 32, 16 and 8 dimensions."""
     out = tmp_path_factory.mktemp("matryoshka") / "out"
-    return adapt(trained.data, "words", tiny_base, out, LEARNING.replace(dims=(32, 16, 8)), device="cpu")
+    return adapt(TrainingJob(trained.data, "words", tiny_base, LEARNING.replace(dims=(32, 16, 8)), device="cpu"), out)
 
 
 def test_every_number_of_dimensions_is_measured_on_both_sides(matryoshka):
@@ -30,7 +30,9 @@ def test_few_dimensions_are_better_for_having_been_trained(matryoshka):
 
 def test_both_recipes_can_train_dimensions(trained, tiny_base, tmp_path):
     recipe = ReferenceTriplet(iterations=1, epochs=1, dims=(8,))
-    assert list(adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu").dims) == [8]
+    assert list(adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out").dims) == [
+        8
+    ]
 
 
 def test_truncated_vectors_are_the_leading_dimensions_at_unit_length(tmp_path):
@@ -53,5 +55,8 @@ def test_dimensions_that_make_no_sense_are_refused(dims):
 
 
 def test_more_dimensions_than_the_base_model_has_are_refused_before_any_work(trained, tiny_base, tmp_path):
-    with pytest.raises(TrainingError, match="--dims 64: the base model has only 32 dimensions"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", LEARNING.replace(dims=(64, 8)), device="cpu")
+    with pytest.raises(TrainingError, match="`dims` 64: the base model has only 32 dimensions"):
+        adapt(
+            TrainingJob(trained.data, "words", tiny_base, LEARNING.replace(dims=(64, 8)), device="cpu"),
+            tmp_path / "out",
+        )

@@ -13,7 +13,7 @@ import pytest
 from registry.names import PAGE
 from registry.storage.artifacts import digest_of, list_files
 from tests.training.samples import QUICK, prepared, word_pairs
-from training import adapt
+from training import TrainingJob, adapt
 from training.mining.examples import Examples
 from training.reporting.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
 from training.reporting.report_page import report_page, write_page
@@ -88,7 +88,7 @@ def test_ranks_are_those_that_the_metrics_are_made_of():
 @pytest.mark.parametrize("said", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</title></svg><b>"])
 def test_what_the_data_say_is_shown_and_not_run(tmp_path, tiny_base, said):
     pairs = [Pair(f"{said} {pair.question}", f"{pair.answer} {said}") for pair in word_pairs()[:24]]
-    adapt(prepared(pairs, tmp_path / "data"), "words", tiny_base, tmp_path / "out", QUICK, device="cpu")
+    adapt(TrainingJob(prepared(pairs, tmp_path / "data"), "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     text = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
     assert said not in text
     assert Reader(text).headings == SECTIONS

@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from registry import InvalidNameError
 from tests.training.samples import LEARNING, QUICK, filler_pairs, prepared, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
-from training import PreparedData, TrainingError, adapt, publish
+from training import PreparedData, TrainingError, TrainingJob, adapt, publish
 from training.reporting.report import TrainingReport
 from training.reporting.verdicts import over_seeds
 from training.retrieval.encoding import load_model
@@ -43,7 +43,12 @@ def judged(tmp_path_factory, trained, tiny_base, sets):
     out = tmp_path_factory.mktemp("judged") / "out"
     with texts_encoded() as encoded:
         limits = {"test": 0.0, "fillers": 0.05}
-        report = adapt(trained.data, "words", tiny_base, out, LEARNING, device="cpu", also=sets, max_loss=limits)
+        report = adapt(
+            TrainingJob(
+                trained.data, "words", tiny_base, LEARNING, device="cpu", extra_test_sets=sets, max_loss=limits
+            ),
+            out,
+        )
     return out, report, encoded
 
 
@@ -124,7 +129,10 @@ def test_the_card_leads_with_both_sides_of_every_set(judged):
 def test_the_untouched_model_loses_nothing(tmp_path, trained, tiny_base, sets):
     recipe = QUICK.replace(interpolation_weight=0.0)
     limits = {"fillers": 0, "test": 0}
-    report = adapt(trained.data, "words", tiny_base, tmp_path / "out", recipe, device="cpu", also=sets, max_loss=limits)
+    report = adapt(
+        TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu", extra_test_sets=sets, max_loss=limits),
+        tmp_path / "out",
+    )
     assert not report.improved
     assert not any(found.lost_too_much for found in (report, *report.extra_test_sets.values()))
 
@@ -136,29 +144,32 @@ def without(data, split):
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (lambda data, other: {"also": {"test": other}}, InvalidNameError, "'test' is reserved"),
-        (lambda data, other: {"also": {"../up": other}}, InvalidNameError, "test set name '../up' is not allowed"),
+        (lambda data, other: {"extra_test_sets": {"test": other}}, InvalidNameError, "'test' is reserved"),
         (
-            lambda data, other: {"also": {"else": without(other, "test")}},
-            TrainingError,
-            "--also-evaluate else, prepared from samples: no test queries: prepare it with --split test",
+            lambda data, other: {"extra_test_sets": {"../up": other}},
+            InvalidNameError,
+            "test set name '../up' is not allowed",
         ),
-        (lambda data, other: {"max_loss": {"else": 0.1}}, TrainingError, "--max-loss else: no set of that name"),
-        (lambda data, other: {"max_loss": {"test": -0.1}}, TrainingError, "--max-loss test=-0.1 is out of range"),
+        (
+            lambda data, other: {"extra_test_sets": {"else": without(other, "test")}},
+            TrainingError,
+            "`extra_test_sets` else, prepared from samples: no test queries: prepare it with `split` test",
+        ),
+        (lambda data, other: {"max_loss": {"else": 0.1}}, TrainingError, "`max_loss` else: unknown test set"),
+        (lambda data, other: {"max_loss": {"test": -0.1}}, TrainingError, "`max_loss` test=-0.1 is out of range"),
         (lambda data, other: {"max_loss": {"test": 1.01}}, TrainingError, "expected from 0 to 1"),
         (lambda data, other: {"max_loss": {"test": float("nan")}}, TrainingError, "test=nan is out of range"),
-        (lambda data, other: {"data": other}, TrainingError, "samples: no training queries: prepare them with --split"),
+        (lambda data, other: {"data": other}, TrainingError, "samples: no training queries: prepare them with `split`"),
         (lambda data, other: {"data": without(data, "dev")}, TrainingError, "no dev queries"),
         (lambda data, other: {"data": without(data, "test")}, TrainingError, "no test queries"),
-        (lambda data, other: {"seed": ()}, TrainingError, "no --seed"),
-        (lambda data, other: {"seed": (1, 2, 1)}, TrainingError, "--seed 1 --seed 2 --seed 1: a seed is given twice"),
+        (lambda data, other: {"seeds": ()}, TrainingError, "`seeds` is empty"),
+        (lambda data, other: {"seeds": (1, 2, 1)}, TrainingError, "duplicate `seeds` 1, 2, 1"),
     ],
 )
-def test_what_cannot_be_judged_is_refused_before_any_work(tmp_path, trained, tiny_base, sets, change, error, said):
+def test_a_job_that_cannot_be_run_is_refused_when_it_is_put_together(trained, tiny_base, sets, change, error, said):
     given = {"data": trained.data, **change(trained.data, sets["few"])}
     with pytest.raises(error, match=said):
-        adapt(**given, domain="words", base=tiny_base, out=tmp_path / "out", recipe=QUICK, device="cpu")
-    assert list(tmp_path.iterdir()) == []
+        TrainingJob(**given, domain="words", base=tiny_base, recipe=QUICK, device="cpu")
 
 
 def test_other_sets_than_before_are_measured_without_training_again(tmp_path, trained, tiny_base, sets, monkeypatch):
@@ -166,7 +177,7 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
     other = prepared(filler_pairs()[:12], tmp_path / "data", split="test")
 
     def run(**also):
-        return adapt(trained.data, "words", tiny_base, out, QUICK, device="cpu", also=also)
+        return adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu", extra_test_sets=also), out)
 
     monkeypatch.setattr("training.adaptation._profile", crash)
     with pytest.raises(Crash):
@@ -193,7 +204,10 @@ def seeded(tmp_path_factory, trained, tiny_base, sets):
     """Three seeds in one run, with the texts that were encoded."""
     out = tmp_path_factory.mktemp("seeded") / "out"
     with texts_encoded() as encoded:
-        report = adapt(trained.data, "words", tiny_base, out, ONE_ROUND, device="cpu", also=sets, seed=SEEDS)
+        report = adapt(
+            TrainingJob(trained.data, "words", tiny_base, ONE_ROUND, device="cpu", extra_test_sets=sets, seeds=SEEDS),
+            out,
+        )
     return out, report, encoded
 
 
@@ -214,7 +228,12 @@ def test_a_seed_among_others_gives_what_it_gives_alone(seeded, tmp_path, trained
     _, report, _ = seeded
     for entry in report.seeds[1:]:
         out = tmp_path / str(entry.seed)
-        alone = adapt(trained.data, "words", tiny_base, out, ONE_ROUND, device="cpu", also=sets, seed=entry.seed)
+        alone = adapt(
+            TrainingJob(
+                trained.data, "words", tiny_base, ONE_ROUND, device="cpu", extra_test_sets=sets, seeds=(entry.seed,)
+            ),
+            out,
+        )
         assert alone.adapted_metrics == {"dev": entry.dev, "test": entry.test}
         assert {name: found.adapted for name, found in alone.extra_test_sets.items()} == entry.extra_test_sets
         assert alone.base_metrics == report.base_metrics
@@ -251,7 +270,10 @@ def test_one_seed_has_no_deviation(judged):
 
 def test_a_run_of_several_seeds_goes_on_where_it_was(tmp_path, seeded, trained, tiny_base, sets, monkeypatch):
     def run():
-        return adapt(trained.data, "words", tiny_base, tmp_path / "out", ONE_ROUND, device="cpu", also=sets, seed=SEEDS)
+        return adapt(
+            TrainingJob(trained.data, "words", tiny_base, ONE_ROUND, device="cpu", extra_test_sets=sets, seeds=SEEDS),
+            tmp_path / "out",
+        )
 
     from training.recipes.finetune import finetune
 

@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from tests.conftest import ROOT
 from tests.training.samples import LEARNING
-from training import Contrastive, TrainingError, adapt
+from training import Contrastive, TrainingError, TrainingJob, adapt
 from training.recipes.finetune import _Laid
 from training.reporting.report import TrainingReport
 
@@ -19,9 +19,9 @@ import json, os, sys
 from pathlib import Path
 from registry import resolve_base_model
 from tests.training.runs.test_processes import RECIPE
-from training import adapt, read_prepared
+from training import TrainingJob, adapt, read_prepared
 data, base, out = map(Path, sys.argv[1:])
-report = adapt(read_prepared(data), "words", resolve_base_model(str(base)), out, RECIPE, device="cpu")
+report = adapt(TrainingJob(read_prepared(data), "words", resolve_base_model(str(base)), RECIPE, device="cpu"), out)
 Path(f"{out}-{os.environ['RANK']}.json").write_text(report.model_dump_json())
 """
 
@@ -44,7 +44,7 @@ def together(trained, tiny_base, tmp_path_factory):
 
 def test_two_processes_train_the_model_that_one_does(trained, together, tiny_base, tmp_path):
     out, (report, _) = together
-    alone = adapt(trained.data, "words", tiny_base, tmp_path / "alone", RECIPE, device="cpu")
+    alone = adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), tmp_path / "alone")
     assert report.iterations[1].steps == alone.iterations[1].steps
     for split in ("dev", "test"):
         assert report.adapted_metrics[split] == pytest.approx(alone.adapted_metrics[split], abs=0.1)
@@ -70,6 +70,6 @@ def test_each_process_has_its_slice_of_every_batch(monkeypatch):
 
 
 def test_queries_alone_are_trained_in_one_process(trained, tiny_base, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.adaptation.processes.count", lambda: 2)
-    with pytest.raises(TrainingError, match="--freeze-documents is trained in one process"):
-        adapt(trained.data, "words", tiny_base, tmp_path / "out", Contrastive(freeze_documents=True))
+    monkeypatch.setattr("training.checks.processes.count", lambda: 2)
+    with pytest.raises(TrainingError, match="`freeze_documents` needs a single process"):
+        adapt(TrainingJob(trained.data, "words", tiny_base, Contrastive(freeze_documents=True)), tmp_path / "out")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from router_plugin.cli import app
 from tests.conftest import EXAMPLES
 from tests.training.samples import QUICK
-from training import PrepareOptions, SourceError, adapt, prepare_judged, read_beir, read_prepared
+from training import PrepareOptions, SourceError, TrainingJob, adapt, prepare_judged, read_beir, read_prepared
 from training.prepared.chunking import chunk
 from training.sources.reading import ReadOptions
 
@@ -206,7 +206,7 @@ def test_the_command_prepares_a_folder_that_a_model_is_trained_on(tmp_path, tiny
     )
     data = read_prepared(tmp_path / "out")
     assert len(data.qrels["test"]) == 3
-    report = adapt(data, "nature", tiny_base, tmp_path / "model", QUICK, device="cpu")
+    report = adapt(TrainingJob(data, "nature", tiny_base, QUICK, device="cpu"), tmp_path / "model")
     assert report.iterations[1].steps >= 1
 
 

@@ -14,7 +14,7 @@ from router_plugin.cli import app
 from tests.conftest import EXAMPLES, shared_data
 from tests.training.prepared.test_preparation import read_beir
 from tests.training.samples import FILLERS, QUICK
-from training import SourceError, SplitOptions, adapt, prepare_labels, read_labels, read_prepared
+from training import SourceError, SplitOptions, TrainingJob, adapt, prepare_labels, read_labels, read_prepared
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
@@ -321,7 +321,7 @@ def test_no_example_has_a_negative_of_its_own_label_mined_or_in_its_batch(tmp_pa
 def test_a_model_is_trained_whose_profile_has_documents_as_queries_too(tmp_path, tiny_base):
     prepare_labels(read_labels(str(ROUTES)), tmp_path / "data")
     data = read_prepared(tmp_path / "data")
-    report = adapt(data, "routes", tiny_base, tmp_path / "model", QUICK, device="cpu")
+    report = adapt(TrainingJob(data, "routes", tiny_base, QUICK, device="cpu"), tmp_path / "model")
     counts = report.dataset.counts
     assert report.iterations[1].steps >= 1
     profile = Profile.load(tmp_path / "model")

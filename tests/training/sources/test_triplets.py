@@ -17,6 +17,7 @@ from training import (
     PrepareOptions,
     ReferenceTriplet,
     SourceError,
+    TrainingJob,
     adapt,
     prepare_judged,
     read_prepared,
@@ -234,7 +235,7 @@ def test_a_near_copy_of_what_is_right_is_no_negative_even_where_it_was_judged_so
 @pytest.mark.parametrize("recipe", [QUICK, ReferenceTriplet(iterations=1)], ids=["contrastive", "triplet"])
 def test_a_model_is_trained_on_triplets(tmp_path, tiny_base, recipe):
     data, _ = example_texts(tmp_path)
-    report = adapt(data, "nature", tiny_base, tmp_path / "model", recipe, device="cpu")
+    report = adapt(TrainingJob(data, "nature", tiny_base, recipe, device="cpu"), tmp_path / "model")
     assert report.dataset.counts["judged_negatives"] == 15
     assert len(report.iterations) == 2
 

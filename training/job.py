@@ -1,0 +1,122 @@
+"""A training job: everything that decides which model ``adapt`` makes, checked when it is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+
+from registry import BaseModelFiles, ModelRecord
+from registry.model_folders.variants import Backend
+from registry.records import DatasetRecord
+from training import checks
+from training.judges.relevance import DEPTH, RelevanceJudge
+from training.prepared.format import PreparedData
+from training.prepared.joined import complete_batch_shares, join
+from training.recipes.recipes import Contrastive, Recipe
+from training.reporting.report import Baseline, TrainingIdentity
+from training.reporting.single_set_baselines import baseline_summary
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """How one model is made.
+
+    It is checked at construction, so that a job that exists can be run: who builds one from a command line, a file or
+    a request learns what is wrong with it there, before any model is loaded.
+
+    Attributes:
+        data: prepared data; or several sets by name, each of which is ranked and measured over its own documents. Then
+            metrics are means over sets, and the report also has the metrics of each set.
+        domain: name of the domain.
+        base: where adaptation starts.
+        recipe: how to train.
+        batch_shares: fraction of the batches of each of several sets, by its name; sets that are not named divide the
+            rest evenly.
+        seeds: of everything random; the same seed on the same machine gives the same metrics. Each seed trains a model
+            of its own, and the one that is best on dev is kept.
+        extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
+            too.
+        max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on an extra test set, on one of several sets,
+            or on the domain's own test split, which is named ``test``. A model that loses more is written, but
+            published only by force.
+        mixed: other prepared data by name, whose training queries are learnt from too.
+        single_set_baselines: for any of several sets, by name, the model that was trained on it alone; the report
+            compares with it.
+        judge: grades the documents that each iteration ranks first for the training queries and that are not known to
+            be relevant; by default only the labels of the data count. All seeds use the same grades.
+        judge_depth: documents that it grades per query and iteration, 1 to 15.
+        encode_batch: texts encoded at a time.
+        encode_with: runtime that encodes texts for mining and measuring; by default torch.
+        device: a torch device; by default a GPU if available.
+        trust_remote_code: let the base model run code of its own.
+
+    Raises:
+        TrainingError: data without the queries that are needed, or that the recipe cannot join or mix in; batch shares
+            that do not sum to 1; a limit that is out of range or for an unknown set; a baseline that was trained on
+            other data; a judge that the recipe cannot use; duplicate seeds, or none.
+        InvalidNameError: an invalid name of the domain or of a set.
+    """
+
+    data: PreparedData | Mapping[str, PreparedData]
+    domain: str
+    base: BaseModelFiles
+    recipe: Recipe = field(default_factory=Contrastive)
+    _: KW_ONLY
+    batch_shares: Mapping[str, float] = field(default_factory=dict)
+    seeds: Sequence[int] = (42,)
+    extra_test_sets: Mapping[str, PreparedData] = field(default_factory=dict)
+    max_loss: Mapping[str, float] = field(default_factory=dict)
+    mixed: Mapping[str, PreparedData] = field(default_factory=dict)
+    single_set_baselines: Mapping[str, ModelRecord] = field(default_factory=dict)
+    judge: RelevanceJudge | None = None
+    judge_depth: int = DEPTH
+    encode_batch: int = 64
+    encode_with: Backend | None = None
+    device: str | None = None
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        checks.check_job(self)
+
+    @cached_property
+    def training_set(self) -> PreparedData:
+        """The data as one set, whose parts are the sets that were given."""
+        return self.data if isinstance(self.data, PreparedData) else join(self.data)
+
+    @cached_property
+    def complete_batch_shares(self) -> dict[str, float]:
+        """The fraction of the batches of every set; empty for a single set."""
+        return complete_batch_shares(self.training_set, self.batch_shares)
+
+    def identity(self) -> TrainingIdentity:
+        """Everything that decides the weights: a run goes on only with the same."""
+        seeds, shares = list(self.seeds), self.complete_batch_shares
+        return TrainingIdentity(
+            domain=self.domain,
+            base_model=self.base.record(),
+            recipe=self.recipe.name,
+            options={
+                **self.recipe.model_dump(),
+                **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
+                **({"shares": shares} if shares else {}),
+            },
+            dataset=_lineage(self.training_set),
+            joined={name: _lineage(part) for name, part in self.training_set.parts.items()},
+            mixed={name: _lineage(other) for name, other in self.mixed.items()},
+            judge=self.judge.identity if self.judge else None,
+            judge_depth=self.judge_depth if self.judge else None,
+            encoded_with=self.encode_with or "torch",
+        )
+
+    def baselines(self) -> dict[str, Baseline]:
+        """What the report says of the single-set baselines, which change no weights."""
+        return {name: baseline_summary(model) for name, model in self.single_set_baselines.items()}
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of every test set but the domain's own, by name."""
+        return {name: data.fingerprint for name, data in {**self.training_set.parts, **self.extra_test_sets}.items()}
+
+
+def _lineage(data: PreparedData) -> DatasetRecord:
+    return DatasetRecord(fingerprint=data.fingerprint, counts=data.manifest["counts"])

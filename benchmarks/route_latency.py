@@ -43,7 +43,7 @@ from registry import Profile, Registry, resolve_base_model
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
 from registry.model_folders.variants import variant_folder
-from registry.storage import location
+from registry.shared import home
 from router_plugin import DomainRouter, Route, ServedDomains, Settings
 from router_plugin.serving import domain_routes as served_routes
 from training import publish
@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        location.HOME = Path(scratch) / "home"
+        os.environ[home.VARIABLE] = str(Path(scratch) / "home")
         models = _models(Path(scratch), arguments.backend, _texts(arguments.data, 1)[0])
         for number in arguments.domains:
             texts, queries = _texts(arguments.data, number)

@@ -39,9 +39,10 @@ def shared_data(name: str) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is kept on a machine, these tests do not find and do not leave."""
+    """Tests, and processes that they start, neither find nor leave anything in the user's home folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("registry.storage.location.HOME", tmp_path_factory.mktemp("home"))
+        patch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("DOMAIN_ROUTER_REGISTRY", raising=False)
         yield
 
 
@@ -140,7 +141,7 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     """An empty registry: a folder, and a database URL with artifacts on another fsspec file system."""
     import fsspec
 
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     if request.param == "folder":
         store = Registry.open(str(tmp_path / "registry"))
     else:

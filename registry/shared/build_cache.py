@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from registry.errors import OutputError
 from registry.shared.digests import sha256_of
+from registry.shared.home import cache_folder
 from registry.shared.outputs import make_folder, staged_folder
-from registry.storage import location
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         key: names what it is made of, for ever; the name of a file.
         make: fills a new, empty folder; what it raises goes on to the caller, and nothing is kept.
     """
-    parent = location.HOME.expanduser() / "cache" / kind
+    parent = cache_folder(kind)
     folder = parent / key
     if _is_whole(folder):
         return folder

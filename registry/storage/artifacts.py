@@ -33,7 +33,7 @@ class ArtifactStore:
             raise RegistryError(f"artifact store {url.partition('://')[0]}:// cannot be opened: {error}") from error
         self._local = "file" in self._fs.protocol if not isinstance(self._fs.protocol, str) else False
         self._cache = Path(self._root) if self._local else cache
-        self._locks = cache.with_name("locks")
+        self._locks = self._cache.with_name(f"{self._cache.name}.locks")
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         """Store a copy of the folder's files; returns its digest and file list.

@@ -10,9 +10,9 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from registry.errors import RegistryError
+from registry.shared.home import cache_folder, home
 
 VARIABLE = "DOMAIN_ROUTER_REGISTRY"
-HOME = Path("~/.domain-router")
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ def locate(url: str | None) -> Location:
     Args:
         url: a folder (plain or ``file://``), which then holds ``registry.db`` and ``artifacts/``; or a SQLAlchemy
             URL with the artifact store beside it, ``sqlite:////srv/registry.db?artifacts=s3://bucket/models``; or
-            None for the environment variable ``DOMAIN_ROUTER_REGISTRY``, else ``~/.domain-router/registry``.
+            None for the environment variable ``DOMAIN_ROUTER_REGISTRY``, else ``registry`` in
+            :func:`registry.shared.home.home`.
 
     Raises:
         RegistryError: the URL is none of these.
+        OutputError: the folder for what is kept on this machine is unknown.
     """
-    url = str(url or os.environ.get(VARIABLE) or HOME / "registry")
-    cache = _expanded(HOME) / "cache" / "artifacts"
+    url = str(url or os.environ.get(VARIABLE) or home() / "registry")
+    cache = cache_folder("artifacts")
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
         folder = _expanded(Path(unquote(rest) if separator else url)).absolute()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -204,11 +204,16 @@ def _fresh_process() -> ProcessPoolExecutor:
     """On Linux, forked from a server that has imported the libraries once for all processes."""
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload(list(LIBRARIES))
-    return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(LIBRARIES,))
+    return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(LIBRARIES, dict(os.environ)))
 
 
-def _begin(libraries: Sequence[str]) -> None:
-    """Import the libraries, and end with the parent: a process whose parent is killed would work on."""
+def _begin(libraries: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Import the libraries, and end with the parent: a process whose parent is killed would work on.
+
+    A server that was started before has the environment of that time, so the parent's is handed over.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     for name in libraries:
         importlib.import_module(name)
     parent = multiprocessing.parent_process()

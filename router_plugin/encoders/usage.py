@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from registry.errors import OutputError
+from registry.shared.home import cache_folder
 from registry.shared.outputs import make_folder, write_atomically
-from registry.storage import location
 
 EVERY = 60.0
 """Seconds between two writes; the last counts are written when the process ends."""
@@ -28,7 +28,7 @@ class Usage:
             registry: URL of the registry, whose counts are kept apart from another's.
         """
         name = hashlib.sha256(registry.encode()).hexdigest()[:16]
-        self._file = location.HOME.expanduser() / "cache" / "usage" / f"{name}.json"
+        self._file = cache_folder("usage") / f"{name}.json"
         self._counts = _read(self._file)
         self._lock = threading.Lock()
         self._written = time.monotonic()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.storage import location
+from registry.shared.home import cache_folder
 from router_plugin.contracts import CachingEncoder, Encoder
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Store:
 
     def __init__(self, version: str) -> None:
         name = hashlib.sha256(version.encode()).hexdigest()
-        self._path = location.HOME.expanduser() / "cache" / "candidates" / f"{name}.db"
+        self._path = cache_folder("candidates") / f"{name}.db"
 
     def get(self, names: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         """Those vectors that are kept and whole, by the digest of the text."""

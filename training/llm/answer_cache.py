@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from registry.storage import location
+from registry.shared.home import cache_folder
 from training.errors import LanguageModelError
 
 FILE = "answers.db"
@@ -29,12 +29,12 @@ class AnswerCache:
     def __init__(self, folder: Path | None = None) -> None:
         """
         Args:
-            folder: holds the file; by default ``llm`` in the cache of this product, in the home folder.
+            folder: holds the file; by default ``cache/llm`` in :func:`registry.shared.home.home`.
 
         Raises:
             LanguageModelError: nothing can be kept there.
         """
-        folder = folder or location.HOME.expanduser() / "cache" / "llm"
+        folder = folder or cache_folder("llm")
         self.path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)

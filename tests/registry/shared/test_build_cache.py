@@ -16,7 +16,7 @@ from registry.shared.build_cache import cached_folder
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of this test alone."""
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 

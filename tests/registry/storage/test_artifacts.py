@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def remote(tmp_path, monkeypatch):
     """A registry whose artifacts are on a file system other than the disk."""
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     registry = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models")
     yield registry
     registry.close()
@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path, folder
 @pytest.mark.parametrize("kind", ["folder", "remote"])
 def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, kind):
     (tmp_path / "file").write_text("x")
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "file")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "file"))
     artifacts = f"{tmp_path}/file/models" if kind == "folder" else "memory://models"
     registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={artifacts}")
     with pytest.raises(RegistryError, match=f"{folder} cannot be stored in .*models: .*{tmp_path}/file"):
@@ -233,7 +233,7 @@ def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote
 
 def test_a_remote_artifact_reaches_another_machine(remote: Registry, folder, tmp_path, monkeypatch):
     version = remote.publish(folder, make_record())
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "elsewhere")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "elsewhere"))
     other = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models")
     fetched = other.fetch(other.get("medical"))
     assert fetched.is_relative_to(tmp_path / "elsewhere")

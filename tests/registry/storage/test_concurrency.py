@@ -29,7 +29,7 @@ for folder in (own, same, own):
 @pytest.fixture
 def disk(tmp_path, monkeypatch):
     """A registry whose artifacts are remote, on a file system that threads may read at a time."""
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     registry = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=disk://{tmp_path}/remote")
     yield registry
     registry.close()

@@ -26,7 +26,7 @@ class VaultDialect(SQLiteDialect_pysqlite):
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """A home folder of the test's own, and no registry in the environment."""
-    monkeypatch.setattr("registry.storage.location.HOME", Path("~/.domain-router"))
+    monkeypatch.delenv("DOMAIN_ROUTER_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv(VARIABLE, raising=False)
     return tmp_path / "home"

@@ -30,7 +30,7 @@ TWO = "domains:\n- name: a\n  queries: [x]\n"
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 

@@ -35,8 +35,8 @@ WAYS = ["base", "multi", "two_stage", "ensemble", "oracle"]
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """What other processes keep, they keep here."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    """Nothing is kept from before."""
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture

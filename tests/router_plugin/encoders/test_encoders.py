@@ -130,7 +130,7 @@ def test_a_text_is_cut_at_the_maximum_length_where_there_is_one(tiny_base, most,
 
 
 def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(tiny_base, tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     other = resolve_base_model(str(shutil.copytree(tiny_base.path, tmp_path / "other")))
     pooling = other.path / "1_Pooling" / "config.json"
     pooling.write_text(pooling.read_text(encoding="utf-8").replace('"mean"', '"cls"'), encoding="utf-8")
@@ -339,7 +339,7 @@ def test_a_base_model_that_was_changed_before_its_first_use_is_refused(real_base
 
 
 def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     store = Registry.open(str(tmp_path / "registry"))
     for domain, folder in tiny_models.items():
         model = shutil.copytree(folder, tmp_path / domain)
@@ -360,7 +360,7 @@ def test_a_variant_of_the_base_model_that_cannot_be_kept_is_made_anew_or_torch_r
     tiny_base, tmp_path, monkeypatch, temporary, runtime
 ):
     (tmp_path / "home").write_text("no folder")
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     if temporary:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "home"))
     settings = replace(ANYTHING, backend="openvino", device="cpu")
@@ -377,7 +377,7 @@ def test_an_unknown_backend_is_an_error(served):
 
 
 def test_the_most_used_domains_are_loaded_at_the_next_start(served, routes, tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     settings = replace(ANYTHING, preload=1)
     first = DomainRouter(routes, str(served), settings=settings)
     assert set(first.loaded) <= {"general"}  # which made its profile
@@ -392,7 +392,7 @@ def test_the_most_used_domains_are_loaded_at_the_next_start(served, routes, tmp_
 
 
 def test_serving_with_variants_needs_no_torch(tiny_models, tiny_base, tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     model = shutil.copytree(tiny_models["medical"], tmp_path / "model")
     add_variants(model, read_prepared(tiny_models["medical"].with_name("medical-data")), ["openvino"])
     store = Registry.open(str(tmp_path / "registry"))
@@ -402,20 +402,17 @@ def test_serving_with_variants_needs_no_torch(tiny_models, tiny_base, tmp_path, 
     DomainRouter([], str(tmp_path / "registry"), settings=settings).classifier.classify(["makes the base's variant"])
     code = """
 import sys
-from pathlib import Path
-import registry.storage.location
-registry.storage.location.HOME = Path(sys.argv[2])
 from router_plugin import DomainRouter, Route, Settings
 routes = [Route(name="a", domain="medical", utterances=("my knee hurts",)), Route(name="b", utterances=("hello",))]
 settings = Settings(backend="openvino", device="cpu", target_precision=0, min_confidence=0, threshold=-1)
 found = DomainRouter(routes, sys.argv[1], settings=settings).route_many(["my knee hurts", "wax in the carpet"])
 print(all(decision.route for decision in found), *sorted({"torch", "sentence_transformers"} & set(sys.modules)))
 """
-    assert run_python(code, str(tmp_path / "registry"), str(tmp_path / "home")).split() == ["True"]
+    assert run_python(code, str(tmp_path / "registry")).split() == ["True"]
 
 
 def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base, tmp_path, monkeypatch):
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     data, model = tiny_models["medical"].with_name("medical-data"), tmp_path / "model"
     run = CliRunner().invoke
     train = ["train", str(data), "--domain", "medical", "--out", str(model), "--base-model", str(tiny_base.path)]

@@ -245,7 +245,7 @@ print(json.dumps([model.get_embedding_dimension(), model.max_seq_length, *(each.
 """
     home = tmp_path / "home"
     home.mkdir()
-    printed = run_python(code, moved, json.dumps(TEXTS), HOME=str(home))
+    printed = run_python(code, moved, json.dumps(TEXTS), DOMAIN_ROUTER_HOME=str(home))
     dimension, length, *made = json.loads(printed.splitlines()[-1])
     expected = space.encode_queries(TEXTS)
     declared = space.encode_documents(TEXTS, ["legal"] * len(TEXTS))

@@ -57,7 +57,7 @@ class Counting(Texts):
 @pytest.fixture(autouse=True)
 def disk(tmp_path, monkeypatch):
     """What is kept, by this test alone."""
-    monkeypatch.setattr("registry.storage.location.HOME", tmp_path / "home")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "cache" / "candidates"
 
 

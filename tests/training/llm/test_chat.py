@@ -270,11 +270,11 @@ def test_a_budget_is_never_passed_and_what_is_done_is_kept(server, model, concur
 @pytest.mark.parametrize("fault", ["slow", "drop", "broken", "html"])
 def test_what_may_have_been_billed_without_an_answer_counts_against_the_budget(server, model, fault):
     server.always = fault
-    spending = Spending(Prices(1.0, 1.0), budget=0.006)
+    spending = Spending(Prices(1.0, 1.0), budget=0.01)
     with pytest.raises(BudgetError):
-        model(spending=spending, timeout=0.1, concurrency=1).ask_all(prompts(20), "asking")
+        model(spending=spending, timeout=0.1 if fault == "slow" else 60, concurrency=1).ask_all(prompts(20), "asking")
     assert spending.requests == len(server.asked) > 1
-    assert 0 < spending.cost <= 0.006
+    assert 0 < spending.cost <= 0.01
 
 
 def test_what_a_server_refuses_costs_nothing(server, model):

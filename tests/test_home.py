@@ -1,0 +1,113 @@
+"""One variable moves everything that is kept on a machine, in this process and in those that it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from registry import OutputError, Registry, RegistryError
+from registry.shared.build_cache import cached_folder
+from registry.shared.home import cache_folder, home
+from registry.storage.location import locate
+from router_plugin.encoders.usage import Usage
+from router_plugin.serving.candidate_store import embed_kept
+from tests.conftest import ROOT
+from tests.registry.samples import make_record, run_python, write_model
+from tests.router_plugin.serving.test_candidates import Counting
+from training.errors import LanguageModelError
+from training.llm.answer_cache import AnswerCache
+
+VARIABLE = "DOMAIN_ROUTER_HOME"
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of the user, in which nothing may be left."""
+    folder = tmp_path / "user"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv(VARIABLE)
+    return folder
+
+
+def keep_everything(registry: str | None, tmp_path: Path) -> None:
+    """Whatever keeps something keeps a little of it."""
+    Registry.open(registry).publish(write_model(tmp_path / "model"), make_record())
+    cached_folder("profiles", "one", lambda folder: None)
+    embed_kept(["a text"], Counting(), "medical@1")
+    usage = Usage("registry")
+    usage.add(["medical"])
+    del usage
+
+
+@pytest.mark.parametrize("registry", [None, "remote"])
+def test_everything_is_kept_in_the_folder_that_the_variable_names(
+    tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch, registry: str | None
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    url = f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models" if registry else None
+    keep_everything(url, tmp_path)
+    AnswerCache().put(b"key", "answer")
+    fsspec.filesystem("memory").store.clear()
+    assert list(user.iterdir()) == []
+    kept = {path.name for path in (tmp_path / "home" / "cache").iterdir()}
+    assert {"candidates", "llm", "profiles", "usage"} <= kept
+    assert (tmp_path / "home" / ("cache/artifacts" if registry else "registry")).is_dir()
+
+
+def test_a_process_that_is_started_keeps_things_in_the_same_place(
+    tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
+    run_python("from registry import Registry\nRegistry.open()")
+    assert (tmp_path / "home" / "registry" / "registry.db").is_file()
+    assert list(user.iterdir()) == []
+
+
+def test_by_default_it_is_a_hidden_folder_of_the_user(user: Path) -> None:
+    assert home() == user / ".domain-router"
+    assert cache_folder("llm") == user / ".domain-router" / "cache" / "llm"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", ".domain-router"), (" ", ".domain-router"), ("~/models", "models"), ("relative", "work/relative")],
+)
+def test_empty_relative_and_tilde_values(
+    user: Path, monkeypatch: pytest.MonkeyPatch, value: str, expected: str
+) -> None:
+    (user / "work").mkdir()
+    monkeypatch.chdir(user / "work")
+    monkeypatch.setenv(VARIABLE, value)
+    assert home() == user / expected
+    assert locate(None).artifacts == str(user / expected / "registry" / "artifacts")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("s3://bucket", "expected a folder"), ("~nobody-here/x", "the home folder is unknown")]
+)
+def test_what_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(OutputError, match=f"{value}: {said}.*{VARIABLE}|{VARIABLE} {value}: {said}"):
+        home()
+
+
+def test_where_the_folder_cannot_be_written_what_need_not_be_kept_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
+    keep_everything(str(tmp_path / "registry"), tmp_path)
+    with pytest.raises(LanguageModelError, match=f"{tmp_path}/file/cache/llm: answers cannot be kept there"):
+        AnswerCache()
+    with pytest.raises(RegistryError, match=f"{tmp_path}/file"):
+        Registry.open()
+
+
+def test_only_one_module_knows_where_the_folder_is() -> None:
+    sources = [path for room in ("registry", "training", "router_plugin") for path in (ROOT / room).rglob("*.py")]
+    assert len(sources) > 100
+    knowing = {path.name for path in sources if "expanduser() /" in path.read_text(encoding="utf-8")}
+    assert knowing == set()

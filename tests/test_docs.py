@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 
 import pluggy
 import typer.main
@@ -36,8 +35,8 @@ def test_every_hook_is_documented_in_its_own_words() -> None:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     page = (ROOT / "docs" / "route.md").read_text(encoding="utf-8")
-    for setting in fields(Settings):
-        assert f"| `{setting.name}` | {setting.default} |" in page
+    for name, setting in Settings.model_fields.items():
+        assert f"| `{name}` | {setting.default} |" in page
 
 
 def test_every_number_of_every_recipe_is_documented_with_its_default() -> None:

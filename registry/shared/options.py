@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from registry.errors import DomainRouterError
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
     from typing_extensions import Self
 
-_PLAIN = {bool: "true or false", str: "text", int: "a whole number", float: "a number"}
+_FINITE = ConfigDict(allow_inf_nan=False)
+_PLAIN: dict[Any, str] = {bool: "true or false", str: "text", int: "a whole number", float: "a number", Path: "a path"}
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,13 @@ class Shown:
 
     Attributes:
         default: what the default means, where it is None or depends on other values.
-        metavar: the form of the value as one text, where it is a list.
+        metavar: the form of a value as text.
+        joined: a list is one text, with commas.
     """
 
     default: str | None = None
     metavar: str | None = None
+    joined: bool = False
 
 
 class Options(BaseModel):
@@ -66,6 +71,32 @@ class Options(BaseModel):
         return type(self)(**{**given, **changes})
 
 
+def numbers_by_name(value: Any) -> Any:
+    """A mapping from texts like ``name=0.5``, each name once; before a field of such mappings is checked."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    found: dict[str, Any] = {}
+    for text in value:
+        name, separator, number = str(text).partition("=")
+        if not name or not separator:
+            raise ValueError("expected NAME=NUMBER")
+        if name in found:
+            raise ValueError(f"duplicate name {name!r}")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = number
+    return found
+
+
+def adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    """Validates values of one field as its model does."""
+    annotation: Any = field.annotation
+    for limit in field.metadata:
+        annotation = Annotated[annotation, limit]
+    return TypeAdapter(annotation, config=_FINITE)
+
+
 def fault(field: FieldInfo, error: ErrorDetails) -> str:
     """What is wrong with a value of a field, in words: what its validator says, else what is expected."""
     if error["type"] == "value_error":
@@ -86,8 +117,12 @@ def expected(annotation: Any, limits: Sequence[Any] = ()) -> str:
         return expected(kind, [each for field in inner for each in getattr(field, "metadata", [field])])
     if get_origin(kind) is Literal:
         return any_of(get_args(kind))
-    if get_origin(kind) is tuple:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return any_of([each.value for each in kind])
+    if get_origin(kind) in (tuple, list):
         return f"a list of values, each {expected(get_args(kind)[0])}"
+    if get_origin(kind) is dict:
+        return f"values by name, each {expected(get_args(kind)[1])}"
     words = _PLAIN.get(kind, f"a value of type {getattr(kind, '__name__', kind)}")
     return f"{words} {range_words(limits)}" if bounds(limits) else words
 

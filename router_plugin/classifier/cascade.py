@@ -56,7 +56,7 @@ class CascadeClassifier:
         base: BaseEmbedder,
         sure: float = SURE,
         unknown: float = UNKNOWN,
-        precision: float = Settings.target_precision,
+        precision: float = Settings().target_precision,
     ) -> None:
         """Fit both stages.
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from router_plugin.settings import RANGES
+from router_plugin.cli.model_options import fields_of
+from router_plugin.settings import Settings
 
 
 def existing_registry(url: str | None) -> str | None:
@@ -22,20 +23,6 @@ def existing_registry(url: str | None) -> str | None:
     if url is not None and not is_there(url):
         raise typer.BadParameter(f"{url}: no registry found: 'models add' and 'train --register' create one")
     return url
-
-
-def known_backend(name: str) -> str:
-    """The runtime that models run on.
-
-    Raises:
-        typer.BadParameter: the name is unknown.
-    """
-    from registry.model_folders.variants import BACKENDS
-    from router_plugin.encoders.selection import AUTO, TORCH
-
-    if name not in (AUTO, TORCH, *BACKENDS):
-        raise typer.BadParameter(f"{name}: expected {', '.join((AUTO, TORCH, *BACKENDS))}")
-    return name
 
 
 def usable_device(name: str | None) -> str | None:
@@ -73,22 +60,6 @@ def named_path(text: str) -> Path:
     return Path(text)
 
 
-def ranged(setting: str, help: str) -> Any:
-    """The option of a setting that is a number in a range, as :data:`router_plugin.settings.RANGES` has it."""
-    lowest, highest = RANGES[setting]
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not lowest <= value <= highest:
-            raise typer.BadParameter(f"{text}: expected a number from {lowest:g} to {highest:g}")
-        return value
-
-    return typer.Option(help=help, parser=read, metavar=f"<{lowest:g} to {highest:g}>")
-
-
 _REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
 
 RegistryOption = Annotated[
@@ -105,20 +76,18 @@ ExtraDomainsOption = Annotated[
 ]
 RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")]
 FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
-StrategyOption = Annotated[
-    str, typer.Option(help="two_stage, ensemble or single: which domains' encoders see a query.")
-]
-SingleDomainOption = Annotated[str, typer.Option(help="Whose encoder sees all queries with --strategy single.")]
-AggregationOption = Annotated[str, typer.Option(help="max, mean or top-k: what counts of a route's utterances.")]
-BackendOption = Annotated[
-    str,
-    typer.Option(
-        help="auto, torch, openvino, openvino-int8, onnx or onnx-int8: what models run on.", callback=known_backend
-    ),
-]
 DeviceOption = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one", callback=usable_device),
+]
+SettingsOptions = Annotated[
+    Settings,
+    fields_of(
+        Settings,
+        *("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence"),
+        *("target_precision", "secondary_threshold", "threshold", "backend", "device", "trust_remote_code"),
+        callbacks={"device": usable_device},
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -155,20 +124,27 @@ def refuse_options(context: typer.Context, names: Iterable[str], with_what: str)
     Raises:
         typer.BadParameter: one is given.
     """
+    defaults = {parameter.name: parameter.default for parameter in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        in_file = source is not None and source.name == "DEFAULT_MAP" and context.params[name] != defaults[name]
+        if in_file or (source is not None and source.name == "COMMANDLINE"):
             raise typer.BadParameter(f"`{name}` cannot be used {with_what}")
 
 
-def check_single_domain(context: typer.Context) -> None:
-    """Make sure that ``--single-domain`` is given only with ``--strategy single``.
+def check_settings(context: typer.Context) -> None:
+    """Make sure that no setting is given that the chosen strategy or aggregation does not use.
 
     Raises:
-        typer.BadParameter: it is given with another strategy.
+        typer.BadParameter: one is given.
     """
-    if context.params["strategy"] != "single":
-        refuse_options(context, ("single_domain",), "without `strategy` single")
+    for name, chosen, value in (
+        ("single_domain", "strategy", "single"),
+        ("ensemble_domains", "strategy", "ensemble"),
+        ("top_k", "aggregation", "top-k"),
+    ):
+        if context.params[chosen] != value:
+            refuse_options(context, (name,), f"without `{chosen}` {value}")
 
 
 def llm_options(context: typer.Context, *others: str) -> dict[str, Any]:

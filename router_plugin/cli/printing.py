@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 MIN_WIDTH = 120
 """Columns of a table that is not printed to a terminal."""
@@ -26,6 +24,9 @@ def print_line(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table; numbers are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     numeric = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
     for column, right in zip(columns, numeric, strict=True):

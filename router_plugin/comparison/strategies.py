@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +167,14 @@ def compare(
     if unknown := set(ways) - set(WAYS):
         raise SettingsError(f"way {min(unknown)!r}: expected some of {', '.join(WAYS)}")
     asked = len(task.questions) + len(task.fit)
-    same = replace(settings or Settings(), query_cache=KEPT * asked)  # each is asked twice
-    every = [_Way("base", replace(same, strategy="single", single_domain=GENERAL), registry, base_model)]
+    same = (settings or Settings()).replace(query_cache=KEPT * asked)  # each is asked twice
+    every = [_Way("base", same.replace(strategy="single", single_domain=GENERAL), registry, base_model)]
     if multi_domain:
-        alone = replace(same, strategy="single", single_domain=multi_domain)
+        alone = same.replace(strategy="single", single_domain=multi_domain)
         every.append(_Way("multi", alone, multi_registry or registry, base_model))
-    every.append(_Way("two_stage", replace(same, strategy="two_stage"), registry, base_model))
-    every.append(_Way("ensemble", replace(same, strategy="ensemble"), registry, base_model))
-    every.append(_Way("oracle", replace(same, strategy="two_stage"), registry, base_model))
+    every.append(_Way("two_stage", same.replace(strategy="two_stage"), registry, base_model))
+    every.append(_Way("ensemble", same.replace(strategy="ensemble"), registry, base_model))
+    every.append(_Way("oracle", same.replace(strategy="two_stage"), registry, base_model))
     chosen = [way for way in every if way.name in ways]
     if not chosen:
         raise SettingsError("there is no way to compare: multi needs the name of the model of all domains")

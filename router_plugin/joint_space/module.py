@@ -17,7 +17,7 @@ from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.record import SpaceRecord
 from router_plugin.joint_space.space import JointSpace
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.settings import Settings
+from router_plugin.settings import Runtime, Settings
 
 if TYPE_CHECKING:
     from sentence_transformers.base.model import BaseModel
@@ -39,7 +39,7 @@ class Exported(pydantic.BaseModel):
 
     identifier: str
     record: SpaceRecord
-    backend: str
+    backend: Runtime
     extra_domains: tuple[UnmodelledDomain, ...]
 
 

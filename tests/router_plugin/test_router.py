@@ -5,7 +5,7 @@ import json
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import cycle, islice
 from types import MappingProxyType
 
@@ -45,7 +45,7 @@ def plain(decision):
 @pytest.fixture
 def sure(router, monkeypatch):
     """The router, which takes the classifier's best domain however unsure it is."""
-    monkeypatch.setattr(router, "settings", replace(router.settings, min_confidence=0.0))
+    monkeypatch.setattr(router, "settings", router.settings.replace(min_confidence=0.0))
     return router
 
 
@@ -122,9 +122,9 @@ def test_the_threshold_of_a_route_comes_before_the_routers(sure, monkeypatch):
     scores = sure.scores([LEGAL])[0]
     assert scores["near"] > scores["far"]
     between = (scores["near"] + scores["far"]) / 2
-    monkeypatch.setattr(sure, "settings", replace(sure.settings, threshold=between))
+    monkeypatch.setattr(sure, "settings", sure.settings.replace(threshold=between))
     assert sure.route(LEGAL).route == "near"
-    monkeypatch.setattr(sure, "settings", replace(sure.settings, threshold=1.0))
+    monkeypatch.setattr(sure, "settings", sure.settings.replace(threshold=1.0))
     decision = sure.route(LEGAL)
     assert decision.route is None and decision.reason == "no route is near enough"
     assert decision.score == pytest.approx(scores["near"], abs=1e-4)

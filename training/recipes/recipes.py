@@ -96,7 +96,7 @@ class Recipe(Options):
         Field(description="Leading dimensions that are trained to work on their own as well, like 256,128."),
         BeforeValidator(_from_text),
         AfterValidator(_distinct),
-        Shown(default="the full vector only", metavar="N,N"),
+        Shown(default="the full vector only", metavar="N,N", joined=True),
     ] = None
 
     def miner(self, texts: Texts) -> Miner:

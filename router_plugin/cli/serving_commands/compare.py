@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.options import (
-    BackendOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: domain-router compare --data medical=work/medical --data finance=work/finance --html compare.html"
 
 
+@with_fields
 def compare(
     context: typer.Context,
+    *,
     queries: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +64,7 @@ def compare(
     base_model: Annotated[
         str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
     ] = None,
-    backend: BackendOption = Settings.backend,
+    settings: Annotated[Settings, fields_of(Settings, "backend")],
     html: Annotated[Path | None, typer.Option(help="Write a page with a plot.", show_default=False)] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -93,7 +95,7 @@ def compare(
         multi_registry=multi_registry,
         multi_domain=multi,
         base_model=base_model,
-        settings=Settings(backend=backend),
+        settings=settings,
         ways=way or WAYS,
     )
     title = f"Ways to serve {queries.name if queries else ', '.join(data or [])}"

@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
-from router_plugin.cli.options import BackendOption, ExtraDomainsOption, JsonOption, RegistryOption, ranged
+from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.options import ExtraDomainsOption, JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, print_table
-from router_plugin.settings import Settings
+from router_plugin.settings import Runtime, Settings
 
 EXAMPLE = "Example: domain-router joint-space work/joint-space --registry quickstart/registry"
 
 
+class ExportSettings(Settings):
+    """Settings of an export: every machine gets the same vectors of the same runtime."""
+
+    backend: Runtime = "torch"
+
+
+@with_fields
 def joint_space(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    *,
     top: Annotated[
         int, typer.Option(min=1, help="1: a text is all its likeliest domain's; 2: the likeliest two share it.")
     ] = 1,
@@ -27,13 +36,7 @@ def joint_space(
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
-    min_confidence: Annotated[
-        float, ranged("min_confidence", "Below this probability a text is of general.")
-    ] = Settings.min_confidence,
-    target_precision: Annotated[
-        float, ranged("target_precision", "Share of the texts given to a domain that shall be its own.")
-    ] = Settings.target_precision,
-    backend: BackendOption = "torch",
+    settings: Annotated[ExportSettings, fields_of(ExportSettings, "min_confidence", "target_precision", "backend")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -44,7 +47,6 @@ def joint_space(
     from router_plugin.serving.domains import ServedDomains
 
     check_target(out, overwrite)
-    settings = Settings(min_confidence=min_confidence, target_precision=target_precision, backend=backend)
     served = ServedDomains(registry, base_model=base_model, extra_domains=extra_domains or (), settings=settings)
     space = JointSpace(served, top, dims)
     export_joint_space(space, out, overwrite)

@@ -10,23 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.model_options import with_fields
 from router_plugin.cli.options import (
-    AggregationOption,
-    BackendOption,
-    DeviceOption,
     ExtraDomainsOption,
     FittedOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
-    SingleDomainOption,
-    StrategyOption,
-    check_single_domain,
-    ranged,
+    SettingsOptions,
+    check_settings,
 )
 from router_plugin.cli.printing import print_json, print_line, print_table
 from router_plugin.decision import Decision
-from router_plugin.settings import Settings
 
 if TYPE_CHECKING:
     from router_plugin.explanation import Explanation
@@ -35,34 +30,20 @@ EXAMPLE = 'Example: domain-router route "can my landlord keep the deposit" --rou
 BATCH = 256
 
 
+@with_fields
 def route(
     context: typer.Context,
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
+    *,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
-    strategy: StrategyOption = Settings.strategy,
-    single_domain: SingleDomainOption = Settings.single_domain,
-    aggregation: AggregationOption = Settings.aggregation,
     base_model: Annotated[
         str | None,
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
-    min_confidence: Annotated[
-        float, ranged("min_confidence", "Below this probability a query goes to general.")
-    ] = Settings.min_confidence,
-    target_precision: Annotated[
-        float, ranged("target_precision", "Share of the queries given to a domain that shall be its own.")
-    ] = Settings.target_precision,
-    threshold: Annotated[
-        float, ranged("threshold", "Least cosine for a route without its own threshold.")
-    ] = Settings.threshold,
-    backend: BackendOption = Settings.backend,
-    device: DeviceOption = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let models run code of their own.")
-    ] = False,
+    settings: SettingsOptions,
     explain: Annotated[bool, typer.Option("--explain", help="Say why the query gets its route.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -74,23 +55,8 @@ def route(
         raise typer.BadParameter("give either a query or --batch FILE")
     if explain and batch:
         raise typer.BadParameter("--explain is for one query")
-    check_single_domain(context)
-    router = open_router(
-        routes,
-        registry,
-        extra_domains,
-        strategy,
-        single_domain,
-        aggregation,
-        fitted,
-        base_model,
-        min_confidence=min_confidence,
-        target_precision=target_precision,
-        threshold=threshold,
-        backend=backend,
-        device=device,
-        trust_remote_code=trust_remote_code,
-    )
+    check_settings(context)
+    router = open_router(routes, registry, extra_domains, settings, fitted, base_model)
     if explain:
         explanation = router.explain(query or "")
         print_json(explanation.to_dict()) if json else print_explanation(explanation)

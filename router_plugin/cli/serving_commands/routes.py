@@ -8,20 +8,18 @@ from typing import Annotated
 import typer
 
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.model_options import with_fields
 from router_plugin.cli.options import (
-    AggregationOption,
     ExtraDomainsOption,
     FittedOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
-    SingleDomainOption,
-    StrategyOption,
-    check_single_domain,
+    SettingsOptions,
+    check_settings,
     named_path,
 )
 from router_plugin.cli.printing import print_json, print_table
-from router_plugin.settings import Settings
 
 FIT = "Example: domain-router routes fit labelled.jsonl --routes routes.yaml --out fitted.json"
 EVALUATE = "Example: domain-router routes evaluate labelled.jsonl --routes routes.yaml --fitted fitted.json"
@@ -41,15 +39,15 @@ FileArgument = Annotated[
 
 
 @app.command(epilog=FIT)
+@with_fields
 def fit(
     context: typer.Context,
     file: FileArgument,
+    *,
     out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar="<path>")],
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     extra_domains: ExtraDomainsOption = None,
-    strategy: StrategyOption = Settings.strategy,
-    single_domain: SingleDomainOption = Settings.single_domain,
-    aggregation: AggregationOption = Settings.aggregation,
+    settings: SettingsOptions,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -58,9 +56,9 @@ def fit(
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
 
-    check_single_domain(context)
+    check_settings(context)
     check_fitted(out)
-    router = open_router(routes, registry, extra_domains, strategy, single_domain, aggregation)
+    router = open_router(routes, registry, extra_domains, settings)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     before = router.evaluate(queries, labels)
     fitted = router.fit(queries, labels)
@@ -78,15 +76,15 @@ def fit(
 
 
 @app.command(epilog=EVALUATE)
+@with_fields
 def evaluate(
     context: typer.Context,
     file: FileArgument,
+    *,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     fitted: FittedOption = None,
     extra_domains: ExtraDomainsOption = None,
-    strategy: StrategyOption = Settings.strategy,
-    single_domain: SingleDomainOption = Settings.single_domain,
-    aggregation: AggregationOption = Settings.aggregation,
+    settings: SettingsOptions,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -94,8 +92,8 @@ def evaluate(
     from router_plugin.cli.opening import open_router
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
 
-    check_single_domain(context)
-    router = open_router(routes, registry, extra_domains, strategy, single_domain, aggregation, fitted)
+    check_settings(context)
+    router = open_router(routes, registry, extra_domains, settings, fitted)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     evaluation = router.evaluate(queries, labels)
     if json:

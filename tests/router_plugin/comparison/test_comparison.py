@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -76,14 +75,14 @@ def test_some_ways_alone_are_compared(served, kept):
 def test_thresholds_are_fitted_by_every_way_for_itself(served):
     from router_plugin.comparison.strategies import _Way
 
-    way = _Way("two_stage", replace(ANYTHING, threshold=0.0, query_cache=0), str(served), None)
+    way = _Way("two_stage", ANYTHING.replace(threshold=0.0, query_cache=0), str(served), None)
     fitted = measure(Task(ROUTES, QUESTIONS, fit=QUESTIONS), way)
     assert fitted.routed >= measure(Task(ROUTES, QUESTIONS), way).routed
     assert fitted.quality == measure(Task(ROUTES, QUESTIONS), way).quality
 
 
 def test_ranks_are_told_though_no_threshold_is_reached(served):
-    router = DomainRouter(ROUTES, str(served), settings=replace(ANYTHING, threshold=1))
+    router = DomainRouter(ROUTES, str(served), settings=ANYTHING.replace(threshold=1))
     (ranks,) = router.rank([QUESTIONS[0].text], 5, ["legal"])
     assert [name for name, _ in ranks] == ["tenancy", "human"] and ranks[0][1] == pytest.approx(1, abs=1e-4)
     assert router.rank([QUESTIONS[0].text], 1, ["legal"])[0] == ranks[:1]
@@ -146,7 +145,7 @@ def test_the_command_compares_labelled_queries_and_prepared_data(cli, served, ti
         ways.append((task, options["multi_domain"]))
         from router_plugin.comparison.strategies import _Way
 
-        return Comparison([measure(task, _Way("oracle", replace(ANYTHING, query_cache=0), registry, None))])
+        return Comparison([measure(task, _Way("oracle", ANYTHING.replace(query_cache=0), registry, None))])
 
     monkeypatch.setattr("router_plugin.comparison.strategies.compare", comparing)
     labelled, routes, page = tmp_path / "labelled.jsonl", tmp_path / "routes.yaml", tmp_path / "page.html"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -237,7 +236,7 @@ def test_many_threads_and_stores_keep_all():
 
 def test_single_gives_every_route_to_every_query(served):
     known = [*routes("law", domain="legal"), *routes("drug", domain="medical")]
-    one = replace(ANYTHING, strategy="single", single_domain="medical")
+    one = ANYTHING.replace(strategy="single", single_domain="medical")
     decision = DomainRouter(known, str(served), settings=one).route(LEGAL)
     assert (decision.domain, decision.domains, decision.model_version) == ("medical", {"medical": 1.0}, "medical@1")
     (scores,) = DomainRouter(known, str(served), settings=one).scores([LEGAL])
@@ -248,14 +247,14 @@ def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     decision = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
     first, second = sorted(decision.domains, key=decision.domains.get)[:-3:-1]
-    ensemble = DomainRouter(known, str(served), settings=replace(ANYTHING, strategy="ensemble"))
+    ensemble = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="ensemble"))
     (found,) = ensemble.scores([LEGAL])
     assert ensemble.route(LEGAL).domain == first
     discount = {name: (decision.domains[name] / decision.domains[first]) ** DISCOUNT for name in (first, second)}
     for route in known:
         alone = {
             name: DomainRouter(
-                known, str(served), settings=replace(ANYTHING, strategy="single", single_domain=name)
+                known, str(served), settings=ANYTHING.replace(strategy="single", single_domain=name)
             ).scores([LEGAL])[0][route.name]
             for name in (first, second)
         }
@@ -266,7 +265,7 @@ def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted
 
 def test_an_ensemble_of_one_is_two_stage_routing(served):
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
-    one = DomainRouter(known, str(served), settings=replace(ANYTHING, strategy="ensemble", ensemble_domains=1))
+    one = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="ensemble", ensemble_domains=1))
     two_stage = DomainRouter(known, one.served_domains, settings=ANYTHING)
     for query in (LEGAL, "why do my ankles swell", "tell me a joke"):
         assert one.scores([query]) == two_stage.scores([query])
@@ -275,28 +274,28 @@ def test_an_ensemble_of_one_is_two_stage_routing(served):
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"strategy": "three_stage"}, "strategy 'three_stage': expected two_stage, ensemble, single"),
-        ({"aggregation": "min"}, "aggregation 'min': expected max, mean, top-k"),
-        ({"top_k": 0}, "top_k 0: expected a whole number of at least 1"),
-        ({"ensemble_domains": 1.5}, "ensemble_domains 1.5: expected a whole number of at least 1"),
-        ({"max_query_characters": 0}, "max_query_characters 0: expected a whole number of at least 1"),
-        ({"memory_budget_mb": -1}, "memory_budget_mb -1: expected a whole number of at least 0"),
-        ({"preload": -1}, "preload -1: expected a whole number of at least 0"),
-        ({"query_cache": -1}, "query_cache -1: expected a whole number of at least 0"),
-        ({"query_cache": "many"}, "query_cache 'many': expected a whole number of at least 0"),
-        ({"min_confidence": float("nan")}, "min_confidence nan: expected a number from 0 to 1"),
-        ({"target_precision": 1.1}, "target_precision 1.1: expected a number from 0 to 1"),
-        ({"secondary_threshold": None}, "secondary_threshold None: expected a number from 0 to 1"),
-        ({"threshold": -1.5}, "threshold -1.5: expected a number from -1 to 1"),
+        ({"strategy": "three_stage"}, "^`strategy` 'three_stage': expected two_stage, ensemble or single"),
+        ({"aggregation": "min"}, "^`aggregation` 'min': expected max, mean or top-k"),
+        ({"top_k": 0}, "^`top_k` 0: expected a whole number of at least 1"),
+        ({"ensemble_domains": 1.5}, "^`ensemble_domains` 1.5: expected a whole number of at least 1"),
+        ({"max_query_characters": 0}, "^`max_query_characters` 0: expected a whole number of at least 1"),
+        ({"memory_budget_mb": -1}, "^`memory_budget_mb` -1: expected a whole number of at least 0"),
+        ({"preload": -1}, "^`preload` -1: expected a whole number of at least 0"),
+        ({"query_cache": -1}, "^`query_cache` -1: expected a whole number of at least 0"),
+        ({"query_cache": "many"}, "^`query_cache` 'many': expected a whole number of at least 0"),
+        ({"min_confidence": float("nan")}, "^`min_confidence` nan: expected a number from 0 to 1"),
+        ({"target_precision": 1.1}, "^`target_precision` 1.1: expected a number from 0 to 1"),
+        ({"secondary_threshold": None}, "^`secondary_threshold` None: expected a number from 0 to 1"),
+        ({"threshold": -1.5}, "^`threshold` -1.5: expected a number from -1 to 1"),
         ({"single_domain": "astrology"}, "single_domain 'astrology': expected one of general, finance"),
     ],
 )
-def test_a_setting_that_cannot_be_is_an_error(served, wrong, expected):
+def test_an_invalid_setting_is_refused(served, wrong, expected):
     with pytest.raises(SettingsError, match=expected):
-        DomainRouter([], str(served), settings=replace(ANYTHING, **wrong))
+        DomainRouter([], str(served), settings=ANYTHING.replace(**wrong))
 
 
 def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
     least = Settings(ensemble_domains=1, top_k=1, max_query_characters=1, memory_budget_mb=0, preload=0, query_cache=0)
-    assert replace(least, threshold=-1, min_confidence=0, target_precision=1, secondary_threshold=1).threshold == -1
+    assert least.replace(threshold=-1, min_confidence=0, target_precision=1, secondary_threshold=1).threshold == -1
     assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5

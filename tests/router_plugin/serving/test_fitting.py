@@ -121,7 +121,7 @@ def test_a_fitted_router_says_how_sure_it_is(example, monkeypatch):
 def test_what_was_fitted_is_refused_for_other_models_or_settings(example, served, tmp_path):
     fitted = example.fit(*LABELLED)
     for changed in ({"aggregation": "mean"}, {"strategy": "ensemble"}, {"top_k": 2}):
-        other = DomainRouter(KNOWN, example.served_domains, settings=replace(ANYTHING, **changed))
+        other = DomainRouter(KNOWN, example.served_domains, settings=ANYTHING.replace(**changed))
         with pytest.raises(FittedError, match=f"another {next(iter(changed))} than"):
             other.apply(fitted)
     newer = fitted.model_copy(update={"made_for": {**fitted.made_for, "model of legal": "0" * 64}})
@@ -171,7 +171,7 @@ def test_mistakes_without_a_score_come_last(example):
 
 @pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
 def test_an_explanation_says_what_led_to_the_decision(served, strategy):
-    router = DomainRouter(KNOWN, str(served), settings=replace(ANYTHING, threshold=0.1, strategy=strategy))
+    router = DomainRouter(KNOWN, str(served), settings=ANYTHING.replace(threshold=0.1, strategy=strategy))
     found = router.explain(TENANCY[0])
     assert found.decision.route == router.route(TENANCY[0]).route
     assert found.threshold == 0.1

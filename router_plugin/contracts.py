@@ -1,4 +1,4 @@
-"""The contracts of a model store, a domain classifier, an encoder and a relevance judge's options.
+"""The contracts of a model store, a domain classifier and an encoder.
 
 A protocol says what every implementation must have. What one may have in addition is in protocols derived from it:
 :class:`ExplainingClassifier`, :class:`CachingEncoder` and :class:`SharingEncoder`.
@@ -132,25 +132,6 @@ class SharingEncoder(Encoder, Protocol):
     @property
     def shared(self) -> SharedPass:
         """That model, the same object for all encoders that run on it."""
-
-
-@dataclass(frozen=True)
-class JudgeOptions:
-    """Which relevance judge a training run uses, and how to set it up.
-
-    Attributes:
-        name: of the judge.
-        model: name or path of the model that it judges with.
-        device: as torch names it.
-        trust_remote_code: whether a model may run its own code.
-        llm: how to call a language model: the address of an API, ``url``, and the options of the client.
-    """
-
-    name: str
-    model: str | None = None
-    device: str | None = None
-    trust_remote_code: bool = False
-    llm: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

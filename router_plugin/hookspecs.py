@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import typer
 
     from registry import BaseModelFiles, ModelVersion, Profile
-    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
+    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder
     from router_plugin.decision import Decision
     from router_plugin.settings import Settings
-    from training import SourceKind
+    from training import JudgeOptions, SourceKind
 
 PROJECT = "domain_router"
 

@@ -5,6 +5,9 @@ from .errors import PreparedDataError as PreparedDataError
 from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError
 from .job import TrainingJob as TrainingJob
+from .judges.opening import JudgeOptions as JudgeOptions
+from .judges.relevance import RelevanceJudge as RelevanceJudge
+from .llm.options import LanguageModelOptions as LanguageModelOptions
 from .prepared.format import PreparedData as PreparedData
 from .prepared.format import read_prepared as read_prepared
 from .prepared.judged import prepare_judged as prepare_judged

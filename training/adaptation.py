@@ -21,7 +21,7 @@ from registry.shared.outputs import check_free, make_folder, move_into_place
 from training.checks import check_base_model, check_processes
 from training.errors import TrainingError
 from training.job import TrainingJob
-from training.judges.relevance import JudgedRelevance
+from training.judges.relevance import GradedRelevance
 from training.mining.mixture import Mixture
 from training.prepared.format import PreparedData
 from training.recipes.finetune import finetune
@@ -83,7 +83,7 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
         texts = Texts(data)
         states = States(run, base.path, load, texts, job.encode_batch, recipe.same_documents, job.encode_with)
         check_base_model(states[BASE_STATE].model, recipe)
-        relevance = JudgedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
+        relevance = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
         prefixes = {each: f"seed-{each}-" if len(job.seeds) > 1 else "" for each in job.seeds}
         loops = [
             _Loop(run, base, load, states, texts, mixed, job.complete_batch_shares, recipe, relevance, each, prefix)
@@ -126,7 +126,7 @@ class _Loop:
     mixed: Mapping[str, PreparedData]
     shares: Mapping[str, float]
     recipe: Recipe
-    relevance: JudgedRelevance | None
+    relevance: GradedRelevance | None
     seed: int
     prefix: str
 

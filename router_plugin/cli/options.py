@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from router_plugin.cli.model_options import fields_of
 from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from training.llm.options import LanguageModelOptions
 
 
 def existing_registry(url: str | None) -> str | None:
@@ -91,7 +94,7 @@ SettingsOptions = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
-LlmOption = Annotated[
+LlmUrlOption = Annotated[
     str | None,
     typer.Option("--llm", metavar="URL", help="OpenAI-compatible API, like https://host/v1.", show_default=False),
 ]
@@ -119,7 +122,7 @@ def refuse_options(context: typer.Context, names: Iterable[str], with_what: str)
     Args:
         context: of the command.
         names: of its parameters.
-        with_what: rules them out, like ``without `llm` ``.
+        with_what: rules them out, like ``without `url` ``.
 
     Raises:
         typer.BadParameter: one is given.
@@ -147,8 +150,8 @@ def check_settings(context: typer.Context) -> None:
             refuse_options(context, (name,), f"without `{chosen}` {value}")
 
 
-def llm_options(context: typer.Context, *others: str) -> dict[str, Any]:
-    """The options that describe how a language model is called, without its name.
+def llm_options(context: typer.Context, *others: str) -> LanguageModelOptions | None:
+    """The options that describe how a language model is called; None without ``--llm``.
 
     Args:
         context: of the command.
@@ -157,7 +160,9 @@ def llm_options(context: typer.Context, *others: str) -> dict[str, Any]:
     Raises:
         typer.BadParameter: one of all these is given without ``--llm``.
     """
-    parameters = context.params
-    if not parameters["llm"]:
-        refuse_options(context, (*_LLM_OPTIONS, *others), "without `llm`")
-    return {"url": parameters["llm"], **{name: parameters[name] for name in _LLM_OPTIONS}}
+    from training.llm.options import LanguageModelOptions
+
+    if not context.params["url"]:
+        refuse_options(context, (*_LLM_OPTIONS, *others), "without `url`")
+        return None
+    return LanguageModelOptions(**{name: context.params[name] for name in ("url", *_LLM_OPTIONS)})

@@ -10,9 +10,9 @@ from router_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from registry import BaseModelFiles, Profile
-    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder, JudgeOptions
+    from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder
     from router_plugin.settings import Settings
-    from training import SourceKind
+    from training import JudgeOptions, SourceKind
 
 
 class CascadeClassifierPlugin:
@@ -64,9 +64,9 @@ class RelevanceJudgePlugin:
     @hookimpl(trylast=True)
     def relevance_judge(self, options: JudgeOptions) -> object:
         """The judge of that name."""
-        from router_plugin.cli.judges import built_in_judge
+        from training.judges.opening import open_judge
 
-        return built_in_judge(options)
+        return open_judge(options)
 
 
 class SourceKindsPlugin:

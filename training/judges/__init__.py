@@ -1,1 +1,1 @@
-"""Relevance judges: who grades what the labels leave open."""
+"""Relevance judges: they grade documents for which the data have no label."""

@@ -15,7 +15,7 @@ from training.errors import TrainingError
 from training.judges.relevance import Grade
 
 GRADES_FROM = (0.1, 0.5, 0.9)
-"""The least scores of grades 1, 2 and 3."""
+"""The lowest scores of grades 1, 2 and 3."""
 BATCH = 32
 
 
@@ -27,11 +27,11 @@ class CrossEncoderJudge:
         Args:
             name: folder of a sentence-transformers cross-encoder, or its id on the Hub. Only safetensors are read.
             device: as torch names it.
-            trust_remote_code: let the model run code of its own.
+            trust_remote_code: let the model run its own code.
 
         Raises:
-            TrainingError: there is no such model, or it has more outputs than one.
-            BaseModelError: the folder holds no weights as safetensors.
+            TrainingError: the model is not found, or has more than one output.
+            BaseModelError: the folder has no weights in safetensors format.
         """
         folder = Path(name).expanduser()
         content = f", weights {weights_sha256(folder)[:12]}" if folder.is_dir() else ""

@@ -19,7 +19,8 @@ from training.llm.chat import ChatModel, Prompt
 
 BATCH = 5
 """Documents a request."""
-LONGEST_DOCUMENT = 4000
+MAX_CHARACTERS = 4000
+"""Of a document: longer ones are truncated."""
 
 _PROMPT = """\
 Given a query and numbered passages, give each passage a grade from 0 to 3:
@@ -49,7 +50,7 @@ class PassageGrade(BaseModel):
 
 
 class Grades(BaseModel):
-    """What the model answers."""
+    """The answer of the model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,7 +58,7 @@ class Grades(BaseModel):
 
 
 class LlmJudge:
-    """Asks a chat model; what that gives no usable answer to is unknown."""
+    """Asks a chat model. The grade is unknown where the model gives no usable answer."""
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model
@@ -78,14 +79,13 @@ class LlmJudge:
         return found
 
     def spent(self) -> str:
-        """Requests, tokens and money."""
+        """Requests, tokens and money in words."""
         return f"judging took {self._model.spending.describe()}"
 
 
 def _prompt(query: str, documents: Sequence[str]) -> Prompt[Grades]:
     passages = "\n".join(
-        f"<passage {number}>\n{text[:LONGEST_DOCUMENT]}\n</passage {number}>"
-        for number, text in enumerate(documents, 1)
+        f"<passage {number}>\n{text[:MAX_CHARACTERS]}\n</passage {number}>" for number, text in enumerate(documents, 1)
     )
     return Prompt(_PROMPT.format(query=query, passages=passages), Grades, partial(_check, len(documents)))
 

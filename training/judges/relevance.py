@@ -1,10 +1,10 @@
-"""Relevance judges, and what their grades change of the relevance that mining goes by."""
+"""Relevance judges, and how their grades change the relevance that mining uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,43 +15,48 @@ from training.retrieval.states import State, Texts
 from training.runs.run import Run
 
 Grade = int | None
-"""0 to 3, as TREC has it: beside the point, on the subject but no answer, some answer, the answer. None: unknown."""
+"""0 to 3, as in TREC: irrelevant, related but no answer, a partial answer, the answer. None: unknown."""
 GRADES = (None, 0, 1, 2, 3)
 RELEVANT = 2
-"""The least grade of what answers a query."""
+"""The lowest grade of a document that answers a query."""
 DEPTH = 5
-"""Documents that are judged for a query in an iteration."""
+"""Documents graded per query and iteration."""
 BLOCK = 1000
-"""Queries whose grades are kept at a time."""
+"""Queries whose grades are saved at a time."""
 
 
 class RelevanceJudge(Protocol):
-    """Grades how well documents answer a query.
-
-    One may also have ``spent()``, words on what it has cost.
-    """
+    """Grades how well documents answer a query."""
 
     identity: str
-    """Names the judge and all that its grades depend on: a run goes on only with the same."""
+    """Names the judge and everything that its grades depend on: a run resumes only with the same identity."""
 
     def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
         """For each query with documents, the grade of each document."""
 
 
-class JudgedRelevance:
-    """Lets a judge see what each iteration ranks first of what no one has judged before, also for unlabelled queries.
+@runtime_checkable
+class MeteredJudge(RelevanceJudge, Protocol):
+    """A relevance judge that counts its costs."""
 
-    What it finds relevant is relevant from then on, and what it finds wrong is a negative, however it scores. Training
-    queries only: the labels of dev and test stay as they are. Judging what the student ranks first, again after each
-    iteration, is the method of arXiv 2512.08088.
+    def spent(self) -> str:
+        """Requests, tokens and money in words."""
+
+
+class GradedRelevance:
+    """Lets a judge grade the documents that each iteration ranks first and that are neither labelled nor graded yet.
+
+    Documents that it finds relevant are relevant from then on; those that it finds irrelevant are negatives, whatever
+    they score. Only training queries are graded, unlabelled ones included: the labels of dev and test do not change.
+    Grading what the student ranks first, again after each iteration, is the method of arXiv 2512.08088.
     """
 
     def __init__(self, judge: RelevanceJudge, depth: int, run: Run, texts: Texts) -> None:
         """
         Args:
-            judge: grades.
-            depth: documents a query in an iteration.
-            run: keeps the grades.
+            judge: grades documents.
+            depth: documents graded per query and iteration.
+            run: saves the grades.
             texts: whose relevance is changed.
         """
         self._judge = judge
@@ -61,12 +66,12 @@ class JudgedRelevance:
         self._seen: list[set[int]] = [set(wrong) for wrong in texts.negatives["train"]]
 
     def update(self, state: State, step: str) -> dict[str, int]:
-        """Judge what a state ranks first; returns how many documents were judged, how many are relevant or unknown."""
+        """Grade what a state ranks first; returns how many documents were judged, and are relevant or unknown."""
         ranked = state.ranked("train")[:, :HARD_NEGATIVE_RANKS]
         grades: list[Grade] = []
         for start in range(0, len(ranked), BLOCK):
             block = {start + row: self._candidates(start + row, top) for row, top in enumerate(ranked[start:][:BLOCK])}
-            found = self._run.step(f"{step}-judged-{start}", partial(self._grade, block))
+            found = self._run.step(f"{step}-graded-{start}", partial(self._grade, block))
             for query, document, grade in found["grades"]:
                 self._take(query, document, grade)
                 grades.append(grade)
@@ -74,7 +79,7 @@ class JudgedRelevance:
         return {"judged": len(grades), "relevant": relevant, "unknown": grades.count(None)}
 
     def _candidates(self, query: int, top: NDArray[np.int64]) -> list[int]:
-        """The first documents that neither answer the query, so far as is known, nor were judged for it before."""
+        """The first documents that are not known to answer the query and were not graded for it before."""
         groups = self._texts.document_groups
         right = set(groups[sorted(self._texts.relevant["train"][query])].tolist())
         new = [int(document) for document in top if groups[document] not in right]

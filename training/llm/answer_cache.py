@@ -65,5 +65,5 @@ class AnswerCache:
                 yield database
         except sqlite3.Error as error:
             raise LanguageModelError(
-                f"{self.path}: answers cannot be kept there: {error}; remove the file, or choose another --cache"
+                f"{self.path}: answers cannot be kept there: {error}; remove the file, or choose another `cache`"
             ) from error

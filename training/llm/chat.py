@@ -244,11 +244,11 @@ class ChatModel:
         """What the user is told."""
         said = self._said(error)
         if isinstance(error, openai.APITimeoutError):
-            said = f"did not answer within {self._timeout:g} s: give a higher --timeout, or a lower --concurrency"
+            said = f"did not answer within {self._timeout:g} s: give a higher `timeout`, or a lower `concurrency`"
         elif isinstance(error, openai.APIConnectionError):
             said = f"cannot be reached ({self._hidden(error.__cause__ or said)}): expected the address of an API, https://host/v1"
         elif isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
-            said = f"refuses the key ({said}): name the environment variable that holds the right one by --key-variable"
+            said = f"refuses the key ({said}): name the environment variable with the right one with `key_variable`"
         elif isinstance(error, openai.NotFoundError):
             said = f"has no model {self.name}, or this is not the address of its API, https://host/v1 ({said})"
         else:
@@ -319,9 +319,11 @@ def _check_url(url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise LanguageModelError(f"--llm {url[:_SHOWN]!r}: expected the address of an API, like https://host/v1")
+        raise LanguageModelError(f"`url` {url[:_SHOWN]!r}: expected the address of an API, like https://host/v1")
     if parts.username or parts.password:
-        raise LanguageModelError("--llm: leave name and password out of the address: name the key by --key-variable")
+        raise LanguageModelError(
+            "`url`: leave name and password out of it, and name the variable that holds the key with `key_variable`"
+        )
 
 
 def _key(variable: str | None) -> str:
@@ -330,9 +332,9 @@ def _key(variable: str | None) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise LanguageModelError(f"--key-variable {variable}: the environment has no such variable, or it is empty")
+        raise LanguageModelError(f"`key_variable` {variable}: the environment variable is missing or empty")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise LanguageModelError(
-            f"--key-variable {variable}: holds no key that can be sent: expected one line of ASCII without spaces"
+            f"`key_variable` {variable}: not a key that can be sent: expected one line of ASCII without spaces"
         )
     return key

@@ -45,12 +45,12 @@ class Spending:
         """
         self._prices = prices or Prices()
         self._budget = budget
-        given = {"--price-in": self._prices.read, "--price-out": self._prices.written, "--budget": budget or 0.0}
-        for option, value in given.items():
+        given = {"price_in": self._prices.read, "price_out": self._prices.written, "budget": budget or 0.0}
+        for name, value in given.items():
             if not 0 <= value < math.inf:
-                raise LanguageModelError(f"{option} {value}: expected an amount from 0")
+                raise LanguageModelError(f"`{name}` {value}: expected a finite number of at least 0")
         if budget is not None and self._prices == Prices():
-            raise LanguageModelError("--budget needs the prices of a million tokens: give --price-in and --price-out")
+            raise LanguageModelError("`budget` needs the prices of a million tokens: give `price_in` and `price_out`")
         self.requests = self.read = self.written = 0
         self._open: list[float] = []
         self._changed = Condition()
@@ -79,7 +79,7 @@ class Spending:
             while self._budget is not None and self.cost + sum(self._open) + most > self._budget:
                 if not self._open:
                     raise BudgetError(
-                        f"--budget {self._budget:g} is used up: {self.describe()}, and the next request may cost "
+                        f"`budget` {self._budget:g} is used up: {self.describe()}, and the next request may cost "
                         f"{most:.4f}. {GO_ON}, with a budget for what is left"
                     )
                 self._changed.wait()

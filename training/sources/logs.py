@@ -37,8 +37,7 @@ class _Logged(Labelled):
 
     rejected: str | None = None
     """The route that was wrong, if the feedback names no other."""
-    judged: bool = True
-    """Whether there was feedback."""
+    has_feedback: bool = True
 
 
 @dataclass
@@ -101,7 +100,7 @@ def read_logs(
         column = column_named(place, fields, label, ROUTE_COLUMNS, "label")
         chosen = _route(place, column, fields[column])
         row = _Logged(place, query, chosen, {**plain_fields(fields, kept), **part_field(place, fields)})
-        return _judged(
+        return _with_feedback(
             row,
             _truth(place, fields, column_found(fields, accepted, ACCEPTED_COLUMNS)),
             _correction(place, fields, column_found(fields, corrected, CORRECTED_COLUMNS)),
@@ -109,7 +108,7 @@ def read_logs(
 
     bad = BadRows(options.skip_bad)
     rows = chosen_rows(read_source(source, logged, bad, options.hub), where)
-    if not any(row.judged for row in rows):
+    if not any(row.has_feedback for row in rows):
         raise SourceError(
             f"{source}: no row says whether its route was right: expected a column {ACCEPTED_COLUMNS[0]} or "
             f"{CORRECTED_COLUMNS[0]}; name them with `accepted` and `corrected`"
@@ -117,7 +116,7 @@ def read_logs(
     return _voted(source, rows, bad, where)
 
 
-def _judged(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
+def _with_feedback(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
     """The row with the right route as its label."""
     if correction:
         if accepted is not None and accepted != (correction == row.label):
@@ -126,7 +125,7 @@ def _judged(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
         return replace(row, label=correction)
     if accepted:
         return row
-    return replace(row, label="", rejected=row.label if accepted is False else None, judged=accepted is not None)
+    return replace(row, label="", rejected=row.label if accepted is False else None, has_feedback=accepted is not None)
 
 
 def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilter | None) -> Labels:
@@ -134,7 +133,7 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilt
     for row in rows:
         if row.rejected is not None:
             texts[row.text.casefold()].against[row.rejected] += 1
-        elif row.judged:
+        elif row.has_feedback:
             texts[row.text.casefold()].rows.append(row)
     voted = [votes for votes in texts.values() if votes.rows]
     winners = [winner for winner in (votes.winner() for votes in voted) if winner]
@@ -144,7 +143,7 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilt
     labels.where = where
     labels.repeated = sum(len(votes.rows) for votes in voted) - len(voted)
     labels.set_aside = {
-        "without_feedback": sum(not row.judged for row in rows),
+        "without_feedback": sum(not row.has_feedback for row in rows),
         "rejected": sum(row.rejected is not None for row in rows),
         "at_odds": sum(votes.at_odds for votes in voted),
         "undecided": len(voted) - len(winners),

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.llm import open_model
 from router_plugin.cli.options import (
     BudgetOption,
     CacheOption,
     ConcurrencyOption,
     JsonOption,
     KeyVariableOption,
-    LlmOption,
+    LlmUrlOption,
     PriceInOption,
     PriceOutOption,
     TimeoutOption,
@@ -47,7 +46,7 @@ def synthesize(
     ] = None,
     chunk_characters: Annotated[int, typer.Option(min=100, help="Cut longer sections on sentence ends.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Without --llm: seed of what is drawn.")] = 42,
-    llm: LlmOption = None,
+    url: LlmUrlOption = None,
     model: Annotated[str | None, typer.Option(help="--llm: name of the model.", show_default=False)] = None,
     questions: Annotated[int, typer.Option(min=1, max=20, help="--llm: questions a passage.")] = 2,
     key_variable: KeyVariableOption = None,
@@ -63,16 +62,17 @@ def synthesize(
 ) -> None:
     """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
     from training.errors import SourceError
+    from training.llm.options import open_model
     from training.sources.reading import BadRows
     from training.synthesis.documents import read_documents
     from training.synthesis.output import check_file, write_pairs
     from training.synthesis.passages import LEAST_WORDS, cut_passages
 
-    if (llm is None) != (model is None):
-        raise typer.BadParameter("--llm and --model go together: give both or none")
+    if (url is None) != (model is None):
+        raise typer.BadParameter("`url` needs `model`, and `model` needs `url`")
     options = llm_options(context, "questions")
     check_file(out, overwrite)
-    opened = open_model(str(model), **options) if llm else None
+    opened = open_model(str(model), options) if options else None
     bad = BadRows(skip_bad)
     documents = read_documents(corpus, bad, text=text, title=title)
     passages = cut_passages(documents, chunk_characters)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.cli.judges import GROUND_TRUTH, open_judge
 from router_plugin.cli.named_values import joined_sets, named, named_numbers, prepared_sets
 from router_plugin.cli.options import (
     BudgetOption,
@@ -18,7 +17,7 @@ from router_plugin.cli.options import (
     DeviceOption,
     JsonOption,
     KeyVariableOption,
-    LlmOption,
+    LlmUrlOption,
     NewRegistryOption,
     PriceInOption,
     PriceOutOption,
@@ -177,13 +176,13 @@ def train(
             metavar="JUDGE",
             help="ground-truth: the prepared labels alone; llm or cross-encoder: grades what mining finds, too.",
         ),
-    ] = GROUND_TRUTH,
+    ] = "ground-truth",
     judge_model: Annotated[
         str | None,
         typer.Option(help="Model of the judge: its name at --llm, or a cross-encoder's folder or Hub id."),
     ] = None,
     judge_depth: Annotated[int, typer.Option(min=1, max=15, help="Judge: documents a query in an iteration.")] = 5,
-    llm: LlmOption = None,
+    url: LlmUrlOption = None,
     key_variable: KeyVariableOption = None,
     concurrency: ConcurrencyOption = 4,
     timeout: TimeoutOption = 60.0,
@@ -198,10 +197,12 @@ def train(
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
     from registry.names import PAGE
-    from router_plugin.contracts import JudgeOptions
     from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
     from training.job import TrainingJob
+    from training.judges.opening import JudgeOptions
+    from training.judges.relevance import MeteredJudge
     from training.publishing import publish
     from training.recipes.recipes import SPECIALIST, make_recipe, number_names
     from training.runs import processes
@@ -220,7 +221,15 @@ def train(
         name: _record(model, registry) for name, model in named("--beside", "MODEL", single_set_baselines or ()).items()
     }
     base = resolve_base_model(base_model, revision)
-    opened = open_judge(JudgeOptions(judge, judge_model, device, trust_remote_code, llm_options(context)))
+    opened = open_judge(
+        JudgeOptions(
+            judge=judge,
+            judge_model=judge_model,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            llm=llm_options(context),
+        )
+    )
     job = TrainingJob(
         prepared,
         domain,
@@ -243,8 +252,8 @@ def train(
     report = adapt(job, out, overwrite=overwrite)
     if not processes.leads():
         return
-    if spent := getattr(opened, "spent", None):
-        typer.echo(spent(), err=True)
+    if isinstance(opened, MeteredJudge):
+        typer.echo(opened.spent(), err=True)
     if not json:
         print_gain(report, str(out))
         typer.echo(f"what changed, query by query: {out / PAGE}")

@@ -101,8 +101,8 @@ def test_a_refused_key_is_not_shown(cli, corpus, tmp_path, server):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--llm", "http://127.0.0.1:9/v1"), "go together"),
-        (("--model", "tiny"), "go together"),
+        (("--llm", "http://127.0.0.1:9/v1"), "--llm needs --model"),
+        (("--model", "tiny"), "--llm needs --model"),
         (("--budget", "1"), "--budget cannot be used without --llm"),
         (("--price-in", "2"), "--price-in cannot be used without --llm"),
         (("--questions", "2"), "--questions cannot be used without --llm"),
@@ -160,7 +160,7 @@ class Strict:
 class Plugin:
     @hookimpl
     def relevance_judge(self, options):
-        return Strict() if options.name == "strict" else None
+        return Strict() if options.judge == "strict" else None
 
 
 def test_a_plugins_judge_is_asked_by_its_name(cli, prepared, tmp_path, tiny_base):
@@ -178,13 +178,13 @@ def test_a_plugins_judge_is_asked_by_its_name(cli, prepared, tmp_path, tiny_base
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--judge", "nobody"), "choose ground-truth, llm or cross-encoder"),
+        (("--judge", "nobody"), "--judge nobody: expected ground-truth, llm, cross-encoder or a judge of a plugin"),
         (("--judge", "llm"), "--judge-model"),
         (("--judge", "llm", "--judge-model", "tiny"), "--llm"),
         (("--judge", "cross-encoder"), "--judge-model"),
         (("--judge-depth", 16), "15"),
-        (("--judge-model", "tiny"), "--judge-model has no meaning"),
-        (("--llm", "http://h/v1"), "--llm has no meaning"),
+        (("--judge-model", "tiny"), "--judge-model cannot be used with --judge ground-truth"),
+        (("--llm", "http://h/v1"), "--llm cannot be used with --judge ground-truth"),
     ],
 )
 def test_a_judge_that_cannot_be_is_refused_before_anything_is_written(

@@ -11,10 +11,9 @@ from typer.testing import CliRunner
 
 from registry import RegistryError
 from router_plugin import Classification, DomainRouter, PluginError, Route, hookimpl, hookspecs, open_registry
-from router_plugin.contracts import JudgeOptions
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.manager import Plugins
-from training import TrainingError, publish
+from training import JudgeOptions, TrainingError, publish
 
 ROUTE = Route(name="human", utterances=("let me talk to a person",))
 HOOKS = [name for name, hook in vars(hookspecs).items() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
@@ -145,7 +144,7 @@ def test_a_plugin_that_raises_one_of_our_errors_is_named_too(make_router):
 
 def test_an_error_that_a_built_in_plugin_raises_for_its_user_passes_as_it_is():
     with pytest.raises(TrainingError, match="nobody"):
-        Plugins().first_result("relevance_judge", options=JudgeOptions("nobody"))
+        Plugins().first_result("relevance_judge", options=JudgeOptions(judge="nobody"))
 
 
 def test_a_hook_that_no_plugin_answers_is_named():

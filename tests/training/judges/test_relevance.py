@@ -27,7 +27,7 @@ from training import (
 from training.errors import BudgetError
 from training.judges.cross_encoder_judge import CrossEncoderJudge
 from training.judges.llm_judge import BATCH, LlmJudge
-from training.judges.relevance import JudgedRelevance
+from training.judges.relevance import GradedRelevance
 from training.llm.chat import ChatModel
 from training.llm.spending import Prices, Spending
 from training.mining.hard_negatives import hard_negatives
@@ -94,7 +94,7 @@ def run(tmp_path):
 
 def test_each_iteration_judges_the_first_documents_that_are_neither_known_nor_judged(run):
     texts, judge = texts_of(), Words(grade=lambda query, document: 1)
-    relevance = JudgedRelevance(judge, 2, run, texts)
+    relevance = GradedRelevance(judge, 2, run, texts)
     state = FakeState([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]])
     documents = texts.documents
     assert relevance.update(state, "one") == {"judged": 4, "relevant": 0, "unknown": 0}
@@ -108,7 +108,7 @@ def test_each_iteration_judges_the_first_documents_that_are_neither_known_nor_ju
 def test_grades_from_2_are_relevant_lower_ones_wrong_and_unknown_ones_neither(run):
     grades = dict(zip(texts_of().documents, (3, 0, 1, 2, 3, None), strict=True))
     texts = texts_of()
-    relevance = JudgedRelevance(Words(grade=lambda query, document: grades[document]), 6, run, texts)
+    relevance = GradedRelevance(Words(grade=lambda query, document: grades[document]), 6, run, texts)
     found = relevance.update(FakeState([[0, 1, 2, 3, 4, 5]] * 2), "one")
     assert texts.relevant["train"] == [{0, 3, 4}, {0, 3, 4}]
     assert texts.wrong == [{1, 2}, {1, 2}]
@@ -121,7 +121,7 @@ def test_a_judge_that_answers_amiss_is_named(run, answer):
     judge = Words("amiss")
     judge.grade = lambda asked: answer
     with pytest.raises(TrainingError, match="judge amiss: expected a grade from 0 to 3"):
-        JudgedRelevance(judge, 2, run, texts_of()).update(FakeState([[0, 1, 2]] * 2), "one")
+        GradedRelevance(judge, 2, run, texts_of()).update(FakeState([[0, 1, 2]] * 2), "one")
 
 
 def test_what_turns_out_to_be_relevant_is_a_negative_no_longer():

@@ -189,13 +189,13 @@ def test_a_model_that_never_gives_a_usable_answer_is_given_up(server, model):
 @pytest.mark.parametrize(
     ("fault", "said_of_it"),
     [
-        ("401", "--key-variable"),
-        ("403", "--key-variable"),
+        ("401", "`key_variable`"),
+        ("403", "`key_variable`"),
         ("404", "has no model tiny"),
         ("400", "does not answer"),
         ("500", "does not answer"),
         ("429", "does not answer"),
-        ("slow", "--timeout"),
+        ("slow", "`timeout`"),
         ("drop", "cannot be reached"),
     ],
 )
@@ -293,10 +293,10 @@ def test_a_budget_of_nothing_asks_nothing(server, model):
 @pytest.mark.parametrize(
     ("prices", "budget", "message"),
     [
-        (Prices(), 1.0, "--price-in"),
-        (Prices(-1.0, 0.0), None, "--price-in -1"),
-        (Prices(0.0, float("nan")), None, "--price-out"),
-        (Prices(1.0, 1.0), float("inf"), "--budget inf"),
+        (Prices(), 1.0, "`price_in`"),
+        (Prices(-1.0, 0.0), None, "`price_in` -1"),
+        (Prices(0.0, float("nan")), None, "`price_out`"),
+        (Prices(1.0, 1.0), float("inf"), "`budget` inf"),
     ],
 )
 def test_amounts_that_cannot_be_are_refused(prices, budget, message):
@@ -318,14 +318,14 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(tmp_path):
 
 def test_a_variable_without_a_key_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, " ")
-    with pytest.raises(LanguageModelError, match=f"--key-variable {VARIABLE}"):
+    with pytest.raises(LanguageModelError, match=f"`key_variable` {VARIABLE}"):
         ChatModel("http://host/v1", "tiny", key_variable=VARIABLE, cache=tmp_path)
 
 
 @pytest.mark.parametrize("key", ["sk-first\nsk-second", "sk-\N{KEY}", "sk first"])
 def test_what_is_no_key_is_refused_and_not_repeated(tmp_path, monkeypatch, key):
     monkeypatch.setenv(VARIABLE, key)
-    with pytest.raises(LanguageModelError, match=f"--key-variable {VARIABLE}: holds no key") as raised:
+    with pytest.raises(LanguageModelError, match=f"`key_variable` {VARIABLE}: not a key") as raised:
         ChatModel("http://host/v1", "tiny", key_variable=VARIABLE, cache=tmp_path)
     assert "sk" not in str(raised.value)
 

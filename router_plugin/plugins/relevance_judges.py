@@ -1,0 +1,25 @@
+"""Opens the relevance judge of a training run: a built-in one or a plugin's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from router_plugin.plugins.manager import plugins
+
+if TYPE_CHECKING:
+    from training import JudgeOptions
+    from training.judges.relevance import RelevanceJudge
+
+
+def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
+    """The judge that options describe; None for ``ground-truth``, which needs none.
+
+    Raises:
+        DomainRouterError: the judge is unknown, or an option is missing or cannot be used with it.
+        PluginError: a plugin failed.
+    """
+    from training.judges import opening
+
+    if options.judge == opening.GROUND_TRUTH:
+        return opening.open_judge(options)
+    return cast("RelevanceJudge", plugins().first_result("relevance_judge", options=options).value)

@@ -1,0 +1,75 @@
+"""The relevance judge that options describe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from registry.shared.options import Options, Shown
+from training.errors import TrainingError
+from training.judges.relevance import RelevanceJudge
+from training.llm.options import LanguageModelOptions, open_model
+
+GROUND_TRUTH, LLM, CROSS_ENCODER = "ground-truth", "llm", "cross-encoder"
+
+
+class JudgeOptions(Options):
+    """Which relevance judge a training run uses, and how to set it up.
+
+    Attributes:
+        device: as torch names it.
+        trust_remote_code: whether the judge's model may run its own code.
+        llm: how to call a language model.
+    """
+
+    error = TrainingError
+
+    judge: Annotated[
+        str,
+        Field(
+            description="Relevance judge: ground-truth uses the labels of the data only; llm and cross-encoder also "
+            "grade mined documents."
+        ),
+        Shown(metavar="JUDGE"),
+    ] = GROUND_TRUTH
+    judge_model: Annotated[
+        str | None,
+        Field(description="Model of the judge: its name at the API, or the folder or Hub id of a cross-encoder."),
+    ] = None
+    device: str | None = None
+    trust_remote_code: bool = False
+    llm: LanguageModelOptions | None = None
+
+
+def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
+    """A built-in judge; None for ``ground-truth``, which needs none.
+
+    Raises:
+        TrainingError: the judge is unknown, or an option is missing or cannot be used with it.
+        LanguageModelError: see :func:`training.llm.options.open_model`.
+    """
+    if options.judge == GROUND_TRUTH:
+        _refuse_models(options)
+        return None
+    if options.judge not in (LLM, CROSS_ENCODER):
+        raise TrainingError(
+            f"`judge` {options.judge}: expected {GROUND_TRUTH}, {LLM}, {CROSS_ENCODER} or a judge of a plugin"
+        )
+    if not options.judge_model:
+        raise TrainingError(f"`judge` {options.judge} needs a model: name it with `judge_model`")
+    if options.judge == CROSS_ENCODER:
+        from training.judges.cross_encoder_judge import CrossEncoderJudge
+
+        return CrossEncoderJudge(options.judge_model, options.device, options.trust_remote_code)
+    if not options.llm:
+        raise TrainingError(f"`judge` {LLM} needs the address of an API, like https://host/v1: give `url`")
+    from training.judges.llm_judge import LlmJudge
+
+    return LlmJudge(open_model(options.judge_model, options.llm))
+
+
+def _refuse_models(options: JudgeOptions) -> None:
+    given = "judge_model" if options.judge_model else "url" if options.llm else ""
+    if given:
+        raise TrainingError(f"`{given}` cannot be used with `judge` {GROUND_TRUTH}")

@@ -1,0 +1,67 @@
+"""How a language model is called: the options, and the client that they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from registry.shared.options import Options, Shown
+from training.errors import LanguageModelError
+
+if TYPE_CHECKING:
+    from training.llm.chat import ChatModel
+
+
+class LanguageModelOptions(Options):
+    """How to call a language model by an OpenAI-compatible API."""
+
+    error = LanguageModelError
+
+    url: Annotated[str, Field(description="OpenAI-compatible API, like https://host/v1.")]
+    key_variable: Annotated[
+        str | None,
+        Field(description="Environment variable that holds the key."),
+        Shown(default="no key is sent", metavar="NAME"),
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=256, description="Concurrent requests.")] = 4
+    timeout: Annotated[float, Field(ge=0.01, description="Seconds after which an unanswered request is repeated.")] = (
+        60.0
+    )
+    price_in: Annotated[float, Field(ge=0, description="Price of a million input tokens.")] = 0.0
+    price_out: Annotated[float, Field(ge=0, description="Price of a million output tokens.")] = 0.0
+    budget: Annotated[
+        float | None,
+        Field(ge=0, description="Maximum to spend in this run; needs the prices."),
+        Shown(default="no limit"),
+    ] = None
+    cache: Annotated[
+        Path | None,
+        Field(description="Folder in which answers are kept."),
+        Shown(default="~/.domain-router/cache/llm"),
+    ] = None
+
+
+def open_model(name: str, options: LanguageModelOptions) -> ChatModel:
+    """The client of a language model.
+
+    Args:
+        name: of the model, as the server knows it.
+        options: how it is called.
+
+    Raises:
+        LanguageModelError: the URL or the key is invalid, answers cannot be kept, or a package is missing.
+    """
+    from training.llm.chat import ChatModel
+    from training.llm.spending import Prices, Spending
+
+    return ChatModel(
+        options.url,
+        name,
+        key_variable=options.key_variable,
+        concurrency=options.concurrency,
+        timeout=options.timeout,
+        cache=options.cache,
+        spending=Spending(Prices(options.price_in, options.price_out), options.budget),
+    )

@@ -37,6 +37,11 @@ def check_domain(name: str) -> str:
     return name
 
 
+def hub_id(name: str) -> str:
+    """The whole id of a model on the Hugging Face Hub; without an organisation, sentence-transformers is meant."""
+    return name if "/" in name else f"sentence-transformers/{name}"
+
+
 def check_alias(name: str) -> str:
     """The name itself, if an alias may be called so."""
     return _check(name, "alias")

@@ -1,6 +1,7 @@
 """What is recorded of a model version: its lineage, its measured gain, and the digest of every file."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -18,11 +19,21 @@ class Record(BaseModel):
 
 
 class BaseModelRecord(Record):
-    """Where adaptation started from."""
+    """Where adaptation started from: an id on the Hugging Face Hub, or the absolute path of a folder."""
 
     name: str
     revision: str | None = None
     weights_sha256: str
+
+    @property
+    def hub_id(self) -> str | None:
+        """Its whole id on the Hub; None for a folder."""
+        return None if Path(self.name).is_absolute() else names.hub_id(self.name)
+
+    @property
+    def public_name(self) -> str:
+        """What others may know it by: of a folder only the last part of its path."""
+        return self.name if self.hub_id else Path(self.name).name
 
 
 class DatasetRecord(Record):

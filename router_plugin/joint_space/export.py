@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from huggingface_hub import ModelCardData
 from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.adapters import base_of, is_adapter
 from registry.shared.outputs import check_free, staged_folder
+from registry.shared.templates import render_card
 from registry.snapshot import Snapshot
 from router_plugin.encoders.selection import on_cpu
 from router_plugin.errors import JointSpaceError
@@ -17,6 +19,7 @@ from router_plugin.joint_space.space import JointSpace
 
 _MODULE = f"0_{JointSpaceModule.__name__}"
 _CARD = "README.md"
+_TEMPLATE = Path(__file__).with_name("joint_space_card_template.md")
 _MARKER = f"{_MODULE}/{CONFIG}"
 
 
@@ -42,7 +45,8 @@ def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) ->
             modules=[module], device="cpu" if on_cpu(device) else device, similarity_fn_name="cosine"
         )
         model.save_pretrained(str(staging), create_model_card=False)
-        (staging / _CARD).write_text(_card(space.record, space.dimension), encoding="utf-8")
+        card = joint_space_card(space.record, space.dimension, space.domains.base.record().hub_id)
+        (staging / _CARD).write_text(card, encoding="utf-8")
 
 
 def check_target(out: Path, overwrite: bool = False) -> None:
@@ -79,40 +83,23 @@ def _write_module(space: JointSpace, folder: Path) -> None:
     (folder / CONFIG).write_text(exported.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _card(record: SpaceRecord, dimension: int) -> str:
-    """The folder's README, in the form that the Hugging Face Hub reads."""
-    rows = "\n".join(
-        f"| {each.domain} | {each.model} | {number * record.block_size} to {(number + 1) * record.block_size - 1} |"
-        for number, each in enumerate(record.blocks)
+def joint_space_card(record: SpaceRecord, dimension: int, base_model: str | None) -> str:
+    """The folder's README, as the Hugging Face Hub reads it.
+
+    Args:
+        record: of the joint space.
+        dimension: of its vectors.
+        base_model: Hub id of the base model; None where it is a folder.
+    """
+    data = ModelCardData(
+        base_model=base_model,
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "domain-router", "joint-space"],
     )
-    kept = "the likeliest domain takes all of it" if record.top == 1 else f"the likeliest {record.top} domains share it"
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags: [sentence-transformers, domain-router, joint-space]
----
-
-# Joint space {record.identifier}
-
-A classifier finds the domain of a text, and that domain's model embeds it, in a part of the vector that is the domain's
-own; {kept}. {dimension} dimensions.
-
-Compare vectors by cosine, and only with vectors of the same identifier, `{record.identifier}`.
-
-| domain | model | numbers of the vector |
-|---|---|---|
-{rows}
-
-Install [domain-router](https://pypi.org/project/domain-router/), whose module this folder names. It is imported from
-there; the folder holds no code.
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder", trust_remote_code=True)
-embeddings = model.encode(["a question"])
-documents = model.encode_document(["a text of that domain"], domain="{record.blocks[-1].domain}")
-```
-
-To shorten vectors by `truncate_dim` would cut domains off: export with `--dims` instead.
-"""
+    size = record.block_size
+    blocks = [
+        (block.domain, block.model, f"{number * size} to {(number + 1) * size - 1}")
+        for number, block in enumerate(record.blocks)
+    ]
+    return render_card(_TEMPLATE, data, record=record, dimension=dimension, blocks=blocks)

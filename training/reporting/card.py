@@ -1,127 +1,86 @@
-"""The model card: the README of a model folder, in the form that the Hugging Face Hub reads."""
+"""The model card: the README of a model folder, as the Hugging Face Hub reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
 
 from registry.names import TEST
+from registry.shared.templates import one_line, render_card
 from training.reporting.report import TrainingReport
 from training.reporting.single_set_baselines import BASELINES, baseline_rows
 from training.reporting.verdicts import (
     BOTH_SIDES,
+    METRICS,
     OVER_DIMS,
     OVER_SEEDS,
     Row,
     both_sides,
     headline_gains,
+    metric_rows,
     over_dims,
     over_seeds,
     warnings,
 )
+from training.retrieval.metrics import HEADLINE
 
 CARD = "README.md"
+_NAMES = {"mrr@5": "MRR@5", "recall@5": "Recall@5", "ndcg@10": "NDCG@10"}
+_TEMPLATE = Path(__file__).with_name("model_card_template.md")
 
 
 def model_card(report: TrainingReport) -> str:
-    """The model's README, in the form that the Hugging Face Hub reads."""
-    warned = "".join(f"\n**{warning}**\n" for warning in warnings(report))
-    base, adapted = report.base_metrics[TEST], report.adapted_metrics[TEST]
-    rows = "\n".join(
-        f"| {metric} | {base[metric]:.4f} | {adapted[metric]:.4f} | {adapted[metric] - base[metric]:+.4f} |"
-        for metric in base
+    """The text of the card."""
+    title = one_line(f"{report.base_model.public_name}, adapted to {report.domain}")
+    data = ModelCardData(
+        base_model=report.base_model.hub_id,
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "domain-router", report.domain],
+        model_name=title,
+        eval_results=eval_results(report),
     )
-    sure = "\n".join(f"- {line}" for line in headline_gains(report))
-    options = "\n".join(f"| {name} | {value} |" for name, value in report.options.items())
-    counts = report.dataset.counts
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-base_model: {report.base_model.name}
-tags: [sentence-transformers, domain-router, {report.domain}]
----
-
-# {report.base_model.name}, adapted to {report.domain}
-{warned}
-{_table(BOTH_SIDES, both_sides(report))}
-
-`test` is the domain's own test split; no test set decided which model was kept. A difference is adapted minus base,
-with its bootstrap interval and the p-value of a paired randomisation test.
-{_seeds(report)}{_baselines(report)}
-Trained by [domain-router](https://pypi.org/project/domain-router/) with the `{report.recipe}` recipe on
-{counts["train_queries"]} queries over {counts["chunks"]} chunks.{_learnt(report)}{_judged(report)}
-{report.dimension} dimensions, {report.max_length or "any number of"} tokens at most,
-{report.pooling} pooling. Compare vectors by cosine, and only with vectors of this same model.
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
-embeddings = model.encode_query(["a question"])
-```
-
-## Measured on {counts["test_queries"]} held-out queries
-
-| metric | base | adapted | gain |
-|---|---|---|---|
-{rows}
-
-{sure}
-{_dims(report)}
-The model was chosen on {counts["dev_queries"]} dev queries; the test queries decided nothing.
-
-## How it was trained
-
-| option | value |
-|---|---|
-{options}
-
-Base model weights: SHA-256 `{report.base_model.weights_sha256}`. Data: fingerprint
-`{report.dataset.fingerprint}`.
-"""
+    return render_card(
+        _TEMPLATE,
+        data,
+        title=title,
+        report=report,
+        counts=report.dataset.counts,
+        warnings=warnings(report),
+        sides=(BOTH_SIDES, both_sides(report)),
+        seeds=_table(OVER_SEEDS, over_seeds(report)),
+        baselines=_table(BASELINES, baseline_rows(report)),
+        dims=_table(OVER_DIMS, over_dims(report)),
+        metrics=(METRICS, metric_rows(report)),
+        gains=headline_gains(report),
+    )
 
 
-def _learnt(report: TrainingReport) -> str:
-    """The card's words on the sets that were joined and those that were mixed in; none where there were none."""
-    words = ""
-    for sets, what in ((report.joined, "Joined of"), (report.mixed, "Mixed in")):
-        named = ", ".join(
-            f"`{name}` ({found.counts['train_queries']} queries, fingerprint `{found.fingerprint}`)"
-            for name, found in sets.items()
+def eval_results(report: TrainingReport) -> list[EvalResult]:
+    """The headline metrics of every test set for the card's ``model-index``.
+
+    That is a list of the metrics of one model, so those of the base model are in it under names of their own, like
+    ``base_mrr@5``.
+    """
+    return [
+        EvalResult(
+            task_type="information-retrieval",
+            task_name="Information Retrieval",
+            dataset_type=name,
+            dataset_name=f"{report.domain}, held out" if name == TEST else name,
+            dataset_split=TEST,
+            dataset_revision=found.fingerprint,
+            metric_type=f"{prefix}{metric}",
+            metric_name=f"{_NAMES[metric]}{words}",
+            metric_value=metrics[metric],
         )
-        words += f" {what}: {named}." if named else ""
-    return words
+        for name, found in report.evaluations.items()
+        for metrics, prefix, words in ((found.adapted, "", ""), (found.base, "base_", " of the base model"))
+        for metric in HEADLINE
+    ]
 
 
-def _baselines(report: TrainingReport) -> str:
-    """The card's words on the models of each set alone; none where none were named."""
-    rows = baseline_rows(report)
-    return f"\nCompared with the models of one set alone:\n\n{_table(BASELINES, rows)}\n" if rows else ""
-
-
-def _judged(report: TrainingReport) -> str:
-    """The card's words on who judged what was mined; none where the labels said it all."""
-    return f" What was mined was judged by `{report.judge}`." if report.judge else ""
-
-
-def _dims(report: TrainingReport) -> str:
-    """The card's words on leading dimensions; none where no others than all were asked for."""
-    rows = over_dims(report)
-    return f"\nWith leading dimensions only, made unit vectors again:\n\n{_table(OVER_DIMS, rows)}\n" if rows else ""
-
-
-def _seeds(report: TrainingReport) -> str:
-    """The card's words on several seeds; none for one."""
-    rows = over_seeds(report)
-    if not rows:
-        return ""
-    return f"""
-Over {len(report.seeds)} seeds, of which the model that is best on dev, {report.chosen}, was kept:
-
-{_table(OVER_SEEDS, rows)}
-"""
-
-
-def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _table(columns: Row, rows: list[Row]) -> tuple[Row, list[Row]] | None:
+    """A table; None, which is left out, where it has no rows."""
+    return (columns, rows) if rows else None

@@ -17,6 +17,7 @@ MAX_SHORTFALL = 0.005
 
 SIDES = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
 BOTH_SIDES = ("test set", "queries", *SIDES, "max. loss")
+METRICS = ("metric", "base", "adapted", "gain")
 OVER_DIMS = ("dimensions", *SIDES)
 OVER_SEEDS = ("test set", "mean gain", "standard deviation", "gains")
 
@@ -42,6 +43,12 @@ def _sides(found: BothSides) -> Row:
         f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
         f"{sure.p_value:.4f}" if sure else "",
     )
+
+
+def metric_rows(record: ModelRecord) -> list[Row]:
+    """A row for every metric on the domain's own test split, under the columns ``METRICS``."""
+    base, adapted = record.base_metrics[TEST], record.adapted_metrics[TEST]
+    return [(name, f"{base[name]:.4f}", f"{adapted[name]:.4f}", f"{adapted[name] - base[name]:+.4f}") for name in base]
 
 
 def headline_gains(record: ModelRecord) -> list[str]:

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -25,7 +26,7 @@ from router_plugin import (
     Settings,
     UnmodelledDomain,
 )
-from router_plugin.joint_space.export import export_joint_space
+from router_plugin.joint_space.export import export_joint_space, joint_space_card
 from router_plugin.joint_space.module import JointSpaceModule
 from tests.registry.samples import run_python
 from training import publish
@@ -274,6 +275,21 @@ def test_a_loaded_export_is_a_sentence_transformer_like_any_other(exported, tmp_
     assert space.identifier in (tmp_path / "saved" / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_card_of_an_export_reads_back_whatever_its_models_are_called(exported):
+    folder, space = exported
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.tags == ["sentence-transformers", "domain-router", "joint-space"]
+    assert card.data.base_model is None  # a folder
+    name = 'a"b: c\n---\n# d | <b>e</b>'
+    block = space.record.blocks[0].model_copy(update={"domain": "yes", "model": name})
+    hostile = space.record.model_copy(update={"blocks": (block,), "top": 2})
+    card = ModelCard(joint_space_card(hostile, 32, "BAAI/bge-m3"))
+    assert card.data.base_model == "BAAI/bge-m3"
+    lines = card.text.splitlines()
+    assert [line for line in lines if line.startswith("#")] == [f"# Joint space {hostile.identifier}"]
+    assert '| yes | a"b: c --- \\# d \\| \\<b\\>e\\</b\\> | 0 to ' in card.text
+
+
 def test_sentence_transformers_asks_for_trust_in_the_module_and_nothing_else(exported):
     folder, _ = exported
     with pytest.raises(ValueError, match="trust_remote_code=True"):
@@ -338,7 +354,7 @@ def test_an_export_is_whole_or_not_there(domains, tmp_path, monkeypatch):
     out = tmp_path / "out"
     export_joint_space(first, out)
     with monkeypatch.context() as patch:
-        patch.setattr("router_plugin.joint_space.export._card", lambda *_: 1 / 0)
+        patch.setattr("router_plugin.joint_space.export.joint_space_card", lambda *_: 1 / 0)
         for target in (out, tmp_path / "other"):
             with pytest.raises(ZeroDivisionError):
                 export_joint_space(second, target, overwrite=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from registry import ModelVersion, Profile, Registry
-from registry.model_folders.adapters import base_of, is_adapter
+from registry.model_folders.adapter_files import base_of, is_adapter
 from registry.model_folders.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
 from training.reporting.report import TrainingReport

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from registry.classifier_profiles.profiles import FILE_NAME
 from registry.errors import BaseModelError
-from registry.model_folders.adapters import is_adapter
+from registry.model_folders.adapter_files import is_adapter
 from registry.names import DEFAULT_BASE_MODEL, hub_id
 from registry.records import BaseModelRecord
 from registry.shared.digests import sha256_of

@@ -7,19 +7,19 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import VariantError
+from registry.model_folders.input_config import Kind
 from registry.model_folders.tokenizer import by_length, features, shared_tokens
 from registry.model_folders.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-Kind = Literal["query", "document"]
 Graph = Callable[[dict[str, NDArray[np.int64]]], NDArray[np.float32]]
 BATCH = 32
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from registry.errors import VariantError
 from registry.model_folders.adapters import transformer
-from registry.model_folders.compiled import CompiledModel, Kind, import_openvino
+from registry.model_folders.compiled import CompiledModel, import_openvino
+from registry.model_folders.input_config import InputConfig, Kind
 from registry.model_folders.tokenizer import features, shared_tokens
 from registry.model_folders.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
 from registry.shared.wording import first_line
@@ -47,13 +48,13 @@ def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Se
         VariantError: the model is of a kind that cannot be exported, or a package that exporting needs is missing.
     """
     merged = _merged(model)
-    graph, example = _Graph(merged), _example(merged)
+    graph, example, inputs = _Graph(merged), _example(merged), InputConfig.of(merged)
     tokenizer = merged.tokenizer.backend_tokenizer.to_str()
     record = VariantRecord(
         backend=backend,
         inputs=list(example),
-        prompts={"query": _prompt(merged, "query"), "document": _prompt(merged, "document")},
-        max_length=merged.max_seq_length,
+        prompts={"query": inputs.prompt("query"), "document": inputs.prompt("document")},
+        max_length=inputs.max_length,
         pad=merged.tokenizer.pad_token_id or 0,
         dimension=merged.get_embedding_dimension() or 0,
     )
@@ -99,6 +100,7 @@ def _merged(model: SentenceTransformer) -> SentenceTransformer:
     if tokenizer is None or not getattr(tokenizer, "is_fast", False):
         raise VariantError("the model cannot be exported: it does not begin with one transformer with a fast tokenizer")
     merged: SentenceTransformer = copy.deepcopy(model).to("cpu").float().eval()
+    InputConfig.of(merged).apply(merged)
     for module in merged.modules():
         if isinstance(module, BaseTunerLayer):
             module.merge()
@@ -108,13 +110,6 @@ def _merged(model: SentenceTransformer) -> SentenceTransformer:
 def _example(model: SentenceTransformer) -> dict[str, Tensor]:
     made = model.preprocess(list(PROBES))
     return {name: made[name] for name in _INPUTS if isinstance(made.get(name), Tensor)}
-
-
-def _prompt(model: SentenceTransformer, kind: str) -> str:
-    """The prompt that encode_query and encode_document put before a text."""
-    names = {"query": ("query",), "document": ("document", "passage", "corpus")}[kind]
-    given = [model.prompts[name] for name in (*names, model.default_prompt_name or "") if name in model.prompts]
-    return (given[0] or "") if given else ""
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""Loads a model folder, be it a whole model or an adapter, without running code that comes with it."""
+"""Loads a model folder, a whole model or an adapter, without running code that comes with it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import BaseModelError
-from registry.model_folders.adapters import attach_adapter, base_of, is_adapter
+from registry.model_folders.adapter_files import base_of, is_adapter
+from registry.model_folders.adapters import attach_adapter
 from registry.model_folders.base_models import BaseModelFiles, resolve_base_model
+from registry.model_folders.input_config import InputConfig
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -16,22 +18,24 @@ if TYPE_CHECKING:
 def load_sentence_transformer(
     folder: Path, base: BaseModelFiles | None = None, device: str | None = None, trust_remote_code: bool = False
 ) -> SentenceTransformer:
-    """The model of a folder, from safetensors only.
+    """The model of a folder, from safetensors only. It takes its texts as :class:`InputConfig` says.
 
     Args:
         folder: a SentenceTransformer, or an adapter that training wrote.
-        base: the base model that is at hand; an adapter of another one finds its own by the name it has recorded.
+        base: a base model at hand; an adapter of another one finds its own by the name that it has recorded.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let a whole model, or the base model of an adapter, run code of its own.
 
     Raises:
-        BaseModelError: the base model of the adapter is out of reach or has other weights, or the adapter is damaged.
+        BaseModelError: the base model of the adapter is not available or has other weights, or the adapter is damaged.
     """
     from sentence_transformers import SentenceTransformer
 
     options = {"device": device, **loading_options(trust_remote_code)}
     if not is_adapter(folder):
-        return SentenceTransformer(str(folder), **options)
+        model = SentenceTransformer(str(folder), **options)
+        InputConfig.of(model).apply(model)
+        return model
     model = SentenceTransformer(str(find_base(folder, base).path), **options).float()  # as it was trained and measured
     attach_adapter(model, folder)
     return model
@@ -50,7 +54,7 @@ def find_base(folder: Path, at_hand: BaseModelFiles | None) -> BaseModelFiles:
     """The base model with the very weights that the adapter of a folder was trained on.
 
     Raises:
-        BaseModelError: it is out of reach, or has other weights.
+        BaseModelError: it is not available, or has other weights.
     """
     wanted = base_of(folder)
     if at_hand is not None and at_hand.digest == wanted.weights_sha256:
@@ -59,11 +63,11 @@ def find_base(folder: Path, at_hand: BaseModelFiles | None) -> BaseModelFiles:
         found = resolve_base_model(wanted.name, wanted.revision)
     except BaseModelError as error:
         raise BaseModelError(
-            f"adapter {folder} belongs to a model with weights {wanted.weights_sha256}, which is not here: {error}"
+            f"adapter {folder} needs a base model with weights {wanted.weights_sha256}, which is not available: {error}"
         ) from error
     if found.digest != wanted.weights_sha256:
         raise BaseModelError(
             f"adapter {folder} was trained on {wanted.name} with weights {wanted.weights_sha256}, "
-            f"but {found.path} has weights {found.digest}: give the model that it was trained on"
+            f"but {found.path} has weights {found.digest}: use the model that it was trained on"
         )
     return found

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.model_folders.input_config import NO_LIMIT
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 REMEMBERED = 4096
-NO_LIMIT = 1 << 30
-"""A maximum length from here on is none: transformers writes a huge number where a model has no limit."""
 
 
 class Tokens:

@@ -9,6 +9,7 @@ from typing import Literal
 import pydantic
 
 from registry.errors import VariantError
+from registry.model_folders.input_config import Kind
 
 Backend = Literal["openvino-int8", "openvino", "onnx-int8", "onnx"]
 """What a variant runs on, and in which precision."""
@@ -29,7 +30,7 @@ class VariantRecord(pydantic.BaseModel):
 
     backend: Backend
     inputs: list[str] = pydantic.Field(min_length=1)
-    prompts: dict[Literal["query", "document"], str]
+    prompts: dict[Kind, str]
     max_length: int | None = pydantic.Field(gt=0)
     pad: int = pydantic.Field(ge=0)
     dimension: int = pydantic.Field(gt=0)

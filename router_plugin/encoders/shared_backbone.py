@@ -19,14 +19,9 @@ from sentence_transformers.base.modules import Transformer
 from torch import Tensor
 
 from registry import BaseModelFiles
-from registry.model_folders.adapters import (
-    Reading,
-    attach_weights,
-    detach_on_error,
-    identity_of,
-    is_adapter,
-    reading_of,
-)
+from registry.model_folders.adapter_files import identity_of, is_adapter
+from registry.model_folders.adapters import attach_weights, detach_on_error
+from registry.model_folders.input_config import InputConfig
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import Tokens, by_length, features, shared_tokens
 
@@ -47,8 +42,8 @@ class SharedBackbone:
         self._rows: list[str] = []
         self._plain = {_NO_ADAPTER}
         self._alone: str | None = None
-        own = Reading(self.model.prompts, self.model.default_prompt_name, self.model.max_seq_length)
-        self.base = SharedEncoder(self, _NO_ADAPTER, own)
+        self._inputs = InputConfig.of(model)
+        self.base = SharedEncoder(self, _NO_ADAPTER, self._inputs)
 
     def member(self, folder: Path) -> SharedEncoder:
         """The encoder of the base model or of an adapter of it, whose weights are loaded at the first call."""
@@ -64,7 +59,7 @@ class SharedBackbone:
         with detach_on_error(self.model, name):
             attach_weights(self.model, folder, name)
             self._hook()
-            encoder = SharedEncoder(self, name, reading_of(self.model, folder))
+            encoder = SharedEncoder(self, name, InputConfig.of_adapter(folder, self._inputs))
             self._try_alone(encoder)
         return encoder
 
@@ -123,13 +118,12 @@ class SharedEncoder:
     nbytes = 0
     runtime = "torch"
 
-    def __init__(self, shared: SharedBackbone, adapter: str, reading: Reading) -> None:
+    def __init__(self, shared: SharedBackbone, adapter: str, inputs: InputConfig) -> None:
         self.shared = shared
         self.adapter = adapter
-        prompts = reading.prompts
-        self._prompt = prompts.get("query", prompts.get(reading.default_prompt_name or "", "")) or ""
+        self._prompt = inputs.prompt("query")
         tokenizer = shared.model.tokenizer.backend_tokenizer.to_str()
-        self._tokens: Tokens = shared_tokens(tokenizer, reading.max_length)
+        self._tokens: Tokens = shared_tokens(tokenizer, inputs.max_length)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``."""

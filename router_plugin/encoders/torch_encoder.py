@@ -15,6 +15,7 @@ from sentence_transformers.base.modules import Router
 from torch import Tensor
 
 from registry import BaseModelFiles
+from registry.model_folders.input_config import InputConfig
 from registry.model_folders.loading import load_sentence_transformer
 
 
@@ -31,6 +32,7 @@ class TorchEncoder:
         base: BaseModelFiles | None = None,
     ) -> None:
         self._model = load_sentence_transformer(folder, base, device, trust_remote_code)
+        self._prompt = InputConfig.of(self._model).prompt("query")
         self.nbytes = sum(part.nbytes for part in self._model.state_dict().values() if isinstance(part, Tensor))
         self._lock = threading.Lock()  # a fast tokenizer refuses to be used by two threads at a time
 
@@ -52,7 +54,7 @@ class TorchEncoder:
         limit = getattr(reader, "max_seq_length", None)
         if limit is None or limit == math.inf:
             return False
-        asked = (self._model.prompts.get("query") or "") + text
+        asked = self._prompt + text
         with self._lock:
             return bool(len(reader.tokenizer(asked, truncation=False, verbose=False)["input_ids"]) > limit)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 from sentence_transformers import SentenceTransformer
 
-from registry.model_folders.adapters import base_of, is_adapter
+from registry.model_folders.adapter_files import base_of, is_adapter
 from registry.shared.outputs import check_free, staged_folder
 from registry.shared.templates import render_card
 from registry.snapshot import Snapshot

@@ -46,7 +46,7 @@ class TorchEncoderPlugin:
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder:
         """The model of the folder: whole, or an adapter on a base model that all its domains share."""
-        from registry.model_folders.adapters import is_adapter
+        from registry.model_folders.adapter_files import is_adapter
         from registry.model_folders.loading import find_base
         from router_plugin.encoders.shared_backbone import shared_backbone
         from router_plugin.encoders.torch_encoder import TorchEncoder

@@ -92,6 +92,28 @@ def test_the_router_imports_training_late_and_not_to_serve():
         assert "training" not in names or path.relative_to(ROOT / "router_plugin").parts[0] in USERS_OF_TRAINING, path
 
 
+TORCH = {"torch", "transformers", "sentence_transformers", "peft", "accelerate"}
+
+
+def test_the_registry_imports_torch_nowhere_but_in_model_folders():
+    """Not even within functions; and there only the module that exports needs it to be imported."""
+    rooms = [(path, tree) for path, tree in trees() if path.is_relative_to(ROOT / "registry")]
+    found = {
+        path.relative_to(ROOT / "registry")
+        for path, tree in rooms
+        for name, _ in imported(tree)
+        if name.split(".")[0] in TORCH
+    }
+    assert found and all(path.parts[0] == "model_folders" for path in found)
+
+
+def test_of_model_folders_only_exporting_loads_torch_when_it_is_imported():
+    names = {path.stem for path in (ROOT / "registry" / "model_folders").glob("*.py")} - {"__init__", "exporting"}
+    assert len(names) > 6
+    code = "\n".join(f"import registry.model_folders.{name}" for name in sorted(names))
+    assert not modules_after(code) & (HEAVY | TORCH)
+
+
 def test_importing_the_packages_takes_no_torch():
     assert not modules_after("import registry, training, router_plugin") & HEAVY
 

@@ -19,6 +19,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
+from registry.model_folders.input_config import InputConfig, Kind
 from training.errors import TrainingError
 from training.mining.examples import Examples
 from training.recipes.length_slices import in_slices
@@ -62,7 +63,7 @@ def finetune(
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
         prompts=_prompts(model, examples),
-        router_mapping={column: _task(column) for column in examples.columns if column != "label"},
+        router_mapping={column: str(_task(column)) for column in examples.columns if column != "label"},
         bf16=half == "bf16",
         fp16=half == "fp16",
         seed=seed,
@@ -114,11 +115,12 @@ def _loss(recipe: Recipe, model: SentenceTransformer, base: State | None) -> nn.
 
 def _prompts(model: SentenceTransformer, examples: Examples) -> dict[str, str] | None:
     """The model's own prompts, queries' on anchors and documents' on the rest, as encoding uses them."""
-    prompts = {column: model.prompts.get(_task(column)) or "" for column in examples.columns if column != "label"}
+    inputs = InputConfig.of(model)
+    prompts = {column: inputs.prompt(_task(column)) for column in examples.columns if column != "label"}
     return prompts if any(prompts.values()) else None
 
 
-def _task(column: str) -> str:
+def _task(column: str) -> Kind:
     """What the texts of a column are to the model: it may have other prompts or other weights for it."""
     return "query" if column == "anchor" else "document"
 

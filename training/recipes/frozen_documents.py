@@ -62,5 +62,6 @@ def with_frozen_documents(queries: SentenceTransformer, base: SentenceTransforme
     """One model of two branches: queries pass one model, documents the other."""
     chains: list[Any] = [list(model.children()) for model in (queries, base)]
     router = Router.for_query_document(query_modules=chains[0], document_modules=chains[1])
-    prompts = {name: prompt for name, prompt in queries.prompts.items() if prompt is not None}
-    return SentenceTransformer(modules=[router], prompts=prompts, device=str(queries.device))
+    model = SentenceTransformer(modules=[router], device=str(queries.device))
+    model.prompts, model.default_prompt_name = queries.prompts, queries.default_prompt_name
+    return model

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry import BaseModelFiles
-from registry.model_folders.compiled import CompiledModel, Kind
+from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
+from registry.model_folders.input_config import Kind
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.variants import Backend
 from registry.shared.wording import first_line
@@ -40,11 +41,7 @@ def load_model(
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:  # in torch's words: unknown, not there, not compiled in
             raise TrainingError(f"`device` {device} cannot be used: {first_line(error)}") from error
-    model = load_sentence_transformer(folder, base, device, trust_remote_code).float()
-    # sentence-transformers adds an empty prompt ``document``, which then hides one that is called otherwise
-    others = (model.prompts.get(name) for name in ("document", "passage", "corpus"))
-    model.prompts["document"] = next(filter(None, others), "")
-    return model
+    return load_sentence_transformer(folder, base, device, trust_remote_code).float()
 
 
 class BlockEncoder(Protocol):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from registry.model_folders.compiled import Kind
+from registry.model_folders.input_config import Kind
 from registry.model_folders.variants import Backend
 from training.mining.hard_negatives import DEPTH
 from training.prepared.format import PreparedData

@@ -180,7 +180,7 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
 
 
 def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_listed_in_the_readme():
-    from registry.model_folders.adapters import base_of
+    from registry.model_folders.adapter_files import base_of
     from registry.model_folders.base_models import DEFAULT_SHA256
     from router_plugin.cli.ready_made import ready_made
     from training.reporting.report import TrainingReport

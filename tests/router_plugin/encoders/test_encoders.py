@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from registry import DamagedArtifactError, Registry, resolve_base_model
 from registry.errors import BaseModelError
-from registry.model_folders.adapters import WEIGHTS
+from registry.model_folders.adapter_files import WEIGHTS
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import shared_tokens
 from router_plugin import DomainRouter, ServedDomains, Settings, SettingsError, UnmodelledDomain, load_routes

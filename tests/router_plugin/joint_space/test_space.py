@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, OutputError, Registry
-from registry.model_folders.adapters import WEIGHTS
+from registry.model_folders.adapter_files import WEIGHTS
 from router_plugin import (
     DomainRouter,
     JointSpace,

@@ -182,7 +182,7 @@ def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_mod
 
 def test_an_adapter_finds_its_base_model_wherever_that_now_is(adapter, tiny_base, tmp_path, copy):
     change(copy / "base_model.json", name=str(tmp_path / "moved"))
-    with pytest.raises(BaseModelError, match="which is not here.*moved"):
+    with pytest.raises(BaseModelError, match="which is not available.*moved"):
         load_model(copy, "cpu")
     assert np.array_equal(vectors(load_model(copy, "cpu", base=tiny_base)), vectors(load_model(adapter[0], "cpu")))
     shutil.copytree(tiny_base.path, tmp_path / "moved")

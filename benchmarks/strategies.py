@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--task", nargs="+", choices=TASK_NAMES, default=TASK_NAMES)
     parser.add_argument("--examples", type=int, default=None, help="texts per intent; by default all")
     parser.add_argument("--whole", action="store_true", help="whole models instead of adapters")
-    parser.add_argument("--way", nargs="+", default=None, help="some of the ways; by default all")
+    parser.add_argument("--configuration", nargs="+", default=None, help="some of the configurations; by default all")
     parser.add_argument("--part", choices=("dev", "test"), default="test")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -52,14 +52,19 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from strategy_tasks import TASKS, Given
     from strategy_votes import Ways, votes
 
-    from router_plugin.comparison.strategies import WAYS, compare
+    from router_plugin.comparison.strategies import CONFIGURATIONS, compare
 
     work = arguments.out / f"{'whole' if arguments.whole else 'adapters'}-{arguments.examples or 'all'}"
     given = Given(arguments.data, work / "data", arguments.examples, arguments.part)
     trial = TASKS[name](given)
     trained = models(name, given, trial.data, arguments.whole)
-    ways = arguments.way or WAYS
-    found = compare(trial.task, trained.registry, multi_registry=trained.multi_registry, multi_domain=ALL, ways=ways)
+    found = compare(
+        trial.task,
+        trained.registry,
+        multi=ALL,
+        multi_registry=trained.multi_registry,
+        configurations=arguments.configuration or CONFIGURATIONS,
+    )
     voted = votes(trial.task, Ways(trained)) if name == "clinc" else {}
     _print(name, found, voted, trained.training)
     return {**found.to_dict(), "votes": voted, "training": trained.training}
@@ -69,8 +74,8 @@ def _print(name: str, found: Comparison, voted: dict[str, float], training: dict
     from router_plugin.cli.printing import print_table
     from router_plugin.comparison.page import COLUMNS, by_domain, rows
 
-    ways = [way.way for way in found.ways]
-    print_table(name, ("figure", *ways), list(zip(COLUMNS[1:], *(row[1:] for row in rows(found)), strict=True)))
+    names = [each.configuration for each in found.configurations]
+    print_table(name, ("figure", *names), list(zip(COLUMNS[1:], *(row[1:] for row in rows(found)), strict=True)))
     columns, domains = by_domain(found)
     print_table(f"{name}: accuracy and MRR@5 by domain", columns, domains)
     figures = ("train_queries", "steps", "seconds", "megabytes", "chosen")

@@ -13,7 +13,7 @@ from samples import spread
 
 from registry import GENERAL
 from router_plugin import Route
-from router_plugin.comparison.strategies import Question, Task
+from router_plugin.comparison.tasks import Question, Task
 from training import (
     PreparedData,
     PrepareOptions,

@@ -14,7 +14,7 @@ from voting import strongest, vote
 
 from registry import GENERAL
 from router_plugin import DomainRouter
-from router_plugin.comparison.strategies import Question, Task
+from router_plugin.comparison.tasks import Question, Task
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import discounts, likeliest_few
 from training.retrieval.ranking import top_k
@@ -58,8 +58,8 @@ def votes(task: Task, ways: Ways) -> dict[str, float]:
     right = [question.domain for question in asked]
     likeliest = ways.likeliest([question.text for question in asked])
     return {
-        "base": _share(task, None, ways.base),
-        "base, domain given": _share(task, right, ways.base),
+        "unadapted": _share(task, None, ways.base),
+        "unadapted, domain given": _share(task, right, ways.base),
         **({"multi": _share(task, None, ways.multi)} if ways.multi else {}),
         "two_stage": _share(task, likeliest, ways.own),
         "ensemble": _of_ensemble(task, ways),
@@ -76,11 +76,11 @@ def outside(task: Task, ways: Ways) -> dict[str, float]:
     likeliest = ways.likeliest([question.text for question in task.questions])
     inside = [bool(question.relevant) for question in task.questions]
     near = {
-        "base": _nearest(task, None, ways.base),
+        "unadapted": _nearest(task, None, ways.base),
         **({"multi": _nearest(task, None, ways.multi)} if ways.multi else {}),
         "two_stage": _nearest(task, likeliest, ways.own),
     }
-    return {way: round(float(roc_auc_score(inside, similarity)), 4) for way, similarity in near.items()}
+    return {name: round(float(roc_auc_score(inside, similarity)), 4) for name, similarity in near.items()}
 
 
 def _nearest(task: Task, domains: Sequence[str] | None, embed: Embed) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ class QueryError(DomainRouterError, TypeError):
 
 
 class ComparisonError(DomainRouterError):
-    """A way to serve could not be measured to the end."""
+    """A comparison has no valid task, or a configuration could not be measured."""
 
 
 class PluginError(DomainRouterError):

@@ -1,65 +1,72 @@
-"""Prepared folders and other values that an option takes by name."""
+"""Values that an option takes by name, such as prepared folders from ``NAME=DIR``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from registry import DomainRouterError
 
 if TYPE_CHECKING:
     from training.prepared.format import PreparedData
 
 
-def named(option: str, value: str, given: Sequence[str]) -> dict[str, str]:
-    """Values by name from ``NAME=VALUE``, each name once."""
-    return _each_once(option, given, [_halves(option, value, text) for text in given])
+def named(parameter: str, value: str, given: Sequence[str]) -> dict[str, str]:
+    """Values by name, each name once.
+
+    Args:
+        parameter: of the command, for error messages.
+        value: stands for a value there, like ``DIR``.
+        given: texts like ``NAME=VALUE``.
+
+    Raises:
+        DomainRouterError: a text is not of that form, or a name is given twice.
+    """
+    return _by_name(parameter, ((text, *_parts(parameter, value, text)) for text in given))
 
 
-def named_numbers(option: str, value: str, given: Sequence[str]) -> dict[str, float]:
-    """Numbers by name from ``NAME=NUMBER``."""
-    from training.errors import TrainingError
-
+def named_numbers(parameter: str, value: str, given: Sequence[str]) -> dict[str, float]:
+    """Numbers by name; see :func:`named`."""
     found = {}
-    for name, text in named(option, value, given).items():
+    for name, text in named(parameter, value, given).items():
         try:
             found[name] = float(text)
         except ValueError:
-            raise TrainingError(f"{option} {name}={text}: expected a number from 0 to 1") from None
+            raise DomainRouterError(f"`{parameter}` {name}={text}: expected a number from 0 to 1") from None
     return found
 
 
-def prepared_sets(option: str, given: Sequence[str]) -> dict[str, PreparedData]:
-    """Prepared folders by name from ``NAME=DIR``."""
-    return _read(named(option, "DIR", given))
+def prepared_sets(parameter: str, given: Sequence[str], value: str = "DIR") -> dict[str, PreparedData]:
+    """Prepared folders by name; see :func:`named`."""
+    return _read(named(parameter, value, given))
 
 
-def joined_sets(option: str, given: Sequence[str]) -> PreparedData:
-    """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which is called as the folder."""
+def joined_sets(parameter: str, given: Sequence[str]) -> PreparedData:
+    """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which gets the name of the folder."""
     from training.prepared.joined import join
 
-    pairs = [
-        (Path(text).resolve().name, text) if Path(text).is_dir() or "=" not in text else _halves(option, "DIR", text)
+    parts = (
+        (text, Path(text).resolve().name, text)
+        if Path(text).is_dir() or "=" not in text
+        else (text, *_parts(parameter, "DIR", text))
         for text in given
-    ]
-    return join(_read(_each_once(option, given, pairs)))
+    )
+    return join(_read(_by_name(parameter, parts)))
 
 
-def _halves(option: str, value: str, text: str) -> tuple[str, str]:
-    from training.errors import TrainingError
-
+def _parts(parameter: str, value: str, text: str) -> tuple[str, str]:
     name, _, rest = text.partition("=")
     if not name or not rest:
-        raise TrainingError(f"{option} {text}: expected NAME={value}")
+        raise DomainRouterError(f"`{parameter}` {text}: expected NAME={value}")
     return name, rest
 
 
-def _each_once(option: str, given: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    from training.errors import TrainingError
-
+def _by_name(parameter: str, parts: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for text, (name, value) in zip(given, pairs, strict=True):
+    for text, name, value in parts:
         if name in found:
-            raise TrainingError(f"{option} {text}: {name} is given twice: choose another name")
+            raise DomainRouterError(f"`{parameter}` {text}: duplicate name {name}")
         found[name] = value
     return found
 

@@ -212,14 +212,13 @@ def train(
     numbers = {**(SPECIALIST if specialist else {}), **given}
     backends = [check_backend(name) for name in variant or ()]
     chosen = make_recipe(recipe.value, numbers)
-    limits = named_numbers("--max-loss", "LOSS", max_loss or ())
-    shares = named_numbers("--share", "SHARE", batch_shares or ())
-    prepared = joined_sets("DATA", data)
-    also = prepared_sets("--also-evaluate", extra_test_sets or ())
-    others = prepared_sets("--mix", mixed or ())
-    alone = {
-        name: _record(model, registry) for name, model in named("--beside", "MODEL", single_set_baselines or ()).items()
-    }
+    limits = named_numbers("max_loss", "LOSS", max_loss or ())
+    shares = named_numbers("batch_shares", "WEIGHT", batch_shares or ())
+    prepared = joined_sets("data", data)
+    also = prepared_sets("extra_test_sets", extra_test_sets or ())
+    others = prepared_sets("mixed", mixed or ())
+    baselines = named("single_set_baselines", "MODEL", single_set_baselines or ())
+    alone = {name: _record(model, registry) for name, model in baselines.items()}
     base = resolve_base_model(base_model, revision)
     opened = open_judge(
         JudgeOptions(

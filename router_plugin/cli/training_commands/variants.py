@@ -39,7 +39,7 @@ def variants(
 
     backends = [check_backend(name) for name in backend]
     added = add_variants(
-        model, joined_sets("--data", data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
+        model, joined_sets("data", data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
     )
     if json:
         print_json([{**record.model_dump(), "added": not is_short(record)} for record in added])

@@ -250,7 +250,7 @@ def test_a_folder_is_trained_on_whatever_its_name(prepared, tmp_path, monkeypatc
     shutil.copytree(prepared, named)
     monkeypatch.chdir(named)
     for folder in (".", named, f"all={named}"):
-        assert joined_sets("DATA", [str(folder)]).fingerprint == read_prepared(prepared).fingerprint
+        assert joined_sets("data", [str(folder)]).fingerprint == read_prepared(prepared).fingerprint
 
 
 def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, tiny_base, tmp_path):
@@ -318,12 +318,12 @@ def test_what_can_only_be_measured_is_not_trained_on(cli, pairs_file, tiny_base,
 TRAINING_MISTAKES = {
     "a set without a folder": (["--also-evaluate", "other"], ["--also-evaluate other: expected NAME=DIR"]),
     "a set without a name": (["--also-evaluate", "=other"], ["--also-evaluate =other: expected NAME=DIR"]),
-    "a set twice": (["--also-evaluate", "a=x", "--also-evaluate", "a=y"], ["--also-evaluate a=y: a is given twice"]),
+    "a set twice": (["--also-evaluate", "a=x", "--also-evaluate", "a=y"], ["--also-evaluate a=y: duplicate name a"]),
     "a set that is not prepared": (["--also-evaluate", "a={tmp}/no"], ["{tmp}/no", "manifest.json"]),
     "a bad name of a set": (["--also-evaluate", "A b={data}"], ["'A b'", "lower-case"]),
     "the reserved name": (["--also-evaluate", "test={data}"], ["'test'", "reserved"]),
     "a limit of no set": (["--max-loss", "a=0.1"], ["--max-loss a: unknown test set", "--also-evaluate"]),
-    "a limit twice": (["--max-loss", "test=0.1", "--max-loss", "test=0.2"], ["--max-loss test=0.2", "twice"]),
+    "a limit twice": (["--max-loss", "test=0.1", "--max-loss", "test=0.2"], ["--max-loss test=0.2", "duplicate"]),
     "a limit that is a word": (["--max-loss", "test=little"], ["--max-loss test=little", "from 0 to 1"]),
     "a limit above one": (["--max-loss", "test=1.5"], ["--max-loss test=1.5", "from 0 to 1"]),
     "a limit below zero": (["--max-loss", "test=-0.1"], ["--max-loss test=-0.1", "from 0 to 1"]),
@@ -423,9 +423,9 @@ MISTAKES = {
         ["classifier", "evaluate", "{tmp}/one.jsonl", "--registry", "{tmp}/empty"],
         ["nothing is registered", "models add", "--extra-domains"],
     ),
-    "name of a way left out": (
-        ["compare", "--data", "legal={tmp}/no", "--multi", "all", "--way", "base"],
-        ["--multi cannot be used without --way multi"],
+    "name of a configuration left out": (
+        ["compare", "--data", "legal={tmp}/no", "--multi", "all", "--configuration", "unadapted"],
+        ["--multi cannot be used without --configuration multi"],
     ),
     "thresholds for retrieval": (
         ["compare", "--data", "legal={tmp}/no", "--fit", "{tmp}/one.jsonl"],
@@ -517,7 +517,7 @@ def test_the_splits_that_help_names_are_those_there_are(cli, prepared):
 
 def test_prepared_data_under_a_bad_name_of_a_domain_are_a_mistake(cli, tiny_models, tmp_path):
     data = f"A b={tiny_models['legal'].with_name('legal-data')}"
-    mistake(cli("compare", "--data", data, "--registry", tmp_path), f"--data {data}", "'A b'", "lower-case")
+    mistake(cli("compare", "--data", data, "--registry", tmp_path), "'A b'", "lower-case")
 
 
 def test_example_queries_that_are_no_text_are_found_before_any_work(cli, tmp_path):
@@ -580,7 +580,7 @@ def test_the_folder_that_one_stands_in_has_its_own_name(tiny_models, monkeypatch
 
     folder = tiny_models["legal"].with_name("legal-data")
     monkeypatch.chdir(folder)
-    assert joined_sets("DATA", ["."]).manifest == joined_sets("DATA", [str(folder)]).manifest
+    assert joined_sets("data", ["."]).manifest == joined_sets("data", [str(folder)]).manifest
 
 
 def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):

@@ -1,4 +1,4 @@
-"""The ways to serve many domains, compared: what each figure is, and what the page and the command show."""
+"""Serving configurations, compared: what each figure is, and what the page and the command show."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import time
 
 import pytest
 
-from registry import GENERAL
+from registry import GENERAL, InvalidNameError
 from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings, SettingsError
+from router_plugin.comparison.measuring import Configuration, measure
 from router_plugin.comparison.page import comparison_page
-from router_plugin.comparison.strategies import Comparison, Question, Task, compare, measure
+from router_plugin.comparison.strategies import CONFIGURATIONS, Comparison, compare
+from router_plugin.comparison.tasks import Question, Task, retrieval_task, routing_task
 from router_plugin.errors import ComparisonError
+from training import read_prepared
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
 ROUTES = (
@@ -29,7 +32,6 @@ QUESTIONS = (
     Question("get me a person", GENERAL, ("human",)),
     Question("tell me a joke about penguins", GENERAL, ()),
 )
-WAYS = ["base", "multi", "two_stage", "ensemble", "oracle"]
 
 
 @pytest.fixture
@@ -41,47 +43,60 @@ def kept(tmp_path, monkeypatch):
 @pytest.fixture
 def found(served, kept):
     task = Task(ROUTES, QUESTIONS)
-    return compare(task, str(served), multi_domain="finance", settings=ANYTHING, ways=WAYS[::-1])
+    return compare(task, str(served), multi="finance", settings=ANYTHING)
 
 
-def test_every_way_is_measured_on_the_same_questions(found, tmp_path):
-    assert [way.way for way in found.ways] == WAYS
-    for way in found.ways:
-        assert way.quality.questions == 3
-        assert {name: each.questions for name, each in way.by_domain.items()} == {GENERAL: 1, "legal": 1, "medical": 1}
-        assert way.out_of_scope_recall == 0  # with a threshold that all reach
-        assert 0 < way.median_ms <= way.p99_ms and way.resident_mb > 50
-    by_way = {way.way: way for way in found.ways}
-    assert by_way["base"].quality.accuracy == 1  # each is an utterance of its route
-    assert by_way["base"].domain_accuracy is None
-    assert (by_way["oracle"].domain_accuracy, by_way["oracle"].quality.accuracy) == (1, 1)
-    assert (by_way["multi"].adding_embeds, by_way["two_stage"].adding_embeds, by_way["base"].adding_embeds) == (7, 3, 2)
-    assert json.loads(json.dumps(found.to_dict()))["ways"][0]["way"] == "base"
+def test_every_configuration_is_measured_on_the_same_questions(found, tmp_path):
+    assert tuple(each.configuration for each in found.configurations) == CONFIGURATIONS
+    for each in found.configurations:
+        assert each.quality.questions == 3
+        counts = {name: quality.questions for name, quality in each.by_domain.items()}
+        assert counts == {GENERAL: 1, "legal": 1, "medical": 1}
+        assert each.out_of_scope_recall == 0  # with a threshold that all reach
+        assert 0 < each.median_ms <= each.p99_ms and each.resident_mb > 50
+    by_name = {each.configuration: each for each in found.configurations}
+    assert by_name["unadapted"].quality.accuracy == 1  # each is an utterance of its route
+    assert by_name["unadapted"].domain_accuracy is None
+    assert (by_name["oracle"].domain_accuracy, by_name["oracle"].quality.accuracy) == (1, 1)
+    added = {name: each.adding_embeds for name, each in by_name.items()}
+    assert (added["multi"], added["two_stage"], added["unadapted"]) == (7, 3, 2)
+    assert json.loads(json.dumps(found.to_dict()))["configurations"][0]["configuration"] == "unadapted"
     page = comparison_page(found, "A <title>")
-    assert "A &lt;title&gt;" in page and all(way in page for way in WAYS)
+    assert "A &lt;title&gt;" in page and all(name in page for name in CONFIGURATIONS)
     assert "<script" not in page and "://" not in page
 
 
-def test_some_ways_alone_are_compared(served, kept):
+def test_some_configurations_are_compared(served, kept):
     task = Task(ROUTES, QUESTIONS)
-    found = compare(task, str(served), settings=ANYTHING, ways=("oracle",))
-    assert [way.way for way in found.ways] == ["oracle"]
-    with pytest.raises(SettingsError, match="'three_stage': expected some of base, multi, two_stage, ensemble, oracle"):
-        compare(task, str(served), ways=["three_stage"])
-    with pytest.raises(SettingsError, match="multi needs the name"):
-        compare(task, str(served), ways=["multi"])
+    found = compare(task, str(served), settings=ANYTHING, configurations=("oracle",))
+    assert [each.configuration for each in found.configurations] == ["oracle"]
 
 
-def test_thresholds_are_fitted_by_every_way_for_itself(served):
-    from router_plugin.comparison.strategies import _Way
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (
+            {"configurations": ["three_stage"]},
+            "`configurations` three_stage: expected some of unadapted, multi, two_stage, ensemble, oracle",
+        ),
+        ({"configurations": ["multi"]}, "nothing to compare: 'multi' needs `multi`"),
+        ({"configurations": ["oracle"], "multi": "all"}, "`multi` cannot be used without `configurations` multi"),
+        ({"multi_registry": "other"}, "`multi_registry` cannot be used without `multi`"),
+    ],
+)
+def test_what_cannot_be_compared_is_explained(options, fault):
+    with pytest.raises(SettingsError, match=f"^{fault}$"):
+        compare(Task(ROUTES, QUESTIONS), **options)
 
-    way = _Way("two_stage", ANYTHING.replace(threshold=0.0, query_cache=0), str(served), None)
-    fitted = measure(Task(ROUTES, QUESTIONS, fit=QUESTIONS), way)
-    assert fitted.routed >= measure(Task(ROUTES, QUESTIONS), way).routed
-    assert fitted.quality == measure(Task(ROUTES, QUESTIONS), way).quality
+
+def test_every_configuration_tunes_its_own_thresholds(served):
+    two_stage = Configuration("two_stage", ANYTHING.replace(threshold=0.0, query_cache=0), str(served))
+    fitted = measure(Task(ROUTES, QUESTIONS, fit=QUESTIONS), two_stage)
+    assert fitted.routed >= measure(Task(ROUTES, QUESTIONS), two_stage).routed
+    assert fitted.quality == measure(Task(ROUTES, QUESTIONS), two_stage).quality
 
 
-def test_ranks_are_told_though_no_threshold_is_reached(served):
+def test_ranks_are_returned_though_no_threshold_is_reached(served):
     router = DomainRouter(ROUTES, str(served), settings=ANYTHING.replace(threshold=1))
     (ranks,) = router.rank([QUESTIONS[0].text], 5, ["legal"])
     assert [name for name, _ in ranks] == ["tenancy", "human"] and ranks[0][1] == pytest.approx(1, abs=1e-4)
@@ -98,25 +113,34 @@ def test_a_domain_that_the_caller_knows_is_used(served):
             router.route_many([QUESTIONS[0].text] * 2, domains)
 
 
-def test_a_question_about_no_route_is_an_error(served):
-    with pytest.raises(RoutesError, match="question 'where': there is no route 'nowhere'"):
-        compare(Task(ROUTES, (Question("where", GENERAL, ("nowhere",)),)), str(served))
+def test_a_question_about_an_unknown_route_is_an_error():
+    with pytest.raises(RoutesError, match="question 'where': unknown route 'nowhere'"):
+        Task(ROUTES, (Question("where", GENERAL, ("nowhere",)),))
 
 
-def test_an_error_of_a_way_reaches_the_caller(served, kept):
+def test_an_error_in_a_process_reaches_the_caller(served, kept):
     task = Task((Route(name="stars", domain="astrology", utterances=("x",)),), QUESTIONS[-1:])
     with pytest.raises(RoutesError, match="astrology"):
-        compare(task, str(served), ways=("two_stage",))
+        compare(task, str(served), configurations=("two_stage",))
 
 
-def test_a_way_whose_process_is_killed_is_named(served, kept, monkeypatch):
-    monkeypatch.setattr("router_plugin.comparison.strategies.measure", killed)
-    with pytest.raises(ComparisonError, match="way two_stage: its process was ended"):
-        compare(Task(ROUTES, QUESTIONS), str(served), ways=["two_stage"])
+def test_a_configuration_whose_process_is_killed_is_named(served, kept):
+    with pytest.raises(ComparisonError, match="configuration two_stage: its process was killed"):
+        compare(Task(ROUTES, (Deadly("x", GENERAL, ()),)), str(served), configurations=["two_stage"])
 
 
-def killed(task, way):
-    os.kill(os.getpid(), signal.SIGKILL)
+class Deadly(Question):
+    """Kills the process that receives it."""
+
+    def __reduce__(self):
+        return os.kill, (KillMe(), signal.SIGKILL)
+
+
+class KillMe:
+    """Becomes the number of the process that receives it."""
+
+    def __reduce__(self):
+        return os.getpid, ()
 
 
 def test_a_killed_comparison_leaves_no_process():
@@ -138,28 +162,47 @@ def test_a_killed_comparison_leaves_no_process():
     pytest.fail(f"process {child} is still there")
 
 
-def test_the_command_compares_labelled_queries_and_prepared_data(cli, served, tiny_models, tmp_path, monkeypatch):
-    ways = []
-
-    def comparing(task, registry, **options):
-        ways.append((task, options["multi_domain"]))
-        from router_plugin.comparison.strategies import _Way
-
-        return Comparison([measure(task, _Way("oracle", ANYTHING.replace(query_cache=0), registry, None))])
-
-    monkeypatch.setattr("router_plugin.comparison.strategies.compare", comparing)
-    labelled, routes, page = tmp_path / "labelled.jsonl", tmp_path / "routes.yaml", tmp_path / "page.html"
-    routes.write_text("routes:\n- {name: tenancy, domain: legal, utterances: [can a landlord keep my deposit]}\n")
-    rows = [("can a landlord keep my deposit", "tenancy", None), ("a joke", None, None), ("pills", None, "medical")]
-    labelled.write_text(
+def test_a_task_of_labelled_queries_has_the_domain_of_the_route_or_of_the_query(tmp_path):
+    file = tmp_path / "labelled.jsonl"
+    rows = [("a deposit", "tenancy", None), ("a joke", None, None), ("pills", None, "medical")]
+    file.write_text(
         "".join(json.dumps({"text": text, "route": route, "domain": domain}) + "\n" for text, route, domain in rows)
     )
+    task = routing_task(ROUTES, file)
+    assert [(each.domain, each.relevant) for each in task.questions] == [
+        ("legal", ("tenancy",)),
+        (GENERAL, ()),
+        ("medical", ()),
+    ]
+    assert (task.routes, task.fit) == (ROUTES, ())
+    assert routing_task(ROUTES, file, file).fit == task.questions
+
+
+def test_a_task_of_prepared_data_has_every_document_as_a_route_of_its_domain(tiny_models):
+    legal = read_prepared(tiny_models["legal"].with_name("legal-data"))
+    task = retrieval_task({"legal": legal, "law": legal})
+    assert len(task.routes) == 2 * len(legal.corpus) and len(task.questions) == 2 * len(legal.qrels["test"])
+    assert {each.domain for each in task.questions} == {"legal", "law"}
+    assert all(name.startswith(f"{each.domain}/") for each in task.questions for name in each.relevant)
+    with pytest.raises(ComparisonError, match="^`split` fair: expected one of train, dev, test$"):
+        retrieval_task({"legal": legal}, "fair")
+    with pytest.raises(InvalidNameError, match="'A b'"):
+        retrieval_task({"A b": legal})
+
+
+def test_the_command_compares_labelled_queries_and_prepared_data(cli, served, tiny_models, tmp_path, monkeypatch):
+    def comparing(task, registry, **options):
+        return Comparison([measure(task, Configuration("oracle", ANYTHING.replace(query_cache=0), registry))])
+
+    monkeypatch.setattr("router_plugin.comparison.strategies.compare", comparing)  # in this process, and one only
+    labelled, routes, page = tmp_path / "labelled.jsonl", tmp_path / "routes.yaml", tmp_path / "page.html"
+    routes.write_text("routes:\n- {name: tenancy, domain: legal, utterances: [can a landlord keep my deposit]}\n")
+    labelled.write_text('{"text": "can a landlord keep my deposit", "route": "tenancy"}\n')
     common = ("--registry", served)
     status, out, _ = cli("compare", "--queries", labelled, "--routes", routes, "--html", page, *common)
     assert status == 0 and "oracle" in out and "By domain" in page.read_text()
-    assert [each.domain for each in ways[0][0].questions] == ["legal", GENERAL, "medical"]
     data = [f"--data={name}={tiny_models[name].with_name(f'{name}-data')}" for name in ("legal", "medical")]
     status, out, _ = cli("compare", *data, "--json", *common)
-    assert status == 0 and set(json.loads(out)["ways"][0]["by_domain"]) == {"legal", "medical"}
-    assert cli("compare", *common)[0] == 2
-    assert "expected DOMAIN=DIR" in cli("compare", "--data", "legal", *common)[2]
+    assert status == 0 and set(json.loads(out)["configurations"][0]["by_domain"]) == {"legal", "medical"}
+    assert "give either --queries or --data" in cli("compare", *common)[2]
+    assert "--data legal: expected NAME=DIR" in cli("compare", "--data", "legal", *common)[2]

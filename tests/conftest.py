@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,13 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has all this from the process that started it
+    SCRATCH = tempfile.TemporaryDirectory(prefix="domain-router-tests-")
+    os.environ.setdefault("GIT_CONFIG_GLOBAL", str(Path("~/.gitconfig").expanduser()))
+    os.environ.update({name: f"{SCRATCH.name}/{name}" for name in ("HOME", "HF_HOME", "DOMAIN_ROUTER_HOME")})
+    os.environ.pop("DOMAIN_ROUTER_REGISTRY", None)
+    os.environ.pop("XDG_CACHE_HOME", None)
+    Path(os.environ["HOME"]).mkdir()
 
 from registry import BaseModelFiles, ModelRecord, ModelVersion, Registry, resolve_base_model
 from tests import warm
@@ -38,12 +46,12 @@ def shared_data(name: str) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests, and processes that they start, neither find nor leave anything in the user's home folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.delenv("DOMAIN_ROUTER_REGISTRY", raising=False)
-        yield
+def home() -> Iterator[None]:
+    """Tests, and processes that they start, find an empty home folder and must leave nothing in it."""
+    folder = Path(os.environ["HOME"])
+    yield
+    left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    assert not left, f"a test left in the user's home folder: {', '.join(left)}"
 
 
 @pytest.fixture(scope="session")

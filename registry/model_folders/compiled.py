@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -74,6 +75,12 @@ def import_openvino() -> ModuleType:
     return importlib.import_module("openvino")
 
 
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime without its telemetry, which would send usage data and leave files in the user's home folder."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")
+
+
 def _open(folder: Path, backend: str, threads: int | None) -> Graph:
     path = folder / GRAPHS[runtime(backend)]
     return _openvino(path, threads) if runtime(backend) == "openvino" else _onnx(path, threads)
@@ -97,8 +104,7 @@ def _openvino(path: Path, threads: int | None) -> Graph:
 
 
 def _onnx(path: Path, threads: int | None) -> Graph:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     if threads:
         options.intra_op_num_threads = threads

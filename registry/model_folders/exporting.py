@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from registry.errors import VariantError
 from registry.model_folders.adapters import transformer
-from registry.model_folders.compiled import CompiledModel, import_openvino
+from registry.model_folders.compiled import CompiledModel, import_onnxruntime, import_openvino
 from registry.model_folders.input_config import InputConfig, Kind
 from registry.model_folders.tokenizer import features, shared_tokens
 from registry.model_folders.variants import GRAPHS, RECORD, TOKENIZER, Backend, VariantRecord, runtime
@@ -171,6 +171,7 @@ def _onnx_int8(
     graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]
 ) -> None:
     """Weights of a channel to 7 bits, which processors without VNNI need, activations as they come."""
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -101,7 +101,10 @@ def test_variants_are_measured_on_the_models_own_data(tiny_models):
 
 @pytest.mark.parametrize(
     ("kind", "backend"),
-    [("cls", "openvino"), ("long", "openvino"), ("long", "onnx"), ("prompts", "openvino"), ("half", "openvino")],
+    [
+        *((kind, "openvino") for kind in ("cls", "long", "prompts", "half")),
+        pytest.param("long", "onnx", marks=pytest.mark.slow),
+    ],
 )
 def test_models_of_many_kinds_can_be_exported(kind, backend, tmp_path):
     torch.manual_seed(0)
@@ -118,14 +121,22 @@ def test_a_model_that_cannot_be_exported_is_an_error(tmp_path):
         export(kinds.static_queries(tmp_path / "parts"), tmp_path, "openvino")
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+@pytest.fixture(scope="module", params=["openvino", "onnx"])
+def exported(request, tiny_base, tmp_path_factory):
+    """A backend and a variant for it. Tests change copies."""
+    folder = tmp_path_factory.mktemp("exported")
+    export(load_model(tiny_base.path, "cpu"), folder, request.param)
+    return request.param, folder
+
+
 @pytest.mark.parametrize("file", ["graph", RECORD, "tokenizer.json"])
-def test_a_damaged_variant_is_an_error(tiny_base, tmp_path, backend, file):
-    export(load_model(tiny_base.path, "cpu"), tmp_path, backend)
-    path = tmp_path / (GRAPHS[backend] if file == "graph" else file)
+def test_a_damaged_variant_is_an_error(exported, tmp_path, file):
+    backend, folder = exported
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    path = damaged / (GRAPHS[backend] if file == "graph" else file)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(VariantError, match=f"{tmp_path}.*(cannot be run|is not what)"):
-        CompiledModel(tmp_path)
+    with pytest.raises(VariantError, match=f"{damaged}.*(cannot be run|is not what)"):
+        CompiledModel(damaged)
 
 
 def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):

@@ -21,6 +21,7 @@ def site(tmp_path_factory):
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(FOLDER)],
+        env={**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))},  # pip asks rustup, which writes there
         check=True,
         timeout=120,
     )

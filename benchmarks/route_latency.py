@@ -169,9 +169,9 @@ def _turns(
         domains = ServedDomains(store, settings=settings)
         for domain in domains.names:
             domains.load(domain)
-        DomainRouter(routes, domains).preload(domains.names)
+        DomainRouter.over(domains, routes).preload(domains.names)
         restarts[name] = _restart(routes, domains)
-        router = DomainRouter(routes, domains)
+        router = DomainRouter.over(domains, routes)
         router.preload(domains.names)
         sides[f"{name} route"] = router.route
         if name == TORCH:
@@ -218,7 +218,7 @@ def _restart(routes: Sequence[Route], domains: ServedDomains) -> dict[str, float
     found: dict[str, float] = {}
     with _counted() as embedded:
         started = time.perf_counter()
-        router = DomainRouter(routes, domains)
+        router = DomainRouter.over(domains, routes)
         router.preload(domains.names)
         found |= {"ready_s": round(time.perf_counter() - started, 3), "embedded": embedded.total()}
         embedded.clear()

@@ -13,7 +13,6 @@ from strategy_models import ALL, Models
 from voting import strongest, vote
 
 from registry import GENERAL
-from router_plugin import DomainRouter
 from router_plugin.comparison.tasks import Question, Task
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import discounts, likeliest_few
@@ -27,12 +26,12 @@ class Ways:
     """The encoders of each strategy and the domain classifier. Embeddings are cached."""
 
     def __init__(self, models: Models) -> None:
-        self._served = DomainRouter((), models.registry).served_domains
+        self._served = ServedDomains(models.registry)
         self.own = _kept(partial(_embed, self._served))
         self.base = partial(_by, self.own, GENERAL)
         self.multi: Embed | None = None
         if models.multi_registry is not None:
-            of_all = DomainRouter((), models.multi_registry).served_domains
+            of_all = ServedDomains(models.multi_registry)
             self.multi = _kept(partial(_by, partial(_embed, of_all), ALL))
 
     def likeliest(self, texts: Sequence[str]) -> list[str]:

@@ -24,5 +24,7 @@ from .router import DomainRouter as DomainRouter
 from .routes import Route as Route
 from .routes import load_routes as load_routes
 from .serving.domains import ServedDomains as ServedDomains
-from .serving.fitting import Fitted as Fitted
+from .serving.fitted import Fitted as Fitted
 from .settings import Settings as Settings
+from .tuning.explainer import explain as explain
+from .tuning.tuner import Tuner as Tuner

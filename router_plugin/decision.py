@@ -8,19 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Decision:
-    """A route for a query, or none, and how it came about.
+    """A route for a query, or none, and how the router came to it.
 
     Attributes:
-        query: the text that was routed.
+        query: as it was given.
         route: name of the route; None where no candidate was near enough.
         score: cosine of the nearest candidate; None where there was nothing to compare.
         domain: the domain whose encoder was used.
-        domains: probability of every domain; that of ``general`` says how likely the query is of no other domain.
-        also: other domains that the query may belong to as well, the likeliest first.
+        domains: probability of every domain; that of ``general`` says how likely it is that no other one fits.
         model_version: the encoder, like ``medical@3``, or the base model's name for ``general``.
-        timings_ms: milliseconds of each stage, shared evenly by the queries of a batch.
-        confidence: probability that the route, or that there is none, is right; None where the router was not fitted.
-        truncated: whether the end of the query was cut off.
+        timings_ms: milliseconds of each stage, divided evenly among the queries of a batch.
+        secondary_domains: other domains that the query may belong to as well, the likeliest first.
+        confidence: probability that the decision is right; None where the router was not fitted.
+        truncated: whether the end of the query was not read.
         reason: why there is no route; None where there is one.
     """
 
@@ -31,7 +31,7 @@ class Decision:
     domains: dict[str, float]
     model_version: str
     timings_ms: dict[str, float]
-    also: list[str] = field(default_factory=list)
+    secondary_domains: list[str] = field(default_factory=list)
     confidence: float | None = None
     truncated: bool = False
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""Why a query got its route."""
+"""Why a query got its route, as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from router_plugin.decision import Decision
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A candidate near to a query."""
+    """A candidate near a query."""
 
     route: str
     utterance: str
@@ -20,15 +20,15 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A decision and what led to it.
+    """A decision and what led to it. See :func:`router_plugin.explain`.
 
     Attributes:
-        decision: the decision, with the probability of every domain and the time of every stage.
-        evidence: what spoke for the domains; None where the classifier was not asked, or cannot tell.
-        threshold: the least score of the route, or where there is none, or a plugin's, of the nearest one; None for no
-            candidates.
+        decision: with the probability of every domain and the time of every stage.
+        evidence: what spoke for the domains; None where the classifier was not asked, or cannot explain.
+        threshold: the minimum score of the decision's route, or of the nearest one where the decision has no route of
+            the router's; None where there were no candidates.
         nearest: candidates in the space of the domain that was used, the nearest first.
-        nearest_in_general: the same routes' candidates in the space of the base model.
+        nearest_in_general: candidates of the same routes in the space of the base model.
     """
 
     decision: Decision

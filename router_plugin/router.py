@@ -4,48 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from registry import GENERAL, Registry
-from registry.shared.texts import clean
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
-from router_plugin.errors import FittedError, QueryError, RoutesError, SettingsError
-from router_plugin.evaluation.routes import RouteEvaluation, evaluate_routes
-from router_plugin.explanation import Explanation, Neighbour
 from router_plugin.plugins.manager import Plugins
-from router_plugin.routes import Route, check_routes, load_routes
-from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
+from router_plugin.routes import Route, load_routes
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.serving.fitting import Fitted, Ranked, fit_confidence, fit_thresholds, ranked
-from router_plugin.serving.scores import Match, Scored, joined
-from router_plugin.serving.strategies import discounts, likeliest, likeliest_few
-from router_plugin.serving.texts import check_batch
-from router_plugin.serving.timings import Clock
+from router_plugin.serving.scores import Scored, score
+from router_plugin.serving.state import ServingState
 from router_plugin.settings import Settings
 
 EMPTY = "the query is empty"
-BLOCK = 256
-"""Labelled queries that are routed at a time."""
 
 
 class DomainRouter:
     """Routes queries with the champions of a registry. Safe to use from several threads.
 
-    Models are loaded, and candidates embedded, when the first query of their domain comes.
+    Models are loaded, and candidates embedded, at the first query of their domain.
     """
 
     def __init__(
         self,
         routes: Iterable[Route] | Path | str,
-        registry: Registry | ServedDomains | str | None = None,
+        registry: Registry | str | None = None,
         *,
         base_model: str | None = None,
         extra_domains: Iterable[UnmodelledDomain] | Path | str = (),
@@ -56,44 +42,74 @@ class DomainRouter:
 
         Args:
             routes: routes, or the path of a routes file.
-            registry: a registry, or its URL, see :meth:`registry.Registry.open`; or domains that another router has
-                opened already, and then the options that follow, but for the settings, are theirs.
-            base_model: encoder of the ``general`` domain; by default the one that all champions were adapted from, or
-                all-MiniLM-L6-v2 where they differ or there is none.
-            extra_domains: domains that have no model yet, or a YAML file of them; the base model serves them. See
+            registry: a registry, or its URL, see :func:`router_plugin.open_registry`.
+            base_model: encoder of the ``general`` domain; by default the model that all champions were adapted from, or
+                all-MiniLM-L6-v2 where they differ or the registry is empty.
+            extra_domains: domains without a model, or a YAML file of them; the base model serves them. See
                 :func:`router_plugin.classifier.unmodelled_domains.load_domains`.
             settings: strategy, thresholds and limits.
             plugin_manager: by default the plugins of this process.
 
         Raises:
-            VariantError: the settings name a backend that there is not, or that is not installed.
-            SettingsError: the settings name a domain that there is not.
+            VariantError: the settings name an unknown backend, or one that is not installed.
+            SettingsError: the settings name an unknown domain.
             DomainRouterError: ``extra_domains`` cannot be read, or names a domain that is registered.
             DamagedArtifactError: a champion's files are not what was registered.
             RoutesError: the routes are malformed or name an unknown domain.
         """
-        if isinstance(registry, ServedDomains):
-            self.served_domains = registry
-        else:
-            self.served_domains = ServedDomains(
-                registry,
-                base_model=base_model,
-                extra_domains=extra_domains,
-                settings=settings,
-                plugin_manager=plugin_manager,
-            )
-        self.settings = settings or self.served_domains.settings
-        if self.settings.single_domain not in self.domains:
-            raise SettingsError(
-                f"single_domain {self.settings.single_domain!r}: expected one of {', '.join(self.domains)}"
-            )
-        self._usage = Usage(self.served_domains.registry) if self.settings.preload else None
-        self._served: ServedRoutes | None = None
-        self._confidence: tuple[float, ...] = ()
+        domains = ServedDomains(
+            registry,
+            base_model=base_model,
+            extra_domains=extra_domains,
+            settings=settings,
+            plugin_manager=plugin_manager,
+        )
+        self._start(domains, routes, domains.settings)
+
+    @classmethod
+    def over(
+        cls, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings | None = None
+    ) -> DomainRouter:
+        """A router over domains that are open already, and that others may use at the same time.
+
+        Args:
+            domains: their registry, base model and plugins are the router's.
+            routes: routes, or the path of a routes file.
+            settings: by default those that the domains were opened with.
+
+        Raises:
+            SettingsError: the settings name an unknown domain, or differ where they took effect when the domains were
+                opened.
+            RoutesError: the routes are malformed or name an unknown domain.
+        """
+        if settings is not None:
+            domains.check_settings(settings)
+        router = cls.__new__(cls)
+        router._start(domains, routes, settings or domains.settings)
+        return router
+
+    def _start(self, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings) -> None:
+        given = load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes
+        self._state = ServingState.first(settings, domains, given)
         self._changing = threading.Lock()
-        self.set_routes(load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes)
+        self._usage = Usage(domains.registry) if settings.preload else None
         if self._usage:
-            self.preload(self._usage.most_used(self.settings.preload, self.domains))
+            self.preload(self._usage.most_used(settings.preload, self.domains))
+
+    @property
+    def state(self) -> ServingState:
+        """All that decides a query that comes now."""
+        return self._state
+
+    @property
+    def settings(self) -> Settings:
+        """Strategy, thresholds and limits."""
+        return self.state.settings
+
+    @property
+    def served_domains(self) -> ServedDomains:
+        """The domains with their models."""
+        return self.state.domains
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -101,40 +117,14 @@ class DomainRouter:
         return self.served_domains.names
 
     @property
-    def routes(self) -> tuple[Route, ...]:
-        """All routes."""
-        return self._now.routes
-
-    @property
     def classifier(self) -> DomainClassifier:
         """The domain classifier."""
         return self.served_domains.classifier
 
-    def set_routes(self, routes: Iterable[Route]) -> None:
-        """Replace all routes. Utterances that were there before are not embedded again."""
-        with self._changing:
-            self._replace(tuple(routes))
-
-    def add_routes(self, routes: Iterable[Route]) -> None:
-        """Add routes; nothing but their utterances is embedded.
-
-        Raises:
-            RoutesError: there is a route of that name, or one names an unknown domain.
-        """
-        with self._changing:
-            self._replace((*self.routes, *routes))
-
-    def remove_route(self, name: str) -> None:
-        """Remove a route.
-
-        Raises:
-            RoutesError: there is none of that name.
-        """
-        with self._changing:
-            kept = tuple(route for route in self.routes if route.name != name)
-            if len(kept) == len(self.routes):
-                raise RoutesError(f"route {name!r}: there is none of that name")
-            self._replace(kept)
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes, with the thresholds that they have now."""
+        return self.state.served.routes
 
     @property
     def loaded(self) -> list[str]:
@@ -142,8 +132,37 @@ class DomainRouter:
         return self.served_domains.loaded
 
     def preload(self, domains: Iterable[str]) -> None:
-        """Load the encoders of domains, and embed their candidates, before a query asks for them."""
-        self._load(domains, self._now)
+        """Load the encoders of domains, and embed their candidates, before the first query."""
+        self.state.load(domains)
+
+    def set_routes(self, routes: Iterable[Route]) -> None:
+        """Replace all routes. Utterances that were there before are not embedded again.
+
+        Raises:
+            RoutesError: two routes have the same name, or one names an unknown domain.
+        """
+        self.change(lambda state: state.with_routes(routes))
+
+    def add_routes(self, routes: Iterable[Route]) -> None:
+        """Add routes; only their utterances are embedded.
+
+        Raises:
+            RoutesError: a name is taken, or a route names an unknown domain.
+        """
+        self.change(lambda state: state.with_added(routes))
+
+    def remove_route(self, name: str) -> None:
+        """Remove a route.
+
+        Raises:
+            RoutesError: no route has that name.
+        """
+        self.change(lambda state: state.without(name))
+
+    def change(self, step: Callable[[ServingState], ServingState]) -> None:
+        """Replace the state by the next one, one change at a time. Queries that have begun finish with the old one."""
+        with self._changing:
+            self._state = step(self.state)
 
     def route(self, query: str) -> Decision:
         """Route one query.
@@ -164,10 +183,10 @@ class DomainRouter:
             domains: of each query, where the caller knows it: the classifier is not asked then.
 
         Raises:
-            QueryError: a query is not text, or a domain is not known.
+            QueryError: a query is not text, a domain is unknown, or the strategy is ``single`` and domains are given.
             PluginError: a plugin failed.
         """
-        return self._route(self._texts(queries), self._now, domains)
+        return [self.decide(scored) for scored in self.examine(queries, domains)]
 
     async def aroute(self, query: str) -> Decision:
         """Route one query without blocking the event loop."""
@@ -178,273 +197,59 @@ class DomainRouter:
         return await asyncio.to_thread(self.route_many, queries)
 
     def rank(
-        self, queries: Sequence[str], most: int, domains: Sequence[str] | None = None
+        self, queries: Sequence[str], limit: int, domains: Sequence[str] | None = None
     ) -> list[list[tuple[str, float]]]:
         """The nearest routes of each query with their scores, the nearest first, whatever their thresholds.
 
         Args:
             queries: any number.
-            most: how many routes.
+            limit: the maximum number of routes.
             domains: as for :meth:`route_many`.
         """
-        texts = [text.text for text in self._texts(queries)]
-        return [scored.nearest(most) for scored in self._score(texts, self._now, domains)]
+        return [scored.nearest(limit) for scored in self.examine(queries, domains)]
 
     def scores(self, queries: Sequence[str]) -> list[dict[str, float]]:
         """For hosts that decide by themselves: the score of every query with every route.
 
-        A route that the query's domains do not have scores -1, the least cosine there is.
+        A route that is not compared, because it is of other domains than the query, scores -1, the minimum of a cosine.
         """
-        served = self._now
-        everywhere = {route.name: -1.0 for route in served.routes}
-        texts = [text.text for text in self._texts(queries)]
-        return [everywhere | scored.by_route() for scored in self._score(texts, served)]
-
-    def explain(self, query: str, most: int = 5) -> Explanation:
-        """Route a query and say why.
-
-        The candidates of the query's domain are embedded by the base model too, at the first such query. Where a plugin
-        changed the decision, they are still those that the router compared.
-
-        Args:
-            query: the query.
-            most: how many of the nearest candidates are told.
-
-        Raises:
-            QueryError: the query is not text, or ``most`` is below 0.
-            PluginError: a plugin failed.
-        """
-        if most < 0:
-            raise QueryError(f"most {most}: expected at least 0")
-        served, (text,) = self._now, self._texts([query])
-        (scored,) = self._score([text.text], served)
-        decision = self._decided(text, scored)
-        asked = text.text and self.settings.strategy != "single"
-        evidence = self.served_domains.evidence(text.text) if asked else None
-        near = self._routes(served, scored.domain) if text.text else None
-        if not near:
-            return Explanation(decision, evidence, None, [], [])
-        in_general = near.embedded_by(GENERAL)
-        own, general = self.served_domains.embed([(scored.domain, text.text), (GENERAL, text.text)])
-        nearest = [Neighbour(*found) for found in near.candidates.nearest(own, max(most, 1))]
-        thresholds = {route.name: route.threshold for route in served.routes}
-        threshold = thresholds[decision.route if decision.route in thresholds else nearest[0].route]
-        return Explanation(
-            decision=decision,
-            evidence=evidence,
-            threshold=self.settings.threshold if threshold is None else threshold,
-            nearest=nearest[:most],
-            nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, most)],
-        )
-
-    def fit(self, queries: Sequence[str], labels: Sequence[str | None], domains: Sequence[str] | None = None) -> Fitted:
-        """Set the thresholds of routes, and fit the confidence of decisions, to labelled queries.
-
-        Args:
-            queries: at least one.
-            labels: of each the name of the right route, or None for none.
-            domains: as for :meth:`route_many`.
-
-        Returns:
-            What :meth:`apply` takes, which has been applied already.
-
-        Raises:
-            QueryError: there is no query, or a label is no route.
-        """
-        served = self._now
-        rows = self._labels(queries, labels, served)
-        ranked = self._rank(queries, served, domains)
-        start = np.where(np.isnan(served.thresholds), self.settings.threshold, served.thresholds)
-        thresholds = fit_thresholds(ranked, rows, start)
-        named = {served.routes[row].name: float(thresholds[row]) for row in sorted(set(rows.tolist()) - {-1})}
-        fitted = Fitted(thresholds=named, confidence=fit_confidence(ranked, rows), made_for=self._made_for())
-        self.apply(fitted)
-        return fitted
-
-    def apply(self, fitted: Fitted) -> None:
-        """Take thresholds and confidence from an earlier :meth:`fit`.
-
-        Raises:
-            FittedError: it was made for other model versions or settings, under which scores mean something else.
-        """
-        if other := {key for key, value in self._made_for().items() if fitted.made_for.get(key) != value}:
-            raise FittedError(
-                f"what was fitted is for another {', '.join(sorted(other))} than this router has: fit it again"
-            )
-        with self._changing:
-            thresholds = {route.name: fitted.thresholds.get(route.name, route.threshold) for route in self.routes}
-            self._replace(
-                tuple(route.model_copy(update={"threshold": thresholds[route.name]}) for route in self.routes)
-            )
-            self._confidence = fitted.confidence
-
-    def evaluate(self, queries: Sequence[str], labels: Sequence[str | None]) -> RouteEvaluation:
-        """Route labelled queries and compare; see :meth:`fit` for the arguments.
-
-        Raises:
-            QueryError: there is no query, or a label is no route.
-        """
-        self._labels(queries, labels, self._now)
-        blocks = (queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK))
-        return evaluate_routes([decision for block in blocks for decision in self.route_many(block)], labels)
-
-    @property
-    def _now(self) -> ServedRoutes:
-        assert self._served is not None
-        return self._served
-
-    def _replace(self, routes: tuple[Route, ...]) -> None:
-        check_routes(routes, self.domains)
-        self._served = ServedRoutes(routes, self.served_domains, self.settings.single_domain, self._served)
-
-    def _labels(self, queries: Sequence[str], labels: Sequence[str | None], served: ServedRoutes) -> NDArray[np.int64]:
-        """The number of each query's route, ``(n,)``; -1 for none."""
-        if not len(queries) or len(queries) != len(labels):  # the two may be numpy's
-            raise QueryError(f"expected one label for every query, and at least one: {len(queries)}, {len(labels)}")
-        numbers: dict[str | None, int] = {route.name: number for number, route in enumerate(served.routes)}
-        if unknown := next((label for label in labels if label not in numbers and label is not None), None):
-            raise QueryError(f"label {unknown!r}: there is no route of that name")
-        return np.array([numbers.get(label, -1) for label in labels], dtype=np.int64)
-
-    def _rank(self, queries: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None) -> Ranked:
-        texts = [text.text for text in self._texts(queries)]
-        blocks = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
-        found = [self._score(texts[block], served, None if domains is None else domains[block]) for block in blocks]
-        return ranked([(row.positions, row.scores, row.probability) for rows in found for row in rows])
-
-    def _made_for(self) -> dict[str, str]:
-        """What must not change between fitting and routing: what scores are, and of which models."""
-        settings = self.settings
-        names = ("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")
-        same = {name: str(getattr(settings, name)) for name in names}
-        return same | {
-            f"model of {name}": self.served_domains.artifacts[by] for name, by in self.served_domains.encoded_by.items()
-        }
-
-    def _texts(self, queries: Sequence[str]) -> list[_Text]:
-        check_batch(queries)
-        return [self._text(query) for query in queries]
-
-    def _text(self, query: str) -> _Text:
-        query = str.__str__(query)  # itself, of the kind that plugins answer with: it may be numpy's
-        whole = clean(self.served_domains.plugins.filter("before_route", "query", query))
-        limit = self.settings.max_query_characters
-        return _Text(query, whole[:limit], len(whole) > limit)
-
-    def _route(
-        self, texts: Sequence[_Text], served: ServedRoutes, domains: Sequence[str] | None = None
-    ) -> list[Decision]:
-        scored = self._score([text.text for text in texts], served, domains)
-        return [self._decided(text, found) for text, found in zip(texts, scored, strict=True)]
-
-    def _score(self, texts: Sequence[str], served: ServedRoutes, domains: Sequence[str] | None = None) -> list[Scored]:
-        """Both stages for a batch of texts; an empty one is not encoded."""
-        clock = Clock(len(texts))
-        with clock.stage("classify"):
-            seen, probabilities, embedded = self._weigh(texts) if domains is None else self._given(texts, domains)
-        if self._usage:
-            self._usage.add(name for each in seen for name in each)
-        asked = [(i, name) for i, each in enumerate(seen) if texts[i] for name in each if self._routes(served, name)]
-        with clock.stage("load"):
-            self._load({name for _, name in asked}, served)
-        with clock.stage("encode"):
-            vectors = self._embed(asked, texts, embedded)
-            truncated = {i for i, name in asked if self.served_domains.truncates(name, texts[i])}
-        matched: list[list[Match]] = [[] for _ in texts]
-        with clock.stage("match"):
-            for name in dict.fromkeys(name for _, name in asked):
-                members = [i for i, each in asked if each == name]
-                near = self._routes(served, name)
-                vector = np.stack([vectors[i, name] for i in members])
-                scores = near.candidates.scores(vector, self.settings.aggregation, self.settings.top_k)
-                for i, row in zip(members, scores, strict=True):
-                    matched[i].append(Match(seen[i][name], near.positions, row))
-            found = [joined(matches, len(served.routes)) for matches in matched]
-        timings = clock.timings()
         return [
-            Scored(next(iter(seen[i])), probabilities[i], timings, i in truncated, served, *found[i])
-            for i in range(len(texts))
+            {route.name: -1.0 for route in scored.state.served.routes} | scored.by_route()
+            for scored in self.examine(queries)
         ]
 
-    def _weigh(
-        self, texts: Sequence[str]
-    ) -> tuple[list[dict[str, float]], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
-        """Which domains see each text, and how much of their scores counts; the probabilities of all; and what was
-        embedded by the base model on the way.
+    def examine(self, queries: Sequence[str], domains: Sequence[str] | None = None) -> list[Scored]:
+        """What decisions about queries are made from; see :meth:`route_many` for the arguments."""
+        found = score(self.state, queries, domains)
+        if self._usage:
+            self._usage.add(name for scored in found for name in scored.choice.weights)
+        return found
+
+    def decide(self, scored: Scored) -> Decision:
+        """The decision about a query, as plugins left it.
+
+        Raises:
+            PluginError: a plugin failed.
         """
-        settings, names = self.settings, self.classifier.domains
-        if settings.strategy == "single":
-            alone = {settings.single_domain: 1.0}
-            return [alone] * len(texts), [alone] * len(texts), {}
-        found = self.served_domains.classify(texts)
-        if settings.strategy == "ensemble":
-            seen = [discounts(likeliest_few(row, names, settings.ensemble_domains)) for row in found.probabilities]
-        else:
-            least = self.classifier.thresholds
-            seen = [likeliest(row, names, least, settings.min_confidence) for row in found.probabilities]
-        return seen, [dict(zip(names, row, strict=True)) for row in found.probabilities.tolist()], found.embedded
-
-    def _given(
-        self, texts: Sequence[str], domains: Sequence[str]
-    ) -> tuple[list[dict[str, float]], list[dict[str, float]], Mapping[int, NDArray[np.float32]]]:
-        """As :meth:`_weigh`, of domains that the caller knows."""
-        if len(domains) != len(texts):
-            raise QueryError(f"expected a domain for every query: {len(texts)} queries, {len(domains)} domains")
-        if unknown := set(domains) - set(self.domains):
-            raise QueryError(f"domain {min(unknown)!r} is not registered: expected one of {', '.join(self.domains)}")
-        alone = [{name: 1.0} for name in domains]
-        return alone, [dict.fromkeys(self.domains, 0.0) | each for each in alone], {}
-
-    def _embed(
-        self, asked: Sequence[tuple[int, str]], texts: Sequence[str], embedded: Mapping[int, NDArray[np.float32]]
-    ) -> dict[tuple[int, str], NDArray[np.float32]]:
-        """The vector of each text by each domain that sees it."""
-        by_base = {pair for pair in asked if self.served_domains.encoded_by[pair[1]] == GENERAL and pair[0] in embedded}
-        new = [pair for pair in asked if pair not in by_base]
-        made = self.served_domains.embed([(name, texts[i]) for i, name in new])
-        return {pair: embedded[pair[0]] for pair in by_base} | dict(zip(new, made, strict=True))
-
-    def _routes(self, served: ServedRoutes, domain: str) -> DomainRoutes:
-        return served.single if self.settings.strategy == "single" else served.by_domain[domain]
-
-    def _load(self, domains: Iterable[str], served: ServedRoutes) -> None:
-        """Make encoders and candidates ready that are not yet."""
-        for name in domains:
-            if routes := self._routes(served, name):
-                _ = routes.candidates
-            self.served_domains.load(name)
-
-    def _decided(self, text: _Text, scored: Scored) -> Decision:
-        """The decision as plugins left it."""
-        return self.served_domains.plugins.filter("after_route", "decision", self._decide(text, scored))
-
-    def _decide(self, text: _Text, scored: Scored) -> Decision:
-        route, score, reason = scored.best(self.settings.threshold) if text.text else (None, None, EMPTY)
-        return Decision(
+        text, state = scored.text, scored.state
+        route, value, reason = scored.best() if text.text else (None, None, EMPTY)
+        decision = Decision(
             query=text.query,
             route=route,
-            score=score,
-            domain=scored.domain,
-            domains=scored.probabilities,
-            also=self._also(scored),
-            confidence=scored.confidence(self._confidence, route) if self._confidence else None,
-            model_version=self.served_domains.version(scored.domain),
+            score=value,
+            domain=scored.choice.domain,
+            domains=scored.choice.probabilities,
+            secondary_domains=_secondary_domains(scored),
+            confidence=scored.confidence(route),
+            model_version=state.domains.version(scored.choice.domain),
             timings_ms=scored.timings,
             truncated=text.cut or scored.truncated,
             reason=reason,
         )
-
-    def _also(self, scored: Scored) -> list[str]:
-        """The other domains that the query may belong to as well, the likeliest first."""
-        likely = sorted(scored.probabilities.items(), key=lambda item: -item[1])
-        least = self.settings.secondary_threshold
-        return [name for name, value in likely if value >= least and name not in (scored.domain, GENERAL)]
+        return state.domains.plugins.filter("after_route", "decision", decision)
 
 
-@dataclass(frozen=True)
-class _Text:
-    """A query as it was given, and as it is routed."""
-
-    query: str
-    text: str
-    cut: bool
+def _secondary_domains(scored: Scored) -> list[str]:
+    choice, minimum = scored.choice, scored.state.settings.secondary_threshold
+    likely = sorted(choice.probabilities.items(), key=lambda item: -item[1])
+    return [name for name, value in likely if value >= minimum and name not in (choice.domain, GENERAL)]

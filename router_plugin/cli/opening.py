@@ -31,10 +31,12 @@ def open_router(
     """
     from router_plugin.router import DomainRouter
     from router_plugin.routes import load_routes
-    from router_plugin.serving.fitting import Fitted
+    from router_plugin.serving.fitted import Fitted
 
     known = [route for path in routes for route in load_routes(path)]
     router = DomainRouter(known, registry, base_model=base_model, extra_domains=extra_domains or (), settings=settings)
     if fitted:
-        router.apply(Fitted.load(fitted))
+        from router_plugin.tuning.tuner import Tuner
+
+        Tuner(router).apply(Fitted.load(fitted))
     return router

@@ -50,7 +50,7 @@ def _is_page(path: Path) -> bool:
 
 
 def _is_fitted(path: Path) -> bool:
-    from router_plugin.serving.fitting import Fitted
+    from router_plugin.serving.fitted import Fitted
 
     try:
         Fitted.load(path)

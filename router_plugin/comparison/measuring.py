@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from router_plugin.comparison.tasks import Question, Task
 from router_plugin.router import DomainRouter
 from router_plugin.settings import Settings
+from router_plugin.tuning.tuner import Tuner
 
 UNADAPTED, MULTI, TWO_STAGE, ENSEMBLE, ORACLE = "unadapted", "multi", "two_stage", "ensemble", "oracle"
 DEPTH = 5
@@ -154,7 +155,7 @@ def _fit(router: DomainRouter, task: Task, configuration: Configuration) -> None
         return
     labels = [question.relevant[0] if question.relevant else None for question in task.fit]
     domains = [each.domain for each in task.fit] if configuration.knows_domains else None
-    router.fit([each.text for each in task.fit], labels, domains)
+    Tuner(router).fit([each.text for each in task.fit], labels, domains)
 
 
 def _quality(questions: Sequence[Question], ranks: Ranks) -> Quality:

@@ -1,9 +1,11 @@
-"""Embeds queries of several domains: from the cache where it can, and the rest in one pass a base model."""
+"""Embeds queries of several domains: from the cache where possible, the rest in one pass for each base model."""
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,52 +15,114 @@ from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 
 Vector = NDArray[np.float32]
-Asked = tuple[str, str]
-"""A domain, and a text that its encoder shall embed."""
+Pair = tuple[str, str]
+"""A domain, and a text for its encoder."""
+
+
+class Encoded(NamedTuple):
+    """Texts as their encoders read them.
+
+    Attributes:
+        vectors: unit vectors, ``(d,)`` each, where d may differ between domains.
+        truncated: of each text whether it is longer than the encoder reads.
+        loading: seconds that it took to get the encoders into memory.
+    """
+
+    vectors: list[Vector]
+    truncated: list[bool]
+    loading: float
 
 
 class Embedding:
-    """The encoders of a router's domains and what they have embedded lately."""
+    """The encoders of a router's domains and their recent embeddings."""
 
     def __init__(self, pool: EncoderPool, versions: Mapping[str, str], cache: QueryCache) -> None:
         """
         Args:
             pool: the encoders.
-            versions: what names the model version of each domain, for ever.
-            cache: may be shared by routers.
+            versions: a name for the model version of each domain that no other version ever has.
+            cache: of the embeddings; may be shared by routers.
         """
         self._pool = pool
         self._versions = versions
         self._cache = cache
 
-    def embed(self, asked: Sequence[Asked]) -> list[Vector]:
+    def embed(self, pairs: Sequence[Pair]) -> list[Vector]:
         """Unit vectors, ``(d,)`` each, where d may differ between domains."""
-        found = {row: self._cache.get(self._versions[domain], text) for row, (domain, text) in enumerate(asked)}
-        missing: dict[str, list[int]] = defaultdict(list)
-        for row, vector in found.items():
-            if vector is None:
-                missing[asked[row][0]].append(row)
-        made = self._make(asked, missing)
-        return [made[row] if vector is None else vector for row, vector in found.items()]
-
-    def _make(self, asked: Sequence[Asked], missing: Mapping[str, Sequence[int]]) -> dict[int, Vector]:
-        made: dict[int, Vector] = {}
-        keys: dict[int, Hashable] = {}
-        shared: dict[SharedPass, list[tuple[int, Encoder]]] = defaultdict(list)
-        for domain, rows in missing.items():
+        batch = _Batch(pairs, self._versions, self._cache, {})
+        for domain, rows in _by_domain(pairs, batch.missing).items():
             with self._pool.use(domain) as encoder:
-                keys |= {row: encoder.key(asked[row][1]) for row in rows}
-                known = {row: self._cache.get_equal(self._versions[domain], keys[row]) for row in rows}
-                made |= {row: vector for row, vector in known.items() if vector is not None}
-                unknown = [row for row, vector in known.items() if vector is None]
-                if isinstance(encoder, SharingEncoder):
-                    shared[encoder.shared] += [(row, encoder) for row in unknown]
-                elif unknown:
-                    made |= zip(unknown, encoder.encode([asked[row][1] for row in unknown]), strict=True)
-        for one_pass, members in shared.items():
-            vectors = one_pass.encode([(encoder, asked[row][1]) for row, encoder in members])
-            made |= zip((row for row, _ in members), vectors, strict=True)
-        for row, vector in made.items():
-            domain, text = asked[row]
-            self._cache.put(self._versions[domain], text, keys[row], vector)
-        return made
+                batch.embed(encoder, rows)
+        return batch.finish()
+
+    def encode(self, pairs: Sequence[Pair], known: Mapping[int, Vector]) -> Encoded:
+        """Unit vectors, and which texts are too long; each encoder is taken from the pool once.
+
+        Args:
+            pairs: domains and texts.
+            known: by the number of a pair, a vector that the caller has already.
+        """
+        batch = _Batch(pairs, self._versions, self._cache, known)
+        truncated, loading = [False] * len(pairs), 0.0
+        for domain, rows in _by_domain(pairs, range(len(pairs))).items():
+            started = time.perf_counter()
+            with self._pool.use(domain) as encoder:
+                loading += time.perf_counter() - started
+                for row in rows:
+                    truncated[row] = encoder.truncates(pairs[row][1])
+                batch.embed(encoder, [row for row in rows if row in batch.missing])
+        return Encoded(batch.finish(), truncated, loading)
+
+
+def _by_domain(pairs: Sequence[Pair], rows: Sequence[int] | Mapping[int, None]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        found[pairs[row][0]].append(row)
+    return found
+
+
+class _Batch:
+    """Pairs and those of their vectors that are known by now.
+
+    Attributes:
+        missing: the numbers of the pairs whose vectors have to be made.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], versions: Mapping[str, str], cache: QueryCache, known: Mapping[int, Vector]
+    ) -> None:
+        self._pairs, self._versions, self._cache = pairs, versions, cache
+        self._vectors = dict(known)
+        self._keys: dict[int, Hashable] = {}
+        self._shared: dict[SharedPass, list[tuple[int, Encoder]]] = defaultdict(list)
+        for row, (domain, text) in enumerate(pairs):
+            if row not in known and (vector := cache.get(versions[domain], text)) is not None:
+                self._vectors[row] = vector
+        self.missing = dict.fromkeys(row for row in range(len(pairs)) if row not in self._vectors)
+
+    def embed(self, encoder: Encoder, rows: Sequence[int]) -> None:
+        """Vectors of missing pairs by their encoder; by one that shares a model, in :meth:`finish`."""
+        unknown = []
+        for row in rows:
+            domain, text = self._pairs[row]
+            self._keys[row] = encoder.key(text)
+            vector = self._cache.get_equal(self._versions[domain], self._keys[row])
+            if vector is None:
+                unknown.append(row)
+            else:
+                self._vectors[row] = vector
+        if isinstance(encoder, SharingEncoder):
+            self._shared[encoder.shared] += [(row, encoder) for row in unknown]
+        elif unknown:
+            self._vectors |= zip(unknown, encoder.encode([self._pairs[row][1] for row in unknown]), strict=True)
+
+    def finish(self) -> list[Vector]:
+        """All vectors, which are cached from now on."""
+        for shared, members in self._shared.items():
+            if members:
+                vectors = shared.encode([(encoder, self._pairs[row][1]) for row, encoder in members])
+                self._vectors |= zip((row for row, _ in members), vectors, strict=True)
+        for row, key in self._keys.items():
+            domain, text = self._pairs[row]
+            self._cache.put(self._versions[domain], text, key, self._vectors[row])
+        return [self._vectors[row] for row in range(len(self._pairs))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from registry.shared.texts import clean
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
-from router_plugin.encoders.embedding import Asked, Vector
+from router_plugin.encoders.embedding import Pair, Vector
 from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.record import Block, SpaceRecord
 from router_plugin.plugins.builtin import BUILT_IN
@@ -116,7 +116,7 @@ class JointSpace:
         return self._sum(read, weights, known)
 
     def _sum(
-        self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Asked, Vector]
+        self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Pair, Vector]
     ) -> NDArray[np.float32]:
         """The direct sums, every text embedded once by every encoder that it needs.
 

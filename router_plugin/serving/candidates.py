@@ -28,16 +28,16 @@ class Candidates:
 
     @classmethod
     def embedded(
-        cls, routes: Sequence[Route], embed: Callable[[Sequence[str]], Matrix], before: Candidates | None = None
+        cls, routes: Sequence[Route], embed: Callable[[Sequence[str]], Matrix], previous: Candidates | None = None
     ) -> Candidates:
         """Embed routes.
 
         Args:
             routes: at least one.
-            embed: texts to unit vectors.
-            before: candidates of the same encoder; what they have is not embedded again.
+            embed: texts to unit vectors, ``(n, d)``.
+            previous: candidates of the same encoder, whose utterances are not embedded again.
         """
-        known = {} if before is None else before._by_text()
+        known = {} if previous is None else previous._by_text()
         texts = [text for route in routes for text in route.utterances]
         new = list(dict.fromkeys(text for text in texts if text not in known))
         known |= zip(new, embed(new), strict=True) if new else ()
@@ -60,11 +60,11 @@ class Candidates:
         kept = np.where(rank < top_k, cosines[order], np.float32(0))
         return (np.add.reduceat(kept, self._starts) / np.minimum(self._counts, top_k)).astype(np.float32)
 
-    def nearest(self, query: Matrix, most: int) -> list[tuple[str, str, float]]:
+    def nearest(self, query: Matrix, limit: int) -> list[tuple[str, str, float]]:
         """The utterances nearest to a query ``(d,)``, the nearest first: route, utterance, cosine."""
         owner = [(route.name, text) for route in self.routes for text in route.utterances]
         cosines = self._matrix @ query
-        return [(*owner[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most].tolist()]
+        return [(*owner[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:limit].tolist()]
 
     def _by_text(self) -> dict[str, Matrix]:
         texts = (text for route in self.routes for text in route.utterances)

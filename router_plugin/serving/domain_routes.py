@@ -1,4 +1,4 @@
-"""All routes at one time, and each domain's with its candidates, embedded at their first use."""
+"""The routes that each domain's queries may take, with their candidates, which are embedded at their first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from router_plugin.serving.domains import ServedDomains
 
 
 class DomainRoutes:
-    """The routes that a domain's queries may take, embedded when the first of them comes. Never changed.
+    """The routes that a domain's queries may take, embedded when the first query comes. Never changed.
 
     Attributes:
         positions: of these routes among all routes, ``(r,)``.
@@ -29,13 +29,21 @@ class DomainRoutes:
         positions: Sequence[int],
         domain: str,
         domains: ServedDomains,
-        before: DomainRoutes | None,
+        previous: Candidates | None,
     ) -> None:
+        """
+        Args:
+            routes: all routes.
+            positions: of the domain's routes among them.
+            domain: whose encoder embeds them.
+            domains: that are served.
+            previous: candidates of the same encoder, whose utterances are not embedded again.
+        """
         self.positions: NDArray[np.int64] = np.array(positions, dtype=np.int64)
         self._routes = [routes[position] for position in positions]
         self._domain = domain
         self._domains = domains
-        self._before = before._newest() if before else None
+        self._previous = previous
         self._lock = threading.Lock()
         self._candidates: Candidates | None = None
 
@@ -47,31 +55,37 @@ class DomainRoutes:
         """The routes, at least one, embedded by the domain's encoder."""
         with self._lock:
             if self._candidates is None:
-                self._candidates = self.embedded_by(self._domain, self._before)
-                self._before = None
+                self._candidates = self.embedded_by(self._domain, self._previous)
+                self._previous = None
             return self._candidates
 
-    def _newest(self) -> Candidates | None:
-        """Its candidates, or where no query came for them those of the routes before: never more than one matrix."""
-        before = self._before  # first, for a query that comes meanwhile makes the candidates before it lets go of this
-        return self._candidates or before
+    @property
+    def latest(self) -> Candidates | None:
+        """The candidates if they are embedded, else the previous ones."""
+        previous = self._previous  # read first: a query may embed the candidates and release the previous ones
+        return self._candidates or previous
 
-    def embedded_by(self, domain: str, before: Candidates | None = None) -> Candidates:
-        """The routes, at least one, embedded by a domain's encoder; see :meth:`Candidates.embedded` for ``before``."""
+    def embedded_by(self, domain: str, previous: Candidates | None = None) -> Candidates:
+        """The routes, at least one, embedded by a domain's encoder.
+
+        Args:
+            domain: any that is served.
+            previous: see :meth:`Candidates.embedded`.
+        """
         name = self._domains.encoded_by[domain]
         with self._domains.encoder(name) as encoder:
             embed = partial(embed_kept, encoder=encoder, version=self._domains.artifacts[name])
-            return Candidates.embedded(self._routes, embed, before)
+            return Candidates.embedded(self._routes, embed, previous)
 
 
 class ServedRoutes:
-    """All routes, and each domain's. Never changed: a query that holds them is decided by one set of routes.
+    """All routes, and each domain's. Never changed.
 
     Attributes:
         routes: of all domains.
         thresholds: of each, ``(len(routes),)``; NaN for one without.
-        by_domain: of each domain, its own and those of no domain.
-        single: all of them, for the encoder that serves alone.
+        by_domain: for each domain, its own routes and those without a domain.
+        for_single_encoder: all of them, embedded by the encoder of the strategy ``single``.
     """
 
     def __init__(
@@ -79,14 +93,14 @@ class ServedRoutes:
         routes: tuple[Route, ...],
         domains: ServedDomains,
         single_domain: str,
-        before: ServedRoutes | None = None,
+        previous: ServedRoutes | None = None,
     ) -> None:
         """
         Args:
             routes: checked.
             domains: that queries may be of.
-            single_domain: whose encoder serves alone.
-            before: routes of the same domains; what is embedded of them is not embedded again.
+            single_domain: whose encoder the strategy ``single`` uses.
+            previous: routes of the same domains, whose utterances are not embedded again.
         """
         self.routes = routes
         self.thresholds = np.array([np.nan if each.threshold is None else each.threshold for each in routes])
@@ -96,7 +110,8 @@ class ServedRoutes:
                 by_name[domain].append(position)
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
-            known = before.by_domain[name] if before else None
+            known = previous.by_domain[name].latest if previous else None
             self.by_domain[name] = DomainRoutes(routes, sorted(by_name[None] + by_name[name]), name, domains, known)
-        known = before.single if before else None
-        self.single: DomainRoutes = DomainRoutes(routes, range(len(routes)), single_domain, domains, known)
+        known = previous.for_single_encoder.latest if previous else None
+        everything = range(len(routes))
+        self.for_single_encoder: DomainRoutes = DomainRoutes(routes, everything, single_domain, domains, known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,24 @@ from router_plugin.contracts import (
     ExplainingClassifier,
     ModelStore,
 )
-from router_plugin.encoders.embedding import Asked, Embedding, Vector
+from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 from router_plugin.encoders.selection import TORCH, check_choice, chosen_variant
-from router_plugin.errors import PluginError
+from router_plugin.errors import PluginError, SettingsError
 from router_plugin.plugins.manager import Plugins, plugins
 from router_plugin.plugins.registry_events import open_registry
 from router_plugin.settings import Settings
+
+_OPENED_WITH = (
+    "target_precision",
+    "backend",
+    "memory_budget_mb",
+    "query_cache",
+    "device",
+    "trust_remote_code",
+)
+"""Settings that take effect when the domains are opened; the others are each router's own."""
 
 
 class ServedDomains:
@@ -93,6 +103,17 @@ class ServedDomains:
                 f"{', '.join(self.classifier.domains)}, expected {', '.join(self._versions)}"
             )
 
+    def check_settings(self, settings: Settings) -> None:
+        """Make sure that a router with these settings can use the domains.
+
+        Raises:
+            SettingsError: a setting differs that took effect when the domains were opened.
+        """
+        for name in _OPENED_WITH:
+            wanted, opened = getattr(settings, name), getattr(self.settings, name)
+            if wanted != opened:
+                raise SettingsError(f"`{name}` {wanted!r} has no effect: the domains were opened with {opened!r}")
+
     @property
     def names(self) -> tuple[str, ...]:
         """``general``, the registered domains, and those without a model."""
@@ -153,9 +174,21 @@ class ServedDomains:
         except Exception as error:
             raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
 
-    def embed(self, asked: Sequence[Asked]) -> list[Vector]:
-        """Unit vectors of texts, each by the encoder of the domain beside it."""
-        return self._embedding.embed([(self.encoded_by[domain], text) for domain, text in asked])
+    def embed(self, pairs: Sequence[Pair]) -> list[Vector]:
+        """Unit vectors of texts, ``(d,)`` each, by the encoders of the domains that they are paired with."""
+        return self._embedding.embed(self._by_encoder(pairs))
+
+    def encode(self, pairs: Sequence[Pair], known: Mapping[int, Vector]) -> Encoded:
+        """Like :meth:`embed`, and which texts are longer than their encoders read.
+
+        Args:
+            pairs: domains and texts.
+            known: by the number of a pair, a vector that the caller has already.
+        """
+        return self._embedding.encode(self._by_encoder(pairs), known)
+
+    def _by_encoder(self, pairs: Sequence[Pair]) -> list[Pair]:
+        return [(self.encoded_by[domain], text) for domain, text in pairs]
 
     @contextmanager
     def encoder(self, domain: str) -> Iterator[Encoder]:
@@ -167,11 +200,6 @@ class ServedDomains:
         """Load the encoder of a domain, if it is not in memory."""
         with self.encoder(domain):
             pass
-
-    def truncates(self, domain: str, text: str) -> bool:
-        """Whether a text is longer than the domain's encoder reads."""
-        with self.encoder(domain) as encoder:
-            return encoder.truncates(text)
 
     def _pool(self) -> EncoderPool:
         """The encoders of the base model and of every champion, by domain."""

@@ -3,44 +3,122 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from router_plugin.errors import QueryError
+from router_plugin.serving.domains import ServedDomains
+from router_plugin.settings import Settings
 
-Weights = dict[str, float]
-"""Domain to its share of the query; the shares sum to 1."""
+Weights = Mapping[str, float]
+"""Domain to weight."""
 
 DISCOUNT = 0.2
 """The power of its probability by which a domain's scores count in an ensemble, chosen on validation queries."""
 
 
+@dataclass(frozen=True)
+class DomainChoice:
+    """The domains whose encoders see a text.
+
+    Attributes:
+        weights: how much the scores of each of them count. The first one is the domain of the decision.
+        probabilities: of every domain.
+        embedding: the base model's unit vector of the text, ``(d,)``, where the classifier needed it.
+    """
+
+    weights: Weights
+    probabilities: dict[str, float]
+    embedding: NDArray[np.float32] | None = None
+
+    @property
+    def domain(self) -> str:
+        """The domain of the decision."""
+        return next(iter(self.weights))
+
+    @property
+    def probability(self) -> float:
+        """Of that domain."""
+        return self.probabilities[self.domain]
+
+
+def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Settings) -> list[DomainChoice]:
+    """The choice for each text, by the strategy of the settings.
+
+    Raises:
+        PluginError: the domain classifier failed.
+    """
+    if settings.strategy == "single":
+        return [_only(settings.single_domain, {settings.single_domain: 1.0})] * len(texts)
+    names, thresholds = domains.classifier.domains, domains.classifier.thresholds
+    found = domains.classify(texts)
+    choices = []
+    for row, probabilities in enumerate(found.probabilities):
+        if settings.strategy == "ensemble":
+            weights = discounts(likeliest_few(probabilities, names, settings.ensemble_domains))
+        else:
+            weights = likeliest(probabilities, names, thresholds, settings.min_confidence)
+        by_name = dict(zip(names, probabilities.tolist(), strict=True))
+        choices.append(DomainChoice(weights, by_name, found.embedded.get(row)))
+    return choices
+
+
+def known_domains(given: Sequence[str], texts: int, domains: ServedDomains, settings: Settings) -> list[DomainChoice]:
+    """The choice for each text whose domain the caller knows.
+
+    Args:
+        given: domain of each text.
+        texts: how many there are.
+        domains: that are served.
+        settings: whose strategy must have encoders of several domains.
+
+    Raises:
+        QueryError: a domain is unknown, the numbers differ, or the strategy has only one encoder.
+    """
+    if settings.strategy == "single":
+        raise QueryError("`domains` cannot be used with strategy 'single', which has one encoder for all queries")
+    if len(given) != texts:
+        raise QueryError(f"expected a domain for every query: {texts} queries, {len(given)} domains")
+    if unknown := set(given) - set(domains.names):
+        raise QueryError(f"domain {min(unknown)!r} is not registered: expected one of {', '.join(domains.names)}")
+    return [_only(name, dict.fromkeys(domains.names, 0.0) | {name: 1.0}) for name in given]
+
+
+def _only(domain: str, probabilities: dict[str, float]) -> DomainChoice:
+    return DomainChoice({domain: 1.0}, probabilities)
+
+
 def likeliest(
-    probabilities: NDArray[np.float64], domains: Sequence[str], thresholds: Mapping[str, float], least: float
-) -> Weights:
-    """The likeliest domain alone, or ``general`` where it is not likely enough.
+    probabilities: NDArray[np.float64], domains: Sequence[str], thresholds: Mapping[str, float], minimum: float
+) -> dict[str, float]:
+    """The likeliest domain, or ``general`` where it is not likely enough, with weight 1.
 
     Args:
         probabilities: of every domain, ``(d,)``.
         domains: in the order of the probabilities.
-        thresholds: what some domains ask for, see :class:`router_plugin.contracts.DomainClassifier`.
-        least: what every domain asks for.
+        thresholds: the minimum probability of some domains, see :class:`router_plugin.contracts.DomainClassifier`.
+        minimum: the minimum probability of every domain.
     """
     best = int(probabilities.argmax())
     name = domains[best]
-    return {name if probabilities[best] >= max(least, thresholds.get(name, 0.0)) else GENERAL: 1.0}
+    return {name if probabilities[best] >= max(minimum, thresholds.get(name, 0.0)) else GENERAL: 1.0}
 
 
-def likeliest_few(probabilities: NDArray[np.float64], domains: Sequence[str], most: int) -> Weights:
-    """The likeliest ``most`` domains, the first one first, weighted by probability; none of probability 0."""
-    order = np.argsort(-probabilities, kind="stable")[:most]
+def likeliest_few(probabilities: NDArray[np.float64], domains: Sequence[str], limit: int) -> dict[str, float]:
+    """The likeliest domains, at most ``limit``, the first one first, weighted by probability so that the sum is 1.
+
+    A domain of probability 0 is never among them.
+    """
+    order = np.argsort(-probabilities, kind="stable")[:limit]
     kept = [row for row in order.tolist() if probabilities[row] > 0]
     total = float(probabilities[kept].sum())
     return {domains[row]: float(probabilities[row]) / total for row in kept}
 
 
 def discounts(weights: Weights) -> dict[str, float]:
-    """How much of the scores of each domain counts in an ensemble: all of the likeliest's, which stay cosines."""
-    most = max(weights.values())
-    return {name: (share / most) ** DISCOUNT for name, share in weights.items()}
+    """How much the scores of each domain count in an ensemble: fully for the likeliest, whose scores stay cosines."""
+    largest = max(weights.values())
+    return {name: (weight / largest) ** DISCOUNT for name, weight in weights.items()}

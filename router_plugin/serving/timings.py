@@ -10,7 +10,7 @@ STAGES = ("classify", "load", "encode", "match")
 
 
 class Clock:
-    """Milliseconds by stage, shared evenly by the texts of a batch."""
+    """Milliseconds by stage, divided evenly among the texts of a batch."""
 
     def __init__(self, texts: int) -> None:
         self._texts = texts
@@ -19,10 +19,15 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Adds what it encloses to a stage."""
+        """Adds the time of the enclosed statements to a stage."""
         started = time.perf_counter()
         yield
         self._seconds[name] += time.perf_counter() - started
+
+    def move(self, seconds: float, source: str, target: str) -> None:
+        """Count time that was measured with one stage as another's."""
+        self._seconds[source] -= seconds
+        self._seconds[target] += seconds
 
     def timings(self) -> dict[str, float]:
         """Milliseconds a text of every stage, and in total."""

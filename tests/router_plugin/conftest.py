@@ -8,21 +8,31 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def _router(served):
-    from router_plugin import DomainRouter, Settings
+def served_domains(served):
+    """The domains of that registry, opened once."""
+    from router_plugin import ServedDomains, Settings
 
-    return DomainRouter([], str(served), settings=Settings(target_precision=0))  # these models know next to nothing
+    return ServedDomains(str(served), settings=Settings(target_precision=0))  # these models know next to nothing
 
 
 @pytest.fixture
-def router(_router, monkeypatch):
-    """A router of three domains with the example routes; what a test changes is undone."""
-    from router_plugin import Settings, load_routes
+def make_router(served_domains):
+    """A function that makes a router of three domains with the example routes and some settings."""
+    from router_plugin import DomainRouter, load_routes
     from tests.conftest import EXAMPLES
 
-    monkeypatch.setattr(_router, "settings", Settings())
-    _router.set_routes(load_routes(EXAMPLES / "routes.yaml") + load_routes(EXAMPLES / "legal_routes.yaml"))
-    return _router
+    routes = load_routes(EXAMPLES / "routes.yaml") + load_routes(EXAMPLES / "legal_routes.yaml")
+
+    def make(**changed):
+        return DomainRouter.over(served_domains, routes, served_domains.settings.replace(**changed))
+
+    return make
+
+
+@pytest.fixture
+def router(make_router):
+    """Such a router with the default settings."""
+    return make_router()
 
 
 @pytest.fixture

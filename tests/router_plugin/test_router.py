@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from registry import GENERAL, DamagedArtifactError, Registry
-from router_plugin import Classification, Decision, DomainRouter, QueryError, Route, RoutesError, Settings, hookimpl
+from router_plugin import (
+    Classification,
+    Decision,
+    DomainRouter,
+    QueryError,
+    Route,
+    RoutesError,
+    Settings,
+    SettingsError,
+    hookimpl,
+)
 from router_plugin.plugins.manager import Plugins
 from tests.conftest import EXAMPLES
 from training import publish
@@ -43,10 +53,9 @@ def plain(decision):
 
 
 @pytest.fixture
-def sure(router, monkeypatch):
-    """The router, which takes the classifier's best domain however unsure it is."""
-    monkeypatch.setattr(router, "settings", router.settings.replace(min_confidence=0.0))
-    return router
+def sure(make_router):
+    """A router that takes the classifier's best domain however unsure it is."""
+    return make_router(min_confidence=0.0)
 
 
 def test_a_decision_says_how_it_came_about(sure):
@@ -107,29 +116,29 @@ def test_a_route_of_several_domains_may_win_in_these_alone(sure):
     assert found == {"legal": "adviser", "finance": "adviser", "medical": None, GENERAL: None}
 
 
-def test_a_query_of_low_confidence_goes_to_general(router, monkeypatch, tiny_base):
-    monkeypatch.setattr(router, "settings", Settings(min_confidence=1.0))
-    decision = router.route(LEGAL)
+def test_a_query_of_low_confidence_goes_to_general(make_router, tiny_base):
+    decision = make_router(min_confidence=1.0).route(LEGAL)
     assert decision.domain == GENERAL
     assert decision.model_version == str(tiny_base.path)
     assert max(decision.domains, key=decision.domains.get) == "legal"
 
 
-def test_the_threshold_of_a_route_comes_before_the_routers(sure, monkeypatch):
+def test_the_threshold_of_a_route_comes_before_the_routers(sure, make_router):
     near, far = "can my landlord keep my deposit", "penguins"
     routes = [Route(name="near", utterances=(near,)), Route(name="far", utterances=(far,))]
     sure.set_routes(routes)
     scores = sure.scores([LEGAL])[0]
     assert scores["near"] > scores["far"]
     between = (scores["near"] + scores["far"]) / 2
-    monkeypatch.setattr(sure, "settings", sure.settings.replace(threshold=between))
-    assert sure.route(LEGAL).route == "near"
-    monkeypatch.setattr(sure, "settings", sure.settings.replace(threshold=1.0))
-    decision = sure.route(LEGAL)
+    lenient, strict = (make_router(min_confidence=0.0, threshold=value) for value in (between, 1.0))
+    for other in (lenient, strict):
+        other.set_routes(routes)
+    assert lenient.route(LEGAL).route == "near"
+    decision = strict.route(LEGAL)
     assert decision.route is None and decision.reason == "no route is near enough"
     assert decision.score == pytest.approx(scores["near"], abs=1e-4)
-    sure.set_routes([routes[0], routes[1].model_copy(update={"threshold": -1.0})])
-    decision = sure.route(LEGAL)
+    strict.set_routes([routes[0], routes[1].model_copy(update={"threshold": -1.0})])
+    decision = strict.route(LEGAL)
     assert (decision.route, decision.score) == ("far", pytest.approx(scores["far"], abs=1e-4))
 
 
@@ -262,8 +271,8 @@ def test_a_query_that_may_be_of_two_domains_names_both(tmp_path, tiny_models, ti
     settings = Settings(min_confidence=0.4)
     router = DomainRouter([], store, base_model=str(tiny_base.path), settings=settings, plugin_manager=listeners)
     both, doubtful = router.route_many(["both", "doubtful"])
-    assert (both.domain, both.also) == ("legal", ["medical"])
-    assert (doubtful.domain, doubtful.also) == (GENERAL, ["legal", "medical"])
+    assert (both.domain, both.secondary_domains) == ("legal", ["medical"])
+    assert (doubtful.domain, doubtful.secondary_domains) == (GENERAL, ["legal", "medical"])
 
 
 def test_eight_threads_get_the_answers_of_one(router):
@@ -282,8 +291,8 @@ def test_an_empty_or_blank_query_gets_no_route(router, query):
     assert not decision.truncated
 
 
-def test_a_query_of_too_many_characters_is_cut_and_says_so(router, monkeypatch):
-    monkeypatch.setattr(router, "settings", Settings(max_query_characters=len(LEGAL), min_confidence=0))
+def test_a_query_of_too_many_characters_is_cut_and_says_so(make_router):
+    router = make_router(max_query_characters=len(LEGAL), min_confidence=0)
     exact, longer = router.route(LEGAL), router.route(LEGAL + " and what about the heating?")
     assert (exact.truncated, longer.truncated) == (False, True)
     assert (longer.route, longer.domain) == (exact.route, exact.domain)
@@ -475,3 +484,17 @@ def test_two_threads_that_set_routes_leave_one_set_in_every_domain(sure):
     names = {route.name for route in sure.routes}
     for query in (LEGAL, MEDICAL, FINANCE, EVERYDAY):
         assert sure.route(query).route in names
+
+
+def test_a_setting_that_took_effect_when_the_domains_were_opened_is_refused(served_domains):
+    opened = served_domains.settings
+    for name, value in (("target_precision", 0.5), ("backend", "torch"), ("device", "cpu"), ("query_cache", 0)):
+        with pytest.raises(SettingsError, match=f"`{name}` {value!r} has no effect: the domains were opened with"):
+            DomainRouter.over(served_domains, [], opened.replace(**{name: value}))
+    assert DomainRouter.over(served_domains, [], opened.replace(threshold=0.5)).settings.threshold == 0.5
+
+
+def test_known_domains_are_refused_where_one_encoder_serves_all(make_router):
+    router = make_router(strategy="single")
+    with pytest.raises(QueryError, match="`domains` cannot be used with strategy 'single'"):
+        router.route_many([LEGAL], ["legal"])

@@ -58,7 +58,9 @@ def route(
     check_settings(context)
     router = open_router(routes, registry, extra_domains, settings, fitted, base_model)
     if explain:
-        explanation = router.explain(query or "")
+        from router_plugin.tuning.explainer import explain as explain_route
+
+        explanation = explain_route(router, query or "")
         print_json(explanation.to_dict()) if json else print_explanation(explanation)
         return
     lines = read_queries(batch) if batch else iter([query or ""])

@@ -55,15 +55,17 @@ def fit(
     from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
+    from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
     check_fitted(out)
     router = open_router(routes, registry, extra_domains, settings)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
-    before = router.evaluate(queries, labels)
-    fitted = router.fit(queries, labels)
+    tuner = Tuner(router)
+    before = tuner.evaluate(queries, labels)
+    fitted = tuner.fit(queries, labels)
     fitted.save(out)
-    after = router.evaluate(queries, labels)
+    after = tuner.evaluate(queries, labels)
     if json:
         print_json({"accuracy_before": before.accuracy, "accuracy": after.accuracy, **fitted.model_dump()})
         return
@@ -91,11 +93,12 @@ def evaluate(
     """Route labelled queries and compare."""
     from router_plugin.cli.opening import open_router
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
+    from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
     router = open_router(routes, registry, extra_domains, settings, fitted)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
-    evaluation = router.evaluate(queries, labels)
+    evaluation = Tuner(router).evaluate(queries, labels)
     if json:
         print_json(evaluation.to_dict())
         return

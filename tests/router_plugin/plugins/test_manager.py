@@ -10,7 +10,17 @@ import typer
 from typer.testing import CliRunner
 
 from registry import RegistryError
-from router_plugin import Classification, DomainRouter, PluginError, Route, hookimpl, hookspecs, open_registry
+from router_plugin import (
+    Classification,
+    DomainRouter,
+    PluginError,
+    Route,
+    Tuner,
+    explain,
+    hookimpl,
+    hookspecs,
+    open_registry,
+)
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.manager import Plugins
 from training import JudgeOptions, TrainingError, publish
@@ -195,8 +205,8 @@ def test_a_query_of_numpy_is_plain_text_for_plugins_and_callers(make_router):
 def test_labelled_queries_may_be_of_numpy(make_router):
     router = make_router()
     queries, labels, domains = (np.array([text] * 2) for text in ("let me talk to a person", "human", "general"))
-    assert router.fit(queries, labels, domains).thresholds.keys() == {"human"}
-    assert router.evaluate(queries, labels).accuracy == 1
+    assert Tuner(router).fit(queries, labels, domains).thresholds.keys() == {"human"}
+    assert Tuner(router).evaluate(queries, labels).accuracy == 1
 
 
 def test_a_changed_decision_is_what_the_caller_gets(make_router):
@@ -331,12 +341,12 @@ def test_a_classifier_that_fails_to_explain_is_named(make_router):
             broken()
 
     with pytest.raises(PluginError, match=r"plugin bad: its domain classifier failed.*out of order"):
-        make_router(bad=plugin("domain_classifier", lambda: Dumb())).explain("hello")
+        explain(make_router(bad=plugin("domain_classifier", lambda: Dumb())), "hello")
 
 
 def test_plugins_see_an_explained_query_once(make_router):
     seen = []
-    make_router(nosy=plugin("before_route", lambda query: seen.append(query))).explain("hello")
+    explain(make_router(nosy=plugin("before_route", lambda query: seen.append(query))), "hello")
     assert seen == ["hello"]
 
 
@@ -344,8 +354,9 @@ def test_plugins_see_an_explained_query_once(make_router):
 def test_a_decision_that_a_plugin_changed_to_what_is_not_served_is_explained_by_what_was_compared(make_router, changed):
     from dataclasses import replace
 
-    plain = make_router().explain("hello")
-    found = make_router(override=plugin("after_route", lambda decision: replace(decision, **changed))).explain("hello")
+    plain = explain(make_router(), "hello")
+    override = plugin("after_route", lambda decision: replace(decision, **changed))
+    found = explain(make_router(override=override), "hello")
     assert {name: getattr(found.decision, name) for name in changed} == changed
     assert (found.nearest, found.nearest_in_general, found.threshold) == (
         plain.nearest,

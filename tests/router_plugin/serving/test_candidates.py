@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from router_plugin import DomainRouter, Route, RoutesError, Settings, SettingsError
+from router_plugin import DomainRouter, Route, RoutesError, ServedDomains, Settings, SettingsError
 from router_plugin.serving.candidate_store import embed_kept
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domain_routes import DomainRoutes
@@ -154,7 +154,7 @@ def test_adding_and_removing_say_what_is_wrong(router):
     before = router.routes
     with pytest.raises(RoutesError, match="stands twice"):
         router.add_routes([before[0]])
-    with pytest.raises(RoutesError, match="'nowhere': there is none of that name"):
+    with pytest.raises(RoutesError, match="unknown route 'nowhere'"):
         router.remove_route("nowhere")
     assert router.routes == before
 
@@ -237,25 +237,27 @@ def test_many_threads_and_stores_keep_all():
 def test_single_gives_every_route_to_every_query(served):
     known = [*routes("law", domain="legal"), *routes("drug", domain="medical")]
     one = ANYTHING.replace(strategy="single", single_domain="medical")
-    decision = DomainRouter(known, str(served), settings=one).route(LEGAL)
+    router = DomainRouter(known, str(served), settings=one)
+    decision = router.route(LEGAL)
     assert (decision.domain, decision.domains, decision.model_version) == ("medical", {"medical": 1.0}, "medical@1")
-    (scores,) = DomainRouter(known, str(served), settings=one).scores([LEGAL])
+    (scores,) = router.scores([LEGAL])
     assert min(scores.values()) > -1
 
 
 def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted(served):
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
-    decision = DomainRouter(known, str(served), settings=ANYTHING).route(LEGAL)
+    domains = ServedDomains(str(served), settings=ANYTHING)
+    decision = DomainRouter.over(domains, known).route(LEGAL)
     first, second = sorted(decision.domains, key=decision.domains.get)[:-3:-1]
-    ensemble = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="ensemble"))
+    ensemble = DomainRouter.over(domains, known, ANYTHING.replace(strategy="ensemble"))
     (found,) = ensemble.scores([LEGAL])
     assert ensemble.route(LEGAL).domain == first
     discount = {name: (decision.domains[name] / decision.domains[first]) ** DISCOUNT for name in (first, second)}
     for route in known:
         alone = {
-            name: DomainRouter(
-                known, str(served), settings=ANYTHING.replace(strategy="single", single_domain=name)
-            ).scores([LEGAL])[0][route.name]
+            name: DomainRouter.over(domains, known, ANYTHING.replace(strategy="single", single_domain=name)).scores(
+                [LEGAL]
+            )[0][route.name]
             for name in (first, second)
         }
         seen = [name for name in (first, second) if route.domain in (None, name)]
@@ -266,7 +268,7 @@ def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted
 def test_an_ensemble_of_one_is_two_stage_routing(served):
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     one = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="ensemble", ensemble_domains=1))
-    two_stage = DomainRouter(known, one.served_domains, settings=ANYTHING)
+    two_stage = DomainRouter.over(one.served_domains, known, ANYTHING)
     for query in (LEGAL, "why do my ankles swell", "tell me a joke"):
         assert one.scores([query]) == two_stage.scores([query])
 

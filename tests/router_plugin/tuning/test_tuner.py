@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry import GENERAL
-from router_plugin import DomainRouter, Fitted, FittedError, QueryError, Route, Settings
+from router_plugin import DomainRouter, Fitted, FittedError, QueryError, Route, ServedDomains, Settings, Tuner, explain
 from router_plugin.evaluation.routes import evaluate_routes
-from router_plugin.serving.fitting import Ranked, confidence, fit_confidence, fit_thresholds, ranked
+from router_plugin.serving.fitted import confidence
+from router_plugin.tuning.fitting import NearestRoutes, fit_confidence, fit_thresholds, nearest_routes
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=0.99)
 TENANCY = ("can my landlord keep the deposit", "my landlord wants me out", "the rent went up twice this year")
@@ -40,7 +41,7 @@ def labelled(draw):
     count, routes = draw(st.integers(1, 8)), draw(st.integers(1, 3))
     scores = [[draw(st.integers(-9, 9)) / 10 for _ in range(routes)] for _ in range(count)]
     rows = [(np.arange(routes), np.array(row, dtype=np.float32), 1.0) for row in scores]
-    return ranked(rows), np.array([draw(st.integers(-1, routes - 1)) for _ in range(count)]), routes
+    return nearest_routes(rows), np.array([draw(st.integers(-1, routes - 1)) for _ in range(count)]), routes
 
 
 @given(labelled(), st.integers(-9, 9))
@@ -57,7 +58,7 @@ def test_fitted_thresholds_are_never_worse_and_best_for_a_single_route(case, sta
 
 
 def test_a_route_without_a_labelled_query_keeps_its_threshold():
-    found = ranked([(np.arange(2), np.array([0.9, 0.8], dtype=np.float32), 1.0)])
+    found = nearest_routes([(np.arange(2), np.array([0.9, 0.8], dtype=np.float32), 1.0)])
     after = fit_thresholds(found, np.array([1]), np.array([0.3, 0.3]))
     assert after[1] == 0.3 and after[0] == 0.3
 
@@ -66,7 +67,9 @@ def test_queries_of_no_route_tell_something_of_every_route():
     routes = 10
     near = [(route, 0.8 + route / 100) for route in range(routes)] * 3
     none = [(route, 0.5 + route / 100) for route in range(3)]
-    found = ranked([(np.array([route]), np.array([score], dtype=np.float32), 1.0) for route, score in [*near, *none]])
+    found = nearest_routes(
+        [(np.array([route]), np.array([score], dtype=np.float32), 1.0) for route, score in [*near, *none]]
+    )
     after = fit_thresholds(found, np.array([*(route for route, _ in near), *[-1] * 3]), np.full(routes, 0.3))
     assert (after > 0.55).all() and (after < 0.8).all()
 
@@ -75,58 +78,63 @@ def test_confidence_is_the_share_of_right_answers():
     draw = np.random.default_rng(0)
     scores = draw.uniform(0, 1, (4000, 2))
     rows = [(np.arange(2), np.sort(row)[::-1].astype(np.float32), 1.0) for row in scores]
-    found = ranked(rows)
+    found = nearest_routes(rows)
     sure = 1 / (1 + np.exp(-(8 * found.scores[:, 0] - 5)))
     labels = np.where(draw.uniform(size=4000) < sure, 0, -1)
     weights = fit_confidence(found, labels)
     guessed = [confidence(weights, *row, 1.0) for row in found.scores]
     assert np.abs(np.array(guessed) - sure).mean() < 0.03
-    assert fit_confidence(Ranked(*(part[:30] for part in found)), labels[:30]) == ()
+    assert fit_confidence(NearestRoutes(*(part[:30] for part in found)), labels[:30]) == ()
+
+
+@pytest.fixture(scope="module")
+def domains(served):
+    return ServedDomains(str(served), settings=ANYTHING)
 
 
 @pytest.fixture
-def example(served):
-    return DomainRouter(KNOWN, str(served), settings=ANYTHING)
+def example(domains):
+    return DomainRouter.over(domains, KNOWN)
 
 
 LABELLED = ([*TENANCY, *DRUGS, *NONE], [*["tenancy"] * 3, *["drugs"] * 3, *[None] * 3])
 
 
-def test_fitting_takes_effect_is_kept_and_can_be_applied_again(example, served, tmp_path):
-    before = example.evaluate(*LABELLED)
+def test_fitting_takes_effect_is_kept_and_can_be_applied_again(example, domains, tmp_path):
+    before = Tuner(example).evaluate(*LABELLED)
     assert before.accuracy == pytest.approx(1 / 3)
-    fitted = example.fit(*LABELLED)
-    after = example.evaluate(*LABELLED)
+    fitted = Tuner(example).fit(*LABELLED)
+    after = Tuner(example).evaluate(*LABELLED)
     assert after.accuracy > before.accuracy
     assert {route.name: route.threshold for route in example.routes} == fitted.thresholds
     fitted.save(tmp_path / "fitted.json")
-    again = DomainRouter(KNOWN, str(served), settings=ANYTHING)
-    again.apply(Fitted.load(tmp_path / "fitted.json"))
-    assert again.evaluate(*LABELLED).accuracy == after.accuracy
+    again = DomainRouter.over(domains, KNOWN)
+    Tuner(again).apply(Fitted.load(tmp_path / "fitted.json"))
+    assert Tuner(again).evaluate(*LABELLED).accuracy == after.accuracy
     assert [path.name for path in tmp_path.iterdir() if "fitted" in path.name] == ["fitted.json"]
 
 
 def test_a_fitted_router_says_how_sure_it_is(example, monkeypatch):
-    monkeypatch.setattr("router_plugin.serving.fitting.LEAST_QUERIES", 2)
+    monkeypatch.setattr("router_plugin.tuning.fitting.MIN_QUERIES", 2)
     assert example.route(TENANCY[0]).confidence is None
-    example.fit(*LABELLED)
+    Tuner(example).fit(*LABELLED)
     decisions = example.route_many(LABELLED[0])
     assert all(0 <= decision.confidence <= 1 for decision in decisions)
     assert example.route("").confidence is None
-    evaluation = example.evaluate(*LABELLED)
+    evaluation = Tuner(example).evaluate(*LABELLED)
     assert 0 <= evaluation.calibration_error <= 1
     json.dumps(evaluation.to_dict())
 
 
-def test_what_was_fitted_is_refused_for_other_models_or_settings(example, served, tmp_path):
-    fitted = example.fit(*LABELLED)
+def test_what_was_fitted_is_refused_for_other_models_or_settings(example, tmp_path):
+    fitted = Tuner(example).fit(*LABELLED)
     for changed in ({"aggregation": "mean"}, {"strategy": "ensemble"}, {"top_k": 2}):
-        other = DomainRouter(KNOWN, example.served_domains, settings=ANYTHING.replace(**changed))
+        other = DomainRouter.over(example.served_domains, KNOWN, ANYTHING.replace(**changed))
         with pytest.raises(FittedError, match=f"another {next(iter(changed))} than"):
-            other.apply(fitted)
+            Tuner(other).apply(fitted)
     newer = fitted.model_copy(update={"made_for": {**fitted.made_for, "model of legal": "0" * 64}})
     with pytest.raises(FittedError, match="another model of legal than"):
-        example.apply(newer)
+        Tuner(example).apply(newer)
     for content in ("", "{}", '{"thresholds": {}, "confidence": [], "made_for": {}, "more": 1}'):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(FittedError, match=r"bad\.json: is not what"):
@@ -138,11 +146,11 @@ def test_what_was_fitted_is_refused_for_other_models_or_settings(example, served
     [
         ([], [], "at least one"),
         (["a"], [], "one label for every query"),
-        (["a"], ["nowhere"], "label 'nowhere': there is no route of that name"),
+        (["a"], ["nowhere"], "unknown route 'nowhere' as a label"),
     ],
 )
 def test_wrong_labels_are_told(example, queries, labels, expected):
-    for call in (example.fit, example.evaluate):
+    for call in (Tuner(example).fit, Tuner(example).evaluate):
         with pytest.raises(QueryError, match=expected):
             call(queries, labels)
 
@@ -170,9 +178,9 @@ def test_mistakes_without_a_score_come_last(example):
 
 
 @pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
-def test_an_explanation_says_what_led_to_the_decision(served, strategy):
-    router = DomainRouter(KNOWN, str(served), settings=ANYTHING.replace(threshold=0.1, strategy=strategy))
-    found = router.explain(TENANCY[0])
+def test_an_explanation_says_what_led_to_the_decision(domains, strategy):
+    router = DomainRouter.over(domains, KNOWN, ANYTHING.replace(threshold=0.1, strategy=strategy))
+    found = explain(router, TENANCY[0])
     assert found.decision.route == router.route(TENANCY[0]).route
     assert found.threshold == 0.1
     utterances = {(route.name, text) for route in KNOWN for text in route.utterances}
@@ -189,22 +197,22 @@ def test_an_explanation_says_what_led_to_the_decision(served, strategy):
     json.dumps(found.to_dict())
 
 
-def test_an_explanation_of_nothing_is_no_error(served, example):
-    assert example.explain("").nearest == []
-    bare = DomainRouter([], example.served_domains, settings=ANYTHING)
-    found = bare.explain(TENANCY[0])
+def test_an_explanation_of_nothing_is_no_error(example):
+    assert explain(example, "").nearest == []
+    bare = DomainRouter.over(example.served_domains, [])
+    found = explain(bare, TENANCY[0])
     assert (found.nearest, found.threshold) == ([], None)
     assert found.evidence is not None
 
 
 def test_an_explanation_tells_as_many_candidates_as_were_asked_for(example):
-    five = example.explain(TENANCY[0])
-    for most in (0, 1):
-        found = example.explain(TENANCY[0], most)
-        assert (found.nearest, found.nearest_in_general) == (five.nearest[:most], five.nearest_in_general[:most])
+    five = explain(example, TENANCY[0])
+    for limit in (0, 1):
+        found = explain(example, TENANCY[0], limit)
+        assert (found.nearest, found.nearest_in_general) == (five.nearest[:limit], five.nearest_in_general[:limit])
         assert found.threshold == five.threshold is not None
-    with pytest.raises(QueryError, match="most -1: expected at least 0"):
-        example.explain(TENANCY[0], -1)
+    with pytest.raises(QueryError, match="`limit` -1: expected at least 0"):
+        explain(example, TENANCY[0], -1)
 
 
 def test_features_add_up_to_the_margin(example):

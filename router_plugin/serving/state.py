@@ -1,0 +1,125 @@
+"""All that decides a query, as one object that never changes, and the steps from one such state to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from router_plugin.errors import FittedError, RoutesError, SettingsError
+from router_plugin.routes import Route, check_routes
+from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
+from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.fitted import NOT_FITTED, Fitted
+from router_plugin.settings import Settings
+
+_SCORE_SETTINGS = ("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")
+"""Settings under which the same query has other scores."""
+
+
+@dataclass(frozen=True)
+class ServingState:
+    """What a query is decided by. A query uses one state from beginning to end.
+
+    Attributes:
+        settings: of the router.
+        domains: their models and the domain classifier.
+        given: the routes as the user gave them.
+        fitted: thresholds and confidence.
+        served: the routes with the fitted thresholds, and their candidates.
+    """
+
+    settings: Settings
+    domains: ServedDomains
+    given: tuple[Route, ...]
+    fitted: Fitted
+    served: ServedRoutes
+
+    @classmethod
+    def first(cls, settings: Settings, domains: ServedDomains, routes: Iterable[Route]) -> ServingState:
+        """The state of a new router.
+
+        Raises:
+            SettingsError: the settings name an unknown domain.
+            RoutesError: two routes have the same name, or one names an unknown domain.
+        """
+        if settings.single_domain not in domains.names:
+            raise SettingsError(f"single_domain {settings.single_domain!r}: expected one of {', '.join(domains.names)}")
+        given = tuple(routes)
+        check_routes(given, domains.names)
+        return cls(settings, domains, given, NOT_FITTED, ServedRoutes(given, domains, settings.single_domain))
+
+    def with_routes(self, routes: Iterable[Route]) -> ServingState:
+        """With other routes, which have the thresholds that they are given with.
+
+        Raises:
+            RoutesError: two routes have the same name, or one names an unknown domain.
+        """
+        return self._with(tuple(routes), self.fitted.with_thresholds({}))
+
+    def with_added(self, routes: Iterable[Route]) -> ServingState:
+        """With more routes; only their utterances are embedded.
+
+        Raises:
+            RoutesError: a name is taken, or a route names an unknown domain.
+        """
+        return self._with((*self.given, *routes), self.fitted)
+
+    def without(self, name: str) -> ServingState:
+        """Without a route.
+
+        Raises:
+            RoutesError: no route has that name.
+        """
+        kept = tuple(route for route in self.given if route.name != name)
+        if len(kept) == len(self.given):
+            raise RoutesError(f"unknown route {name!r}")
+        thresholds = {route: value for route, value in self.fitted.thresholds.items() if route != name}
+        return self._with(kept, self.fitted.with_thresholds(thresholds))
+
+    def with_fitted(self, fitted: Fitted) -> ServingState:
+        """With fitted thresholds and confidence.
+
+        Raises:
+            FittedError: they were fitted for other model versions or settings, with which scores are different.
+        """
+        if other := fitted.differences(self.made_for()):
+            raise FittedError(f"fitted for another {', '.join(other)} than this router has: fit again")
+        return self._with(self.given, fitted)
+
+    def made_for(self) -> dict[str, str]:
+        """The settings and model versions, by name, that fitted thresholds and confidence depend on."""
+        settings = {name: str(getattr(self.settings, name)) for name in _SCORE_SETTINGS}
+        encoded_by = self.domains.encoded_by.items()
+        return settings | {f"model of {name}": self.domains.artifacts[encoder] for name, encoder in encoded_by}
+
+    def routes_of(self, domain: str) -> DomainRoutes:
+        """The routes that queries of a domain may take."""
+        served = self.served
+        return served.for_single_encoder if self.settings.strategy == "single" else served.by_domain[domain]
+
+    def load(self, domains: Iterable[str]) -> None:
+        """Load the encoders of domains and embed their candidates, where that has not been done."""
+        for name in domains:
+            self.load_candidates((name,))
+            self.domains.load(name)
+
+    def load_candidates(self, domains: Iterable[str]) -> None:
+        """Embed the candidates of domains, where that has not been done."""
+        for name in domains:
+            if routes := self.routes_of(name):
+                _ = routes.candidates
+
+    def _with(self, given: tuple[Route, ...], fitted: Fitted) -> ServingState:
+        check_routes(given, self.domains.names)
+        routes = _with_thresholds(given, fitted)
+        served = ServedRoutes(routes, self.domains, self.settings.single_domain, self.served)
+        return replace(self, given=given, fitted=fitted, served=served)
+
+
+def _with_thresholds(routes: Sequence[Route], fitted: Fitted) -> tuple[Route, ...]:
+    return tuple(
+        route.model_copy(update={"threshold": fitted.thresholds[route.name]})
+        if route.name in fitted.thresholds
+        else route
+        for route in routes
+    )

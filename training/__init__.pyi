@@ -8,6 +8,7 @@ from .job import TrainingJob as TrainingJob
 from .judges.opening import JudgeOptions as JudgeOptions
 from .judges.relevance import RelevanceJudge as RelevanceJudge
 from .llm.options import LanguageModelOptions as LanguageModelOptions
+from .pipeline import train_domain as train_domain
 from .prepared.format import PreparedData as PreparedData
 from .prepared.format import read_prepared as read_prepared
 from .prepared.judged import prepare_judged as prepare_judged
@@ -18,6 +19,9 @@ from .prepared.split_options import SplitOptions as SplitOptions
 from .preparing import PreparedSource as PreparedSource
 from .preparing import prepare_source as prepare_source
 from .publishing import publish as publish
+from .ready_made import add_ready_made as add_ready_made
+from .ready_made import find_model as find_model
+from .ready_made import ready_made_domains as ready_made_domains
 from .recipes.recipes import Contrastive as Contrastive
 from .recipes.recipes import ReferenceTriplet as ReferenceTriplet
 from .sources.beir import read_beir as read_beir

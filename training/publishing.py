@@ -29,14 +29,14 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
     if is_adapter(folder) and base_of(folder) != record.base_model:
         raise TrainingError(f"{folder}: the adapter belongs to another base model than its report says")
     if not record.improved and not force:
-        raise TrainingError(f"{folder}: no iteration beat the base model on dev, so it is not registered; --force does")
+        raise TrainingError(f"{folder}: no iteration beat the base model on dev, so it is not registered; `force` does")
     if (broken := broken_guards(record)) and not force:
-        raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; --force does")
+        raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; `force` does")
     for backend in stored_variants(folder):
         variant = read_variant(variant_folder(folder, backend))
         if is_short(variant) and not force:
             raise TrainingError(
                 f"{folder}: its variant for {backend} was not measured, or ranks worse than the model on dev by more "
-                f"than {MAX_SHORTFALL}, so it is not registered; --force does"
+                f"than {MAX_SHORTFALL}, so it is not registered; `force` does"
             )
     return registry.publish(folder, record)

@@ -291,7 +291,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
 
     Profile.from_queries(["a query"], lambda texts: np.ones((len(texts), 1), np.float32), "5" * 64).save(folder)
     write_report(improved=False)
-    with pytest.raises(TrainingError, match=f"{folder}.*--force"):
+    with pytest.raises(TrainingError, match=f"{folder}.*`force`"):
         publish(folder, registry)
     assert registry.versions() == []
     assert publish(folder, registry, force=True).name == "medical@1"

@@ -146,9 +146,9 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
-    from router_plugin.cli.ready_made import find_model
     from router_plugin.plugins.registry_events import open_registry
     from training.publishing import publish
+    from training.ready_made import find_model
 
     folder = find_model(model)
     store = open_registry(registry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from router_plugin.cli.options import JsonOption
 from router_plugin.cli.printing import print_json
 
 if TYPE_CHECKING:
+    from registry import Registry
     from training.reporting.report import TrainingReport
 
 EXAMPLE = "Example: domain-router quickstart --folder quickstart"
@@ -29,8 +30,7 @@ def quickstart(
     examples: Annotated[Path, typer.Option(help="The examples folder of the repository.")] = Path("examples"),
     json: JsonOption = False,
 ) -> None:
-    """Register and route with two domains, one of them trained here. Killed, it goes on when started again."""
-    from router_plugin.cli.ready_made import ready_made
+    """Register and route with two domains, one of them trained here. A killed run continues when started again."""
     from router_plugin.cli.serving_commands.route import print_decisions, read_queries
     from router_plugin.cli.training_commands.train import print_gain
     from router_plugin.plugins.registry_events import open_registry
@@ -38,19 +38,12 @@ def quickstart(
 
     started = time.monotonic()
     routes, queries = examples / "routes.yaml", examples / "queries.txt"
-    ready = {domain: found for domain, found in ready_made().items() if domain in DOMAINS}
-    pairs = {domain: examples / "data" / f"{domain}.jsonl" for domain in DOMAINS if domain not in ready}
-    for needed in (routes, queries, *pairs.values()):
-        if not needed.is_file():
-            raise DomainRouterError(f"{needed}: not found: run this in a clone of the repository, or give --examples")
+    _check_files(examples, routes, queries)
     texts = list(read_queries(queries))
     store = open_registry(str(folder / "registry"))
     reports = {}
     for domain in DOMAINS:
-        if domain in ready:
-            reports[domain] = _added(domain, ready[domain], store, quiet=json)
-        else:
-            reports[domain] = _adapted(domain, pairs[domain], folder, store, quiet=json)
+        reports[domain] = _registered(domain, examples, folder, store, quiet=json)
         if not json:
             print_gain(reports[domain], domain)
     if not json:
@@ -64,57 +57,40 @@ def quickstart(
             domain: {"base": report.base_metrics["test"], "adapted": report.adapted_metrics["test"]}
             for domain, report in reports.items()
         }
-        print_json(
-            {
-                "metrics": gains,
-                "decisions": [decision.to_dict() for decision in decisions],
-                "seconds": seconds,
-            }
-        )
+        print_json({"metrics": gains, "decisions": [each.to_dict() for each in decisions], "seconds": seconds})
         return
     print_decisions(decisions)
     typer.echo(f"{seconds} s. Ask it yourself:")
     typer.echo(f'  domain-router route "why do my ankles swell" --routes {routes} --registry {folder / "registry"}')
 
 
-def _added(domain: str, model: Path, store: Any, quiet: bool) -> TrainingReport:
-    """Register a ready-made domain, unless an earlier run has done it; returns its training report."""
-    from training.publishing import publish
-    from training.reporting.report import TrainingReport
-
-    if not quiet:
-        typer.echo(f"Adding the ready-made domain {domain}, which was trained and measured before it was packed ...")
-    if not store.holding(model):
-        store.promote(publish(model, store, force=True).name)
-    return TrainingReport.load(model)
+def _pairs(domain: str, examples: Path) -> Path:
+    return examples / "data" / f"{domain}.jsonl"
 
 
-def _adapted(domain: str, pairs: Path, folder: Path, store: Any, quiet: bool) -> TrainingReport:
-    """Prepare, train and register one domain, unless an earlier run has done it; returns the training report."""
-    from registry import NotRegisteredError, resolve_base_model
-    from training.adaptation import adapt
-    from training.job import TrainingJob
-    from training.prepared.format import read_prepared
-    from training.prepared.preparation import prepare
-    from training.publishing import publish
+def _check_files(examples: Path, *files: Path) -> None:
+    from training.ready_made import ready_made_domains
+
+    pairs = [_pairs(domain, examples) for domain in DOMAINS if domain not in ready_made_domains()]
+    for needed in (*files, *pairs):
+        if not needed.is_file():
+            raise DomainRouterError(f"{needed}: not found: run this in a clone of the repository, or give `examples`")
+
+
+def _registered(domain: str, examples: Path, folder: Path, store: Registry, quiet: bool) -> TrainingReport:
+    """The training report of a domain, after it was registered: ready-made, or trained here."""
+    from training.pipeline import train_domain
+    from training.ready_made import add_ready_made, ready_made_domains
     from training.recipes.recipes import Contrastive
     from training.reporting.report import TrainingReport
-    from training.sources.pairs import read_pairs
 
-    prepared, model = folder / domain, folder / f"{domain}-model"
+    model = ready_made_domains().get(domain)
+    if model:
+        if not quiet:
+            typer.echo(f"Adding the ready-made domain {domain}, which was trained and measured before ...")
+        add_ready_made(domain, store)
+        return TrainingReport.load(model)
     if not quiet:
         typer.echo(f"Preparing, training and registering {domain} ...")
-    if not prepared.exists():
-        prepare(read_pairs(str(pairs)), prepared)
-    if not model.exists():
-        adapt(
-            TrainingJob(
-                read_prepared(prepared), domain, resolve_base_model(), Contrastive(iterations=1, min_steps=STEPS)
-            ),
-            model,
-        )
-    try:
-        store.get(domain)
-    except NotRegisteredError:
-        publish(model, store, force=True)
-    return TrainingReport.load(model)
+    recipe = Contrastive(iterations=1, min_steps=STEPS)
+    return train_domain(str(_pairs(domain, examples)), domain, folder, store, recipe=recipe)

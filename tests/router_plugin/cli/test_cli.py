@@ -347,7 +347,7 @@ def test_a_mistake_in_what_to_train_is_found_before_any_work(cli, prepared, tiny
 
 
 def test_the_quickstart_reuses_what_an_earlier_run_made(cli, tiny_models, tmp_path, monkeypatch):
-    monkeypatch.setattr("router_plugin.cli.ready_made.HOMES", ())
+    monkeypatch.setattr("training.ready_made.HOMES", ())
     for domain in ("medical", "finance"):
         shutil.copytree(tiny_models[domain].with_name(f"{domain}-data"), tmp_path / domain)
         shutil.copytree(tiny_models[domain], tmp_path / f"{domain}-model")

@@ -33,7 +33,7 @@ FEW = ("--iterations", 1, "--min-steps", 3, "--learning-rate", 0.01, "--device",
 @pytest.fixture
 def ready(tiny_adapter, monkeypatch):
     """The tiny adapter as the one ready-made domain."""
-    monkeypatch.setattr("router_plugin.cli.ready_made.HOMES", (tiny_adapter.parent,))
+    monkeypatch.setattr("training.ready_made.HOMES", (tiny_adapter.parent,))
     return tiny_adapter
 
 
@@ -155,8 +155,8 @@ def test_the_quickstart_takes_the_ready_made_domain_and_trains_the_other(cli, re
 INSTALLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from router_plugin.cli.ready_made import ready_made
-for name, folder in ready_made().items():
+from training.ready_made import ready_made_domains
+for name, folder in ready_made_domains().items():
     print(name, folder)
 """
 
@@ -174,7 +174,7 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
         archive.extractall(site)
     command = [sys.executable, "-c", INSTALLED, str(site)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    found = site / "router_plugin" / "models" / "medical"
+    found = site / "training" / "models" / "medical"
     assert done.stdout == f"medical {found}\n", done.stderr
     assert digest_of(found) == digest_of(tiny_adapter)
 
@@ -182,11 +182,11 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
 def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_listed_in_the_readme():
     from registry.model_folders.adapter_files import base_of
     from registry.model_folders.base_models import DEFAULT_SHA256
-    from router_plugin.cli.ready_made import ready_made
+    from training.ready_made import ready_made_domains
     from training.reporting.report import TrainingReport
 
-    assert "medical" in ready_made()
-    for name, folder in ready_made().items():
+    assert "medical" in ready_made_domains()
+    for name, folder in ready_made_domains().items():
         record = TrainingReport.load(folder)
         assert record.improved and record.domain == name
         assert base_of(folder) == record.base_model

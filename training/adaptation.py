@@ -35,7 +35,7 @@ from training.reporting.evidence import gather, some_of
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
 from training.reporting.report_page import report_page, write_page
 from training.reporting.test_sets import Outcome, TestSetEvaluator
-from training.retrieval.encoding import load_model
+from training.retrieval.encoding import load_model, resolve_device
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import BASE_STATE, State, States, Texts
@@ -68,7 +68,8 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
     recipe, base, data, mixed = job.recipe, job.base, job.training_set, job.mixed
     check_processes(recipe)
     identity, baselines = job.identity(), job.baselines()
-    load = partial(load_model, device=job.device, trust_remote_code=job.trust_remote_code, base=base)
+    device = resolve_device(job.device)
+    load = partial(load_model, device=device, trust_remote_code=job.trust_remote_code, base=base)
     if not processes.leads():
         return _assist(load, recipe)
     if not overwrite and (finished := read_finished(out, identity, baselines, job.fingerprints(), job.max_loss)):
@@ -81,7 +82,7 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
         if run.resumed:
             log.warning("going on with the unfinished run in %s", run.folder)
         texts = Texts(data)
-        states = States(run, base.path, load, texts, job.encode_batch, recipe.same_documents, job.encode_with)
+        states = States(run, base.path, load, texts, job.encode_batch, device, recipe.same_documents, job.encode_with)
         check_base_model(states[BASE_STATE].model, recipe)
         relevance = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
         prefixes = {each: f"seed-{each}-" if len(job.seeds) > 1 else "" for each in job.seeds}
@@ -162,13 +163,15 @@ class _Loop:
         if not len(examples):
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         _examples(self.run, name, partial(some_of, examples, self.texts))
+        self.states.free_models()  # fine-tuning needs the memory
         work = processes.tell(processes.Work(weights, examples, seed, self.seed, self.run.scratch, name))
         model, trained = _fine_tune(work, self.load, self.recipe, self.states[BASE_STATE])
         self.run.save_model(_trained(name), model, self.base)
         share = self.share(name)
-        move_towards(model, self.load(self.base.path), share)
+        base = self.states[BASE_STATE].model
+        move_towards(model, base, share)
         if self.recipe.same_documents:
-            model = with_frozen_documents(model, self.load(self.base.path))
+            model = with_frozen_documents(model, base)
         self.run.save_model(name, model, self.base)
         measured = self.measure(name)
         measured["comparison"] = self.compare(name)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import get_device_name
 
 from registry import BaseModelFiles
 from registry.model_folders.compiled import CompiledModel
@@ -26,21 +27,28 @@ from training.runs.progress import bar
 BLOCK = 512
 
 
+def resolve_device(device: str | None) -> str:
+    """The device of that name; by default a GPU if available.
+
+    Raises:
+        TrainingError: torch cannot use it.
+    """
+    if device is None:
+        return get_device_name()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch's words: unknown, not available, not compiled in
+        raise TrainingError(f"`device` {device} cannot be used: {first_line(error)}") from error
+    return device
+
+
 def load_model(
     folder: Path, device: str | None = None, trust_remote_code: bool = False, base: BaseModelFiles | None = None
 ) -> SentenceTransformer:
     """A whole model or an adapter from a local folder, its weights in float32.
 
     See :func:`registry.model_folders.loading.load_sentence_transformer`.
-
-    Raises:
-        TrainingError: torch cannot use the device.
     """
-    if device is not None:
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:  # in torch's words: unknown, not there, not compiled in
-            raise TrainingError(f"`device` {device} cannot be used: {first_line(error)}") from error
     return load_sentence_transformer(folder, base, device, trust_remote_code).float()
 
 

@@ -76,7 +76,7 @@ class Sample:
 
 
 class State:
-    """A named set of weights. Its embeddings are kept in ``folder`` and read back block by block."""
+    """A named set of weights. Its embeddings and rankings are kept in ``folder``; nothing is computed twice."""
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class State:
         load: Callable[[], SentenceTransformer],
         texts: Texts,
         batch_size: int,
+        device: str,
         documents_folder: Path | None = None,
         encoder: Callable[[State], BlockEncoder] | None = None,
     ) -> None:
@@ -93,6 +94,7 @@ class State:
         self._load = load
         self.texts = texts
         self._batch_size = batch_size
+        self._device = device
         self._documents_folder = documents_folder or folder
         self._encoder = encoder or (lambda state: TorchBlocks(state.model))
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,20 +134,31 @@ class State:
 
     def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
         """The first documents of every query of a split, of its own set: ``(q, 100)``; see :func:`ranking.ranked`."""
-        queries, documents = self.query_embeddings(split), self.documents
-        if dims:
-            queries, documents = queries.truncated(dims), documents.truncated(dims)
-        return ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))[1]
+        return self._ranking(split, dims)[1]
 
     def ranked_with_scores(self, split: str) -> Ranked:
         """The same with scores."""
-        queries, documents, relevant = self.query_embeddings(split), self.documents, self.texts.relevant[split]
-        scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), str(self.model.device))
+        documents, queries = self.documents, self.query_embeddings(split)
+        scores, positions = self._ranking(split)
         best = [
             np.max(documents[sorted(right)] @ query, initial=-np.inf)
-            for query, right in zip(queries[:], relevant, strict=True)
+            for query, right in zip(queries[:], self.texts.relevant[split], strict=True)
         ]
         return Ranked(positions, scores, np.array(best, dtype=np.float32))
+
+    def _ranking(self, split: str, dims: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and positions, computed once and kept with the embeddings that they were computed from."""
+        path = self._folder / (f"{split}-ranking.npz" if dims is None else f"{split}-ranking-{dims}.npz")
+        if not path.exists():
+            queries, documents = self.query_embeddings(split), self.documents
+            if dims is not None:
+                queries, documents = queries.truncated(dims), documents.truncated(dims)
+            scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), self._device)
+            partial = path.with_suffix(".partial.npz")
+            np.savez(partial, scores=scores, positions=positions.astype(np.int32))
+            partial.rename(path)
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["scores"], kept["positions"].astype(np.int64)
 
     def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:
         """Retrieval metrics on a split, with all or so many leading dimensions; of several sets the mean over sets."""
@@ -175,9 +188,10 @@ class State:
         """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
         own, documents = self._folder / folder, self._documents_folder / folder
         name = f"{self.name}, {what}"
-        return State(name, own, lambda: self.model, texts, self._batch_size, documents, lambda _: self.encoder)
+        load, encoder = (lambda: self.model), (lambda _: self.encoder)
+        return State(name, own, load, texts, self._batch_size, self._device, documents, encoder)
 
-    def forget_model(self) -> None:
+    def free_model(self) -> None:
         """Free the weights; what they encoded stays."""
         for name in ("model", "encoder"):
             self.__dict__.pop(name, None)
@@ -198,7 +212,10 @@ class State:
 
 
 class States:
-    """The base model's state and those of a run's results, by name; at most one of them has its model in memory."""
+    """The states of a run by name: the base model's, and those of its results.
+
+    At most two models are in memory: the base model, and that of the state accessed last.
+    """
 
     def __init__(
         self,
@@ -207,6 +224,7 @@ class States:
         load: Callable[[Path], SentenceTransformer],
         texts: Texts,
         batch_size: int,
+        device: str,
         same_documents: bool = False,
         backend: Backend | None = None,
     ) -> None:
@@ -217,6 +235,7 @@ class States:
             load: a model from its folder.
             texts: prepared data.
             batch_size: texts encoded at a time.
+            device: where rankings are computed.
             same_documents: whether all states encode documents as the base model does, so that one encoding serves all.
             backend: what encodes; by default torch.
         """
@@ -225,12 +244,13 @@ class States:
         self._load = load
         self._texts = texts
         self._batch_size = batch_size
+        self._device = device
         self._documents_folder = run.embeddings(BASE_STATE) if same_documents else None
         self._backend = backend
         self._states: dict[str, State] = {}
 
     def __getitem__(self, name: str) -> State:
-        """The state of that name; all others forget their models."""
+        """The state of that name."""
         if name not in self._states:
             load = partial(self._load, self._base if name == BASE_STATE else self._run.model_folder(name))
             self._states[name] = State(
@@ -239,17 +259,24 @@ class States:
                 load,
                 self._texts,
                 self._batch_size,
+                self._device,
                 self._documents_folder,
                 self._compiled if self._backend else None,
             )
-        for other in self._states.values():
-            if other.name != name:
-                other.forget_model()
+        if name != BASE_STATE:
+            self.free_models(but=name)
         return self._states[name]
+
+    def free_models(self, but: str = BASE_STATE) -> None:
+        """Free the models of all states but the base model's and perhaps one more."""
+        for name, state in self._states.items():
+            if name not in (BASE_STATE, but):
+                state.free_model()
 
     def _compiled(self, state: State) -> BlockEncoder:
         assert self._backend is not None
-        return compiled_blocks(state.model, self._backend, self._run.scratch / "variant")
+        folder = "variant-base" if state.name == BASE_STATE else "variant"
+        return compiled_blocks(state.model, self._backend, self._run.scratch / folder)
 
 
 def _among(chosen: Indices, rows: slice) -> slice:

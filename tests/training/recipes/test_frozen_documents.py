@@ -48,7 +48,7 @@ def test_every_document_is_encoded_once_in_the_whole_run(frozen, trained):
 
 def test_the_folder_measures_as_the_report_says(frozen, trained, tmp_path):
     out, report, _ = frozen
-    state = State("again", tmp_path, lambda: load_model(out, "cpu"), Texts(trained.data), 64)
+    state = State("again", tmp_path, lambda: load_model(out, "cpu"), Texts(trained.data), 64, "cpu")
     assert state.metrics("test") == pytest.approx(report.adapted_metrics["test"])
 
 
@@ -60,7 +60,7 @@ def test_the_encoder_of_the_router_takes_the_branch_for_queries(frozen):
 
 def test_the_loss_is_each_right_document_against_all_wrong_ones(trained, tiny_base, tmp_path):
     model = load_model(tiny_base.path, "cpu")
-    state = State("base", tmp_path, lambda: model, Texts(trained.data), 64)
+    state = State("base", tmp_path, lambda: model, Texts(trained.data), 64, "cpu")
     queries = state.texts.queries["train"][:3]
     loss = FrozenDocuments(model, state, scale=20.0)([model.preprocess(queries)], torch.tensor([0, 1, 2]))
     scores = 20 * model.encode_query(queries, normalize_embeddings=True) @ state.documents[:].T

@@ -113,7 +113,7 @@ def test_an_adapter_of_minilm_of_rank_16_is_at_most_2_mb_with_all_but_its_profil
 
 def test_what_was_measured_is_what_is_stored(adapter, trained, tmp_path):
     out, report = adapter
-    state = State("stored", tmp_path / "vectors", lambda: load_model(out, "cpu"), Texts(trained.data), 64)
+    state = State("stored", tmp_path / "vectors", lambda: load_model(out, "cpu"), Texts(trained.data), 64, "cpu")
     assert state.metrics("test") == report.adapted_metrics["test"]
 
 

@@ -21,28 +21,23 @@ CODES = {
 }
 
 
-@pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return warm.write_commands(tmp_path_factory.mktemp("bin"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
-def test_a_warm_process_ends_as_a_cold_one(code: str, commands: Path, tmp_path: Path) -> None:
+def test_a_warm_process_ends_as_a_cold_one(code: str, tmp_path: Path) -> None:
     options = {"cwd": tmp_path, "env": {**os.environ, "X": "ü"}, "input": "given\n", "text": True}
     cold, done = (
         subprocess.run([python, "-c", code, "an argument"], capture_output=True, timeout=60, **options)  # type: ignore[call-overload]
-        for python in (sys.executable, commands / "python")
+        for python in (sys.executable, warm.command("python"))
     )
     assert (done.returncode, done.stdout) == (cold.returncode, cold.stdout)
     assert done.stderr.splitlines()[-1:] == cold.stderr.splitlines()[-1:]
 
 
 @pytest.mark.slow
-def test_a_warm_process_is_ended_with_its_command(commands: Path) -> None:
+def test_a_warm_process_is_ended_with_its_command() -> None:
     code = "import time; print('started', flush=True); time.sleep(60)"
     for number in (signal.SIGTERM, signal.SIGKILL):
-        command = [commands / "python", "-c", code]
+        command = [warm.command("python"), "-c", code]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "started\n"

@@ -1,7 +1,7 @@
 """Processes with warm imports: a server imports the libraries once and is forked for each process that a test starts.
 
 Importing torch and sentence-transformers takes longer than most of what the documentation and the tests run.
-:func:`started` starts the server, and :func:`write_commands` writes the commands ``domain-router`` and ``python``. A
+:func:`started` starts the server and writes two commands, ``domain-router`` and ``python``; see :func:`command`. A
 command sends its arguments, folder, environment and standard streams to the server, and ends as the forked process
 does. That is a process of its own in all but three things: the modules are imported already, libraries that read the
 environment at import have read the server's, and modules are not torn down at the end, which takes a second. A test of
@@ -29,8 +29,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-ADDRESS = "WARM_ADDRESS"
-"""The environment variable with the server's address."""
+COMMANDS = "WARM_COMMANDS"
+"""The environment variable with the folder of the commands."""
 
 BASE = "WARM_BASE_MODEL"
 """The environment variable that names the folder of the model that a process takes for all-MiniLM-L6-v2."""
@@ -63,23 +63,24 @@ os._exit(status)
 def started() -> Iterator[None]:
     """A server for this process and its children; it imports when it is first asked for a process."""
     with TemporaryDirectory(prefix="warm-") as folder, socket.socket(socket.AF_UNIX) as listener:
-        os.environ[ADDRESS] = f"{folder}/socket"
-        listener.bind(os.environ[ADDRESS])
+        address = f"{folder}/socket"
+        listener.bind(address)
         listener.listen()
-        command = [sys.executable, "-m", "tests.warm", str(listener.fileno())]
+        for name in ("domain-router", "python"):
+            path = Path(folder, name)
+            path.write_text(COMMAND.format(python=sys.executable, address=address), encoding="utf-8")
+            path.chmod(0o755)
+        os.environ[COMMANDS] = folder
+        server = [sys.executable, "-m", "tests.warm", str(listener.fileno())]
         root = Path(__file__).parents[1]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], cwd=root) as server:
+        with subprocess.Popen(server, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], cwd=root) as process:
             yield
-            server.terminate()
+            process.terminate()
 
 
-def write_commands(folder: Path) -> Path:
-    """Write the commands ``domain-router`` and ``python`` into ``folder``, which is returned."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("domain-router", "python"):
-        (folder / name).write_text(COMMAND.format(python=sys.executable, address=os.environ[ADDRESS]), encoding="utf-8")
-        (folder / name).chmod(0o755)
-    return folder
+def command(name: str) -> Path:
+    """The file of ``domain-router`` or ``python``."""
+    return Path(os.environ[COMMANDS], name)
 
 
 def main(listener: int) -> None:

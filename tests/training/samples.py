@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from tests import warm
 from tests.conftest import ROOT
 from training import Contrastive, PreparedData, PrepareOptions, prepare, read_prepared
 from training.sources.pairs import Pair, Pairs
@@ -50,9 +51,9 @@ def prepared(pairs: Sequence[Pair], folder: Path, **options: Any) -> PreparedDat
     return read_prepared(folder)
 
 
-def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, in the root of the project, with one thread."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+def run_python(code: str, *arguments: object, cold: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, with warm imports or none, in the root of the project, with one thread."""
+    command = [sys.executable if cold else warm.command("python"), "-c", code, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 

@@ -337,12 +337,13 @@ def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64
 
 
+@pytest.mark.slow
 def test_the_command_writes_nothing_but_its_result_where_there_is_no_terminal(tmp_path, trained, tiny_base):
     arguments = [
         *("train", trained.out.parent / "data", "--domain", "words", "--base-model", tiny_base.path),
         *("--out", tmp_path / "out", "--iterations", 1, "--min-steps", 1, "--device", "cpu", "--json"),
     ]
-    finished = run_python("from router_plugin.cli import main; main()", *arguments)
+    finished = run_python("from router_plugin.cli import main; main()", *arguments, cold=True)
     assert finished.stderr == ""
     assert finished.returncode == 0
     report = json.loads(finished.stdout)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from router_plugin import hookspecs
+from tests import warm
 from tests.conftest import EXAMPLES
 
 FOLDER = EXAMPLES / "custom_plugin"
@@ -31,7 +32,7 @@ def site(tmp_path_factory):
 def domain_router(site, *arguments):
     """Run the command line in a process that finds the installed plugin."""
     done = subprocess.run(
-        [sys.executable, "-c", "from router_plugin.cli import main; main()", *map(str, arguments)],
+        [warm.command("domain-router"), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,

@@ -49,7 +49,7 @@ class CommandGroup(TyperGroup):
 
 
 def with_flags(message: str, parameters: Iterable[TyperOption | TyperArgument]) -> str:
-    """A message in which a parameter in backticks is replaced by its flag; an argument has its name in capitals.
+    """A message in which a parameter in backticks is replaced by its flag, or by its name if it is an argument.
 
     Names of other things, such as the parameters of another command, stay as they are.
     """
@@ -59,4 +59,4 @@ def with_flags(message: str, parameters: Iterable[TyperOption | TyperArgument]) 
 
 def _flag(parameter: TyperOption | TyperArgument) -> str:
     long = [name for name in parameter.opts if name.startswith("--")]
-    return long[0] if long else str(parameter.name).upper()
+    return long[0] if long else str(parameter.name)

@@ -1,4 +1,4 @@
-"""Opens a router as the options of a command describe it."""
+"""Opens the router that the options of a command describe."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -20,6 +20,17 @@ def print_json(value: Any) -> None:
 def print_line(value: Any) -> None:
     """One JSON document on one line."""
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_figures(title: str, figures: Mapping[str, Any]) -> None:
+    """A table of the values that are numbers."""
+    rows = [(name, value) for name, value in figures.items() if isinstance(value, (int, float))]
+    print_table(title, ("figure", "value"), rows)
+
+
+def shown(value: float | None, digits: int = 3) -> str:
+    """A number in a cell of a table; empty for None."""
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,4 +1,4 @@
-"""``domain-router classifier``: how well the domain classifier of a registry does."""
+"""``domain-router classifier``: evaluates the domain classifier of a registry."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 from registry import GENERAL, DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.options import ExtraDomainsOption, JsonOption, RegistryOption
-from router_plugin.cli.printing import print_json, print_table
+from router_plugin.cli.printing import print_figures, print_json, print_table
 
 EXAMPLE = "Example: domain-router classifier evaluate queries.jsonl --html classifier.html"
 
-app = typer.Typer(cls=CommandGroup, help="The domain classifier: how well it does.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Evaluate the domain classifier.", no_args_is_help=True)
 
 
 @app.command(epilog=EXAMPLE)
@@ -34,7 +34,7 @@ def evaluate(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Classify labelled queries with the classifier of the registry's champions, and compare."""
+    """Classify labelled queries with the classifier of the registry's champions, and compare with their labels."""
     from registry.shared.outputs import write_atomically
     from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.classifier import evaluate as evaluate_classifier
@@ -46,8 +46,8 @@ def evaluate(
     classifier = DomainRouter([], registry, base_model=base_model, extra_domains=extra_domains or ()).classifier
     if list(classifier.domains) == [GENERAL]:
         raise DomainRouterError(
-            "nothing is registered, so there is no domain to tell from general: register a model with 'models add', "
-            "or name domains with --extra-domains"
+            "nothing is registered, so there is nothing to classify: register a model with 'models add', or name "
+            "domains with `extra_domains`"
         )
     queries, labels = read_labelled_queries(file, DOMAIN, classifier.domains)
     evaluation = evaluate_classifier(classifier, queries, labels)
@@ -56,9 +56,8 @@ def evaluate(
     if json:
         print_json(evaluation.to_dict())
         return
-    figures = {name: value for name, value in evaluation.to_dict().items() if isinstance(value, (int, float))}
-    print_table(f"Domain classifier on {file.name}", ("figure", "value"), list(figures.items()))
+    print_figures(f"Domain classifier on {file.name}", evaluation.to_dict())
     rows = [(name, *counts) for name, counts in zip(evaluation.domains, evaluation.confusion, strict=True)]
-    print_table("Queries of a domain, by the one they were given to", ("is of", *evaluation.domains), rows)
+    print_table("Queries by their domain and the predicted one", ("domain", *evaluation.domains), rows)
     worst = [(mistake.query, mistake.domain, mistake.given, mistake.probability) for mistake in evaluation.mistakes[:5]]
-    print_table("The most confident mistakes", ("query", "is of", "given to", "probability"), worst)
+    print_table("The most confident mistakes", ("query", "domain", "predicted", "probability"), worst)

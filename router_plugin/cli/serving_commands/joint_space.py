@@ -1,4 +1,4 @@
-"""``domain-router joint-space``: all domains as one model folder for whatever loads a SentenceTransformer."""
+"""``domain-router joint-space``: exports all domains as one SentenceTransformer folder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def joint_space(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     *,
     top: Annotated[
-        int, typer.Option(min=1, help="1: a text is all its likeliest domain's; 2: the likeliest two share it.")
+        int,
+        typer.Option(min=1, help="Number of most probable domains that a text is embedded by."),
     ] = 1,
     dims: Annotated[
-        int | None, typer.Option(min=1, help="Leading numbers of each domain's vectors.", show_default="all")
+        int | None, typer.Option(min=1, help="Leading dimensions of each domain's vectors to keep.", show_default="all")
     ] = None,
     extra_domains: ExtraDomainsOption = None,
     base_model: Annotated[
@@ -41,7 +42,7 @@ def joint_space(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Export all domains as one SentenceTransformer folder, whose vectors are those of the joint space."""
+    """Export all domains as one SentenceTransformer folder, whose vectors are in the joint space."""
     from router_plugin.joint_space.export import check_target, export_joint_space
     from router_plugin.joint_space.space import JointSpace
     from router_plugin.serving.domains import ServedDomains
@@ -56,4 +57,4 @@ def joint_space(
     else:
         rows = [(each.domain, each.model, each.runtime) for each in space.record.blocks]
         print_table(str(out), ("domain", "model", "runs on"), rows)
-        typer.echo(f"joint space {space.identifier}: {space.dimension} dimensions, {space.block} a domain")
+        typer.echo(f"joint space {space.identifier}: {space.dimension} dimensions, {space.block} for each domain")

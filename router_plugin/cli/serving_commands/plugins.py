@@ -1,4 +1,4 @@
-"""``domain-router plugins``: what is loaded, and from where."""
+"""``domain-router plugins``: lists the loaded plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXAMPLE = "Example: domain-router plugins"
 
 
 def plugins(json: JsonOption = False) -> None:
-    """List the loaded plugins, where they come from, and the hooks they answer."""
+    """List the loaded plugins, their packages, and the hooks they implement."""
     from router_plugin.plugins.manager import plugins as load
 
     loaded = load().loaded()

@@ -1,4 +1,4 @@
-"""``domain-router route``: one query, or a file of them."""
+"""``domain-router route``: routes one query, or a file of queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from router_plugin.cli.options import (
     SettingsOptions,
     check_settings,
 )
-from router_plugin.cli.printing import print_json, print_line, print_table
+from router_plugin.cli.printing import print_json, print_line, print_table, shown
 from router_plugin.decision import Decision
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def route(
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
     *,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    batch: Annotated[Path | None, typer.Option(help="Text file of queries, one a line.", show_default=False)] = None,
+    batch: Annotated[Path | None, typer.Option(help="Text file with a query on each line.", show_default=False)] = None,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
     base_model: Annotated[
@@ -44,17 +44,17 @@ def route(
         typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
     ] = None,
     settings: SettingsOptions,
-    explain: Annotated[bool, typer.Option("--explain", help="Say why the query gets its route.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain the decision.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Route a query, or every line of a file, and print the decision. With --json, one object a query and line."""
+    """Route a query, or every line of a file, and print the decision. With --json, one object a line."""
     from router_plugin.cli.opening import open_router
 
     if (query is None) == (batch is None):
-        raise typer.BadParameter("give either a query or --batch FILE")
+        raise typer.BadParameter("give either `query` or `batch`")
     if explain and batch:
-        raise typer.BadParameter("--explain is for one query")
+        raise typer.BadParameter("`explain` cannot be used with `batch`")
     check_settings(context)
     router = open_router(routes, registry, extra_domains, settings, fitted, base_model)
     if explain:
@@ -80,11 +80,11 @@ def print_decisions(decisions: list[Decision]) -> None:
         ("query", "domain", "probability", "route", "score", "model", "ms"),
         [
             (
-                _shorten(decision.query) + (" (cut off)" if decision.truncated else ""),
+                _shorten(decision.query) + (" (truncated)" if decision.truncated else ""),
                 decision.domain,
                 f"{decision.domains.get(decision.domain, 0):.2f}",
                 decision.route or f"none: {decision.reason}",
-                "" if decision.score is None else f"{decision.score:.2f}",
+                shown(decision.score, 2),
                 decision.model_version,
                 f"{decision.timings_ms['total'] - decision.timings_ms['load']:.1f}",
             )
@@ -94,7 +94,7 @@ def print_decisions(decisions: list[Decision]) -> None:
 
 
 def print_explanation(explanation: Explanation) -> None:
-    """Tables of what led to a decision."""
+    """Tables of the evidence for a decision."""
     print_decisions([explanation.decision])
     if explanation.evidence:
         rows = [
@@ -102,18 +102,18 @@ def print_explanation(explanation: Explanation) -> None:
                 name,
                 f"{explanation.decision.domains.get(name, 0):.3f}",
                 ", ".join(found.features),
-                "" if found.similarity is None else f"{found.similarity:.2f}",
+                shown(found.similarity, 2),
             )
             for name, found in explanation.evidence.domains.items()
         ]
-        columns = ("domain", "probability", "spoken for by", "nearest known queries")
-        print_table(f"Why this domain: read as {explanation.evidence.text!r}", columns, rows)
+        columns = ("domain", "probability", "strongest features", "similarity of the nearest queries")
+        print_table(f"Evidence for the domains, from the text {explanation.evidence.text!r}", columns, rows)
     for space, candidates in (("its domain", explanation.nearest), ("the base model", explanation.nearest_in_general)):
         near = [(each.route, each.utterance, f"{each.cosine:.3f}") for each in candidates]
         if near:
             print_table(f"Nearest candidates in the space of {space}", ("route", "utterance", "cosine"), near)
     if explanation.threshold is not None:
-        print_table("Least score", ("threshold",), [(explanation.threshold,)])
+        print_table("Threshold of the route", ("threshold",), [(explanation.threshold,)])
 
 
 def read_queries(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``domain-router routes``: thresholds from labelled queries, and how well routing does on them."""
+"""``domain-router routes``: tunes thresholds on labelled queries, and evaluates routing on them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from router_plugin.cli.options import (
     check_settings,
     named_path,
 )
-from router_plugin.cli.printing import print_json, print_table
+from router_plugin.cli.printing import print_figures, print_json, print_table, shown
 
 FIT = "Example: domain-router routes fit labelled.jsonl --routes routes.yaml --out fitted.json"
 EVALUATE = "Example: domain-router routes evaluate labelled.jsonl --routes routes.yaml --fitted fitted.json"
 SHOWN = 10
+"""Mistakes printed."""
 
 app = typer.Typer(
-    cls=CommandGroup, help="Routes: thresholds from labelled queries, and how well routing does.", no_args_is_help=True
+    cls=CommandGroup,
+    help="Tune thresholds on labelled queries, and evaluate routing.",
+    no_args_is_help=True,
 )
 
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and route; a query that "
-        "shall get no route has none."
+        help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and route; a query "
+        "that should get no route has none."
     ),
 ]
 
@@ -51,7 +54,7 @@ def fit(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Set the thresholds of routes, and fit how sure decisions are, to labelled queries."""
+    """Tune the thresholds of routes, and the confidence of decisions, on labelled queries."""
     from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
@@ -69,9 +72,9 @@ def fit(
     if json:
         print_json({"accuracy_before": before.accuracy, "accuracy": after.accuracy, **fitted.model_dump()})
         return
-    print_table(f"Thresholds in {out}", ("route", "least score"), list(fitted.thresholds.items()))
+    print_table(f"Thresholds in {out}", ("route", "threshold"), list(fitted.thresholds.items()))
     print_table(
-        f"Accuracy on the {len(queries)} queries that were fitted to",
+        f"Accuracy on the {len(queries)} queries used for tuning",
         ("before", "after"),
         [(before.accuracy, after.accuracy)],
     )
@@ -90,7 +93,7 @@ def evaluate(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Route labelled queries and compare."""
+    """Route labelled queries, and compare with their labels."""
     from router_plugin.cli.opening import open_router
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
     from router_plugin.tuning.tuner import Tuner
@@ -102,18 +105,12 @@ def evaluate(
     if json:
         print_json(evaluation.to_dict())
         return
-    figures = {name: value for name, value in evaluation.to_dict().items() if isinstance(value, (int, float))}
-    print_table(f"Routing on {file.name}", ("figure", "value"), list(figures.items()))
+    print_figures(f"Routing on {file.name}", evaluation.to_dict())
     rows = [
-        (each.route, each.queries, each.given, _share(each.precision), _share(each.recall))
-        for each in evaluation.routes
+        (each.route, each.queries, each.given, shown(each.precision), shown(each.recall)) for each in evaluation.routes
     ]
     print_table("By route", ("route", "queries", "given", "precision", "recall"), rows)
     mistakes = [
-        (each.query, each.route or "none", each.given or "none", each.domain) for each in evaluation.mistakes[:10]
+        (each.query, each.route or "none", each.given or "none", each.domain) for each in evaluation.mistakes[:SHOWN]
     ]
-    print_table("Mistakes of the greatest score", ("query", "route", "given", "domain"), mistakes)
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    print_table("Mistakes with the highest scores", ("query", "route", "given", "domain"), mistakes)

@@ -43,7 +43,7 @@ def error_of(app, *arguments):
     [
         ("`max_loss` 2: out of range", "--max-loss 2: out of range"),
         ("`mixed` and `max_loss` exclude each other", "--mix and --max-loss exclude each other"),
-        ("`message` is empty", "MESSAGE is empty"),
+        ("`message` is empty", "message is empty"),
         ("`force` is of another command", "`force` is of another command"),
         ("run `pip install x`; force, 'mixed' and mixed", "run `pip install x`; force, 'mixed' and mixed"),
         ("no parameter", "no parameter"),

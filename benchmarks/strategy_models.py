@@ -56,7 +56,7 @@ def trained(
         each = data if isinstance(data, PreparedData) else next(iter(data.values()))
         adapt(TrainingJob(data, domain, resolve_base_model(), recipe(each, whole)), model)
     with closing(Registry.open(str(registry))) as opened:
-        if not opened.holding(model):
+        if not opened.find_by_content(model):
             publish(model, opened, force=True)
     return _told(model)
 

@@ -1,4 +1,4 @@
-"""Which names are allowed for domains, aliases, test sets and artifact files, and how a version is referred to."""
+"""Which names are allowed for domains, aliases and artifact files, and how a version is referred to."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,6 @@ GENERAL = "general"
 
 DEFAULT_BASE_MODEL = "all-MiniLM-L6-v2"
 
-TEST = "test"
-"""The reserved name of a domain's own test split among the sets that a model is measured on."""
-
-PAGE = "report.html"
-"""The page of a training run in its model folder, which quotes the data and therefore stays there."""
-
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 
@@ -25,13 +19,31 @@ _FILE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MAX_NAME = 64
 
 
+def check_name(name: str, kind: str) -> str:
+    """The name itself, if it is lower-case words joined by ``-`` or ``_``.
+
+    Args:
+        name: to check.
+        kind: of thing that it names, for the error.
+
+    Raises:
+        InvalidNameError: it is not, or it is too long.
+    """
+    if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        raise InvalidNameError(
+            f"{kind} name {name!r} is not allowed: use lower-case letters and digits in words joined by "
+            f"- or _, starting with a letter, at most {_MAX_NAME} characters, like 'medical'"
+        )
+    return name
+
+
 def check_domain(name: str) -> str:
     """The name itself, if a model may be registered under it.
 
     Raises:
         InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
     """
-    _check(name, "domain")
+    check_name(name, "domain")
     if name == GENERAL:
         raise InvalidNameError(f"domain {GENERAL!r} is reserved for the base model: choose another name")
     return name
@@ -44,19 +56,7 @@ def hub_id(name: str) -> str:
 
 def check_alias(name: str) -> str:
     """The name itself, if an alias may be called so."""
-    return _check(name, "alias")
-
-
-def check_test_set(name: str) -> str:
-    """The name itself, if a set that models are measured on may be called so.
-
-    Raises:
-        InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
-    """
-    _check(name, "test set")
-    if name == TEST:
-        raise InvalidNameError(f"test set {TEST!r} is reserved for the domain's own: choose another name")
-    return name
+    return check_name(name, "alias")
 
 
 def check_file(path: str) -> str:
@@ -87,12 +87,3 @@ def parse_reference(text: str) -> Reference:
             raise InvalidNameError(f"{text!r}: versions count from 1")
         return Reference(domain, version=int(rest))
     return Reference(domain, alias=check_alias(rest))
-
-
-def _check(name: str, kind: str) -> str:
-    if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        raise InvalidNameError(
-            f"{kind} name {name!r} is not allowed: use lower-case letters and digits in words joined by "
-            f"- or _, starting with a letter, at most {_MAX_NAME} characters, like 'medical'"
-        )
-    return name

@@ -7,9 +7,25 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from registry import names
+from registry.errors import InvalidNameError
+
+TEST = "test"
+"""The reserved name of a domain's own test split among the test sets of a record."""
 
 Metrics = dict[str, dict[str, float]]
 """Split name to metric name to value, as in ``metrics["test"]["mrr@5"]``."""
+
+
+def check_test_set(name: str) -> str:
+    """The name itself, if a set that models are measured on may be called so.
+
+    Raises:
+        InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
+    """
+    names.check_name(name, "test set")
+    if name == TEST:
+        raise InvalidNameError(f"test set {TEST!r} is reserved for the domain's own: choose another name")
+    return name
 
 
 class Record(BaseModel):
@@ -116,7 +132,7 @@ class ModelRecord(Lineage):
             max_loss=self.max_loss,
             lost_too_much=self.lost_too_much,
         )
-        return {names.TEST: own, **self.extra_test_sets}
+        return {TEST: own, **self.extra_test_sets}
 
 
 class ArtifactFile(Record):

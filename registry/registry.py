@@ -17,8 +17,9 @@ from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
-from registry.storage.artifacts import ArtifactStore, digest_of
+from registry.storage.artifacts import open_store
 from registry.storage.database import open_database, reading, write
+from registry.storage.file_lists import digest_of
 from registry.storage.location import locate
 from registry.storage.tables import alias_moves, aliases, model_versions
 
@@ -47,7 +48,7 @@ class Registry:
         """
         location = locate(url)
         self.url = location.database.render_as_string()
-        self._artifacts = ArtifactStore(location.artifacts, location.cache)
+        self._artifacts = open_store(location.artifacts, location.cache)
         self._engine = open_database(location.database)
         self._observer = observer or Observer()
 
@@ -129,7 +130,7 @@ class Registry:
             raise NotRegisteredError(f"no model {reference} in {self.url}: {self._known(wanted.domain)}")
         return self._read(row)
 
-    def holding(self, folder: Path) -> ModelVersion | None:
+    def find_by_content(self, folder: Path) -> ModelVersion | None:
         """The newest version with exactly the files of a model folder, if there is one."""
         digest = digest_of(folder)
         return next((version for version in reversed(self.versions()) if version.artifact == digest), None)

@@ -12,7 +12,7 @@ import pydantic
 from registry.errors import DamagedArtifactError
 from registry.model_folders.base_models import BaseModelFiles
 from registry.records import ArtifactFile, ModelVersion
-from registry.storage.artifacts import check_files, digest_of_list, list_files
+from registry.storage.file_lists import check_files, digest_of_list, list_files
 
 LISTING = "snapshot.json"
 _BASE, _MODELS = "base", "models"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from registry.names import TEST, check_domain, check_test_set
+from registry.names import check_domain
+from registry.records import TEST, check_test_set
 from training.errors import TrainingError
 from training.mining.hard_negatives import HARD_NEGATIVE_RANKS
 from training.prepared.format import SPLITS, PreparedData

@@ -41,4 +41,4 @@ def add_ready_made(name: str, registry: Registry) -> ModelVersion:
         TrainingError: the name is unknown.
     """
     folder = find_model(name)
-    return registry.holding(folder) or registry.promote(publish(folder, registry, force=True).name)
+    return registry.find_by_content(folder) or registry.promote(publish(folder, registry, force=True).name)

@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry import InvalidNameError, Registry
-from registry.names import Reference, check_alias, check_domain, check_file, check_test_set, parse_reference
-from registry.records import ArtifactFile
+from registry.names import Reference, check_alias, check_domain, check_file, parse_reference
+from registry.records import ArtifactFile, check_test_set
 from tests.registry.samples import make_record, write_model
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

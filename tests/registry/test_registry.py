@@ -316,9 +316,9 @@ def test_a_folder_without_a_whole_report_is_not_published(registry: Registry, fo
 
 
 def test_the_version_with_the_files_of_a_folder_is_found_and_no_other(registry: Registry, folder, tmp_path):
-    assert registry.holding(folder) is None
+    assert registry.find_by_content(folder) is None
     published = [registry.publish(folder, make_record()) for _ in range(2)]
     registry.publish(write_model(tmp_path / "other", "other weights"), make_record())
-    assert registry.holding(folder) == published[-1]
+    assert registry.find_by_content(folder) == published[-1]
     (folder / "modules.json").write_text("[1]", encoding="utf-8")
-    assert registry.holding(folder) is None
+    assert registry.find_by_content(folder) is None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from registry.names import check_test_set
+from registry.records import check_test_set
 from training.errors import TrainingError
 from training.mining.examples import Examples, in_a_row
 from training.mining.miners import Miner, endless

@@ -10,8 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
 from registry import ModelRecord
-from registry.names import TEST
-from registry.records import BothSides, ComparisonRecord, Lineage, Record
+from registry.records import TEST, BothSides, ComparisonRecord, Lineage, Record
 from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from training.errors import TrainingError

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from registry.names import PAGE
 from registry.shared import html
 from registry.shared.html import table
 from training.mining.hard_negatives import DEPTH
@@ -28,6 +27,8 @@ from training.reporting.verdicts import (
 )
 from training.retrieval.metrics import HEADLINE
 
+PAGE = "report.html"
+"""Name of the page in a model folder."""
 LONGEST = 300
 """Characters shown of a text."""
 _ENDS = (1, 2, 3, 5, 10, 20, 50, DEPTH, BEYOND)

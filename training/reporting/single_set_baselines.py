@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry import ModelRecord, ModelVersion
-from registry.names import TEST
+from registry.records import TEST
 from training.reporting.report import Baseline, TrainingReport
 from training.reporting.verdicts import MEASURE, Row
 

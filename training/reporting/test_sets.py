@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.names import TEST
-from registry.records import BothSides, ComparisonRecord, EvaluationRecord
+from registry.records import TEST, BothSides, ComparisonRecord, EvaluationRecord
 from training.prepared.format import PreparedData
 from training.reporting.report import Iteration, SeedResult
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics

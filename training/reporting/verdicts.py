@@ -6,8 +6,7 @@ from statistics import mean, stdev
 
 from registry import ModelRecord
 from registry.model_folders.variants import VariantRecord
-from registry.names import TEST
-from registry.records import BothSides
+from registry.records import TEST, BothSides
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 

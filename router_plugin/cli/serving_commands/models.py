@@ -152,7 +152,7 @@ def add(
 
     folder = find_model(model)
     store = open_registry(registry)
-    same = None if force else store.holding(folder)
+    same = None if force else store.find_by_content(folder)
     version = same or publish(folder, store, force)
     if json:
         print_json({**_summary(version), "added": same is None})

@@ -196,7 +196,6 @@ def train(
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
-    from registry.names import PAGE
     from router_plugin.plugins.registry_events import open_registry
     from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
@@ -205,6 +204,7 @@ def train(
     from training.judges.relevance import MeteredJudge
     from training.publishing import publish
     from training.recipes.recipes import SPECIALIST, make_recipe, number_names
+    from training.reporting.report_page import PAGE
     from training.runs import processes
     from training.variants import add_variants
 
@@ -263,7 +263,7 @@ def train(
     )
     if added and not json:
         print_variants(added)
-    version = (store.holding(out) or publish(out, store, force)) if store else None
+    version = (store.find_by_content(out) or publish(out, store, force)) if store else None
     if json:
         variants = [record.model_dump() for record in added]
         registered = version.name if version else None
@@ -274,7 +274,7 @@ def train(
 
 def print_gain(report: TrainingReport, title: str) -> None:
     """Both sides on every test set; then the details of the domain's own."""
-    from registry.names import TEST
+    from registry.records import TEST
     from training.reporting.single_set_baselines import BASELINES, baseline_rows
     from training.reporting.verdicts import (
         BOTH_SIDES,

@@ -175,7 +175,7 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, 
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "file"))
     artifacts = f"{tmp_path}/file/models" if kind == "folder" else "memory://models"
     registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={artifacts}")
-    with pytest.raises(RegistryError, match=f"{folder} cannot be stored in .*models: .*{tmp_path}/file"):
+    with pytest.raises(RegistryError, match=f"{folder} cannot be stored in {tmp_path}/file/"):
         registry.publish(folder, make_record())
     assert registry.versions() == []
 
@@ -200,6 +200,15 @@ def test_publishing_the_same_content_again_mends_a_damaged_artifact(registry: Re
     assert (registry.fetch(version) / WEIGHTS).read_text() == "weights"
 
 
+def test_pages_for_people_stay_in_the_model_folder(registry: Registry, folder):
+    (folder / "report.html").write_text("a question that must not leave the machine")
+    version = registry.publish(folder, make_record())
+    assert not (registry.fetch(version) / "report.html").exists()
+    assert registry.find_by_content(folder) == version
+    (folder / "report.html").unlink()
+    assert registry.find_by_content(folder) == version
+
+
 def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
     version = registry.publish(folder, make_record())
     registry.publish(folder, make_record())
@@ -211,11 +220,11 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
 
 def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folder):
     store = registry.fetch(registry.publish(folder, make_record())).parent
-    for name, age in ((".incoming.domain-router-0123abcd", 25), (".incoming.domain-router-89abcdef", 23)):
+    for name, age in ((".new.domain-router-0123abcd", 25), (".new.domain-router-89abcdef", 23)):
         write_model(store / name)
         os.utime(store / name, (time.time() - age * 3600,) * 2)
     version = registry.publish(folder, make_record())
-    assert {path.name for path in store.iterdir()} == {version.artifact, ".incoming.domain-router-89abcdef"}
+    assert {path.name for path in store.iterdir()} == {version.artifact, ".new.domain-router-89abcdef"}
 
 
 def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):

@@ -31,11 +31,11 @@ def publish(root, point):
     opened = []
     if point == "copy of the second file":
         def second(arguments):
-            opened.extend([1] if "incoming" in str(arguments[0]) and "w" in str(arguments[1]) else [])
+            opened.extend([1] if ".new.domain-router-" in str(arguments[0]) and "w" in str(arguments[1]) else [])
             return len(opened) == 2
         die_before("open", second)
     elif point == "move-in":
-        die_before("os.rename", lambda arguments: "incoming" in str(arguments[0]))
+        die_before("os.rename", lambda arguments: ".new.domain-router-" in str(arguments[0]))
     elif point == "commit":
         event.listen(Engine, "commit", die)
     elif point == "news":

@@ -12,7 +12,7 @@ from hatchling.builders.wheel import WheelBuilder
 from safetensors.numpy import load_file, save_file
 
 from registry import BaseModelError, Profile, Registry, RegistryError
-from registry.storage.artifacts import digest_of
+from registry.storage.file_lists import digest_of
 from router_plugin import DomainRouter, Route, Settings
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES, ROOT

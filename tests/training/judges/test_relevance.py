@@ -9,7 +9,6 @@ from sentence_transformers import CrossEncoder
 from torch import nn
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from registry.names import PAGE
 from tests.training.llm.chat_server import KEY, chat_server, said, shared_words
 from tests.training.samples import KEYS, QUICK, prepared, word_pairs
 from tests.training.test_adaptation import same_weights, timeless, weights
@@ -33,6 +32,7 @@ from training.llm.spending import Prices, Spending
 from training.mining.hard_negatives import hard_negatives
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.reporting.report import TrainingReport
+from training.reporting.report_page import PAGE
 from training.retrieval.ranking import Ranked
 from training.retrieval.states import State, Texts
 from training.runs.run import Run

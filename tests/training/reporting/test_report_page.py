@@ -10,13 +10,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from registry.names import PAGE
-from registry.storage.artifacts import digest_of, list_files
+from registry.storage.file_lists import digest_of, list_files
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import TrainingJob, adapt
 from training.mining.examples import Examples
 from training.reporting.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
-from training.reporting.report_page import report_page, write_page
+from training.reporting.report_page import PAGE, report_page, write_page
 from training.retrieval.metrics import query_metrics
 from training.retrieval.states import Texts
 from training.sources.pairs import Pair

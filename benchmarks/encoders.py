@@ -38,7 +38,7 @@ from training.reporting.verdicts import MAX_SHORTFALL
 from training.retrieval.encoding import TorchBlocks, load_model
 from training.retrieval.metrics import retrieval_metrics
 from training.retrieval.ranking import ranking
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 
 BATCH = 64
 BATCHES = 6

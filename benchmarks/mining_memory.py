@@ -24,8 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training.mining.hard_negatives import DEPTH
-from training.retrieval.ranking import ranking
+from training.retrieval.ranking import DEPTH, ranking
 from training.retrieval.vectors import StoredVectors
 
 DIMENSION = 384

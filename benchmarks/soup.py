@@ -31,7 +31,7 @@ from training.retrieval.encoding import TorchBlocks, load_model
 from training.retrieval.metrics import query_metrics
 from training.retrieval.ranking import ranking
 from training.retrieval.significance import compare
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 
 MEASURE = "mrr@5"
 SOUP = "soup"

@@ -19,7 +19,8 @@ from torch.nn import functional
 from training.mining.examples import Examples
 from training.mining.miners import Miner
 from training.recipes.recipes import Contrastive
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 
 WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
 

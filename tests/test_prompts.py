@@ -19,8 +19,7 @@ from router_plugin.encoders.shared_backbone import SharedBackbone
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from training import Contrastive
 from training.mining.examples import Examples
-from training.recipes.finetune import finetune
-from training.recipes.lora import train_adapter_only
+from training.recipes.finetune import finetune, train_adapter_only
 from training.runs.run import save_model
 
 TEXTS = ["apple", "a castle in the desert"]

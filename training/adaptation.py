@@ -24,10 +24,9 @@ from training.job import TrainingJob
 from training.judges.relevance import GradedRelevance
 from training.mining.mixture import Mixture
 from training.prepared.format import PreparedData
-from training.recipes.finetune import finetune
+from training.recipes.finetune import finetune, train_adapter_only
 from training.recipes.frozen_documents import with_frozen_documents
 from training.recipes.interpolation import DevSample, choose_share, move_towards
-from training.recipes.lora import train_adapter_only
 from training.recipes.model_modules import describe_model
 from training.recipes.recipes import Recipe
 from training.reporting.card import CARD, model_card
@@ -38,7 +37,8 @@ from training.reporting.test_sets import Outcome, TestSetEvaluator
 from training.retrieval.encoding import load_model, resolve_device
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
-from training.retrieval.states import BASE_STATE, State, States, Texts
+from training.retrieval.states import BASE_STATE, State, States
+from training.retrieval.texts import Texts
 from training.runs import processes
 from training.runs.run import Run, save_model
 
@@ -134,7 +134,7 @@ class _Loop:
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         history = [self.run.step(BASE_STATE, partial(self.measure, BASE_STATE))]
-        mixture = Mixture(self.recipe, self.texts, self.mixed, self.shares)
+        mixture = Mixture(self.recipe.miner, self.texts, self.mixed, self.recipe.mixed_fraction, self.shares)
         for number in range(1, self.recipe.iterations + 1):
             state = self.states[history[-1]["name"]]
             judged = {"judged": self.relevance.update(state, self.name(number))} if self.relevance else {}

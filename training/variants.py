@@ -13,14 +13,13 @@ from registry.model_folders.exporting import export
 from registry.model_folders.variants import RECORD, Backend, VariantRecord, variant_folder
 from registry.shared.outputs import move_into_place, new_folder_beside
 from training.errors import TrainingError
-from training.mining.hard_negatives import DEPTH
 from training.prepared.format import PreparedData
 from training.reporting.report import TrainingReport
 from training.reporting.verdicts import MEASURE, is_short
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import mean_metrics, query_metrics
-from training.retrieval.ranking import ranked
-from training.retrieval.states import Texts
+from training.retrieval.ranking import DEPTH, ranked
+from training.retrieval.texts import Texts
 
 
 def add_variants(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.mining.hard_negatives import HARD_NEGATIVE_RANKS
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 from training.runs.run import Run
 
 Grade = int | None

@@ -9,15 +9,14 @@ from itertools import compress, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from training.retrieval.ranking import Ranked
+from training.retrieval.ranking import DEPTH, Ranked
 
-DEPTH = 100
 HARD_NEGATIVE_RANKS = 15
 EASY_POSITIVE_RANKS = 5
 
 
 @dataclass(frozen=True)
-class Judged:
+class RankBuckets:
     """A query's top documents by their rank and relevance; positions in the corpus, best first."""
 
     easy_positives: list[int]
@@ -35,7 +34,7 @@ class Triplet:
     negative: int
 
 
-def judge(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int] = ()) -> Judged:
+def bucket_by_rank(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int] = ()) -> RankBuckets:
     """Sort one query's ranking by the reference rules.
 
     Over the first 100 ranks: hard negatives are non-relevant in ranks 1-15, easy ones in 16-100; easy positives are
@@ -46,7 +45,7 @@ def judge(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int
     rank = {document: place for place, document in enumerate(top)}
     judged = sorted(set(negatives) - relevant, key=lambda document: (rank.get(document, DEPTH), document))
     others = [document not in relevant and document not in judged for document in top]
-    return Judged(
+    return RankBuckets(
         easy_positives=[document for document in top[:EASY_POSITIVE_RANKS] if document in relevant],
         hard_positives=[document for document in top[EASY_POSITIVE_RANKS:] if document in relevant],
         hard_negatives=[*judged, *compress(top[:HARD_NEGATIVE_RANKS], others)],
@@ -65,16 +64,16 @@ def reference_triplets(
 
     A hard triplet is (query, first hard positive, first hard negative); an easy one is (query, first easy positive,
     first easy negative, else first hard one). Of the easy ones a random ``easy_per_hard`` times the number of hard ones
-    is kept. ``negatives`` are what was judged non-relevant for each query; see :func:`judge`.
+    is kept. ``negatives`` are what was judged non-relevant for each query; see :func:`bucket_by_rank`.
     """
     hard, easy = [], []
     for query, (row, wanted, wrong) in enumerate(zip(ranked, relevant, negatives, strict=True)):
-        judged = judge(row, wanted, wrong)
-        if judged.hard_positives and judged.hard_negatives:
-            hard.append(Triplet(query, judged.hard_positives[0], judged.hard_negatives[0]))
-        easy_or_hard = judged.easy_negatives or judged.hard_negatives
-        if judged.easy_positives and easy_or_hard:
-            easy.append(Triplet(query, judged.easy_positives[0], easy_or_hard[0]))
+        found = bucket_by_rank(row, wanted, wrong)
+        if found.hard_positives and found.hard_negatives:
+            hard.append(Triplet(query, found.hard_positives[0], found.hard_negatives[0]))
+        easy_or_hard = found.easy_negatives or found.hard_negatives
+        if found.easy_positives and easy_or_hard:
+            easy.append(Triplet(query, found.easy_positives[0], easy_or_hard[0]))
     kept = np.random.default_rng(seed).permutation(len(easy))[: easy_per_hard * len(hard)]
     return hard + [easy[index] for index in np.sort(kept)]
 

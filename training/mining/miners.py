@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -14,7 +14,7 @@ from training.mining.batching import Example, lay_out
 from training.mining.examples import Examples, Rows, split
 from training.mining.hard_negatives import Triplet, hard_negatives, reference_triplets
 from training.retrieval.ranking import Ranked
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 
 _PASS = 1000
 """What a further pass adds to the seed."""
@@ -28,6 +28,10 @@ class Miner(Protocol):
 
     def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
+
+
+MakeMiner = Callable[[Texts], Miner]
+"""A new miner for some texts."""
 
 
 @dataclass

@@ -7,11 +7,11 @@ from itertools import cycle
 from typing import NamedTuple
 
 from training.mining.examples import Examples, Rows, in_a_row, split
-from training.mining.miners import Miner, endless
+from training.mining.joint_miner import JointMiner
+from training.mining.miners import MakeMiner, Miner, endless
 from training.prepared.format import PreparedData
-from training.prepared.joined import own_miner
-from training.recipes.recipes import Contrastive, Recipe
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 
 
 class Source(NamedTuple):
@@ -30,11 +30,24 @@ class Mixture:
     """
 
     def __init__(
-        self, recipe: Recipe, texts: Texts, mixed: Mapping[str, PreparedData], shares: Mapping[str, float]
+        self,
+        make_miner: MakeMiner,
+        texts: Texts,
+        mixed: Mapping[str, PreparedData],
+        mix_ratio: float,
+        batch_shares: Mapping[str, float],
     ) -> None:
-        self._own = own_miner(recipe, texts, shares)
-        self._share = recipe.mix_ratio if isinstance(recipe, Contrastive) else 0.0
-        self._others = [_source(name, data, recipe) for name, data in mixed.items()]
+        """
+        Args:
+            make_miner: a miner for each set.
+            texts: the domain's own.
+            mixed: other sets by name.
+            mix_ratio: fraction of all batches that they take.
+            batch_shares: of the domain's own batches, the fraction of each set, where several are joined.
+        """
+        self._own = JointMiner(make_miner, texts, batch_shares) if texts.parts else make_miner(texts)
+        self._mix_ratio = mix_ratio
+        self._others = [_source(name, data, make_miner) for name, data in mixed.items()]
 
     def mine(self, state: State, seed: int) -> int:
         """Learn from how a state ranks the training queries; returns how much is known of the domain's own."""
@@ -45,25 +58,25 @@ class Mixture:
     def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
         others = [endless(other.miner.examples(seed), other.miner, seed) for other in self._others]
-        return interleave(self._own.examples(seed), others, self._share)
+        return interleave(self._own.examples(seed), others, self._mix_ratio)
 
 
-def _source(name: str, data: PreparedData, recipe: Recipe) -> Source:
+def _source(name: str, data: PreparedData, make_miner: MakeMiner) -> Source:
     texts = Texts(data)
-    return Source(name, texts, data.fingerprint, recipe.miner(texts))
+    return Source(name, texts, data.fingerprint, make_miner(texts))
 
 
-def interleave(own: Examples, others: Sequence[Iterator[Rows]], share: float) -> Examples:
+def interleave(own: Examples, others: Sequence[Iterator[Rows]], mix_ratio: float) -> Examples:
     """The own batches in order, with batches of the others in turn between them, evenly.
 
     Args:
         own: examples laid out in batches.
         others: endless batches of each other set.
-        share: of the others in all batches; below 1.
+        mix_ratio: fraction of the others in all batches; below 1.
     """
     if not others or own.batches is None:
         return own
-    mixed = round(len(own.batches) * share / (1 - share))
+    mixed = round(len(own.batches) * mix_ratio / (1 - mix_ratio))
     turns = cycle(others)
     laid: list[Rows] = []
     for number, batch in enumerate(split(own)):

@@ -19,6 +19,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback, set_seed
 
+from registry.model_folders.adapters import add_adapter, has_adapter
 from registry.model_folders.input_config import InputConfig, Kind
 from training.errors import TrainingError
 from training.mining.examples import Examples
@@ -97,6 +98,15 @@ def finetune(
     if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
         raise TrainingError(f"fine-tuning ({what}) diverged: choose a lower --learning-rate")
     return {"steps": result.global_step, "loss": result.training_loss}
+
+
+def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None:
+    """Freeze all weights but those of the model's adapter, which is created if missing."""
+    if not has_adapter(model):
+        torch.manual_seed(seed)
+        add_adapter(model, rank)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(".lora_" in name)
 
 
 def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from training.mining.miners import Miner
-    from training.retrieval.states import State, Texts
+    from training.retrieval.states import State
+    from training.retrieval.texts import Texts
 
 
 def _from_text(value: Any) -> Any:
@@ -126,8 +127,13 @@ class Recipe(Options):
 
     @property
     def lays_out_batches(self) -> bool:
-        """Whether the miner fills the batches: only then can one hold texts of a single set."""
+        """Whether the miner fills the batches, so that each can hold the texts of a single set."""
         return False
+
+    @property
+    def mixed_fraction(self) -> float:
+        """The fraction of the batches taken from `mixed` data; of use only to a recipe that lays out batches."""
+        return 0.0
 
     @property
     def trainer_epochs(self) -> int:
@@ -221,8 +227,13 @@ class Contrastive(Recipe):
 
     @property
     def lays_out_batches(self) -> bool:
-        """Unless only queries are trained."""
+        """True unless only queries are trained."""
         return not self.freeze_documents
+
+    @property
+    def mixed_fraction(self) -> float:
+        """As the option says."""
+        return self.mix_ratio
 
     @property
     def trainer_epochs(self) -> int:

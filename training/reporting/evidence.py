@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from training.mining.examples import Examples
-from training.mining.hard_negatives import DEPTH
-from training.retrieval.states import BASE_STATE, Indices, States, Texts
+from training.retrieval.ranking import DEPTH
+from training.retrieval.states import BASE_STATE, Indices, States
+from training.retrieval.texts import Texts
 
 BEYOND = DEPTH + 1
 """The rank of what is not among the first 100."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from registry.shared import html
 from registry.shared.html import table
-from training.mining.hard_negatives import DEPTH
 from training.reporting.charts import Link, Point, histograms, intervals, scatter
 from training.reporting.evidence import BEYOND, Change, Evidence, Map
 from training.reporting.report import Iteration, TrainingReport
@@ -26,6 +25,7 @@ from training.reporting.verdicts import (
     warnings,
 )
 from training.retrieval.metrics import HEADLINE
+from training.retrieval.ranking import DEPTH
 
 PAGE = "report.html"
 """Name of the page in a model folder."""

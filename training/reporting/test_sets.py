@@ -15,7 +15,8 @@ from training.prepared.format import PreparedData
 from training.reporting.report import Iteration, SeedResult
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics
 from training.retrieval.significance import compare_metrics
-from training.retrieval.states import BASE_STATE, State, States, Texts
+from training.retrieval.states import BASE_STATE, State, States
+from training.retrieval.texts import Texts
 from training.runs.run import Run
 
 _ROUNDING = 1e-9

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from training.retrieval.vectors import StoredVectors
 
+DEPTH = 100
+"""Ranks that mining looks at, and that are kept of a ranking."""
 QUERY_BLOCK = 512
 DOCUMENT_BLOCK = 16_384
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,10 @@ from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.input_config import Kind
 from registry.model_folders.variants import Backend
-from training.mining.hard_negatives import DEPTH
-from training.prepared.format import PreparedData
-from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
 from training.retrieval.metrics import mean_metrics, query_metrics
-from training.retrieval.ranking import Ranked, Span, ranked
+from training.retrieval.ranking import DEPTH, Ranked, Span, ranked
+from training.retrieval.texts import Texts
 from training.retrieval.vectors import StoredVectors
 from training.runs.run import Run
 
@@ -27,42 +24,6 @@ Indices = NDArray[np.int64]
 
 BASE_STATE = "base"
 """The name of the base model's state."""
-
-
-class Texts:
-    """Prepared data by position: documents, and the queries of each split with their judged documents.
-
-    Of a training query no relevant document may be known.
-    """
-
-    def __init__(self, data: PreparedData) -> None:
-        self.documents = list(data.corpus.values())
-        position = {name: index for index, name in enumerate(data.corpus)}
-        self.queries = {split: [data.queries[name] for name in qrels] for split, qrels in data.qrels.items()}
-        self.relevant = {
-            split: [{position[name] for name in names} for names in qrels.values()]
-            for split, qrels in data.qrels.items()
-        }
-        self.negatives = {
-            split: [[position[name] for name in data.negatives.get(split, {}).get(query, ())] for query in qrels]
-            for split, qrels in data.qrels.items()
-        }
-        self.wrong: list[set[int]] = [set() for _ in self.queries["train"]]
-        """For each training query the documents that a judge has found not to answer it."""
-        self.parts = {name: Texts(part) for name, part in data.parts.items()}
-        """The texts of each set, where several are joined."""
-
-    def spans(self, split: str) -> list[Span]:
-        """Where each set's queries of a split and its documents stand: of a single set, all of them."""
-        sets = list(self.parts.values()) or [self]
-        queries = np.cumsum([0, *(len(each.queries[split]) for each in sets)]).tolist()
-        documents = np.cumsum([0, *(len(each.documents) for each in sets)]).tolist()
-        return [(slice(*asking), slice(*of)) for asking, of in zip(pairwise(queries), pairwise(documents), strict=True)]
-
-    @cached_property
-    def document_groups(self) -> NDArray[np.int64]:
-        """For each document the number of the group of its near-duplicates, from 0 up without a gap."""
-        return near_duplicates(self.documents)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from training.mining.examples import Examples
+if TYPE_CHECKING:
+    from training.mining.examples import Examples
 
 T = TypeVar("T")
 

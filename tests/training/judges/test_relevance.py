@@ -34,7 +34,8 @@ from training.mining.miners import NegativeMiner, TripletMiner
 from training.reporting.report import TrainingReport
 from training.reporting.report_page import PAGE
 from training.retrieval.ranking import Ranked
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 from training.runs.run import Run
 from training.sources.pairs import Pairs
 

@@ -5,11 +5,11 @@ import pytest
 
 from tests.training.samples import no_longer_than
 from training import PreparedData, TrainingError
-from training.mining.hard_negatives import Triplet, hard_negatives, judge, reference_triplets
+from training.mining.hard_negatives import Triplet, bucket_by_rank, hard_negatives, reference_triplets
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 
 
 def ranks(*ordinals):
@@ -21,23 +21,23 @@ RANKED = np.arange(1001, 1201)
 
 
 def test_hard_negatives_are_the_wrong_ones_in_ranks_1_to_15():
-    assert judge(RANKED, ranks(1, 15)).hard_negatives == [1000 + rank for rank in range(2, 15)]
+    assert bucket_by_rank(RANKED, ranks(1, 15)).hard_negatives == [1000 + rank for rank in range(2, 15)]
 
 
 def test_easy_negatives_are_the_wrong_ones_in_ranks_16_to_100():
-    assert judge(RANKED, ranks(16, 100)).easy_negatives == [1000 + rank for rank in range(17, 100)]
+    assert bucket_by_rank(RANKED, ranks(16, 100)).easy_negatives == [1000 + rank for rank in range(17, 100)]
 
 
 def test_easy_positives_are_the_right_ones_in_ranks_1_to_5():
-    assert judge(RANKED, ranks(1, 5, 6)).easy_positives == [1001, 1005]
+    assert bucket_by_rank(RANKED, ranks(1, 5, 6)).easy_positives == [1001, 1005]
 
 
 def test_hard_positives_are_the_right_ones_in_ranks_6_to_100():
-    assert judge(RANKED, ranks(5, 6, 16, 100, 101)).hard_positives == [1006, 1016, 1100]
+    assert bucket_by_rank(RANKED, ranks(5, 6, 16, 100, 101)).hard_positives == [1006, 1016, 1100]
 
 
 def test_nothing_below_rank_100_is_looked_at():
-    judged = judge(RANKED, ranks(101, 150))
+    judged = bucket_by_rank(RANKED, ranks(101, 150))
     assert not judged.easy_positives + judged.hard_positives
     assert max(judged.easy_negatives) == 1100
 

@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from registry import InvalidNameError
 from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.mining.examples import split
-from training.prepared.joined import complete_batch_shares, join, turns
+from training.prepared.joined import complete_batch_shares, join
 from training.recipes.finetune import finetune
 from training.reporting.report import Baseline, TrainingReport
 from training.retrieval.ranking import NOTHING, ranked, ranking
 from training.retrieval.significance import compare
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +77,6 @@ def test_each_span_of_queries_is_ranked_over_its_own_documents():
     assert np.array_equal(positions[4:, :6], ranking(queries[4:], documents[24:], 10) + 24)
     assert (positions[4:, 6:] == NOTHING).all() and np.isneginf(scores[4:, 6:]).all()
     assert np.allclose(scores[0], documents[positions[0]] @ queries[0])
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
-def test_nobody_is_ever_a_turn_away_from_his_share(weights, count):
-    shares = [weight / sum(weights) for weight in weights]
-    order = turns(shares, count)
-    assert len(order) == count
-    for number in range(count + 1):
-        for who, share in enumerate(shares):
-            assert abs(order[:number].count(who) - share * number) < 1 + 1e-6
 
 
 def test_joined_sets_keep_their_relevance_and_lie_one_after_the_other(sets):

@@ -10,7 +10,8 @@ from tests.training.samples import LEARNING, texts_encoded
 from training import Contrastive, TrainingError, TrainingJob, adapt
 from training.recipes.frozen_documents import FrozenDocuments
 from training.retrieval.encoding import load_model
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 
 RECIPE = LEARNING.replace(
     freeze_documents=True,

@@ -17,11 +17,12 @@ from registry.model_folders.adapters import has_adapter
 from tests.training.samples import LEARNING, QUICK
 from tests.training.test_adaptation import timeless
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
+from training.recipes.finetune import train_adapter_only
 from training.recipes.interpolation import move_towards
-from training.recipes.lora import train_adapter_only
 from training.recipes.recipes import make_recipe
 from training.retrieval.encoding import load_model
-from training.retrieval.states import State, Texts
+from training.retrieval.states import State
+from training.retrieval.texts import Texts
 from training.runs.run import save_model
 
 TEXTS = ["please tell about apple castle", "kindly something desert engine", "which people often wish"]

@@ -17,7 +17,7 @@ from training.mining.examples import Examples
 from training.reporting.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
 from training.reporting.report_page import PAGE, report_page, write_page
 from training.retrieval.metrics import query_metrics
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 from training.sources.pairs import Pair
 
 SECTIONS = [

@@ -18,7 +18,7 @@ from training import SourceError, SplitOptions, TrainingJob, adapt, prepare_labe
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 from training.sources.column_filter import ColumnFilter
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels
 from training.sources.reading import ReadOptions

@@ -23,11 +23,11 @@ from training import (
     read_prepared,
     read_triplets,
 )
-from training.mining.hard_negatives import judge
+from training.mining.hard_negatives import bucket_by_rank
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
-from training.retrieval.states import Texts
+from training.retrieval.texts import Texts
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.reading import ReadOptions
 from training.sources.triplets import ANCHOR_COLUMNS, POSITIVE_COLUMNS
@@ -183,7 +183,7 @@ def test_a_column_part_is_the_split(tmp_path, split):
 
 
 def test_hard_negatives_are_the_judged_ones_first_and_none_of_them_is_easy():
-    found = judge(np.arange(1, 101), {3}, [30, 200, 2, 3])
+    found = bucket_by_rank(np.arange(1, 101), {3}, [30, 200, 2, 3])
     assert found.hard_negatives == [2, 30, 200, 1, *range(4, 16)]
     assert found.easy_negatives == [each for each in range(16, 101) if each != 30]
 

@@ -49,9 +49,9 @@ from training import PreparedData, PrepareOptions, TrainingJob, adapt, prepare, 
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
-from training.sources.column_filter import ColumnFilter
 from training.sources.pairs import Pairs
-from training.sources.reading import ReadOptions
+from training.tables.column_filter import ColumnFilter
+from training.tables.reading import ReadOptions
 
 MEASURES = ("mrr@5", "recall@5")
 SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")

@@ -26,11 +26,11 @@ from training import (
 )
 from training.prepared.format import Qrels
 from training.prepared.preparation import write_folder
-from training.prepared.splits import random_split
 from training.sources.labels import Labelled, Labels
 from training.sources.pairs import Pairs
-from training.sources.reading import ReadOptions
-from training.sources.rows import read_rows
+from training.splitting.splits import random_split
+from training.tables.reading import ReadOptions
+from training.tables.rows import read_rows
 
 FINANCE = Path(__file__).parents[1] / "examples" / "data" / "finance.jsonl"
 MEDICAL = 1000

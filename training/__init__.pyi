@@ -15,7 +15,6 @@ from .prepared.judged import prepare_judged as prepare_judged
 from .prepared.labelled import prepare_labels as prepare_labels
 from .prepared.preparation import PrepareOptions as PrepareOptions
 from .prepared.preparation import prepare as prepare
-from .prepared.split_options import SplitOptions as SplitOptions
 from .preparing import PreparedSource as PreparedSource
 from .preparing import prepare_source as prepare_source
 from .publishing import publish as publish
@@ -25,7 +24,6 @@ from .ready_made import ready_made_domains as ready_made_domains
 from .recipes.recipes import Contrastive as Contrastive
 from .recipes.recipes import ReferenceTriplet as ReferenceTriplet
 from .sources.beir import read_beir as read_beir
-from .sources.column_filter import ColumnFilter as ColumnFilter
 from .sources.judged import JudgedQuery as JudgedQuery
 from .sources.judged import Judgements as Judgements
 from .sources.kinds import SourceKind as SourceKind
@@ -36,6 +34,8 @@ from .sources.logs import read_logs as read_logs
 from .sources.pairs import Pair as Pair
 from .sources.pairs import Pairs as Pairs
 from .sources.pairs import read_pairs as read_pairs
-from .sources.reading import HubPart as HubPart
-from .sources.reading import ReadOptions as ReadOptions
 from .sources.triplets import read_triplets as read_triplets
+from .splitting.split_options import SplitOptions as SplitOptions
+from .tables.column_filter import ColumnFilter as ColumnFilter
+from .tables.reading import HubPart as HubPart
+from .tables.reading import ReadOptions as ReadOptions

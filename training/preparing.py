@@ -10,12 +10,12 @@ from training.errors import SourceError
 from training.prepared.judged import prepare_judged
 from training.prepared.labelled import prepare_labels
 from training.prepared.preparation import PrepareOptions, check_target, prepare
-from training.prepared.split_options import SplitOptions
 from training.sources.judged import Judgements
 from training.sources.kinds import SourceKind
 from training.sources.labels import Labels
 from training.sources.pairs import Pairs
-from training.sources.reading import DEFAULTS, ReadOptions
+from training.splitting.split_options import SplitOptions
+from training.tables.reading import DEFAULTS, ReadOptions
 
 
 @dataclass(frozen=True)

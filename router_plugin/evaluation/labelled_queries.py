@@ -34,7 +34,7 @@ def read_labelled_queries(
         QueryError: a row is bad or has an unknown label, the column is missing, or the file holds no query.
         SourceError: the file cannot be read.
     """
-    from training.sources.rows import read_rows
+    from training.tables.rows import read_rows
 
     queries: list[str] = []
     labels: list[str | None] = []

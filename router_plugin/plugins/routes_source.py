@@ -40,7 +40,7 @@ def read_routes(source: str, options: ReadOptions, *, where: ColumnFilter | None
         SourceError: two routes have the same utterance, or no route matches.
     """
     from training.sources.labels import Labelled, collect
-    from training.sources.reading import BadRows
+    from training.tables.reading import BadRows
 
     rows = [
         Labelled(

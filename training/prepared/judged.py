@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from training.prepared.layout import lay_out
-from training.prepared.near_duplicates import near_duplicates
 from training.prepared.preparation import PrepareOptions, check_target, write_folder
-from training.prepared.split_options import held_by_part, split_rows
-from training.prepared.splits import Groups, Split, joint_groups
 from training.sources.judged import JudgedQuery, Judgements
-from training.sources.part_column import PART
+from training.splitting.near_duplicates import near_duplicates
+from training.splitting.split_options import held_by_part, split_rows
+from training.splitting.splits import Groups, Split, joint_groups
+from training.tables.part_column import PART
 
 
 def prepare_judged(

@@ -12,11 +12,11 @@ import numpy as np
 
 from training.errors import SourceError
 from training.prepared.format import Qrels
-from training.prepared.near_duplicates import near_duplicates
 from training.prepared.preparation import check_target, write_folder
-from training.prepared.split_options import SplitOptions, held_by_part, split_rows
-from training.prepared.splits import Indices, Split
 from training.sources.labels import Labelled, Labels
+from training.splitting.near_duplicates import near_duplicates
+from training.splitting.split_options import SplitOptions, held_by_part, split_rows
+from training.splitting.splits import Indices, Split
 
 
 def prepare_labels(

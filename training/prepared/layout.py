@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from training.prepared.chunking import chunk
 from training.prepared.format import Qrels
-from training.prepared.splits import Indices, Split
+from training.splitting.splits import Indices, Split
 
 
 class Judged(Protocol):

@@ -12,10 +12,10 @@ from training.errors import SourceError
 from training.prepared.chunking import CHUNK_CHARACTERS
 from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
 from training.prepared.layout import lay_out
-from training.prepared.near_duplicates import near_duplicates
-from training.prepared.split_options import SplitOptions, held_by_part, split_rows
-from training.prepared.splits import joint_groups
 from training.sources.pairs import Pairs
+from training.splitting.near_duplicates import near_duplicates
+from training.splitting.split_options import SplitOptions, held_by_part, split_rows
+from training.splitting.splits import joint_groups
 
 
 @dataclass(frozen=True)

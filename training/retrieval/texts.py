@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.prepared.format import PreparedData
-from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Span
+from training.splitting.near_duplicates import near_duplicates
 
 
 class Texts:

@@ -12,8 +12,8 @@ from typing import Any
 
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
-from training.sources.part_column import PART, PARTS
-from training.sources.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, plain_text, read_source
+from training.tables.part_column import PART, PARTS
+from training.tables.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, plain_text, read_source
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 

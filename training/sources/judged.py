@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from training.sources.part_column import PART
+from training.tables.part_column import PART
 
 
 @dataclass(frozen=True)

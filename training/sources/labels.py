@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from training.errors import SourceError
-from training.sources.column_filter import ColumnFilter, matching_rows
-from training.sources.part_column import part_field, with_parts
-from training.sources.reading import (
+from training.tables.column_filter import ColumnFilter, matching_rows
+from training.tables.part_column import part_field, with_parts
+from training.tables.reading import (
     DEFAULTS,
     BadRows,
     ReadOptions,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from training.errors import SourceError
-from training.sources.column_filter import ColumnFilter
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
-from training.sources.part_column import part_field
-from training.sources.reading import (
+from training.tables.column_filter import ColumnFilter
+from training.tables.part_column import part_field
+from training.tables.reading import (
     DEFAULTS,
     BadRows,
     ReadOptions,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.sources.part_column import part_field, with_parts
-from training.sources.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, read_source, text_field
+from training.tables.part_column import part_field, with_parts
+from training.tables.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, read_source, text_field
 
 QUESTION_COLUMNS = ("question", "query", "q", "prompt", "instruction", "input", "anchor")
 ANSWER_COLUMNS = (

@@ -9,8 +9,8 @@ from typing import Any
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
-from training.sources.part_column import part_field, with_parts
-from training.sources.reading import (
+from training.tables.part_column import part_field, with_parts
+from training.tables.reading import (
     DEFAULTS,
     BadRows,
     ReadOptions,

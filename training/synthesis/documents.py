@@ -10,9 +10,9 @@ from typing import Any
 
 from training.errors import SourceError
 from training.runs.progress import track
-from training.sources.reading import BadRows, plain_fields, plain_text, text_field
-from training.sources.rows import read_rows
 from training.synthesis.outlines import Outline, Section, read_html, read_markdown, read_plain
+from training.tables.reading import BadRows, plain_fields, plain_text, text_field
+from training.tables.rows import read_rows
 
 TEXT_COLUMNS = ("text", "document", "passage", "content", "contents", "body", "answer", "context")
 TITLE_COLUMNS = ("title", "heading", "headline", "name", "subject")

@@ -114,9 +114,9 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Turn question-answer pairs, labelled texts and the like into documents, queries, splits and a manifest."""
-    from training.prepared.split_options import SplitOptions
     from training.preparing import prepare_source
-    from training.sources.reading import HubPart, ReadOptions
+    from training.splitting.split_options import SplitOptions
+    from training.tables.reading import HubPart, ReadOptions
 
     if split is SplitName.test:
         refuse_options(context, ("test_size",), "with `split` test: every row is a test row")
@@ -151,7 +151,7 @@ def prepare(
 
 
 def _filters(parameter: str, given: Sequence[str]) -> tuple[ColumnFilter, ...]:
-    from training.sources.column_filter import parse_column_filter
+    from training.tables.column_filter import parse_column_filter
 
     return tuple(parse_column_filter(text, parameter) for text in given)
 

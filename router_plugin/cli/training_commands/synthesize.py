@@ -63,10 +63,10 @@ def synthesize(
     """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
     from training.errors import SourceError
     from training.llm.options import open_model
-    from training.sources.reading import BadRows
     from training.synthesis.documents import read_documents
     from training.synthesis.output import check_file, write_pairs
     from training.synthesis.passages import LEAST_WORDS, cut_passages
+    from training.tables.reading import BadRows
 
     if (url is None) != (model is None):
         raise typer.BadParameter("`url` needs `model`, and `model` needs `url`")

@@ -10,8 +10,8 @@ from router_plugin.cli import app
 from router_plugin.plugins.routes_source import read_routes
 from tests.conftest import EXAMPLES
 from training import SourceError, read_prepared
-from training.sources.column_filter import ColumnFilter
-from training.sources.reading import ReadOptions
+from training.tables.column_filter import ColumnFilter
+from training.tables.reading import ReadOptions
 
 ROUTES = EXAMPLES / "routes.yaml"
 

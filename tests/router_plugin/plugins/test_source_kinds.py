@@ -18,7 +18,7 @@ from training import (
     read_prepared,
 )
 from training.sources.labels import collect
-from training.sources.reading import BadRows, HubPart, ReadOptions
+from training.tables.reading import BadRows, HubPart, ReadOptions
 
 BUILT_IN = ["pairs", "labels", "logs", "triplets", "beir", "routes"]
 

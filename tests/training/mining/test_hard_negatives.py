@@ -7,9 +7,9 @@ from tests.training.samples import no_longer_than
 from training import PreparedData, TrainingError
 from training.mining.hard_negatives import Triplet, bucket_by_rank, hard_negatives, reference_triplets
 from training.mining.miners import NegativeMiner, TripletMiner
-from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
 from training.retrieval.texts import Texts
+from training.splitting.near_duplicates import near_duplicates
 
 
 def ranks(*ordinals):

@@ -14,8 +14,8 @@ from registry import OutputError
 from tests.conftest import shared_data
 from tests.training.samples import prepared, run_python, word_pairs
 from training import PreparedDataError, PrepareOptions, SourceError, prepare, read_pairs, read_prepared
-from training.sources.column_filter import ColumnFilter
 from training.sources.pairs import Pair, Pairs
+from training.tables.column_filter import ColumnFilter
 
 FILES = ["corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.tsv", "qrels/test.tsv", "manifest.json"]
 

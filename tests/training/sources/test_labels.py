@@ -16,12 +16,12 @@ from tests.training.prepared.test_preparation import read_beir
 from tests.training.samples import FILLERS, QUICK
 from training import SourceError, SplitOptions, TrainingJob, adapt, prepare_labels, read_labels, read_prepared
 from training.mining.miners import NegativeMiner, TripletMiner
-from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
 from training.retrieval.texts import Texts
-from training.sources.column_filter import ColumnFilter
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels
-from training.sources.reading import ReadOptions
+from training.splitting.near_duplicates import near_duplicates
+from training.tables.column_filter import ColumnFilter
+from training.tables.reading import ReadOptions
 
 ROUTES = EXAMPLES / "labelled_routes.jsonl"
 

@@ -12,9 +12,9 @@ from router_plugin.cli import app
 from router_plugin.decision import Decision
 from tests.conftest import EXAMPLES
 from training import SourceError, SplitOptions, prepare_labels, read_logs, read_prepared
-from training.sources.column_filter import ColumnFilter
 from training.sources.logs import ACCEPTED_COLUMNS, CORRECTED_COLUMNS, QUERY_COLUMNS, ROUTE_COLUMNS
-from training.sources.reading import ReadOptions
+from training.tables.column_filter import ColumnFilter
+from training.tables.reading import ReadOptions
 
 LOG = EXAMPLES / "router_log.jsonl"
 

@@ -25,12 +25,12 @@ from training import (
 )
 from training.mining.hard_negatives import bucket_by_rank
 from training.mining.miners import NegativeMiner, TripletMiner
-from training.prepared.near_duplicates import near_duplicates
 from training.retrieval.ranking import Ranked
 from training.retrieval.texts import Texts
 from training.sources.judged import JudgedQuery, Judgements, merged
-from training.sources.reading import ReadOptions
 from training.sources.triplets import ANCHOR_COLUMNS, POSITIVE_COLUMNS
+from training.splitting.near_duplicates import near_duplicates
+from training.tables.reading import ReadOptions
 
 TRIPLETS = EXAMPLES / "triplets.jsonl"
 

@@ -14,13 +14,13 @@ from tests.training.llm.chat_server import chat_server, said, two_questions
 from training import SourceError, prepare, read_pairs
 from training.llm.chat import ChatModel
 from training.prepared.chunking import split_sentences
-from training.sources.reading import BadRows, ReadOptions
 from training.synthesis.documents import MOST_BYTES, Document, read_documents
 from training.synthesis.extraction import KEY_WORDS, caption, extract_pairs
 from training.synthesis.llm_questions import ask_pairs
 from training.synthesis.outlines import Outline, Section, read_html, read_markdown, read_plain
 from training.synthesis.output import check_file, write_pairs
 from training.synthesis.passages import LEAST_WORDS, Passage, SyntheticPair, cut_passages
+from training.tables.reading import BadRows, ReadOptions
 
 FEVER = (
     "A fever is a body temperature above normal. It is a sign of an infection. Drink water and rest in bed for a day."

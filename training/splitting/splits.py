@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
 from training.errors import SourceError
-from training.prepared.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import near_duplicates
 
 DEV_SHARE = 0.1
 DEV_MOST = 1000

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from registry.shared.wording import first_line
 from training.errors import SourceError
 from training.runs.progress import track
-from training.sources.rows import SUFFIXES, Row, read_rows
+from training.tables.rows import SUFFIXES, Row, read_rows
 
 T = TypeVar("T")
 

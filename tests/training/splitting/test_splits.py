@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from tests.training.prepared.test_near_duplicates import jaccard, templates
+from tests.training.splitting.test_near_duplicates import jaccard, templates
 from training import SourceError
-from training.prepared.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
 from training.sources.pairs import Pair
+from training.splitting.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
 
 
 def groups_of(pairs):

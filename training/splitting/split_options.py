@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from training.errors import SourceError
-from training.prepared.splits import Groups, Split, grouped_split, held_out_split, only_test_split, random_split
-from training.sources.column_filter import ColumnFilter, matching_rows
-from training.sources.part_column import PART, Placed
+from training.splitting.splits import Groups, Split, grouped_split, held_out_split, only_test_split, random_split
+from training.tables.column_filter import ColumnFilter, matching_rows
+from training.tables.part_column import PART, Placed
 
 
 @dataclass(frozen=True)

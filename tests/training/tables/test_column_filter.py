@@ -5,8 +5,8 @@ import json
 import pytest
 
 from training import PrepareOptions, SourceError, prepare, read_pairs, read_prepared
-from training.sources.column_filter import ColumnFilter, parse_column_filter
-from training.sources.reading import ReadOptions
+from training.tables.column_filter import ColumnFilter, parse_column_filter
+from training.tables.reading import ReadOptions
 
 SOURCES = ["clinic", "library", "forum", None]
 

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from training.prepared.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import near_duplicates
 
 LONG = [f"word{number}" for number in range(60)]
 TEXT = " ".join(LONG)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from training.errors import SourceError
-from training.sources.reading import BadRows, plain_fields
+from training.tables.reading import BadRows, plain_fields
 
 PART = "part"
 PARTS = {"train": "train", "dev": "dev", "val": "dev", "validation": "dev", "test": "test"}

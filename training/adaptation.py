@@ -22,6 +22,7 @@ from training.checks import check_base_model, check_processes
 from training.errors import TrainingError
 from training.job import TrainingJob
 from training.judges.relevance import GradedRelevance
+from training.mining.examples import Examples
 from training.mining.mixture import Mixture
 from training.prepared.format import PreparedData
 from training.recipes.finetune import finetune, train_adapter_only
@@ -70,13 +71,13 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
     identity, baselines = job.identity(), job.baselines()
     device = resolve_device(job.device)
     load = partial(load_model, device=device, trust_remote_code=job.trust_remote_code, base=base)
-    if not processes.leads():
+    if not processes.is_main_process():
         return _assist(load, recipe)
     if not overwrite and (finished := read_finished(out, identity, baselines, job.fingerprints(), job.max_loss)):
         log.warning("%s: these very arguments have written it already: nothing is trained", out)
         with Run(out, identity.model_dump(mode="json")) as run:
             run.remove()
-        return processes.tell(finished)
+        return processes.broadcast(finished)
     check_free(out, overwrite, REPORT)
     with Run(out, identity.model_dump(mode="json")) as run:
         if run.resumed:
@@ -112,7 +113,7 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
         _write_model(run.result, model, base, profile, report, report_page(report, evidence))
         move_into_place(run.result, out)
         run.remove()
-    return processes.tell(report)
+    return processes.broadcast(report)
 
 
 @dataclass
@@ -164,7 +165,7 @@ class _Loop:
             raise TrainingError(f"recipe {self.recipe.name} found nothing to learn: the base model ranks too well")
         _examples(self.run, name, partial(some_of, examples, self.texts))
         self.states.free_models()  # fine-tuning needs the memory
-        work = processes.tell(processes.Work(weights, examples, seed, self.seed, self.run.scratch, name))
+        work = processes.broadcast(_Work(weights, examples, seed, self.seed, self.run.scratch, name))
         model, trained = _fine_tune(work, self.load, self.recipe, self.states[BASE_STATE])
         self.run.save_model(_trained(name), model, self.base)
         share = self.share(name)
@@ -203,16 +204,37 @@ def _trained(name: str) -> str:
     return f"{name}-trained"
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One fine-tuning, as every process needs to know it.
+
+    Attributes:
+        weights: folder of the model that it starts from.
+        examples: the training examples.
+        seed: of everything random in it.
+        adapter_seed: of an adapter's first weights.
+        scratch: a folder for temporary files.
+        name: for the progress bar and errors.
+    """
+
+    weights: Path
+    examples: Examples
+    seed: int
+    adapter_seed: int
+    scratch: Path
+    name: str
+
+
 def _assist(load: Callable[[Path], SentenceTransformer], recipe: Recipe) -> TrainingReport:
     """Fine-tune beside the first process whenever it does; returns its report."""
-    while isinstance(told := processes.wait(), processes.Work):
-        _fine_tune(told, load, recipe)
-    report: TrainingReport = told
+    while isinstance(received := processes.receive(), _Work):
+        _fine_tune(received, load, recipe)
+    report: TrainingReport = received
     return report
 
 
 def _fine_tune(
-    work: processes.Work, load: Callable[[Path], SentenceTransformer], recipe: Recipe, base: State | None = None
+    work: _Work, load: Callable[[Path], SentenceTransformer], recipe: Recipe, base: State | None = None
 ) -> tuple[SentenceTransformer, dict[str, float]]:
     """The fine-tuned model, and what :func:`training.recipes.finetune.finetune` says of it."""
     model = load(work.weights)

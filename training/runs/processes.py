@@ -1,77 +1,56 @@
-"""Several processes that fine-tune one model, as torchrun starts them: the first does all else, the others help."""
+"""Several processes that fine-tune one model, started by torchrun: the first does everything else, the others help."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from training.mining.examples import Examples
+    from accelerate import PartialState
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=7)
-"""How long one process waits for another: mining takes the first as long as it takes."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One fine-tuning, as every process needs to know it.
-
-    Attributes:
-        weights: folder of the model that it starts from.
-        examples: what is learnt.
-        seed: of everything random in it.
-        adapter_seed: of an adapter's first weights.
-        scratch: a folder for what nobody needs afterwards.
-        name: for the progress bar and errors.
-    """
-
-    weights: Path
-    examples: Examples
-    seed: int
-    adapter_seed: int
-    scratch: Path
-    name: str
+_TIMEOUT = timedelta(days=7)
+"""How long a process waits for another: the others wait while the first one mines."""
 
 
 def count() -> int:
-    """How many processes there are."""
+    """The number of processes that torchrun started; 1 without it, whatever a scheduler sets in the environment."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this is the first process."""
-    return count() == 1 or os.environ.get("RANK") == "0"
+    return count() == 1 or bool(_state().is_main_process)
 
 
-def tell(what: T) -> T:
-    """Hand something to the processes that wait for it: work, or at last the result; returns it."""
+def broadcast(value: T) -> T:
+    """Send a value to the processes that wait in :func:`receive`; returns it. Only the first process may call this."""
     if count() > 1:
-        from torch import distributed
-
-        _meet()
-        distributed.broadcast_object_list([what], src=0)
-    return what
+        _broadcast([value])
+    return value
 
 
-def wait() -> Any:
-    """What the first process tells next."""
-    from torch import distributed
-
-    _meet()
-    told: list[Any] = [None]
-    distributed.broadcast_object_list(told, src=0)
-    return told[0]
+def receive() -> Any:
+    """The next value that the first process broadcasts."""
+    received: list[Any] = [None]
+    _broadcast(received)
+    return received[0]
 
 
-def _meet() -> None:
+def _broadcast(values: list[Any]) -> None:
+    from accelerate.utils import broadcast_object_list
+
+    _state()  # the Trainer resets accelerate's state, but not the process group
+    broadcast_object_list(values, from_process=0)
+
+
+def _state() -> PartialState:
+    """Accelerate's state of the processes, which form a group when it is first asked for."""
     import torch
-    from torch import distributed
+    from accelerate import PartialState
 
-    if not distributed.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        distributed.init_process_group(backend, timeout=_PATIENCE)
+    if torch.cuda.is_available():  # objects are sent by gloo: a process that waits in NCCL keeps its GPU busy
+        return PartialState(backend="cpu:gloo,cuda:nccl", timeout=_TIMEOUT)
+    return PartialState(cpu=True, timeout=_TIMEOUT)

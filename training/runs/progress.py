@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training.runs.processes import leads
+from training.runs.processes import is_main_process
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not (console.is_terminal and leads())) as progress:
+    with Progress(*columns, console=console, disable=not (console.is_terminal and is_main_process())) as progress:
         task = progress.add_task(what, total=total)
         yield lambda steps, total=None: progress.update(task, advance=steps, total=total)
 

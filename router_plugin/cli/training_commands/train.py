@@ -249,7 +249,7 @@ def train(
     )
     store = open_registry(registry) if register else None
     report = adapt(job, out, overwrite=overwrite)
-    if not processes.leads():
+    if not processes.is_main_process():
         return
     if isinstance(opened, MeteredJudge):
         typer.echo(opened.spent(), err=True)

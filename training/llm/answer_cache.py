@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from registry.shared.home import cache_folder
+from registry.shared.sqlite_cache import CacheError, SqliteCache
 from training.errors import LanguageModelError
 
 FILE = "answers.db"
-_NAMES = 500
-_SECONDS = 30.0
 
 
 def content_key(*content: Any) -> bytes:
@@ -24,7 +22,10 @@ def content_key(*content: Any) -> bytes:
 
 
 class AnswerCache:
-    """Texts by key, in an SQLite file that several threads and processes may use at a time."""
+    """Texts by key. Safe to use from several threads and processes.
+
+    Unlike caches of what can be made again, a damaged one is an error: its answers were paid for.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """
@@ -34,36 +35,33 @@ class AnswerCache:
         Raises:
             LanguageModelError: nothing can be kept there.
         """
-        folder = folder or cache_folder("llm")
-        self.path = folder / FILE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LanguageModelError(f"{folder}: answers cannot be kept there: {error.strerror}") from error
-        with self._open() as database:
-            database.execute("CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL)")
+        self._cache = SqliteCache((folder or cache_folder("llm")) / FILE)
+        with _in_words():
+            self._cache.create()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
-        """Those texts that are kept."""
-        found: dict[bytes, str] = {}
-        with self._open() as database:
-            for start in range(0, len(keys), _NAMES):
-                part = keys[start : start + _NAMES]
-                marks = ", ".join("?" * len(part))
-                found |= database.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", part).fetchall()
-        return found
+        """Those of the texts that are kept.
+
+        Raises:
+            LanguageModelError: they cannot be read.
+        """
+        with _in_words():
+            return {key: value.decode("utf-8", "replace") for key, value in self._cache.get(keys).items()}
 
     def put(self, key: bytes, answer: str) -> None:
-        """Keep a text."""
-        with self._open() as database:
-            database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
+        """Keep a text.
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self.path, timeout=_SECONDS)) as database, database:
-                yield database
-        except sqlite3.Error as error:
-            raise LanguageModelError(
-                f"{self.path}: answers cannot be kept there: {error}; remove the file, or choose another `cache`"
-            ) from error
+        Raises:
+            LanguageModelError: it cannot be written.
+        """
+        with _in_words():
+            self._cache.put({key: answer.encode("utf-8")})
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except CacheError as error:
+        remedy = "remove the file, or choose another `cache`" if error.damaged else "choose another `cache`"
+        raise LanguageModelError(f"answers cannot be kept: {error}: {remedy}") from error

@@ -16,13 +16,14 @@ import pydantic
 
 from training.errors import LanguageModelError
 from training.llm.answer_cache import AnswerCache, content_key
-from training.llm.retries import RETRIES, passes, wait
 from training.llm.spending import GO_ON, Spending
 from training.runs.progress import track
 
 try:
     import httpx
     import openai
+
+    from training.llm.retries import retrying
 except ImportError as missing:
     raise LanguageModelError(
         "asking a language model needs a package that is not installed: pip install 'domain-router[llm]'"
@@ -197,7 +198,7 @@ class ChatModel:
         first = self._shape
         for number in range(first, len(_SHAPES)):
             try:
-                text = self._paid(messages, _SHAPES[number](schema, most), most)
+                text = retrying()(self._tried, messages, _SHAPES[number](schema, most), most)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if number + 1 == len(_SHAPES) and self._answered:
                     raise _Unusable(f"is refused ({self._said(error)})") from None
@@ -210,17 +211,6 @@ class ChatModel:
                 self._answered = True
                 return text
         raise AssertionError("there is a shape")
-
-    def _paid(self, messages: list[dict[str, str]], shape: dict[str, Any], most: int) -> str:
-        """The text of one answer; a request that fails in a way that passes is made again."""
-        for attempt in range(RETRIES):
-            try:
-                return self._tried(messages, shape, most)
-            except (openai.APIConnectionError, openai.APIStatusError) as error:
-                if not passes(getattr(error, "status_code", None)):
-                    raise
-                wait(attempt, getattr(getattr(error, "response", None), "headers", {}))
-        return self._tried(messages, shape, most)
 
     def _tried(self, messages: list[dict[str, str]], shape: dict[str, Any], most: int) -> str:
         """The text of the answer to one request; its tokens are counted, by their limits where nobody says."""

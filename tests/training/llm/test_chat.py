@@ -7,13 +7,16 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
+import httpx
+import openai
 import pytest
 from pydantic import BaseModel, ConfigDict
+from tenacity import RetryCallState, wait_fixed
 
 from tests.training.llm.chat_server import KEY, chat_server, said
 from training.errors import BudgetError, LanguageModelError
 from training.llm.chat import ATTEMPTS, FAILURES, TOKENS, ChatModel, Prompt
-from training.llm.retries import RETRIES, wait
+from training.llm.retries import RETRIES, pause, retrying
 from training.llm.spending import Prices, Spending
 
 VARIABLE = "MODEL_KEY"
@@ -35,8 +38,7 @@ def answers(count):
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr("training.llm.retries.FIRST_PAUSE", 0.001)
-    monkeypatch.setattr("training.llm.retries.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("training.llm.retries.BACKOFF", wait_fixed(0.001))
 
 
 @pytest.fixture
@@ -110,14 +112,17 @@ def test_a_server_is_left_alone_for_as_long_as_it_asks(server, model):
     assert server.times[1] - server.times[0] >= 0.3
 
 
-def test_a_date_to_come_back_at_is_waited_for(monkeypatch):
-    slept = []
-    monkeypatch.setattr("training.llm.retries.time.sleep", slept.append)
+def test_the_pause_that_a_server_asks_for_is_kept_where_it_is_not_too_long():
+    def asked(after):
+        state = RetryCallState(retrying(), None, (), {})
+        response = httpx.Response(429, headers={"retry-after": after}, request=httpx.Request("POST", "http://host"))
+        state.set_exception((None, openai.RateLimitError("too many", response=response, body=None), None))
+        return pause(state)
+
     later = datetime.now(timezone.utc) + timedelta(seconds=60)
-    for after in (format_datetime(later), "90", "100000", "soon", ""):
-        wait(3, {"retry-after": after})
-    assert slept[0] == pytest.approx(60, abs=3) and slept[1] == 90
-    assert max(slept[2:]) <= 0.01
+    assert asked(format_datetime(later)) == pytest.approx(60, abs=3)
+    assert asked("90") == 90
+    assert {asked(after) for after in ("100000", "soon", "-1", "nan", "")} == {0.001}
 
 
 def test_a_server_that_is_too_slow_is_asked_again(server, model):
@@ -343,7 +348,7 @@ def test_neither_key_nor_prompt_is_in_the_cache(server, model, tmp_path):
     content = (tmp_path / "cache" / "answers.db").read_bytes()
     assert KEY.encode() not in content
     with sqlite3.connect(tmp_path / "cache" / "answers.db") as database:
-        assert [json.loads(text) for (text,) in database.execute("SELECT answer FROM answers")] == [{"text": "say 0"}]
+        assert [json.loads(text) for (text,) in database.execute("SELECT value FROM entries")] == [{"text": "say 0"}]
 
 
 def test_waiting_for_a_budget_ends_when_open_requests_do(server, model):

@@ -1,4 +1,4 @@
-"""The whole chain on real data: prepare, train with the default recipe, register, route."""
+"""The whole chain with the real base model: prepare, train with the default recipe, register, route."""
 
 from __future__ import annotations
 
@@ -10,37 +10,46 @@ import pytest
 
 from registry import BaseModelFiles, Registry
 from router_plugin import DomainRouter, Route
-from training import Contrastive, TrainingJob, adapt, prepare, publish, read_pairs, read_prepared
+from training import Contrastive, PrepareOptions, TrainingJob, adapt, prepare, publish, read_pairs, read_prepared
 
-from .conftest import shared_data
+from .conftest import EXAMPLES, shared_data
 
-FIRST = 14_000
-PAIRS = 250
-"""Of a source whose answers are short, so that the test is."""
-
+SHORT = PrepareOptions(chunk_characters=300)
 MARGIN = 0.02
 
 
-@pytest.mark.data
-def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
-    with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
-        lines = islice(file, FIRST, FIRST + PAIRS)
-        (tmp_path / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
-    prepare(read_pairs(str(tmp_path / "pairs.jsonl")), tmp_path / "data")
+def chain(lines: list[str], base: BaseModelFiles, folder: Path, asked: str) -> None:
+    """Adapt to a medical source, which must help on its test questions, and route ``asked`` by an utterance like it."""
+    (folder / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
+    prepare(read_pairs(str(folder / "pairs.jsonl")), folder / "data", SHORT)
     recipe = Contrastive(iterations=1, min_steps=10, max_length=64)
-    report = adapt(
-        TrainingJob(read_prepared(tmp_path / "data"), "medical", real_base, recipe, device="cpu"), tmp_path / "model"
-    )
+    job = TrainingJob(read_prepared(folder / "data"), "medical", base, recipe, device="cpu")
+    report = adapt(job, folder / "model")
     assert report.improved
     assert report.adapted_metrics["test"]["mrr@5"] > report.base_metrics["test"]["mrr@5"] + MARGIN
 
-    registry = Registry.open(str(tmp_path / "registry"))
-    assert publish(tmp_path / "model", registry).name == "medical@1"
+    registry = Registry.open(str(folder / "registry"))
+    assert publish(folder / "model", registry).name == "medical@1"
     routes = [
         Route(name="treatment", domain="medical", utterances=("What are the treatments for epilepsy?",)),
         Route(name="greeting", domain="general", utterances=("hello, how are you?",)),
     ]
     router = DomainRouter(routes, registry)
-    decision = router.route("What are the treatments for childhood epilepsy?")
+    decision = router.route(asked)
     assert (decision.domain, decision.route, decision.model_version) == ("medical", "treatment", "medical@1")
     assert router.route("hi, how are you doing today?").route == "greeting"
+
+
+@pytest.mark.slow
+def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
+    lines = (EXAMPLES / "data" / "medical.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:200]
+    chain(lines, real_base, tmp_path, "which tablets treat seizures in epilepsy")
+
+
+@pytest.mark.data
+def test_a_model_of_a_published_source_beats_its_base_on_held_out_questions(
+    tmp_path: Path, real_base: BaseModelFiles
+) -> None:
+    with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
+        lines = list(islice(file, 14_000, 14_150))  # of a source whose answers are short
+    chain(lines, real_base, tmp_path, "What are the treatments for childhood epilepsy?")

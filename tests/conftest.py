@@ -97,7 +97,17 @@ def pairs_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> dict[str, Path]:
+def quick_maps() -> Iterator[None]:
+    """No t-SNE for the page of a run, which takes a fourth of a tiny training; the documentation's are real."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn.manifold.TSNE.fit_transform", lambda _, vectors: vectors[:, :2])
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_models(
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles, quick_maps: None
+) -> dict[str, Path]:
     """Model folders of three domains, trained for a few steps from the tiny base."""
     from training import Contrastive, TrainingJob, adapt, prepare, read_pairs, read_prepared
 

@@ -24,7 +24,7 @@ class Trained(NamedTuple):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
+def one_thread(quick_maps: None) -> Iterator[None]:
     """Models this small only lose by threads, and sums then have one order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,6 +6,7 @@ from .contracts import Classification as Classification
 from .contracts import DomainEvidence as DomainEvidence
 from .contracts import Evidence as Evidence
 from .decision import Decision as Decision
+from .errors import ClosedError as ClosedError
 from .errors import FittedError as FittedError
 from .errors import JointSpaceError as JointSpaceError
 from .errors import PluginError as PluginError
@@ -25,6 +26,7 @@ from .routes import Route as Route
 from .routes import load_routes as load_routes
 from .serving.domains import ServedDomains as ServedDomains
 from .serving.fitted import Fitted as Fitted
+from .serving.state import Reloaded as Reloaded
 from .settings import Settings as Settings
 from .tuning.explainer import explain as explain
 from .tuning.tuner import Tuner as Tuner

@@ -23,6 +23,10 @@ class ComparisonError(DomainRouterError):
     """A comparison has no valid task, or a configuration could not be measured."""
 
 
+class ClosedError(DomainRouterError):
+    """A router or its domains were used after they were closed."""
+
+
 class PluginError(DomainRouterError):
     """A plugin could not be loaded, or raised; the text names it."""
 

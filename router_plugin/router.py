@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry import GENERAL, Registry
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
+from router_plugin.errors import ClosedError
 from router_plugin.plugins.manager import Plugins
+from router_plugin.plugins.registry_events import open_registry
 from router_plugin.routes import Route, load_routes
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.scores import Scored, score
-from router_plugin.serving.state import ServingState
+from router_plugin.serving.state import Reloaded, ServingState
 from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+log = logging.getLogger(__name__)
 
 EMPTY = "the query is empty"
 
@@ -57,20 +67,27 @@ class DomainRouter:
             DamagedArtifactError: a champion's files are not what was registered.
             RoutesError: the routes are malformed or name an unknown domain.
         """
-        domains = ServedDomains(
-            registry,
-            base_model=base_model,
-            extra_domains=extra_domains,
-            settings=settings,
-            plugin_manager=plugin_manager,
-        )
-        self._start(domains, routes, domains.settings)
+        with ExitStack() as undo:
+            if registry is None or isinstance(registry, str):
+                registry = undo.enter_context(closing(open_registry(registry, plugin_manager)))
+            domains = ServedDomains(
+                registry,
+                base_model=base_model,
+                extra_domains=extra_domains,
+                settings=settings,
+                plugin_manager=plugin_manager,
+            )
+            self._lent: ServedDomains | None = None
+            self._start(domains, routes, domains.settings)
+            self._opened = undo.pop_all()
 
     @classmethod
     def over(
         cls, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings | None = None
     ) -> DomainRouter:
         """A router over domains that are open already, and that others may use at the same time.
+
+        They stay open when the router is closed, and as they are when it is reloaded.
 
         Args:
             domains: their registry, base model and plugins are the router's.
@@ -85,21 +102,29 @@ class DomainRouter:
         if settings is not None:
             domains.check_settings(settings)
         router = cls.__new__(cls)
+        router._lent, router._opened = domains, ExitStack()
         router._start(domains, routes, settings or domains.settings)
         return router
 
     def _start(self, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings) -> None:
         given = load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes
-        self._state = ServingState.first(settings, domains, given)
-        self._changing = threading.Lock()
+        self._state: ServingState | None = ServingState.first(settings, domains, given)
+        self._changing, self._reloading = threading.Lock(), threading.Lock()
         self._usage = Usage(domains.registry) if settings.preload else None
         if self._usage:
             self.preload(self._usage.most_used(settings.preload, self.domains))
 
     @property
     def state(self) -> ServingState:
-        """All that decides a query that comes now."""
-        return self._state
+        """All that decides a query that comes now.
+
+        Raises:
+            ClosedError: the router is closed.
+        """
+        state = self._state
+        if state is None:
+            raise ClosedError("the router was closed: open another one")
+        return state
 
     @property
     def settings(self) -> Settings:
@@ -163,6 +188,59 @@ class DomainRouter:
         """Replace the state by the next one, one change at a time. Queries that have begun finish with the old one."""
         with self._changing:
             self._state = step(self.state)
+
+    def reload(self) -> Reloaded:
+        """Serve with the registry's present champions.
+
+        The new models are loaded and their candidates embedded beside the old ones, which serve until then. Then the
+        router changes over in one step. Where anything fails, it goes on as it was. Encoders, cached embeddings and
+        candidates of domains whose version is the same are used further. What was fitted to labelled queries for other
+        models is no longer used.
+
+        Returns:
+            What has changed.
+
+        Raises:
+            RoutesError: a route names a domain that is no longer registered.
+            ClosedError: the router is closed.
+            DomainRouterError: the new models cannot be loaded.
+        """
+        with self._reloading:
+            before = self.state
+            domains = before.domains.renewed()
+            if domains is before.domains:
+                return Reloaded({}, False)
+            prepared = before.moved_to(domains)
+            changed = prepared.changes_since(before)
+            prepared.load(name for name in prepared.used_domains() if name in changed)
+            with self._changing:
+                current = self.state
+                self._state = prepared if current is before else current.moved_to(domains, (prepared.served,))
+                unfitted = current.fitted is not self._state.fitted
+        if unfitted:
+            log.warning("thresholds and confidence were fitted for other models and are no longer used: fit them again")
+        return Reloaded(changed, unfitted)
+
+    def close(self) -> None:
+        """Release the models, and the registry if it was opened here. A second call does nothing.
+
+        A query that is under way may still be answered, or fail with a ClosedError.
+        """
+        with self._changing:
+            state, self._state = self._state, None
+        if state is None:
+            return
+        if self._usage:
+            self._usage.close()
+        if state.domains is not self._lent:
+            state.domains.close()
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def route(self, query: str) -> Decision:
         """Route one query.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from router_plugin.contracts import Encoder
+from router_plugin.errors import ClosedError
 
 
 @dataclass
@@ -22,20 +23,38 @@ class _Place:
 class EncoderPool:
     """Encoders by domain. One that is in use is never dropped. Safe to use from several threads."""
 
-    def __init__(self, loaders: Mapping[str, Callable[[], Encoder]], budget: int | None = None) -> None:
+    def __init__(
+        self,
+        loaders: Mapping[str, Callable[[], Encoder]],
+        budget: int | None = None,
+        previous: EncoderPool | None = None,
+        kept: Collection[str] = (),
+    ) -> None:
         """
         Args:
             loaders: what loads each domain's encoder.
-            budget: bytes that the encoders may take, those in use apart; None for any number.
+            budget: bytes that the encoders may take, not counting those in use; None for no limit.
+            previous: a pool with which this one shares encoders; both may be used.
+            kept: the domains whose encoders they share.
         """
-        self._places = OrderedDict((domain, _Place(load)) for domain, load in loaders.items())
+        known = previous._places if previous else {}
+        self._places: OrderedDict[str, _Place] = OrderedDict(
+            (domain, known[domain] if domain in kept else _Place(load)) for domain, load in loaders.items()
+        )
         self._budget = budget
-        self._lock = threading.Lock()
+        self._closed = False
+        self._lock: threading.Lock = previous._lock if previous else threading.Lock()
 
     @contextmanager
     def use(self, domain: str) -> Iterator[Encoder]:
-        """The encoder of a domain, which stays in memory as long as the context is open."""
+        """The encoder of a domain, which stays in memory as long as the context is open.
+
+        Raises:
+            ClosedError: the pool is closed.
+        """
         with self._lock:
+            if self._closed:
+                raise ClosedError("the encoders were closed: open the domains again")
             place = self._places[domain]
             place.users += 1
             self._places.move_to_end(domain)
@@ -56,6 +75,12 @@ class EncoderPool:
         """The domains whose encoders are in memory, the longest unused first."""
         with self._lock:
             return [domain for domain, place in self._places.items() if place.encoder is not None]
+
+    def close(self) -> None:
+        """Let go of the encoders. Those in use stay until they are not, and shared ones with the other pool."""
+        with self._lock:
+            self._closed = True
+            self._places.clear()
 
     def _drop(self) -> None:
         if self._budget is None:

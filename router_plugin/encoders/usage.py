@@ -32,7 +32,7 @@ class Usage:
         self._counts = _read(self._file)
         self._lock = threading.Lock()
         self._written = time.monotonic()
-        weakref.finalize(self, _write, self._file, self._counts)
+        self._finish = weakref.finalize(self, _write, self._file, self._counts)
 
     def add(self, domains: Iterable[str]) -> None:
         """Count queries."""
@@ -41,6 +41,11 @@ class Usage:
             if time.monotonic() - self._written > EVERY:
                 _write(self._file, self._counts)
                 self._written = time.monotonic()
+
+    def close(self) -> None:
+        """Write the last counts now. A second call does nothing."""
+        with self._lock:
+            self._finish()
 
     def most_used(self, number: int, among: Collection[str]) -> list[str]:
         """The domains asked for most, the first one most."""

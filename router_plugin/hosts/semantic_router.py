@@ -42,6 +42,10 @@ class DomainRoutedRouter(BaseRouter):
         super().__init__(routes, confidence_threshold, calibrator)
         self.domain_router = DomainRouter(_own(self.routes), registry, base_model=base_model, settings=settings)
 
+    def close(self) -> None:
+        """Release the models, and the registry if it was opened here; see :meth:`router_plugin.DomainRouter.close`."""
+        self.domain_router.close()
+
     async def _scores(self, query: str) -> dict[str, float]:
         return (await self._scores_many([query]))[0]
 

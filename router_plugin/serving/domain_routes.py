@@ -82,6 +82,7 @@ class ServedRoutes:
     """All routes, and each domain's. Never changed.
 
     Attributes:
+        domains: that are served.
         routes: of all domains.
         thresholds: of each, ``(len(routes),)``; NaN for one without.
         by_domain: for each domain, its own routes and those without a domain.
@@ -93,15 +94,16 @@ class ServedRoutes:
         routes: tuple[Route, ...],
         domains: ServedDomains,
         single_domain: str,
-        previous: ServedRoutes | None = None,
+        previous: Sequence[ServedRoutes] = (),
     ) -> None:
         """
         Args:
             routes: checked.
             domains: that queries may be of.
             single_domain: whose encoder the strategy ``single`` uses.
-            previous: routes of the same domains, whose utterances are not embedded again.
+            previous: earlier routes. What the same encoder has embedded of them is not embedded again.
         """
+        self.domains = domains
         self.routes = routes
         self.thresholds = np.array([np.nan if each.threshold is None else each.threshold for each in routes])
         by_name: dict[str | None, list[int]] = defaultdict(list)
@@ -110,8 +112,16 @@ class ServedRoutes:
                 by_name[domain].append(position)
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
-            known = previous.by_domain[name].latest if previous else None
+            known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
             self.by_domain[name] = DomainRoutes(routes, sorted(by_name[None] + by_name[name]), name, domains, known)
-        known = previous.for_single_encoder.latest if previous else None
+        same = [each for each in previous if each._has_encoder(single_domain, domains)]
+        known = next(filter(None, (each.for_single_encoder.latest for each in same)), None)
         everything = range(len(routes))
         self.for_single_encoder: DomainRoutes = DomainRoutes(routes, everything, single_domain, domains, known)
+
+    def _embedded(self, domain: str, domains: ServedDomains) -> Candidates | None:
+        """The domain's candidates, if their encoder serves the domain among other domains too."""
+        return self.by_domain[domain].latest if self._has_encoder(domain, domains) else None
+
+    def _has_encoder(self, domain: str, domains: ServedDomains) -> bool:
+        return domain in self.by_domain and self.domains.encoder_id(domain) == domains.encoder_id(domain)

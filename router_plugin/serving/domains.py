@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import copy
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +28,13 @@ from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 from router_plugin.encoders.selection import TORCH, check_choice, chosen_variant
-from router_plugin.errors import PluginError, SettingsError
+from router_plugin.errors import ClosedError, PluginError, SettingsError
 from router_plugin.plugins.manager import Plugins, plugins
 from router_plugin.plugins.registry_events import open_registry
 from router_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _OPENED_WITH = (
     "target_precision",
@@ -45,16 +50,22 @@ _OPENED_WITH = (
 class ServedDomains:
     """``general``, the champions of a registry, and domains without a model. Safe to use from several threads.
 
+    Its champions are those at the time it was opened; :meth:`renewed` makes another one with the present ones.
+
     Attributes:
+        settings: that it was opened with.
+        plugins: that choose the classifier and encoders.
+        registry: URL of the registry.
         base: the model of ``general``.
-        encoded_by: of each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
-        artifacts: for each that has an encoder, what names its model version for ever.
-        champions: the version of each that is registered.
+        champions: the version of each registered domain.
         folders: where its files are.
         extra_domains: those without a model.
-        registry: URL of the registry.
-        plugins: that are asked and told.
+        encoded_by: for each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
+        artifacts: for each domain with an encoder, a name that no other model version ever has.
+        classifier: tells the domains apart.
     """
+
+    classifier: DomainClassifier
 
     def __init__(
         self,
@@ -67,41 +78,112 @@ class ServedDomains:
     ) -> None:
         """Check the champions' files, and assemble the domain classifier from their profiles.
 
-        See :class:`router_plugin.DomainRouter` for the arguments and for what is raised.
+        See :class:`router_plugin.DomainRouter` for the arguments and the errors. A registry that is given by its URL is
+        closed with the domains; one that is given as an object is not.
         """
         self.settings = settings or Settings()
         check_choice(self.settings.backend)
         self.plugins = plugin_manager or plugins()
-        store = open_registry(registry, self.plugins) if registry is None or isinstance(registry, str) else registry
-        self.registry = store.url
-        self._store = store
-        self.champions = {version.domain: version for version in store.champions()}
-        self.folders = {domain: store.fetch(version) for domain, version in self.champions.items()}
-        profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
-        self.base = _base(base_model, list(self.champions.values()))
-        own = load_domains(Path(extra_domains)) if isinstance(extra_domains, (str, Path)) else list(extra_domains)
-        check_names(own, list(self.champions))
-        self.extra_domains = tuple(own)
-        without = dict.fromkeys(each.name for each in own)
+        extra = load_domains(Path(extra_domains)) if isinstance(extra_domains, (str, Path)) else extra_domains
+        self.extra_domains = tuple(extra)
+        self._given_base = resolve_base_model(base_model) if isinstance(base_model, str) else base_model
+        self._closed = False
+        self._cache = QueryCache(self.settings.query_cache)
+        with ExitStack() as undo:
+            if registry is None or isinstance(registry, str):
+                registry = undo.enter_context(closing(open_registry(registry, self.plugins)))
+            self._store = registry
+            self._assemble(None)
+            self._opened = undo.pop_all()
+
+    def _assemble(self, previous: ServedDomains | None) -> None:
+        """Take the store's present champions, and from earlier domains of the same store what has not changed."""
+        self.registry = self._store.url
+        self.champions = {version.domain: version for version in self._store.champions()}
+        check_names(self.extra_domains, list(self.champions))
+        self.base = self._base(previous)
+        without = dict.fromkeys(each.name for each in self.extra_domains)
         self._versions: dict[str, ModelVersion | None] = {GENERAL: None, **self.champions, **without}
         self.encoded_by = {name: name if version else GENERAL for name, version in self._versions.items()}
         self.artifacts = {
             GENERAL: self.base.identity,
             **{each.domain: each.artifact for each in self.champions.values()},
         }
-        self._encoders = self._pool()
-        self._embedding = Embedding(self._encoders, self.artifacts, QueryCache(self.settings.query_cache))
-        as_base = BaseEmbedder(self.base.digest, self._by_base)
-        profiles |= {each.name: own_profile(each, self.base, self._by_base) for each in own}
-        self.classifier: DomainClassifier
-        self._classified_by, self.classifier = self.plugins.first_result(
-            "domain_classifier", profiles=profiles, base=as_base, settings=self.settings
+        same = self._same_encoders(previous) if previous else set()
+        self.folders: dict[str, Path] = {
+            name: previous.folders[name] if previous and name in same else self._store.fetch(version)
+            for name, version in self.champions.items()
+        }
+        self._encoders = self._pool(previous, same)
+        self._embedding = Embedding(self._encoders, self.artifacts, self._cache)
+        self._classified_by, self.classifier = self._choose_classifier()
+
+    def _base(self, previous: ServedDomains | None) -> BaseModelFiles:
+        if self._given_base is not None:
+            return self._given_base
+        common = _common_base(self.champions.values())
+        if previous and _common_base(previous.champions.values()) == common:
+            return previous.base
+        return resolve_base_model(*common)
+
+    def _pool(self, previous: ServedDomains | None, same: Collection[str]) -> EncoderPool:
+        """The encoders of the base model and of every champion, by domain."""
+        load = partial(_load_encoder, self._store, self.plugins, self.base, self.settings)
+        loaders = {name: partial(load, self.champions.get(name)) for name in (GENERAL, *self.champions)}
+        budget = self.settings.memory_budget_mb
+        bytes_ = None if budget is None else budget * 1_000_000
+        return EncoderPool(loaders, bytes_, previous._encoders if previous else None, same)
+
+    def _choose_classifier(self) -> tuple[str, DomainClassifier]:
+        """The domain classifier and the plugin that chose it."""
+        encode = partial(_by_base, self._embedding)
+        profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
+        profiles |= {each.name: own_profile(each, self.base, encode) for each in self.extra_domains}
+        base = BaseEmbedder(self.base.digest, encode)
+        name, classifier = self.plugins.first_result(
+            "domain_classifier", profiles=profiles, base=base, settings=self.settings
         )
-        if set(self.classifier.domains) != set(self._versions):
+        if set(classifier.domains) != set(self._versions):
             raise PluginError(
-                f"plugin {self._classified_by}: its domain classifier knows the domains "
-                f"{', '.join(self.classifier.domains)}, expected {', '.join(self._versions)}"
+                f"plugin {name}: its domain classifier knows the domains {', '.join(classifier.domains)}, "
+                f"expected {', '.join(self._versions)}"
             )
+        return name, classifier
+
+    def _same_encoders(self, other: ServedDomains) -> set[str]:
+        """The domains with an encoder of their own that other domains have too."""
+        common = self.artifacts.keys() & other.artifacts.keys()
+        return {name for name in common if self.encoder_id(name) == other.encoder_id(name)}
+
+    def renewed(self) -> ServedDomains:
+        """The domains with the registry's present champions; these domains themselves where nothing has changed.
+
+        The encoders and cached embeddings of domains whose version is the same are shared, and nothing is loaded. These
+        domains stay as they are, and the registry is closed with them.
+
+        Raises:
+            ClosedError: the domains are closed.
+            DomainRouterError: as for the constructor.
+        """
+        self._check_open()
+        if {version.domain: version for version in self._store.champions()} == self.champions:
+            return self
+        new = copy.copy(self)
+        new._opened = ExitStack()
+        new._assemble(self)
+        return new
+
+    def close(self) -> None:
+        """Release the encoders, and the registry if it was opened here. A second call does nothing."""
+        self._closed = True
+        self._encoders.close()
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def check_settings(self, settings: Settings) -> None:
         """Make sure that a router with these settings can use the domains.
@@ -124,6 +206,11 @@ class ServedDomains:
         version = self._versions[domain]
         return version.name if version else self.base.name
 
+    def encoder_id(self, domain: str) -> str:
+        """A name for the encoder that serves a domain; no other encoder has it."""
+        version = self._versions[self.encoded_by[domain]]
+        return f"{version.name} {version.artifact}" if version else self.base.identity
+
     def dimension(self, domain: str) -> int:
         """Numbers in a vector of the domain's encoder; that of the base model is loaded to learn it."""
         version = self._versions[domain]
@@ -145,6 +232,7 @@ class ServedDomains:
         Raises:
             PluginError: the classifier failed, or answered another number of queries or domains.
         """
+        self._check_open()
         probabilities = np.zeros((len(texts), len(self.classifier.domains)))
         probabilities[:, self.classifier.domains.index(GENERAL)] = 1
         filled = [i for i, text in enumerate(texts) if text]
@@ -167,6 +255,7 @@ class ServedDomains:
         Raises:
             PluginError: the classifier failed.
         """
+        self._check_open()
         if not isinstance(self.classifier, ExplainingClassifier):
             return None
         try:
@@ -188,6 +277,7 @@ class ServedDomains:
         return self._embedding.encode(self._by_encoder(pairs), known)
 
     def _by_encoder(self, pairs: Sequence[Pair]) -> list[Pair]:
+        self._check_open()
         return [(self.encoded_by[domain], text) for domain, text in pairs]
 
     @contextmanager
@@ -201,35 +291,29 @@ class ServedDomains:
         with self.encoder(domain):
             pass
 
-    def _pool(self) -> EncoderPool:
-        """The encoders of the base model and of every champion, by domain."""
-        loaders = {name: partial(self._encoder, self.champions.get(name)) for name in (GENERAL, *self.champions)}
-        budget = self.settings.memory_budget_mb
-        return EncoderPool(loaders, None if budget is None else budget * 1_000_000)
-
-    def _encoder(self, version: ModelVersion | None) -> Encoder:
-        """A new encoder, from files whose digests are checked just now."""
-        if version is None:
-            self.base.check()
-        folder = self._store.fetch(version) if version else self.base.path
-        answer = self.plugins.first_result(
-            "encoder", folder=folder, version=version, base=self.base, settings=self.settings
-        )
-        encoder: Encoder = answer.value
-        return encoder
-
-    def _by_base(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors of queries by the base model, ``(n, d)``."""
-        return np.stack(self._embedding.embed([(GENERAL, text) for text in texts]))
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the domains were closed: open them again")
 
 
-def _base(given: BaseModelFiles | str | None, champions: Sequence[ModelVersion]) -> BaseModelFiles:
-    if isinstance(given, BaseModelFiles):
-        return given
-    return resolve_base_model(*((given, None) if given else _common_base(champions)))
+def _load_encoder(
+    store: ModelStore, plugins: Plugins, base: BaseModelFiles, settings: Settings, version: ModelVersion | None
+) -> Encoder:
+    """A new encoder, from files whose digests are checked now; of ``general`` where there is no version."""
+    if version is None:
+        base.check()
+    folder = store.fetch(version) if version else base.path
+    answer = plugins.first_result("encoder", folder=folder, version=version, base=base, settings=settings)
+    encoder: Encoder = answer.value
+    return encoder
 
 
-def _common_base(champions: Sequence[ModelVersion]) -> tuple[str, str | None]:
+def _by_base(embedding: Embedding, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit vectors of queries by the base model, ``(n, d)``."""
+    return np.stack(embedding.embed([(GENERAL, text) for text in texts]))
+
+
+def _common_base(champions: Iterable[ModelVersion]) -> tuple[str, str | None]:
     """Name and revision of the base model that all champions come from, else of the default one."""
     bases = {(version.base_model.name, version.base_model.revision) for version in champions}
     return bases.pop() if len(bases) == 1 else (DEFAULT_BASE_MODEL, None)

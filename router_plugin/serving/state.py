@@ -17,6 +17,24 @@ _SCORE_SETTINGS = ("strategy", "ensemble_domains", "single_domain", "aggregation
 
 
 @dataclass(frozen=True)
+class Reloaded:
+    """What changed when a router took the present champions. It is false where nothing changed.
+
+    Attributes:
+        versions: for each domain that is served by another model, the model before and now, like ``medical@3``; None
+            for a domain that was not there, or no longer is.
+        unfitted: whether the router no longer uses fitted thresholds and confidence, because they were fitted for
+            other models.
+    """
+
+    versions: dict[str, tuple[str | None, str | None]]
+    unfitted: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.versions)
+
+
+@dataclass(frozen=True)
 class ServingState:
     """What a query is decided by. A query uses one state from beginning to end.
 
@@ -86,11 +104,44 @@ class ServingState:
             raise FittedError(f"fitted for another {', '.join(other)} than this router has: fit again")
         return self._with(self.given, fitted)
 
+    def moved_to(self, domains: ServedDomains, prepared: Sequence[ServedRoutes] = ()) -> ServingState:
+        """With other domains, and without what was fitted if that was for other models.
+
+        Args:
+            domains: of the same registry.
+            prepared: routes of these domains, whose candidates are used in addition to those of this state.
+
+        Raises:
+            RoutesError: a route names a domain that is not among them.
+            SettingsError: the settings do.
+        """
+        bare = ServingState.first(self.settings, domains, self.given)
+        fitted = NOT_FITTED if self.fitted.differences(bare.made_for()) else self.fitted
+        previous = (self.served, *prepared)
+        served = ServedRoutes(_with_thresholds(self.given, fitted), domains, self.settings.single_domain, previous)
+        return replace(bare, fitted=fitted, served=served)
+
     def made_for(self) -> dict[str, str]:
         """The settings and model versions, by name, that fitted thresholds and confidence depend on."""
         settings = {name: str(getattr(self.settings, name)) for name in _SCORE_SETTINGS}
         encoded_by = self.domains.encoded_by.items()
         return settings | {f"model of {name}": self.domains.artifacts[encoder] for name, encoder in encoded_by}
+
+    def changes_since(self, before: ServingState) -> dict[str, tuple[str | None, str | None]]:
+        """The domains that are served by another model than before; see :attr:`Reloaded.versions`."""
+        changed: dict[str, tuple[str | None, str | None]] = {}
+        for name in dict.fromkeys((*before.domains.names, *self.domains.names)):
+            was, now = (
+                (each.encoder_id(name), each.version(name)) if name in each.names else (None, None)
+                for each in (before.domains, self.domains)
+            )
+            if was[0] != now[0]:
+                changed[name] = was[1], now[1]
+        return changed
+
+    def used_domains(self) -> tuple[str, ...]:
+        """The domains whose encoders may see a query."""
+        return (self.settings.single_domain,) if self.settings.strategy == "single" else self.domains.names
 
     def routes_of(self, domain: str) -> DomainRoutes:
         """The routes that queries of a domain may take."""
@@ -112,7 +163,7 @@ class ServingState:
     def _with(self, given: tuple[Route, ...], fitted: Fitted) -> ServingState:
         check_routes(given, self.domains.names)
         routes = _with_thresholds(given, fitted)
-        served = ServedRoutes(routes, self.domains, self.settings.single_domain, self.served)
+        served = ServedRoutes(routes, self.domains, self.settings.single_domain, (self.served,))
         return replace(self, given=given, fitted=fitted, served=served)
 
 

@@ -180,4 +180,4 @@ def _tell_champion(version: ModelVersion, json: bool) -> None:
     if json:
         print_json(_summary(version))
     else:
-        typer.echo(f"{version.name} is the champion of {version.domain}; running routers take it at their next start")
+        typer.echo(f"{version.name} is the champion of {version.domain}; running routers serve it after a reload")

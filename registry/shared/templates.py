@@ -48,8 +48,8 @@ def render_card(template: Path, data: ModelCardData, **values: Any) -> str:
 
 
 def one_line(value: object) -> str:
-    """A value as text without line breaks, that UTF-8 can encode."""
-    return " ".join(str(value).encode("utf-8", "replace").decode().split())
+    """A value as text without line breaks and NUL, that UTF-8 can encode."""
+    return " ".join(str(value).encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}").split())
 
 
 def escape_markdown(value: object) -> Markup:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from registry.errors import OutputError
-from registry.shared.html import page
 from router_plugin.errors import FittedError
 
 
@@ -41,7 +40,9 @@ def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> 
 
 
 def _is_page(path: Path) -> bool:
-    start = page("", "").partition("<title>")[0]
+    from registry.shared.templates import SHARED, render_html
+
+    start = render_html(SHARED / "page.html", title="").partition("<title>")[0]
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(len(start)) == start

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from pathlib import Path
 
-from registry.shared.html import page, table
+from markupsafe import Markup
+
+from registry.shared.charts import Point, labelled_points
+from registry.shared.templates import render_html
 from router_plugin.comparison.measuring import Figures
 from router_plugin.comparison.strategies import Comparison
 
-WIDTH, HEIGHT = 520, 320
+_TEMPLATE = Path(__file__).with_name("comparison.html")
 COLUMNS = (
     "configuration",
     "a new domain trains on",
@@ -60,20 +63,13 @@ def comparison_page(comparison: Comparison, title: str) -> str:
         comparison: the figures.
         title: what was compared.
     """
-    columns, domains = by_domain(comparison)
-    legend = "".join(
-        f"<li><b>{escape(each.configuration)}</b>: {ABOUT[each.configuration]}</li>"
-        for each in comparison.configurations
-    )
-    return page(
-        title,
-        f"""<div class="scroll">{table(COLUMNS, rows(comparison), text=2)}</div>
-<ul>{legend}</ul>
-<figure>{_plot(comparison.configurations)}
-<figcaption>Accuracy against the median time of a query: up and to the left is better</figcaption></figure>
-<h2>By domain</h2>
-<p>Accuracy and MRR@5 of the questions of each domain.</p>
-<div class="scroll">{table(columns, domains)}</div>""",
+    return render_html(
+        _TEMPLATE,
+        title=title,
+        figures=(COLUMNS, rows(comparison)),
+        legend=[(each.configuration, ABOUT[each.configuration]) for each in comparison.configurations],
+        chart=_chart(comparison.configurations),
+        domains=by_domain(comparison),
     )
 
 
@@ -99,21 +95,9 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _plot(figures: Sequence[Figures]) -> str:
+def _chart(figures: Sequence[Figures]) -> Markup:
     slowest = max(each.median_ms for each in figures) * 1.15
     qualities = [each.quality.accuracy for each in figures]
     low, high = max(0.0, min(qualities) - 0.02), min(1.0, max(qualities) + 0.02)
-    points = "".join(_points(figures, slowest, low, high))
-    return f"""<svg width="{WIDTH + 60}" height="{HEIGHT + 40}" viewBox="-50 -10 {WIDTH + 60} {HEIGHT + 40}" role="img">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="var(--frame)"/>{points}
-<text x="-6" y="{HEIGHT}" text-anchor="end">{low:.3f}</text><text x="-6" y="8" text-anchor="end">{high:.3f}</text>
-<text x="0" y="{HEIGHT + 16}">0 ms</text>
-<text x="{WIDTH}" y="{HEIGHT + 16}" text-anchor="end">{slowest:.0f} ms</text></svg>"""
-
-
-def _points(figures: Sequence[Figures], slowest: float, low: float, high: float) -> Iterable[str]:
-    for each in figures:
-        x = WIDTH * each.median_ms / slowest
-        y = HEIGHT * (1 - (each.quality.accuracy - low) / (high - low))
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="var(--after)"/>'
-        yield f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(each.configuration)}</text>'
+    points = [Point(each.median_ms, each.quality.accuracy, each.configuration) for each in figures]
+    return labelled_points("Accuracy and time", points, (0, slowest), (low, high), "median ms", "accuracy")

@@ -177,6 +177,10 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
     found = site / "training" / "models" / "medical"
     assert done.stdout == f"medical {found}\n", done.stderr
     assert digest_of(found) == digest_of(tiny_adapter)
+    for suffix in ("html", "md", "pyi", "txt"):
+        for path in source.glob(f"*/**/*.{suffix}"):
+            if path.parent.parent.name != "models":
+                assert (site / path.relative_to(source)).is_file(), f"{path} is not in the wheel"
 
 
 def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_listed_in_the_readme():

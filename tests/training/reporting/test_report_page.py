@@ -21,11 +21,11 @@ from training.retrieval.texts import Texts
 from training.sources.pairs import Pair
 
 SECTIONS = [
-    "Both sides",
+    "Test sets",
     "Metrics by iteration",
     "Query by query",
     "Ranks",
-    "What was learnt from",
+    "Training examples",
     "Map of the embeddings",
     "Options",
     "Lineage",

@@ -51,7 +51,7 @@ from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pairs
 from training.tables.column_filter import ColumnFilter
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 MEASURES = ("mrr@5", "recall@5")
 SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
@@ -106,7 +106,9 @@ def main() -> None:
 def _prepare(arguments: argparse.Namespace) -> tuple[PreparedData, dict[str, PreparedData]]:
     folder = arguments.out / "data"
     if not (folder / "medquad").exists():
-        pairs = spread(read_pairs(str(arguments.data / "medquad.jsonl.gz"), ReadOptions(("source",))), arguments.pairs)
+        pairs = spread(
+            read_pairs(str(arguments.data / "medquad.jsonl.gz"), ReadOptions(columns=("source",))), arguments.pairs
+        )
         dev = (ColumnFilter("source", tuple(arguments.dev_source)),) if arguments.dev_source else ()
         held_out = PrepareOptions(hold_out=(ColumnFilter("source", SOURCES),), hold_out_dev=dev)
         prepare(pairs, folder / "medquad", PrepareOptions(split="random") if _random(arguments) else held_out)

@@ -52,7 +52,7 @@ def main() -> None:
     pairs = given.kept(PAIRS, lambda out: prepare(_pairs(FINANCE), out))
     filings = given.kept(
         FILINGS,
-        lambda out: prepare(_pairs(given.sources / "finance10k.jsonl.gz", EVERY), out, PrepareOptions("test")),
+        lambda out: prepare(_pairs(given.sources / "finance10k.jsonl.gz", EVERY), out, PrepareOptions(split="test")),
     )
     (labels,) = trial.data.values()
     sets = {PAIRS: pairs, LABELS: labels}

@@ -29,7 +29,7 @@ from training.prepared.preparation import write_folder
 from training.sources.labels import Labelled, Labels
 from training.sources.pairs import Pairs
 from training.splitting.splits import random_split
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 from training.tables.rows import read_rows
 
 FINANCE = Path(__file__).parents[1] / "examples" / "data" / "finance.jsonl"
@@ -79,7 +79,7 @@ class Given:
 
     def pairs(self, source: Path, most: int | None = None, every: int = 1, **columns: str) -> Pairs:
         """Pairs of a source with these column values: every ``every``-th, evenly spread, at most ``most`` of them."""
-        found = read_pairs(str(source), ReadOptions(tuple(columns)))
+        found = read_pairs(str(source), ReadOptions(columns=tuple(columns)))
         wanted = [pair for pair in found.pairs if columns.items() <= pair.columns.items()]
         return spread(Pairs(found.source, wanted[::every]), self.examples * PAIRS_AN_EXAMPLE if self.examples else most)
 
@@ -124,7 +124,7 @@ TASKS: dict[str, Callable[[Given], Trial]] = {"clinc": clinc, "banking": banking
 def _labels(given: Given, name: str) -> dict[str, Labels]:
     """Labelled texts by domain. A file without domains is one domain with the file's name."""
     source = str(given.sources / f"{name}.jsonl.gz")
-    texts = _few(read_labels(source, ReadOptions(("domain",), skip_bad=True)).texts, given)
+    texts = _few(read_labels(source, ReadOptions(columns=("domain",), skip_bad=True)).texts, given)
     domains: dict[str, list[Labelled]] = defaultdict(list)
     for each in texts:
         domains[each.columns.get("domain", name).replace("_", "-")].append(each)
@@ -146,7 +146,7 @@ def _few(texts: Sequence[Labelled], given: Given) -> list[Labelled]:
 
 def _intents(given: Given, labels: Mapping[str, Labels]) -> Trial:
     """Every intent as a route, whose utterances are its training texts; thresholds are fitted to the dev split."""
-    published = SplitOptions("random")
+    published = SplitOptions(split="random")
     data = {
         domain: given.kept(domain, partial(prepare_labels, found, options=published))
         for domain, found in labels.items()

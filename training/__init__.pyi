@@ -13,7 +13,7 @@ from .prepared.format import PreparedData as PreparedData
 from .prepared.format import read_prepared as read_prepared
 from .prepared.judged import prepare_judged as prepare_judged
 from .prepared.labelled import prepare_labels as prepare_labels
-from .prepared.preparation import PrepareOptions as PrepareOptions
+from .prepared.options import PrepareOptions as PrepareOptions
 from .prepared.preparation import prepare as prepare
 from .preparing import PreparedSource as PreparedSource
 from .preparing import prepare_source as prepare_source
@@ -31,11 +31,11 @@ from .sources.labels import Labelled as Labelled
 from .sources.labels import Labels as Labels
 from .sources.labels import read_labels as read_labels
 from .sources.logs import read_logs as read_logs
+from .sources.options import SourceOptions as SourceOptions
 from .sources.pairs import Pair as Pair
 from .sources.pairs import Pairs as Pairs
 from .sources.pairs import read_pairs as read_pairs
 from .sources.triplets import read_triplets as read_triplets
-from .splitting.split_options import SplitOptions as SplitOptions
+from .splitting.options import SplitOptions as SplitOptions
 from .tables.column_filter import ColumnFilter as ColumnFilter
-from .tables.reading import HubPart as HubPart
-from .tables.reading import ReadOptions as ReadOptions
+from .tables.options import ReadOptions as ReadOptions

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.errors import SourceError
 from training.prepared.judged import prepare_judged
 from training.prepared.labelled import prepare_labels
-from training.prepared.preparation import PrepareOptions, check_target, prepare
+from training.prepared.options import PrepareOptions
+from training.prepared.preparation import check_target, prepare
 from training.sources.judged import Judgements
 from training.sources.kinds import SourceKind
 from training.sources.labels import Labels
 from training.sources.pairs import Pairs
-from training.splitting.split_options import SplitOptions
-from training.tables.reading import DEFAULTS, ReadOptions
+from training.splitting.options import SplitOptions
+from training.tables.options import DEFAULTS, ReadOptions
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,18 @@ def prepare_source(
         splitting: how the rows are split.
         chunk_characters: see :class:`training.PrepareOptions`; by default 1,000.
         overwrite: replace an earlier folder.
-        options: those of the kind, by name; None counts as not given.
+        options: those of the kind, by name; see :class:`training.SourceOptions`.
 
     Raises:
         SourceError: an option does not apply to the kind, or the source cannot be read or split.
         OutputError: the folder exists.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    kind.check_options([*given, *reading.hub.given(), *(["chunk_characters"] if chunk_characters else [])])
+    kind.check_options([*options, *reading.hub(), *(["chunk_characters"] if chunk_characters else [])])
     splitting = splitting or SplitOptions()
     check_target(out, overwrite)
     filters = (*splitting.hold_out, *splitting.hold_out_dev)
     columns = (*reading.columns, *(each.column for each in filters))
-    content = kind.read(source, replace(reading, columns=tuple(dict.fromkeys(columns))), **given)
+    content = kind.read(source, reading.replace(columns=tuple(dict.fromkeys(columns))), **options)
     return PreparedSource(_write(kind, content, out, splitting, chunk_characters, overwrite), content.skipped)
 
 
@@ -73,9 +73,8 @@ def _write(
 ) -> dict[str, Any]:
     if isinstance(content, Labels):
         return prepare_labels(content, out, splitting, overwrite)
-    chunked = PrepareOptions(**vars(splitting))
-    if chunk_characters:
-        chunked = replace(chunked, chunk_characters=chunk_characters)
+    chunks = {"chunk_characters": chunk_characters} if chunk_characters else {}
+    chunked = PrepareOptions(**{**dict(splitting), **chunks})
     if isinstance(content, Pairs):
         return prepare(content, out, chunked, overwrite)
     if isinstance(content, Judgements):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -94,7 +94,7 @@ def adapter(field: FieldInfo) -> TypeAdapter[Any]:
     annotation: Any = field.annotation
     for limit in field.metadata:
         annotation = Annotated[annotation, limit]
-    return TypeAdapter(annotation, config=_FINITE)
+    return TypeAdapter(annotation, config=None if is_dataclass(field.annotation) else _FINITE)
 
 
 def fault(field: FieldInfo, error: ErrorDetails) -> str:

@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("prepare", epilog=prepare.EXAMPLE)(prepare.prepare)
+app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepare.prepare)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from training.prepared.layout import lay_out
-from training.prepared.preparation import PrepareOptions, check_target, write_folder
+from training.prepared.options import PrepareOptions
+from training.prepared.preparation import check_target, write_folder
 from training.sources.judged import JudgedQuery, Judgements
 from training.splitting.near_duplicates import near_duplicates
-from training.splitting.split_options import held_by_part, split_rows
-from training.splitting.splits import Groups, Split, joint_groups
+from training.splitting.splits import Groups, Split, held_by_part, joint_groups, split_rows
 from training.tables.part_column import PART
 
 
@@ -49,7 +49,7 @@ def prepare_judged(
         negatives=laid.negatives,
         kind=source.kind,
         source=source.source,
-        options=asdict(options),
+        options=options.model_dump(),
         counts={
             **source.counts,
             "skipped": len(source.skipped),

@@ -15,8 +15,8 @@ from training.prepared.format import Qrels
 from training.prepared.preparation import check_target, write_folder
 from training.sources.labels import Labelled, Labels
 from training.splitting.near_duplicates import near_duplicates
-from training.splitting.split_options import SplitOptions, held_by_part, split_rows
-from training.splitting.splits import Indices, Split
+from training.splitting.options import SplitOptions
+from training.splitting.splits import Indices, Split, held_by_part, split_rows
 
 
 def prepare_labels(
@@ -50,7 +50,7 @@ def prepare_labels(
         qrels,
         kind="labels",
         source=source.source,
-        options={**asdict(options), "where": asdict(source.where) if source.where else None},
+        options={**options.model_dump(), "where": asdict(source.where) if source.where else None},
         counts={
             "texts": len(texts),
             "labels": len({each.label for each in texts}),

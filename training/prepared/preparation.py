@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from registry.shared.outputs import check_free, staged_folder
 from training.errors import SourceError
-from training.prepared.chunking import CHUNK_CHARACTERS
 from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
 from training.prepared.layout import lay_out
+from training.prepared.options import PrepareOptions
 from training.sources.pairs import Pairs
 from training.splitting.near_duplicates import near_duplicates
-from training.splitting.split_options import SplitOptions, held_by_part, split_rows
-from training.splitting.splits import joint_groups
-
-
-@dataclass(frozen=True)
-class PrepareOptions(SplitOptions):
-    """How pairs are cut and split.
-
-    Attributes:
-        chunk_characters: answers longer than this are cut on sentence ends. Those of pairs in no part stay in the
-            corpus.
-    """
-
-    chunk_characters: int = CHUNK_CHARACTERS
+from training.splitting.splits import held_by_part, joint_groups, split_rows
 
 
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
@@ -60,7 +46,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
         {**laid.qrels, "train": laid.qrels["train"] | {name: [] for name in added}},
         kind="pairs",
         source=source.source,
-        options=asdict(options),
+        options=options.model_dump(),
         counts={
             "pairs": len(pairs),
             "skipped": len(source.skipped),

@@ -12,8 +12,9 @@ from typing import Any
 
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import PART, PARTS
-from training.tables.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, plain_text, read_source
+from training.tables.reading import BadRows, plain_fields, plain_text, read_source
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 
@@ -93,7 +94,7 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> l
         return _Entry(place, found["_id"], plain_text(place, "text", whole), plain_fields(fields, columns))
 
     seen: dict[str, _Entry] = {}
-    for each in read_source(str(path), entry, bad, HubPart()):
+    for each in read_source(str(path), entry, bad):
         first = seen.setdefault(each.name, each)
         if first is not each:
             bad.add(f"{each.place}: duplicate _id {each.name!r:.80}, first used at {first.place}")

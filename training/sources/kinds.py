@@ -27,8 +27,7 @@ class SourceKind:
         read: the reader. It is called with the source, with :class:`ReadOptions`, and with the options of the kind that
             are given, by name. It raises :class:`training.SourceError` for a source that it cannot read.
         content: what the reader returns: :class:`Pairs`, :class:`Labels` or :class:`Judgements`.
-        options: the further options of the reader. On the command line these can be ``question``, ``answer``,
-            ``negative``, ``unlabelled``, ``text``, ``label``, ``accepted``, ``corrected`` and ``where``.
+        options: the names of the further options of the reader; on the command line fields of :class:`SourceOptions`.
         hub: whether the source may be a Hugging Face data set.
     """
 

@@ -9,17 +9,9 @@ from typing import Any, TypeVar
 
 from training.errors import SourceError
 from training.tables.column_filter import ColumnFilter, matching_rows
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
-from training.tables.reading import (
-    DEFAULTS,
-    BadRows,
-    ReadOptions,
-    column_named,
-    plain_fields,
-    plain_text,
-    read_source,
-    text_field,
-)
+from training.tables.reading import BadRows, column_named, plain_fields, plain_text, read_source, text_field
 
 TEXT_COLUMNS = ("text", "query", "question", "utterance")
 DOMAIN = "domain"
@@ -97,7 +89,7 @@ def read_labels(
         )
 
     bad = BadRows(options.skip_bad)
-    rows = read_source(source, labelled, bad, options.hub)
+    rows = read_source(source, labelled, bad, options)
     return collect(source, _by_domain(rows), bad, where)
 
 

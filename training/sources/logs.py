@@ -10,17 +10,9 @@ from typing import Any
 from training.errors import SourceError
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
 from training.tables.column_filter import ColumnFilter
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field
-from training.tables.reading import (
-    DEFAULTS,
-    BadRows,
-    ReadOptions,
-    column_found,
-    column_named,
-    plain_fields,
-    read_source,
-    text_field,
-)
+from training.tables.reading import BadRows, column_found, column_named, plain_fields, read_source, text_field
 
 QUERY_COLUMNS = ("query", *(name for name in TEXT_COLUMNS if name != "query"))
 ROUTE_COLUMNS = ("route", "chosen_route", *(name for name in LABEL_COLUMNS if name != "route"))
@@ -107,7 +99,7 @@ def read_logs(
         )
 
     bad = BadRows(options.skip_bad)
-    rows = chosen_rows(read_source(source, logged, bad, options.hub), where)
+    rows = chosen_rows(read_source(source, logged, bad, options), where)
     if not any(row.has_feedback for row in rows):
         raise SourceError(
             f"{source}: no row says whether its route was right: expected a column {ACCEPTED_COLUMNS[0]} or "

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
-from training.tables.reading import DEFAULTS, BadRows, HubPart, ReadOptions, plain_fields, read_source, text_field
+from training.tables.reading import BadRows, plain_fields, read_source, text_field
 
 QUESTION_COLUMNS = ("question", "query", "q", "prompt", "instruction", "input", "anchor")
 ANSWER_COLUMNS = (
@@ -97,7 +98,7 @@ def read_pairs(
         )
 
     bad = BadRows(options.skip_bad)
-    rows = read_source(source, pair, bad, options.hub)
+    rows = read_source(source, pair, bad, options)
     return Pairs(source, with_parts(rows, bad), bad.lines, _questions(unlabelled, question) if unlabelled else [])
 
 
@@ -107,4 +108,4 @@ def _questions(source: str, question: str | None) -> list[str]:
     def text(place: str, fields: Mapping[str, Any]) -> str:
         return text_field(place, fields, question, (*QUESTION_COLUMNS, "text"), "question")
 
-    return read_source(source, text, BadRows(skip=False), HubPart())
+    return read_source(source, text, BadRows(skip=False))

@@ -9,17 +9,9 @@ from typing import Any
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
-from training.tables.reading import (
-    DEFAULTS,
-    BadRows,
-    ReadOptions,
-    column_named,
-    plain_fields,
-    plain_text,
-    read_source,
-    text_field,
-)
+from training.tables.reading import BadRows, column_named, plain_fields, plain_text, read_source, text_field
 
 ANCHOR_COLUMNS = ("anchor", *(name for name in QUESTION_COLUMNS if name != "anchor"))
 POSITIVE_COLUMNS = ("positive", "positives", "pos", *(name for name in ANSWER_COLUMNS if name != "positive"))
@@ -61,7 +53,7 @@ def read_triplets(
         return JudgedQuery(place, anchor, relevant, tuple(wrong), kept)
 
     bad = BadRows(options.skip_bad)
-    rows = with_parts(read_source(source, triplet, bad, options.hub), bad)
+    rows = with_parts(read_source(source, triplet, bad, options), bad)
     queries, both = merged(rows)
     counts = {"rows": len(rows), "different_queries": len(queries), "judged_both_ways": both}
     return Judgements(source, "triplets", queries, None, bad.lines, counts)

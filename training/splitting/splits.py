@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,11 @@ from sklearn.model_selection import train_test_split
 
 from training.errors import SourceError
 from training.splitting.near_duplicates import near_duplicates
+from training.splitting.options import SplitOptions
+from training.tables.column_filter import ColumnFilter, matching_rows
+from training.tables.part_column import PART, Placed
+
+Options = TypeVar("Options", bound=SplitOptions)
 
 DEV_SHARE = 0.1
 DEV_MOST = 1000
@@ -30,6 +36,45 @@ class Split:
     train: Indices
     dev: Indices
     test: Indices
+
+
+def split_rows(rows: Sequence[Mapping[str, str]], groups: Callable[[], Groups], options: SplitOptions) -> Split:
+    """Split rows as the options say.
+
+    Args:
+        rows: columns of every row.
+        groups: finds the groups of near-duplicates, if they are needed.
+        options: how to split.
+
+    Raises:
+        SourceError: the rows cannot be split that way.
+    """
+    grouped = options.split == "grouped"
+    if options.split == "test":
+        return only_test_split(len(rows))
+    if options.hold_out or options.hold_out_dev:
+        test = matching_rows(rows, options.hold_out, "hold_out") if options.hold_out else None
+        dev = matching_rows(rows, options.hold_out_dev, "hold_out_dev") if options.hold_out_dev else None
+        apart = groups() if grouped else np.arange(len(rows))
+        return held_out_split(apart, options.seed, test=test, dev=dev, test_size=options.test_size)
+    if grouped:
+        return grouped_split(groups(), options.test_size, options.seed)
+    return random_split(len(rows), options.test_size, options.seed)
+
+
+def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
+    """The options, with the parts of the column ``part`` as what is held out; unchanged where every row is for testing.
+
+    Raises:
+        SourceError: the options hold rows out themselves.
+    """
+    parts = {row.columns.get(PART) for row in rows} - {None, "train"}
+    if not parts or options.split == "test":
+        return options
+    if options.hold_out or options.hold_out_dev:
+        raise SourceError(f"`hold_out` cannot be used with a column {PART!r}, which names the held-out rows already")
+    held = {part: (ColumnFilter(PART, (part,)),) for part in parts if part}
+    return options.replace(hold_out=held.get("test", ()), hold_out_dev=held.get("dev", ()))
 
 
 def random_split(count: int, test_size: float, seed: int) -> Split:

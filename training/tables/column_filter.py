@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BeforeValidator, PlainSerializer
 
 from training.errors import SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SHOWN = 10
 
@@ -20,22 +24,29 @@ class ColumnFilter:
     column: str
     values: tuple[str, ...]
 
+    @classmethod
+    def parse(cls, text: str) -> ColumnFilter:
+        """A filter from ``COLUMN=VALUE,VALUE``.
 
-def parse_column_filter(text: str, parameter: str) -> ColumnFilter:
-    """Parse ``COLUMN=VALUE,VALUE``.
+        Raises:
+            ValueError: the text is not of that form.
+        """
+        column, _, listed = text.partition("=")
+        values = tuple(value.strip() for value in listed.split(",") if value.strip())
+        if not column.strip() or not values:
+            raise ValueError("expected COLUMN=VALUE or COLUMN=VALUE,VALUE")
+        return cls(column.strip(), values)
 
-    Args:
-        text: to parse.
-        parameter: that it was given for, for the error message.
+    def __str__(self) -> str:
+        return f"{self.column}={','.join(self.values)}"
 
-    Raises:
-        SourceError: it is not of that form.
-    """
-    column, _, listed = text.partition("=")
-    values = tuple(value.strip() for value in listed.split(",") if value.strip())
-    if not column.strip() or not values:
-        raise SourceError(f"`{parameter}` {text}: expected COLUMN=VALUE or COLUMN=VALUE,VALUE")
-    return ColumnFilter(column.strip(), values)
+
+def _parsed(value: Any) -> Any:
+    return ColumnFilter.parse(value) if isinstance(value, str) else value
+
+
+Filter = Annotated[ColumnFilter, BeforeValidator(_parsed), PlainSerializer(str, when_used="json")]
+"""A filter as a field of options, which may be given as text."""
 
 
 def matching_rows(
@@ -51,6 +62,8 @@ def matching_rows(
     Raises:
         SourceError: no row has the column or the value of a filter.
     """
+    import numpy as np
+
     chosen = np.zeros(len(rows), dtype=bool)
     for each in filters:
         found = [row.get(each.column) for row in rows]

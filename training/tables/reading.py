@@ -4,57 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from registry.shared.wording import first_line
 from training.errors import SourceError
 from training.runs.progress import track
+from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.rows import SUFFIXES, Row, read_rows
 
 T = TypeVar("T")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-
-
-@dataclass(frozen=True)
-class HubPart:
-    """Which part of a Hub data set to read.
-
-    Attributes:
-        split: by default ``train``.
-        config: by default the only one of the data set.
-        revision: by default the newest.
-    """
-
-    split: str | None = None
-    config: str | None = None
-    revision: str | None = None
-
-    def given(self) -> list[str]:
-        """The parameters that name a part, such as ``hub_split``."""
-        return [f"hub_{name}" for name, value in asdict(self).items() if value is not None]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """Options for reading a source of any kind.
-
-    Attributes:
-        columns: additional columns to keep, as text. A row without one, or with neither text nor a number in it, is
-            kept without that column.
-        hub: which part of a Hub data set to read.
-        skip_bad: count bad rows instead of stopping at the first one.
-    """
-
-    columns: tuple[str, ...] = ()
-    hub: HubPart = HubPart()
-    skip_bad: bool = False
-
-
-DEFAULTS = ReadOptions()
 
 
 @dataclass
@@ -77,20 +40,22 @@ class BadRows:
         self.lines.append(fault)
 
 
-def read_source(source: str, parse: Callable[[str, Mapping[str, Any]], T], bad: BadRows, hub: HubPart) -> list[T]:
+def read_source(
+    source: str, parse: Callable[[str, Mapping[str, Any]], T], bad: BadRows, options: ReadOptions = DEFAULTS
+) -> list[T]:
     """Read every row with ``parse``, which is called with the row's place and fields.
 
     Args:
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
         parse: raises ``SourceError`` for a bad row.
         bad: collects bad rows.
-        hub: which part of a Hub data set to read.
+        options: which part of a Hub data set to read.
 
     Raises:
         SourceError: the source cannot be read, a row is bad, or no row is left.
     """
     found = []
-    for row in track(_rows(source, hub), f"reading {Path(source).name}"):
+    for row in track(_rows(source, options), f"reading {Path(source).name}"):
         try:
             if row.fields is None:
                 raise SourceError(f"{row.place}: {row.fault}")
@@ -166,26 +131,26 @@ def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((by_name[name.casefold()] for name in names if name.casefold() in by_name), None)
 
 
-def _rows(source: str, hub: HubPart) -> Iterator[Row]:
+def _rows(source: str, options: ReadOptions) -> Iterator[Row]:
     try:
         path = Path(source).expanduser()
         on_disk = path.exists()
     except (OSError, RuntimeError) as error:  # too long a name, unknown user, ...
         raise SourceError(f"{source}: cannot be read: {error}") from error
-    if on_disk and hub.given():
-        raise SourceError(f"`{hub.given()[0]}` cannot be used with {source}, a local file")
+    if on_disk and (hub := options.hub()):
+        raise SourceError(f"`{hub[0]}` cannot be used with {source}, a local file")
     if on_disk or not _HUB_ID.fullmatch(source) or path.suffix.lower() in SUFFIXES:
         yield from read_rows(path)
     else:
-        yield from _hub_rows(source, hub)
+        yield from _hub_rows(source, options)
 
 
-def _hub_rows(name: str, part: HubPart) -> Iterator[Row]:
+def _hub_rows(name: str, options: ReadOptions) -> Iterator[Row]:
     import datasets
 
-    split = part.split or "train"
+    split = options.hub_split or "train"
     try:
-        dataset = datasets.load_dataset(name, part.config, split=split, revision=part.revision)
+        dataset = datasets.load_dataset(name, options.hub_config, split=split, revision=options.hub_revision)
     except Exception as error:
         raise SourceError(
             f"{name}: not found locally, and could not be downloaded from the Hugging Face Hub ({first_line(error)})"

@@ -11,7 +11,7 @@ from router_plugin.plugins.routes_source import read_routes
 from tests.conftest import EXAMPLES
 from training import SourceError, read_prepared
 from training.tables.column_filter import ColumnFilter
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 ROUTES = EXAMPLES / "routes.yaml"
 

@@ -18,7 +18,8 @@ from training import (
     read_prepared,
 )
 from training.sources.labels import collect
-from training.tables.reading import BadRows, HubPart, ReadOptions
+from training.tables.options import ReadOptions
+from training.tables.reading import BadRows
 
 BUILT_IN = ["pairs", "labels", "logs", "triplets", "beir", "routes"]
 
@@ -99,7 +100,7 @@ def test_its_options_are_checked_and_reach_its_reader(cli, installed, folders, t
 
 def test_help_and_an_unknown_kind_list_the_kinds_of_plugins(cli, installed, folders, tmp_path):
     _, out, _ = cli("prepare", "--help")
-    assert "folders: a folder of texts for each label" in " ".join(out.split())
+    assert "folders a folder of texts for each label" in " ".join(out.split())
     status, _, err = cli("prepare", folders, "--kind", "fairs", "--out", tmp_path / "out")
     assert (status, err) == (2, f"error: --kind fairs: expected {', '.join((*BUILT_IN, 'folders'))}\n")
 
@@ -110,7 +111,7 @@ def test_the_python_interface_prepares_any_kind(folders, tmp_path):
     with pytest.raises(SourceError, match="^`label` cannot be used with `kind` folders$"):
         prepare_source(FOLDERS, str(folders), tmp_path / "other", label="x")
     with pytest.raises(SourceError, match="^`hub_config` cannot be used with `kind` folders$"):
-        prepare_source(FOLDERS, str(folders), tmp_path / "other", reading=ReadOptions(hub=HubPart(config="x")))
+        prepare_source(FOLDERS, str(folders), tmp_path / "other", reading=ReadOptions(hub_config="x"))
     assert not (tmp_path / "other").exists()
 
 

@@ -14,7 +14,7 @@ from tests.conftest import EXAMPLES
 from tests.training.samples import QUICK
 from training import PrepareOptions, SourceError, TrainingJob, adapt, prepare_judged, read_beir, read_prepared
 from training.prepared.chunking import chunk
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 BEIR = EXAMPLES / "beir"
 HEADER = "query-id\tcorpus-id\tscore"

@@ -21,7 +21,7 @@ from training.retrieval.texts import Texts
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels
 from training.splitting.near_duplicates import near_duplicates
 from training.tables.column_filter import ColumnFilter
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 ROUTES = EXAMPLES / "labelled_routes.jsonl"
 
@@ -377,5 +377,5 @@ def test_an_option_of_the_other_kind_is_a_mistake(tmp_path, given_options, said)
 def test_published_splits_are_honoured(tmp_path, name, where, counts):
     path = shared_data(f"{name}.jsonl.gz")
     source = read_labels(str(path), ReadOptions(skip_bad=True), where=where)
-    found = prepare_labels(source, tmp_path / "out", SplitOptions("random"))["counts"]
+    found = prepare_labels(source, tmp_path / "out", SplitOptions(split="random"))["counts"]
     assert {key: found[key] for key in counts} == counts

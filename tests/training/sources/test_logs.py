@@ -14,7 +14,7 @@ from tests.conftest import EXAMPLES
 from training import SourceError, SplitOptions, prepare_labels, read_logs, read_prepared
 from training.sources.logs import ACCEPTED_COLUMNS, CORRECTED_COLUMNS, QUERY_COLUMNS, ROUTE_COLUMNS
 from training.tables.column_filter import ColumnFilter
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 LOG = EXAMPLES / "router_log.jsonl"
 
@@ -161,7 +161,7 @@ def test_parts_are_honoured(tmp_path):
         for route in ("pay", "send")
         for n, part in enumerate(["train"] * 4 + ["dev"] * 2 + ["test"])
     ]
-    counts = prepare_labels(read(tmp_path, rows), tmp_path / "out", SplitOptions("random"))["counts"]
+    counts = prepare_labels(read(tmp_path, rows), tmp_path / "out", SplitOptions(split="random"))["counts"]
     assert (counts["dev_queries"], counts["test_queries"]) == (4, 2)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from training import SourceError, read_pairs
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS, Pair
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 ROWS = [
     {"question": "Was heißt »Naïveté«?", "answer": 'Einfalt, "ganz" ohne\nArg\tund List, 无知'},

@@ -30,7 +30,7 @@ from training.retrieval.texts import Texts
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.triplets import ANCHOR_COLUMNS, POSITIVE_COLUMNS
 from training.splitting.near_duplicates import near_duplicates
-from training.tables.reading import ReadOptions
+from training.tables.options import ReadOptions
 
 TRIPLETS = EXAMPLES / "triplets.jsonl"
 

@@ -20,7 +20,8 @@ from training.synthesis.llm_questions import ask_pairs
 from training.synthesis.outlines import Outline, Section, read_html, read_markdown, read_plain
 from training.synthesis.output import check_file, write_pairs
 from training.synthesis.passages import LEAST_WORDS, Passage, SyntheticPair, cut_passages
-from training.tables.reading import BadRows, ReadOptions
+from training.tables.options import ReadOptions
+from training.tables.reading import BadRows
 
 FEVER = (
     "A fever is a body temperature above normal. It is a sign of an infection. Drink water and rest in bed for a day."
@@ -298,7 +299,9 @@ PAIR = SyntheticPair("how – high?", FEVER, "a.txt", "Fever", "title")
 
 def test_what_is_written_is_what_prepare_reads(tmp_path):
     write_pairs([PAIR], tmp_path / "new" / "pairs.jsonl")
-    (pair,) = read_pairs(str(tmp_path / "new" / "pairs.jsonl"), ReadOptions(("document", "title", "kind"))).pairs
+    (pair,) = read_pairs(
+        str(tmp_path / "new" / "pairs.jsonl"), ReadOptions(columns=("document", "title", "kind"))
+    ).pairs
     assert (pair.question, pair.answer) == (PAIR.question, PAIR.answer)
     assert dict(pair.columns) == {"document": "a.txt", "title": "Fever", "kind": "title"}
 

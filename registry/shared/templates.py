@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).parent
 """The folder of the templates that others extend or import."""
 
-_MARKDOWN = re.compile(r"[\\`*{}\[\]<>#|~&]|(?<!\w)_|_(?!\w)")
+_MARKDOWN = re.compile(r"[\\`*{}\[\]<>#|~&]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def render_html(template: Path, **values: Any) -> str:

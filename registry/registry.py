@@ -50,12 +50,16 @@ class Registry:
         self.url = location.database.render_as_string()
         self._artifacts = open_store(location.artifacts, location.cache)
         self._engine = open_database(location.database)
-        self._observer = observer or Observer()
+        self._observers = [observer] if observer else []
 
     @classmethod
     def open(cls, url: str | None = None, observer: Observer | None = None) -> Registry:
         """The same as the constructor."""
         return cls(url, observer)
+
+    def observe(self, observer: Observer) -> None:
+        """Notify one more observer of every change made through this object."""
+        self._observers.append(observer)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -98,8 +102,8 @@ class Registry:
             return version, alias, _move(connection, version.domain, alias, version.version, "publish")
 
         version, alias, previous = write(self._engine, add)
-        self._tell(lambda: self._observer.version_published(version))
-        self._tell(lambda: self._observer.alias_moved(version.domain, alias, version.version, previous))
+        self._notify(lambda each: each.version_published(version))
+        self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
         return version
 
     def versions(self, domain: str | None = None) -> list[ModelVersion]:
@@ -175,7 +179,7 @@ class Registry:
 
         previous = write(self._engine, move)
         if previous != version.version:
-            self._tell(lambda: self._observer.alias_moved(version.domain, CHAMPION, version.version, previous))
+            self._notify(lambda each: each.alias_moved(version.domain, CHAMPION, version.version, previous))
         return version
 
     def rollback(self, domain: str) -> ModelVersion:
@@ -194,7 +198,7 @@ class Registry:
             return before, current
 
         before, current = write(self._engine, move)
-        self._tell(lambda: self._observer.alias_moved(domain, CHAMPION, before, current))
+        self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
     def fetch(self, version: ModelVersion) -> Path:
@@ -228,11 +232,12 @@ class Registry:
         domains = sorted({version.domain for version in self.versions()})
         return f"registered domains are {', '.join(domains)}" if domains else "nothing is registered yet"
 
-    def _tell(self, notify: Callable[[], None]) -> None:
-        try:
-            notify()
-        except Exception:  # the change is committed; whoever listens cannot undo it by failing
-            log.exception("an observer of the registry failed")
+    def _notify(self, notify: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                notify(observer)
+            except Exception:  # the change is committed, and the failure of an observer cannot undo it
+                log.exception("an observer of the registry failed")
 
 
 def _aliased(connection: Connection, domain: str, alias: str) -> int | None:

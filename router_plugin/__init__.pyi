@@ -19,7 +19,7 @@ from .evaluation.routes import RouteEvaluation as RouteEvaluation
 from .explanation import Explanation as Explanation
 from .hookspecs import hookimpl as hookimpl
 from .joint_space.space import JointSpace as JointSpace
-from .plugins.registry_events import open_registry as open_registry
+from .plugins.registries import open_registry as open_registry
 from .plugins.source_kinds import source_kinds as source_kinds
 from .router import DomainRouter as DomainRouter
 from .routes import Route as Route

@@ -31,5 +31,9 @@ class PluginError(DomainRouterError):
     """A plugin could not be loaded, or raised; the text names it."""
 
 
+class NoAnswerError(PluginError):
+    """No plugin answered a hook that needs an answer."""
+
+
 class JointSpaceError(DomainRouterError):
     """A joint space cannot be made as it was asked for, or is another one than vectors were made in."""

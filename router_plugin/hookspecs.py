@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
     import typer
 
-    from registry import BaseModelFiles, ModelVersion, Profile
+    from registry import BaseModelFiles, ModelVersion, Profile, Registry
     from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder
     from router_plugin.decision import Decision
+    from router_plugin.router import DomainRouter
     from router_plugin.settings import Settings
     from training import JudgeOptions, SourceKind
 
@@ -37,7 +38,7 @@ def encoder(folder: Path, version: ModelVersion | None, base: BaseModelFiles, se
 
 @hookspec(firstresult=True)
 def relevance_judge(options: JudgeOptions) -> object | None:
-    """Choose the judge that train asks how well mined documents answer a query."""
+    """Choose the judge that grades how well mined documents answer a query during training."""
 
 
 @hookspec
@@ -45,9 +46,14 @@ def source_kinds() -> Sequence[SourceKind] | None:
     """Add kinds of sources that prepare can read."""
 
 
+@hookspec(firstresult=True)
+def registry_backend(url: str) -> Registry | None:
+    """Open the registry of a URL if its scheme is the plugin's; return None for any other URL."""
+
+
 @hookspec
 def before_route(query: str) -> str | None:
-    """See a query before it is routed; return another text to route that instead."""
+    """See a query before it is routed; return another text to route it instead."""
 
 
 @hookspec
@@ -57,14 +63,19 @@ def after_route(decision: Decision) -> Decision | None:
 
 @hookspec
 def version_published(version: ModelVersion) -> None:
-    """Hear of a model version that was just registered."""
+    """Be notified of a model version that was just registered."""
 
 
 @hookspec
 def alias_moved(domain: str, alias: str, version: int, previous: int | None) -> None:
-    """Hear of an alias that names another version now."""
+    """Be notified of an alias that now names another version."""
 
 
 @hookspec
 def register_commands(app: typer.Typer) -> None:
     """Add commands to the command line."""
+
+
+@hookspec
+def register_server_routes(app: Any, router: DomainRouter) -> None:
+    """Add routes to an HTTP server's application, which calls this once before it accepts requests."""

@@ -17,7 +17,7 @@ from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
 from router_plugin.errors import ClosedError
 from router_plugin.plugins.manager import Plugins
-from router_plugin.plugins.registry_events import open_registry
+from router_plugin.plugins.registries import open_registry
 from router_plugin.routes import Route, load_routes
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.scores import Scored, score

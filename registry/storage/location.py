@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from registry.errors import RegistryError
 from registry.shared.home import cache_folder, home
@@ -24,6 +24,29 @@ class Location:
     cache: Path
 
 
+def registry_url(url: str | None) -> str:
+    """The URL of a registry; for None that of the environment variable ``DOMAIN_ROUTER_REGISTRY``, else the default.
+
+    Raises:
+        OutputError: the folder for what is kept on this machine is unknown.
+    """
+    return str(url or os.environ.get(VARIABLE) or home() / "registry")
+
+
+def is_known(url: str) -> bool:
+    """Whether a URL is one that :func:`locate` resolves: a folder, or a URL whose scheme is that of a database."""
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme == "file":
+        return True
+    try:
+        make_url(url).get_dialect()
+    except NoSuchModuleError:
+        return False
+    except (ArgumentError, ImportError, ValueError):  # which locate explains
+        return True
+    return True
+
+
 def locate(url: str | None) -> Location:
     """Resolve a registry URL.
 
@@ -37,7 +60,7 @@ def locate(url: str | None) -> Location:
         RegistryError: the URL is none of these.
         OutputError: the folder for what is kept on this machine is unknown.
     """
-    url = str(url or os.environ.get(VARIABLE) or home() / "registry")
+    url = registry_url(url)
     cache = cache_folder("artifacts")
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":

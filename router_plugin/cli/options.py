@@ -21,9 +21,9 @@ def existing_registry(url: str | None) -> str | None:
     Raises:
         typer.BadParameter: it does not exist.
     """
-    from registry.storage.location import is_there
+    from registry.storage.location import is_known, is_there
 
-    if url is not None and not is_there(url):
+    if url is not None and is_known(url) and not is_there(url):
         raise typer.BadParameter(f"{url}: no registry found: 'models add' and 'train --register' create one")
     return url
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from router_plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from registry import BaseModelFiles, Profile
+    from registry import BaseModelFiles, Profile, Registry
     from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encoder
     from router_plugin.settings import Settings
     from training import JudgeOptions, SourceKind
@@ -27,6 +27,18 @@ class CascadeClassifierPlugin:
         from router_plugin.classifier.everyday import everyday_profile
 
         return CascadeClassifier(everyday_profile(base), profiles, base, precision=settings.target_precision)
+
+
+class RegistryStorePlugin:
+    """Registries in a folder, and in a database with artifacts at another URL."""
+
+    @hookimpl(trylast=True)
+    def registry_backend(self, url: str) -> Registry | None:
+        """The registry, unless the URL has a scheme of another plugin's."""
+        from registry import Registry
+        from registry.storage.location import is_known
+
+        return Registry.open(url) if is_known(url) else None
 
 
 class CompiledEncoderPlugin:
@@ -94,6 +106,7 @@ class RoutesSourcePlugin:
 BUILT_IN = {
     "cascade-classifier": CascadeClassifierPlugin(),
     "compiled-encoder": CompiledEncoderPlugin(),
+    "registry-store": RegistryStorePlugin(),
     "relevance-judge": RelevanceJudgePlugin(),
     "source-kinds": SourceKindsPlugin(),
     "routes-source": RoutesSourcePlugin(),

@@ -12,7 +12,7 @@ import pluggy
 
 from registry import DomainRouterError
 from router_plugin import hookspecs
-from router_plugin.errors import PluginError
+from router_plugin.errors import NoAnswerError, PluginError
 from router_plugin.plugins.builtin import BUILT_IN
 
 log = logging.getLogger(__name__)
@@ -79,11 +79,12 @@ class Plugins:
         """The first answer that is not None; third-party plugins are called before built-in ones.
 
         Raises:
-            PluginError: a plugin failed, or none answered.
+            NoAnswerError: no plugin answered.
+            PluginError: a plugin failed.
         """
         answer: Answer | None = self._caller(hook)(**arguments)
         if answer is None:
-            raise PluginError(f"no plugin answered the hook {hook}")
+            raise NoAnswerError(f"no plugin answered the hook {hook}")
         return answer
 
     def all_results(self, hook: str, **arguments: Any) -> list[Answer]:

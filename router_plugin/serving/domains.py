@@ -30,7 +30,7 @@ from router_plugin.encoders.query_cache import QueryCache
 from router_plugin.encoders.selection import TORCH, check_choice, chosen_variant
 from router_plugin.errors import ClosedError, PluginError, SettingsError
 from router_plugin.plugins.manager import Plugins, plugins
-from router_plugin.plugins.registry_events import open_registry
+from router_plugin.plugins.registries import open_registry
 from router_plugin.settings import Settings
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def list_models(
     json: JsonOption = False,
 ) -> None:
     """List all versions with their aliases and measured gain."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
     versions = store.versions(domain)
@@ -61,7 +61,7 @@ def list_models(
 @app.command(epilog="Example: domain-router models show medical@champion")
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Show the whole record of a version: lineage, metrics, files."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
     from training.reporting.verdicts import BOTH_SIDES, both_sides, broken_guards
 
     store = open_registry(registry)
@@ -89,7 +89,7 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
 def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Make a version the champion, by default the domain's candidate."""
     from registry import NotRegisteredError
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
     try:
@@ -108,7 +108,7 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Give the champion's place back to the version that held it before."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
 
     name, separator, _ = domain.partition("@")
     if separator:
@@ -123,7 +123,7 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Recompute the digest of every file; exit status 1 if one is wrong."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
     versions = [store.get(reference)] if reference else store.versions()
@@ -146,7 +146,7 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
     from training.publishing import publish
     from training.ready_made import find_model
 

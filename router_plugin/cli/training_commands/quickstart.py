@@ -33,7 +33,7 @@ def quickstart(
     """Register and route with two domains, one of them trained here. A killed run continues when started again."""
     from router_plugin.cli.serving_commands.route import print_decisions, read_queries
     from router_plugin.cli.training_commands.train import print_gain
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
     from router_plugin.router import DomainRouter
 
     started = time.monotonic()

@@ -196,7 +196,7 @@ def train(
     """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
     from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
     from training.job import TrainingJob
@@ -312,7 +312,7 @@ def print_gain(report: TrainingReport, title: str) -> None:
 
 def _record(model: str, registry: str | None) -> ModelRecord:
     """What is known of a trained model, which is a folder or a registered version."""
-    from router_plugin.plugins.registry_events import open_registry
+    from router_plugin.plugins.registries import open_registry
     from training.reporting.report import TrainingReport
 
     if Path(model).is_dir():

@@ -315,7 +315,7 @@ def _edit(path, old, new):
 
 
 DAMAGE = {
-    "base weights": ("base/model.safetensors", lambda path: path.write_bytes(b"x"), "model.safetensors has not the re"),
+    "base weights": ("base/model.safetensors", lambda path: path.write_bytes(b"x"), "model.safetensors does not have"),
     "base config": ("base/modules.json", lambda path: path.unlink(), "base is damaged: modules.json is missing"),
     "model": (
         "models/legal/model.safetensors",
@@ -458,3 +458,14 @@ def test_a_mistake_ends_with_one_line_and_nothing_written(cli, served, tmp_path,
     assert (status, printed, err.lower().count("error:")) == (2, "", 1)
     assert all(part in err for part in said)
     assert list(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_was_exported_before_the_module_moved_says_what_to_do(exported, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "old")
+    listing = folder / "modules.json"
+    text = listing.read_text(encoding="utf-8")
+    assert "router_plugin.joint_space.module.JointSpaceModule" in text
+    listing.write_text(text.replace("joint_space.module", "joint_module"), encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(JointSpaceError, match="exported by an earlier build.*export it again"):
+            load(str(folder))

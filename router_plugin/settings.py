@@ -8,7 +8,7 @@ from pydantic import Field
 
 from registry import GENERAL
 from registry.model_folders.variants import Backend
-from registry.shared.options import Options, Shown
+from registry.shared.options import Device, Options, Shown, TrustRemoteCode
 from router_plugin.errors import SettingsError
 
 Strategy = Literal["two_stage", "ensemble", "single"]
@@ -81,9 +81,5 @@ class Settings(Options):
         int,
         Field(ge=0, description="Embeddings of recent queries to keep, one per query and encoder; 0 for none."),
     ] = 10_000
-    device: Annotated[
-        str | None,
-        Field(description="Device as torch names it: cpu, cuda, mps, ..."),
-        Shown(default="a GPU if available"),
-    ] = None
-    trust_remote_code: Annotated[bool, Field(description="Let models run code of their own.")] = False
+    device: Device = None
+    trust_remote_code: TrustRemoteCode = False

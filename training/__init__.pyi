@@ -5,7 +5,7 @@ from .errors import PreparedDataError as PreparedDataError
 from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError
 from .job import TrainingJob as TrainingJob
-from .judges.opening import JudgeOptions as JudgeOptions
+from .judges.options import JudgeOptions as JudgeOptions
 from .judges.relevance import RelevanceJudge as RelevanceJudge
 from .llm.options import LanguageModelOptions as LanguageModelOptions
 from .pipeline import train_domain as train_domain

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import cached_property
 
 from registry import BaseModelFiles, ModelRecord
-from registry.model_folders.variants import Backend
 from registry.records import DatasetRecord
 from training import checks
-from training.judges.relevance import DEPTH, RelevanceJudge
+from training.judges.relevance import RelevanceJudge
+from training.options import TrainingOptions
 from training.prepared.format import PreparedData
 from training.prepared.joined import complete_batch_shares, join
 from training.recipes.recipes import Contrastive, Recipe
@@ -19,8 +19,8 @@ from training.reporting.single_set_baselines import baseline_summary
 
 
 @dataclass(frozen=True)
-class TrainingJob:
-    """How one model is made.
+class TrainingJob(TrainingOptions):
+    """How one model is made. The options of :class:`training.options.TrainingOptions` are fields of it as well.
 
     It is checked at construction, so that a job that exists can be run: who builds one from a command line, a file or
     a request learns what is wrong with it there, before any model is loaded.
@@ -31,30 +31,18 @@ class TrainingJob:
         domain: name of the domain.
         base: where adaptation starts.
         recipe: how to train.
-        batch_shares: fraction of the batches of each of several sets, by its name; sets that are not named divide the
-            rest evenly.
-        seeds: of everything random; the same seed on the same machine gives the same metrics. Each seed trains a model
-            of its own, and the one that is best on dev is kept.
         extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
             too.
-        max_loss: how much MRR@5, from 0 to 1, the chosen model may lose on an extra test set, on one of several sets,
-            or on the domain's own test split, which is named ``test``. A model that loses more is written, but
-            published only by force.
         mixed: other prepared data by name, whose training queries are learnt from too.
         single_set_baselines: for any of several sets, by name, the model that was trained on it alone; the report
             compares with it.
         judge: grades the documents that each iteration ranks first for the training queries and that are not known to
             be relevant; by default only the labels of the data count. All seeds use the same grades.
-        judge_depth: documents that it grades per query and iteration, 1 to 15.
-        encode_batch: texts encoded at a time.
-        encode_with: runtime that encodes texts for mining and measuring; by default torch.
-        device: a torch device; by default a GPU if available.
-        trust_remote_code: let the base model run code of its own.
 
     Raises:
         TrainingError: data without the queries that are needed, or that the recipe cannot join or mix in; batch shares
-            that do not sum to 1; a limit that is out of range or for an unknown set; a baseline that was trained on
-            other data; a judge that the recipe cannot use; duplicate seeds, or none.
+            that do not sum to 1; a limit for an unknown set; a baseline that was trained on other data; a judge that
+            the recipe cannot use; an option that is out of range.
         InvalidNameError: an invalid name of the domain or of a set.
     """
 
@@ -63,20 +51,13 @@ class TrainingJob:
     base: BaseModelFiles
     recipe: Recipe = field(default_factory=Contrastive)
     _: KW_ONLY
-    batch_shares: Mapping[str, float] = field(default_factory=dict)
-    seeds: Sequence[int] = (42,)
     extra_test_sets: Mapping[str, PreparedData] = field(default_factory=dict)
-    max_loss: Mapping[str, float] = field(default_factory=dict)
     mixed: Mapping[str, PreparedData] = field(default_factory=dict)
     single_set_baselines: Mapping[str, ModelRecord] = field(default_factory=dict)
     judge: RelevanceJudge | None = None
-    judge_depth: int = DEPTH
-    encode_batch: int = 64
-    encode_with: Backend | None = None
-    device: str | None = None
-    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        TrainingOptions(**{each.name: getattr(self, each.name) for each in fields(TrainingOptions)})  # checks them
         checks.check_job(self)
 
     @cached_property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from registry.errors import DomainRouterError
@@ -50,25 +50,53 @@ class Options(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _in_words(cls, values: Any, validate: Callable[[Any], Self]) -> Self:
-        try:
-            return validate(values)
-        except ValidationError as error:
-            raise cls.error(cls._words(error.errors()[0])) from None
-
-    @classmethod
-    def _words(cls, error: ErrorDetails) -> str:
-        """The name in backticks, the value, and what was expected."""
-        name = str(error["loc"][0])
-        if error["type"] == "extra_forbidden":
-            return f"unknown option `{name}`: expected {any_of(list(cls.model_fields))}"
-        if error["type"] == "missing":
-            return f"`{name}` is missing"
-        return f"`{name}` {error['input']!r}: {fault(cls.model_fields[name], error)}"
+        checked: Self = in_words(cls, values, validate)
+        return checked
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values, checked like any other; defaults that depend on them are derived again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes})
+
+
+def in_words(model: Any, values: Any, validate: Callable[[Any], Any]) -> Any:
+    """Validate a model's values; of a pydantic dataclass, too.
+
+    Args:
+        model: its attribute ``error`` is the kind of error that is raised.
+        values: as pydantic hands them to a validator of the mode ``wrap``.
+        validate: likewise.
+
+    Raises:
+        DomainRouterError: with the name in backticks, the value, and what was expected.
+    """
+    try:
+        return validate(values)
+    except ValidationError as error:
+        raise model.error(_sentence(model_fields(model), error.errors()[0])) from None
+
+
+def model_fields(model: Any) -> dict[str, FieldInfo]:
+    """The fields of a pydantic model or dataclass, by name."""
+    fields: dict[str, FieldInfo] = model.__pydantic_fields__
+    return fields
+
+
+def _sentence(fields: Mapping[str, FieldInfo], error: ErrorDetails) -> str:
+    name, *inside = error["loc"]
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown option `{name}`: expected {any_of(list(fields))}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"`{name}` is missing"
+    field = fields[str(name)]
+    if get_origin(plain_type(field.annotation)) is dict and inside:
+        value = f"{inside[0]}={error['input']}"
+        return f"`{name}` {value}: expected {expected(get_args(plain_type(field.annotation))[1])}"
+    return f"`{name}` {_value(error['input'])}: {fault(field, error)}"
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if value and isinstance(value, (list, tuple)) else repr(value)
 
 
 def numbers_by_name(value: Any) -> Any:
@@ -153,3 +181,11 @@ def any_of(names: Sequence[Any]) -> str:
     """Names as a choice: ``a, b or c``."""
     *others, last = map(str, names)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+Device = Annotated[
+    str | None,
+    Field(description="Device as torch names it: cpu, cuda, mps, ..."),
+    Shown(default="a GPU if available"),
+]
+TrustRemoteCode = Annotated[bool, Field(description="Let models run code of their own.")]

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from registry.shared.options import Options, Shown, adapter, bounds, fault, plain_type
+from registry.shared.options import Shown, adapter, bounds, fault, model_fields, plain_type
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -24,30 +25,33 @@ class Fields:
     """Metadata of a command's parameter: which fields are options, and how its value is made of theirs.
 
     Attributes:
-        models: that have the fields, by name; the help of an option that not all of them have says which do.
-        build: makes the parameter's value, of the command's other parameters and of the given fields.
+        models: pydantic models or dataclasses that have the fields, by name; the help of an option that not all of them
+            have says which do.
+        build: makes the parameter's value, of all values of the command and of the given fields; None where it has
+            none.
         names: of the fields; all by default.
         flags: of fields whose flag is not their name.
         callbacks: of fields, for checks against this machine.
     """
 
-    models: Mapping[str, type[Options]]
-    build: Callable[[Mapping[str, Any], dict[str, Any]], Options]
+    models: Mapping[str, Any]
+    build: Callable[[Mapping[str, Any], dict[str, Any]], Any]
     names: tuple[str, ...] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
     callbacks: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def by_name(self) -> dict[str, dict[str, FieldInfo]]:
         """Each field by its name and the names of the models that have it."""
-        known = dict.fromkeys(name for model in self.models.values() for name in model.model_fields)
+        models = {key: model_fields(model) for key, model in self.models.items()}
+        known = dict.fromkeys(name for fields in models.values() for name in fields)
         return {
-            name: {key: model.model_fields[name] for key, model in self.models.items() if name in model.model_fields}
+            name: {key: fields[name] for key, fields in models.items() if name in fields}
             for name in self.names or known
         }
 
 
 def fields_of(
-    model: type[Options],
+    model: Any,
     *names: str,
     flags: Mapping[str, str] | None = None,
     callbacks: Mapping[str, Callable[[Any], Any]] | None = None,
@@ -101,16 +105,16 @@ def _without_typer(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def _build(fields: Fields, values: Mapping[str, Any]) -> Options:
+def _build(fields: Fields, values: Mapping[str, Any]) -> Any:
     given = {name: values[name] for name in fields.by_name() if values[name] is not None}
     return fields.build(values, given)
 
 
 def _resolved(
-    types: Mapping[str, FieldInfo], derived: Mapping[str, Fields], built: Mapping[str, Options]
+    types: Mapping[str, FieldInfo], derived: Mapping[str, Fields], built: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The values of the derived options, and None for all others but those that the chosen models do not have."""
-    dumped = {name: value for model in built.values() for name, value in model.model_dump(mode="json").items()}
+    dumped = {name: value for model in built.values() for name, value in (to_jsonable_python(model) or {}).items()}
     unused = {name for fields in derived.values() for name in fields.by_name()} - dumped.keys()
     return {name: dumped.get(name, ...) for name in types if name not in unused}
 
@@ -149,7 +153,7 @@ def _option(name: str, fields: Mapping[str, FieldInfo], described: Fields) -> in
     repeated = get_origin(kind) in (tuple, dict) and not shown.joined
     item = FieldInfo.from_annotation(get_args(kind)[0]) if repeated and get_origin(kind) is tuple else field
     parsed = shown.joined or item is not field or kind in (int, float) or get_origin(kind) is Literal
-    one_default = len(described.models) == 1 and not repeated and field.default_factory is None
+    one_default = len(described.models) == 1 and not (repeated or field.default_factory or field.is_required())
     default = field.default if one_default else None
     option = typer.Option(
         described.flags.get(name, f"--{name.replace('_', '-')}"),
@@ -157,7 +161,7 @@ def _option(name: str, fields: Mapping[str, FieldInfo], described: Fields) -> in
         show_default=default is not None or _default_words(fields, shown) or False,
         callback=described.callbacks.get(name),
         parser=_parser(item) if parsed else None,
-        metavar=_metavar(kind, field, shown) if parsed or repeated else None,
+        metavar=_metavar(kind, field, shown) if parsed or repeated or shown.metavar else None,
     )
     annotation = list[str] if repeated else Any if shown.joined else kind
     optional = annotation if default is not None or annotation is Any else annotation | None
@@ -178,18 +182,18 @@ def _help(fields: Mapping[str, FieldInfo], described: Fields, repeated: bool) ->
 
 def _default_words(fields: Mapping[str, FieldInfo], shown: Shown) -> str:
     """The defaults of a field that several models have, or that depends on other values."""
-    words = {model: shown_default(field, shown) for model, field in fields.items()}
-    if len(set(words.values())) == 1:
-        return next(iter(words.values()))
+    words = {model: shown_default(field, shown) for model, field in fields.items() if field.default is not False}
+    if len(set(words.values())) <= 1:
+        return next(iter(words.values()), "")
     return ", ".join(f"{model} {word}" for model, word in words.items())
 
 
 def shown_default(field: FieldInfo, shown: Shown) -> str:
     """A default as help and documentation show it."""
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value is None or value in ((), {}):
+    if value in (None, PydanticUndefined, (), {}):
         return shown.default or ""
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _parser(field: FieldInfo) -> Callable[[Any], Any]:

@@ -26,17 +26,6 @@ def named(parameter: str, value: str, given: Sequence[str]) -> dict[str, str]:
     return _by_name(parameter, ((text, *_parts(parameter, value, text)) for text in given))
 
 
-def named_numbers(parameter: str, value: str, given: Sequence[str]) -> dict[str, float]:
-    """Numbers by name; see :func:`named`."""
-    found = {}
-    for name, text in named(parameter, value, given).items():
-        try:
-            found[name] = float(text)
-        except ValueError:
-            raise DomainRouterError(f"`{parameter}` {name}={text}: expected a number from 0 to 1") from None
-    return found
-
-
 def prepared_sets(parameter: str, given: Sequence[str], value: str = "DIR") -> dict[str, PreparedData]:
     """Prepared folders by name; see :func:`named`."""
     return _read(named(parameter, value, given))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.model_options import fields_of
+from router_plugin.cli.model_options import Fields, fields_of
 from router_plugin.settings import Settings
+from training.llm.options import LanguageModelOptions
 
 if TYPE_CHECKING:
     from training.llm.options import LanguageModelOptions
@@ -79,10 +80,6 @@ ExtraDomainsOption = Annotated[
 ]
 RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")]
 FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(help="cpu, cuda, mps, ...", show_default="a GPU if there is one", callback=usable_device),
-]
 SettingsOptions = Annotated[
     Settings,
     fields_of(
@@ -93,27 +90,6 @@ SettingsOptions = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-LlmUrlOption = Annotated[
-    str | None,
-    typer.Option("--llm", metavar="URL", help="OpenAI-compatible API, like https://host/v1.", show_default=False),
-]
-KeyVariableOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="--llm: environment variable that holds the key.", show_default="no key is sent"),
-]
-ConcurrencyOption = Annotated[int, typer.Option(min=1, max=256, help="--llm: requests at a time.")]
-TimeoutOption = Annotated[float, typer.Option(min=0.01, help="--llm: seconds until a request is made again.")]
-PriceInOption = Annotated[float, typer.Option(min=0, help="--llm: price of a million tokens read.")]
-PriceOutOption = Annotated[float, typer.Option(min=0, help="--llm: price of a million tokens written.")]
-BudgetOption = Annotated[
-    float | None, typer.Option(min=0, help="--llm: maximum to spend in this run.", show_default="no limit")
-]
-CacheOption = Annotated[
-    Path | None, typer.Option(help="--llm: folder that answers are kept in.", show_default="~/.domain-router/cache/llm")
-]
-
-_LLM_OPTIONS = ("key_variable", "concurrency", "timeout", "cache", "price_in", "price_out", "budget")
 
 
 def refuse_options(context: typer.Context, names: Iterable[str], with_what: str) -> None:
@@ -150,19 +126,14 @@ def check_settings(context: typer.Context) -> None:
             refuse_options(context, (name,), f"without `{chosen}` {value}")
 
 
-def llm_options(context: typer.Context, *others: str) -> LanguageModelOptions | None:
-    """The options that describe how a language model is called; None without ``--llm``.
+def _llm_options(values: Mapping[str, Any], given: dict[str, Any]) -> LanguageModelOptions | None:
+    """How a language model is called; None without ``--llm``, and then none of its other options may be given."""
+    if "url" in given:
+        return LanguageModelOptions(**given)
+    refuse_options(values["context"], LanguageModelOptions.model_fields, "without `url`")
+    return None
 
-    Args:
-        context: of the command.
-        others: parameters of the command that need a language model too.
 
-    Raises:
-        typer.BadParameter: one of all these is given without ``--llm``.
-    """
-    from training.llm.options import LanguageModelOptions
-
-    if not context.params["url"]:
-        refuse_options(context, (*_LLM_OPTIONS, *others), "without `url`")
-        return None
-    return LanguageModelOptions(**{name: context.params[name] for name in ("url", *_LLM_OPTIONS)})
+LlmOptions = Annotated[
+    LanguageModelOptions | None, Fields({"": LanguageModelOptions}, _llm_options, flags={"url": "--llm"})
+]

@@ -18,8 +18,9 @@ def open_judge(options: JudgeOptions) -> RelevanceJudge | None:
         DomainRouterError: the judge is unknown, or an option is missing or cannot be used with it.
         PluginError: a plugin failed.
     """
-    from training.judges import opening
+    from training.judges.opening import open_judge as open_built_in
+    from training.judges.options import GROUND_TRUTH
 
-    if options.judge == opening.GROUND_TRUTH:
-        return opening.open_judge(options)
+    if options.judge == GROUND_TRUTH:
+        return open_built_in(options)
     return cast("RelevanceJudge", plugins().first_result("relevance_judge", options=options).value)

@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from registry.shared.options import Options, Shown
 from training.errors import TrainingError
+from training.judges.options import CROSS_ENCODER, GROUND_TRUTH, LLM, JudgeOptions
 from training.judges.relevance import RelevanceJudge
-from training.llm.options import LanguageModelOptions, open_model
-
-GROUND_TRUTH, LLM, CROSS_ENCODER = "ground-truth", "llm", "cross-encoder"
-
-
-class JudgeOptions(Options):
-    """Which relevance judge a training run uses, and how to set it up.
-
-    Attributes:
-        device: as torch names it.
-        trust_remote_code: whether the judge's model may run its own code.
-        llm: how to call a language model.
-    """
-
-    error = TrainingError
-
-    judge: Annotated[
-        str,
-        Field(
-            description="Relevance judge: ground-truth uses the labels of the data only; llm and cross-encoder also "
-            "grade mined documents."
-        ),
-        Shown(metavar="JUDGE"),
-    ] = GROUND_TRUTH
-    judge_model: Annotated[
-        str | None,
-        Field(description="Model of the judge: its name at the API, or the folder or Hub id of a cross-encoder."),
-    ] = None
-    device: str | None = None
-    trust_remote_code: bool = False
-    llm: LanguageModelOptions | None = None
+from training.llm.options import open_model
 
 
 def open_judge(options: JudgeOptions) -> RelevanceJudge | None:

@@ -20,8 +20,6 @@ Grade = int | None
 GRADES = (None, 0, 1, 2, 3)
 RELEVANT = 2
 """The lowest grade of a document that answers a query."""
-DEPTH = 5
-"""Documents graded per query and iteration."""
 BLOCK = 1000
 """Queries whose grades are saved at a time."""
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def _from_text(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
+    given = value.split(",") if isinstance(value, str) else value
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _distinct(dims: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -266,11 +267,6 @@ SPECIALIST: dict[str, Any] = {"min_gain_kept": 1.0}
 """Options of ``contrastive`` where only the domain's own queries matter."""
 
 RECIPES: dict[str, type[Recipe]] = {recipe.name: recipe for recipe in (Contrastive, ReferenceTriplet)}
-
-
-def number_names() -> set[str]:
-    """The names of all recipes' options."""
-    return {name for recipe in RECIPES.values() for name in recipe.model_fields}
 
 
 def make_recipe(name: str, options: dict[str, Any]) -> Recipe:

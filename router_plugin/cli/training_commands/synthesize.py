@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.options import (
-    BudgetOption,
-    CacheOption,
-    ConcurrencyOption,
-    JsonOption,
-    KeyVariableOption,
-    LlmUrlOption,
-    PriceInOption,
-    PriceOutOption,
-    TimeoutOption,
-    llm_options,
-    named_path,
-)
+from router_plugin.cli.model_options import with_fields
+from router_plugin.cli.options import JsonOption, LlmOptions, named_path, refuse_options
 from router_plugin.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -29,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
 
 
+@with_fields
 def synthesize(
     context: typer.Context,
     corpus: Annotated[Path, typer.Argument(help="Text, Markdown, HTML or JSONL file, another table, or a folder.")],
@@ -38,6 +28,7 @@ def synthesize(
             help="JSONL file to write: question, answer, document, title, kind.", parser=named_path, metavar="<path>"
         ),
     ],
+    *,
     text: Annotated[
         str | None, typer.Option(help="Tables: column of the text.", show_default="the usual names")
     ] = None,
@@ -46,16 +37,9 @@ def synthesize(
     ] = None,
     chunk_characters: Annotated[int, typer.Option(min=100, help="Cut longer sections on sentence ends.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Without --llm: seed of what is drawn.")] = 42,
-    url: LlmUrlOption = None,
+    llm: LlmOptions,
     model: Annotated[str | None, typer.Option(help="--llm: name of the model.", show_default=False)] = None,
     questions: Annotated[int, typer.Option(min=1, max=20, help="--llm: questions a passage.")] = 2,
-    key_variable: KeyVariableOption = None,
-    concurrency: ConcurrencyOption = 4,
-    timeout: TimeoutOption = 60.0,
-    price_in: PriceInOption = 0.0,
-    price_out: PriceOutOption = 0.0,
-    budget: BudgetOption = None,
-    cache: CacheOption = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad files and rows instead of stopping.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
     json: JsonOption = False,
@@ -68,11 +52,12 @@ def synthesize(
     from training.synthesis.passages import LEAST_WORDS, cut_passages
     from training.tables.reading import BadRows
 
-    if (url is None) != (model is None):
+    if (llm is None) != (model is None):
         raise typer.BadParameter("`url` needs `model`, and `model` needs `url`")
-    options = llm_options(context, "questions")
+    if llm is None:
+        refuse_options(context, ("questions",), "without `url`")
     check_file(out, overwrite)
-    opened = open_model(str(model), options) if options else None
+    opened = open_model(str(model), llm) if llm else None
     bad = BadRows(skip_bad)
     documents = read_documents(corpus, bad, text=text, title=title)
     passages = cut_passages(documents, chunk_characters)

@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.cli.named_values import joined_sets, named, named_numbers, prepared_sets
+from router_plugin.cli.model_options import Fields, fields_of, with_fields
+from router_plugin.cli.named_values import joined_sets, named, prepared_sets
 from router_plugin.cli.options import (
-    BudgetOption,
-    CacheOption,
-    ConcurrencyOption,
-    DeviceOption,
     JsonOption,
-    KeyVariableOption,
-    LlmUrlOption,
+    LlmOptions,
     NewRegistryOption,
-    PriceInOption,
-    PriceOutOption,
-    TimeoutOption,
     existing_registry,
-    llm_options,
     named_path,
+    usable_device,
 )
 from router_plugin.cli.printing import print_json, print_table
 from router_plugin.cli.training_commands.variants import print_variants
+from training.judges.options import JudgeOptions
+from training.options import TrainingOptions
+from training.recipes.recipes import RECIPES, SPECIALIST, Contrastive, Recipe, make_recipe
 
 if TYPE_CHECKING:
     from registry import ModelRecord
+    from registry.model_folders.variants import Backend, VariantRecord
+    from training.job import TrainingJob
     from training.reporting.report import TrainingReport
 
 EXAMPLE = "Example: domain-router train work/legal --domain legal --out work/legal-model --register"
 
 
-class RecipeName(str, Enum):
-    """Which recipe."""
-
-    contrastive = "contrastive"
-    triplet = "triplet"
+def _chosen(values: Mapping[str, Any], given: dict[str, Any]) -> Recipe:
+    return make_recipe(values["recipe"], {**(SPECIALIST if values["specialist"] else {}), **given})
 
 
-def _number(help: str, **limits: Any) -> Any:
-    return typer.Option(help=help, show_default="the recipe's", rich_help_panel="Numbers of the recipe", **limits)
-
-
-def _dims(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text}: expected whole numbers with commas between them, like 256,128") from None
-
-
+@with_fields
 def train(
-    context: typer.Context,
     data: Annotated[
         list[str],
-        typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; of several one model is made."),
+        typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; several folders give one model."),
     ],
     domain: Annotated[str, typer.Option(help="Name of the domain.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.", parser=named_path, metavar="<path>")],
-    recipe: Annotated[
-        RecipeName, typer.Option(help="contrastive: InfoNCE, interpolated weights; triplet: the reference.")
-    ] = RecipeName.contrastive,
+    *,
     base_model: Annotated[str, typer.Option(help="SentenceTransformer folder or Hub id.")] = DEFAULT_BASE_MODEL,
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the Hub.")] = None,
     register: Annotated[bool, typer.Option("--register", help="Register the model when it is trained.")] = False,
@@ -72,21 +54,10 @@ def train(
         bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
-    batch_shares: Annotated[
+    mixed: Annotated[
         list[str] | None,
         typer.Option(
-            "--share",
-            metavar="NAME=SHARE",
-            help="Of several folders: share of the batches of one; repeatable.",
-            show_default="the same for all",
-        ),
-    ] = None,
-    single_set_baselines: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--beside",
-            metavar="NAME=MODEL",
-            help="Of several folders: the model of one alone, a version or a folder, to report beside; repeatable.",
+            "--mix", metavar="NAME=DIR", help="Also train on the training split of this prepared folder. Repeatable."
         ),
     ] = None,
     extra_test_sets: Annotated[
@@ -94,182 +65,118 @@ def train(
         typer.Option(
             "--also-evaluate",
             metavar="NAME=DIR",
-            help="Measure on the test split of this prepared folder too; repeatable.",
+            help="Also evaluate on the test split of this prepared folder. Repeatable.",
         ),
     ] = None,
-    max_loss: Annotated[
+    single_set_baselines: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=LOSS",
-            help="MRR@5 that may be lost on that set, or on test, the domain's own: 0 to 1; repeatable.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--seed",
-            min=0,
-            max=2**31,
-            help="Seed of everything random; repeatable: each is trained, the best on dev kept.",
-            metavar="<int>",
-            show_default="42",
-        ),
-    ] = None,
-    device: DeviceOption = None,
-    encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
-    encode_with: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BACKEND", help="Mine and measure with this runtime, like openvino.", show_default="torch"
+            "--compare-with",
+            metavar="NAME=MODEL",
+            help="With several training sets, the model of one of them alone, a version or a folder, to compare with. "
+            "Repeatable.",
         ),
     ] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option(metavar="BACKEND", help="Add a variant for this runtime, as variants does; repeatable."),
+        typer.Option(metavar="BACKEND", help="Add a variant for this runtime, as variants does. Repeatable."),
     ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let the base model run code of its own.")
-    ] = False,
-    mixed: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mix", metavar="NAME=DIR", help="Learn from the training split of this prepared folder too; repeatable."
+    options: Annotated[
+        TrainingOptions,
+        fields_of(
+            TrainingOptions,
+            flags={"seeds": "--seed", "batch_shares": "--batch-share"},
+            callbacks={"device": usable_device},
         ),
-    ] = None,
+    ],
+    judge_options: Annotated[JudgeOptions, fields_of(JudgeOptions, "judge", "judge_model")],
+    llm: LlmOptions,
+    recipe: Annotated[
+        str, typer.Option(help="contrastive (InfoNCE, interpolated weights) or triplet (the reference).")
+    ] = Contrastive.name,
     specialist: Annotated[
         bool,
-        typer.Option("--specialist", help="contrastive: only the domain's questions count: --min-gain-kept 1."),
-    ] = False,
-    iterations: Annotated[int | None, _number("Rounds of mine, fine-tune, evaluate.")] = None,
-    epochs: Annotated[int | None, _number("Passes over the examples in an iteration.")] = None,
-    batch_size: Annotated[int | None, _number("Examples a step.")] = None,
-    learning_rate: Annotated[float | None, _number("Learning rate after warm-up.")] = None,
-    warmup_steps: Annotated[float | None, _number("Warm-up steps; below 1 a share of all.")] = None,
-    weight_decay: Annotated[float | None, _number("Weight decay.")] = None,
-    max_length: Annotated[int | None, _number("Tokens a text is cut at while training.")] = None,
-    interpolation_weight: Annotated[float | None, _number("Share of trained weights in the result, 0 to 1.")] = None,
-    min_gain_kept: Annotated[
-        float | None, _number("Share of the gain on dev that the smallest such share shall keep, 0 to 1.")
-    ] = None,
-    lora: Annotated[int | None, _number("Train a LoRA adapter of this rank instead of all weights.")] = None,
-    dims: Annotated[
-        Any, _number("Leading dimensions that shall serve alone too, like 256,128.", parser=_dims, metavar="N,N")
-    ] = None,
-    freeze_documents: Annotated[
-        bool | None, _number("contrastive: train queries only; an existing index stays valid.")
-    ] = None,
-    random_negative_ratio: Annotated[float | None, _number("contrastive: fraction of random negatives.")] = None,
-    mix_ratio: Annotated[float | None, _number("contrastive: share of the batches that --mix takes.")] = None,
-    max_negative_ratio: Annotated[
-        float | None, _number("contrastive: what scores higher, relative to the right text, is no negative.")
-    ] = None,
-    negatives: Annotated[int | None, _number("contrastive: mined negatives a query.")] = None,
-    scale: Annotated[float | None, _number("contrastive: inverse temperature.")] = None,
-    mini_batch: Annotated[int | None, _number("contrastive: texts in memory at a time.")] = None,
-    min_steps: Annotated[int | None, _number("contrastive: steps an iteration has at least.")] = None,
-    max_epochs: Annotated[int | None, _number("contrastive: passes added for min-steps end here.")] = None,
-    margin: Annotated[float | None, _number("triplet: margin of the cosine distance.")] = None,
-    easy_per_hard: Annotated[int | None, _number("triplet: easy triplets kept for each hard one.")] = None,
-    judge: Annotated[
-        str,
         typer.Option(
-            metavar="JUDGE",
-            help="ground-truth: the prepared labels alone; llm or cross-encoder: grades what mining finds, too.",
+            "--specialist", help="contrastive: only the domain's own queries matter; the same as --min-gain-kept 1."
         ),
-    ] = "ground-truth",
-    judge_model: Annotated[
-        str | None,
-        typer.Option(help="Model of the judge: its name at --llm, or a cross-encoder's folder or Hub id."),
-    ] = None,
-    judge_depth: Annotated[int, typer.Option(min=1, max=15, help="Judge: documents a query in an iteration.")] = 5,
-    url: LlmUrlOption = None,
-    key_variable: KeyVariableOption = None,
-    concurrency: ConcurrencyOption = 4,
-    timeout: TimeoutOption = 60.0,
-    price_in: PriceInOption = 0.0,
-    price_out: PriceOutOption = 0.0,
-    budget: BudgetOption = None,
-    cache: CacheOption = None,
+    ] = False,
+    chosen: Annotated[Recipe, Fields(RECIPES, _chosen, flags={"mixed": "--mix"})],
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Adapt a base model to a domain, measure it, and perhaps register it. Killed runs go on when started again."""
+    """Adapt a base model to a domain, evaluate it, and perhaps register it. A killed run resumes when started again."""
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
     from router_plugin.plugins.registries import open_registry
     from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
     from training.job import TrainingJob
-    from training.judges.opening import JudgeOptions
     from training.judges.relevance import MeteredJudge
     from training.publishing import publish
-    from training.recipes.recipes import SPECIALIST, make_recipe, number_names
     from training.reporting.report_page import PAGE
     from training.runs import processes
-    from training.variants import add_variants
 
-    given = {name: value for name, value in context.params.items() if name in number_names() and value is not None}
-    numbers = {**(SPECIALIST if specialist else {}), **given}
     backends = [check_backend(name) for name in variant or ()]
-    chosen = make_recipe(recipe.value, numbers)
-    limits = named_numbers("max_loss", "LOSS", max_loss or ())
-    shares = named_numbers("batch_shares", "WEIGHT", batch_shares or ())
-    prepared = joined_sets("data", data)
-    also = prepared_sets("extra_test_sets", extra_test_sets or ())
-    others = prepared_sets("mixed", mixed or ())
-    baselines = named("single_set_baselines", "MODEL", single_set_baselines or ())
-    alone = {name: _record(model, registry) for name, model in baselines.items()}
-    base = resolve_base_model(base_model, revision)
-    opened = open_judge(
-        JudgeOptions(
-            judge=judge,
-            judge_model=judge_model,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            llm=llm_options(context),
-        )
+    judge = open_judge(
+        judge_options.replace(device=options.device, trust_remote_code=options.trust_remote_code, llm=llm)
     )
     job = TrainingJob(
-        prepared,
+        joined_sets("data", data),
         domain,
-        base,
+        resolve_base_model(base_model, revision),
         chosen,
-        batch_shares=shares,
-        seeds=seeds or (42,),
-        extra_test_sets=also,
-        max_loss=limits,
-        mixed=others,
-        single_set_baselines=alone,
-        judge=opened,
-        judge_depth=judge_depth,
-        encode_batch=encode_batch,
-        encode_with=check_backend(encode_with) if encode_with else None,
-        device=device,
-        trust_remote_code=trust_remote_code,
+        extra_test_sets=prepared_sets("extra_test_sets", extra_test_sets or ()),
+        mixed=prepared_sets("mixed", mixed or ()),
+        single_set_baselines=_baselines(single_set_baselines or (), registry),
+        judge=judge,
+        **vars(options),
     )
     store = open_registry(registry) if register else None
     report = adapt(job, out, overwrite=overwrite)
     if not processes.is_main_process():
         return
-    if isinstance(opened, MeteredJudge):
-        typer.echo(opened.spent(), err=True)
+    if isinstance(judge, MeteredJudge):
+        typer.echo(judge.spent(), err=True)
     if not json:
         print_gain(report, str(out))
         typer.echo(f"what changed, query by query: {out / PAGE}")
-    added = (
-        add_variants(out, prepared, backends, base=base, encode_batch=encode_batch, trust_remote_code=trust_remote_code)
-        if backends
-        else []
-    )
+    added = _variants(job, out, backends) if backends else []
     if added and not json:
         print_variants(added)
     version = (store.find_by_content(out) or publish(out, store, force)) if store else None
+    registered = version.name if version else None
     if json:
         variants = [record.model_dump() for record in added]
-        registered = version.name if version else None
         print_json({**report.model_dump(mode="json"), "variants": variants, "registered": registered})
-    elif version:
-        typer.echo(f"registered as {version.name}")
+    elif registered:
+        typer.echo(f"registered as {registered}")
+
+
+def _variants(job: TrainingJob, out: Path, backends: list[Backend]) -> list[VariantRecord]:
+    from training.variants import add_variants
+
+    return add_variants(
+        out,
+        job.training_set,
+        backends,
+        base=job.base,
+        encode_batch=job.encode_batch,
+        trust_remote_code=job.trust_remote_code,
+    )
+
+
+def _baselines(given: Sequence[str], registry: str | None) -> dict[str, ModelRecord]:
+    """What is known of trained models: folders or registered versions."""
+    from router_plugin.plugins.registries import open_registry
+    from training.reporting.report import TrainingReport
+
+    found = {}
+    for name, model in named("single_set_baselines", "MODEL", given).items():
+        if Path(model).is_dir():
+            found[name] = TrainingReport.load(Path(model)).record()
+        else:
+            found[name] = open_registry(existing_registry(registry)).get(model)
+    return found
 
 
 def print_gain(report: TrainingReport, title: str) -> None:
@@ -308,13 +215,3 @@ def print_gain(report: TrainingReport, title: str) -> None:
         typer.echo(line)
     if not report.improved:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")
-
-
-def _record(model: str, registry: str | None) -> ModelRecord:
-    """What is known of a trained model, which is a folder or a registered version."""
-    from router_plugin.plugins.registries import open_registry
-    from training.reporting.report import TrainingReport
-
-    if Path(model).is_dir():
-        return TrainingReport.load(Path(model)).record()
-    return open_registry(existing_registry(registry)).get(model)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.named_values import joined_sets
 from router_plugin.cli.options import JsonOption
 from router_plugin.cli.printing import print_json, print_table
+from training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from registry.model_folders.variants import VariantRecord
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: domain-router variants work/legal-model --data work/legal --backend openvino"
 
 
+@with_fields
 def variants(
     model: Annotated[Path, typer.Argument(help="Model folder that train wrote, not registered yet.")],
     data: Annotated[
@@ -26,10 +29,8 @@ def variants(
     backend: Annotated[
         list[str], typer.Option(help="openvino, openvino-int8, onnx or onnx-int8; repeatable.", metavar="BACKEND")
     ],
-    encode_batch: Annotated[int, typer.Option(min=1, help="Texts encoded at a time.")] = 64,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let the model run code of its own.")
-    ] = False,
+    *,
+    options: Annotated[TrainingOptions, fields_of(TrainingOptions, "encode_batch", "trust_remote_code")],
     json: JsonOption = False,
 ) -> None:
     """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
@@ -39,7 +40,11 @@ def variants(
 
     backends = [check_backend(name) for name in backend]
     added = add_variants(
-        model, joined_sets("data", data), backends, encode_batch=encode_batch, trust_remote_code=trust_remote_code
+        model,
+        joined_sets("data", data),
+        backends,
+        encode_batch=options.encode_batch,
+        trust_remote_code=options.trust_remote_code,
     )
     if json:
         print_json([{**record.model_dump(), "added": not is_short(record)} for record in added])

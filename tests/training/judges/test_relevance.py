@@ -271,7 +271,7 @@ def test_a_judge_needs_what_is_mined_and_a_depth_within_it(data, tiny_base):
     with pytest.raises(TrainingError, match="`freeze_documents`, which mines nothing"):
         TrainingJob(data, "words", tiny_base, frozen, judge=Words())
     for depth in (0, 16):
-        with pytest.raises(TrainingError, match=f"`judge_depth` {depth} is out of range"):
+        with pytest.raises(TrainingError, match=f"^`judge_depth` {depth}: expected a whole number from 1 to 15$"):
             TrainingJob(data, "words", tiny_base, judge=Words(), judge_depth=depth)
 
 

@@ -1,0 +1,72 @@
+"""Options of a training run but for its data and its recipe. Importing it does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from registry.model_folders.variants import Backend
+from registry.shared.options import Device, Shown, TrustRemoteCode, in_words, numbers_by_name
+from training.errors import TrainingError
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError("expected at least one seed, and no duplicates: each seed gives one model")
+    return seeds
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class TrainingOptions:
+    """How a recipe is run, and how its result is judged: the part of a :class:`training.TrainingJob` that is typed in.
+
+    Raises:
+        TrainingError: a value of another type or out of range.
+    """
+
+    error: ClassVar = TrainingError
+
+    batch_shares: Annotated[
+        dict[str, Annotated[float, Field(gt=0, lt=1)]],
+        Field(
+            description="With several training sets, fraction of the batches that come from one; sets that are not "
+            "named divide the rest evenly."
+        ),
+        BeforeValidator(numbers_by_name),
+        Shown(default="the same for all", metavar="NAME=FRACTION"),
+    ] = field(default_factory=dict)
+    max_loss: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            description="MRR@5 that the model may lose on a test set; test is the domain's own. A model that loses "
+            "more is written, but published only by force."
+        ),
+        BeforeValidator(numbers_by_name),
+        Shown(default="no limit", metavar="NAME=LOSS"),
+    ] = field(default_factory=dict)
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=2**31)], ...],
+        Field(description="Seed of everything random; of several, each trains a model, and the best on dev is kept."),
+        AfterValidator(_distinct),
+        Shown(metavar="<int>"),
+    ] = (42,)
+    judge_depth: Annotated[
+        int, Field(ge=1, le=15, description="Documents that the judge grades per query and iteration.")
+    ] = 5
+    encode_batch: Annotated[int, Field(ge=1, description="Texts encoded at a time.")] = 64
+    encode_with: Annotated[
+        Backend | None,
+        Field(description="Runtime that encodes texts for mining and measuring."),
+        Shown(default="torch"),
+    ] = None
+    device: Device = None
+    trust_remote_code: TrustRemoteCode = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, values: Any, validate: Callable[[Any], Any]) -> Any:
+        return in_words(cls, values, validate)

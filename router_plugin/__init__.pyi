@@ -13,6 +13,7 @@ from .errors import PluginError as PluginError
 from .errors import QueryError as QueryError
 from .errors import RoutesError as RoutesError
 from .errors import SettingsError as SettingsError
+from .evaluation.fitted import Fitted as Fitted
 from .evaluation.labelled_queries import LabelledQueries as LabelledQueries
 from .evaluation.labelled_queries import read_labelled_queries as read_labelled_queries
 from .evaluation.routes import RouteEvaluation as RouteEvaluation
@@ -25,7 +26,6 @@ from .router import DomainRouter as DomainRouter
 from .routes import Route as Route
 from .routes import load_routes as load_routes
 from .serving.domains import ServedDomains as ServedDomains
-from .serving.fitted import Fitted as Fitted
 from .serving.state import Reloaded as Reloaded
 from .settings import Settings as Settings
 from .tuning.explainer import explain as explain

@@ -29,9 +29,9 @@ def open_router(
         fitted: file that ``routes fit`` wrote.
         base_model: encoder of the general domain.
     """
+    from router_plugin.evaluation.fitted import Fitted
     from router_plugin.router import DomainRouter
     from router_plugin.routes import load_routes
-    from router_plugin.serving.fitted import Fitted
 
     known = [route for path in routes for route in load_routes(path)]
     router = DomainRouter(known, registry, base_model=base_model, extra_domains=extra_domains or (), settings=settings)

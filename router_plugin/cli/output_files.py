@@ -40,7 +40,7 @@ def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> 
 
 
 def _is_page(path: Path) -> bool:
-    from registry.shared.templates import SHARED, render_html
+    from registry.pages.templates import SHARED, render_html
 
     start = render_html(SHARED / "page.html", title="").partition("<title>")[0]
     try:
@@ -51,7 +51,7 @@ def _is_page(path: Path) -> bool:
 
 
 def _is_fitted(path: Path) -> bool:
-    from router_plugin.serving.fitted import Fitted
+    from router_plugin.evaluation.fitted import Fitted
 
     try:
         Fitted.load(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from registry.shared.charts import Point, labelled_points
-from registry.shared.templates import render_html
+from registry.pages.charts import Point, labelled_points
+from registry.pages.templates import render_html
 from router_plugin.comparison.measuring import Figures
 from router_plugin.comparison.strategies import Comparison
 

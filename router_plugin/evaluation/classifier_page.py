@@ -7,8 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from registry.shared.charts import Point, Shaded, bubbles, curve
-from registry.shared.templates import render_html
+from registry.pages.charts import Point, Shaded, bubbles, curve
+from registry.pages.templates import render_html
 from router_plugin.evaluation.classifier import Evaluation
 
 _TEMPLATE = Path(__file__).with_name("classifier.html")

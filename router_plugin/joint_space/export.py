@@ -8,8 +8,8 @@ from huggingface_hub import ModelCardData
 from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.adapter_files import base_of, is_adapter
+from registry.pages.templates import render_card
 from registry.shared.outputs import check_free, staged_folder
-from registry.shared.templates import render_card
 from registry.snapshot import Snapshot
 from router_plugin.encoders.selection import on_cpu
 from router_plugin.errors import JointSpaceError

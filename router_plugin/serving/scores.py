@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from router_plugin.encoders.embedding import Encoded
-from router_plugin.serving.fitted import confidence
+from router_plugin.evaluation.fitted import confidence
 from router_plugin.serving.state import ServingState
 from router_plugin.serving.strategies import DomainChoice, choose_domains, known_domains
 from router_plugin.serving.texts import QueryText, read_queries

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from router_plugin.errors import FittedError, RoutesError, SettingsError
+from router_plugin.evaluation.fitted import NOT_FITTED, Fitted
 from router_plugin.routes import Route, check_routes
 from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.serving.fitted import NOT_FITTED, Fitted
 from router_plugin.settings import Settings
 
 _SCORE_SETTINGS = ("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from router_plugin.serving.fitted import Floats, features
+from router_plugin.evaluation.fitted import Floats, features
 
 NEAREST = 10
 """Routes of a query that fitting looks at, the nearest ones."""

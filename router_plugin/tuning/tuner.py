@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_plugin.errors import QueryError
+from router_plugin.evaluation.fitted import Fitted
 from router_plugin.evaluation.routes import RouteEvaluation, evaluate_routes
 from router_plugin.router import DomainRouter
-from router_plugin.serving.fitted import Fitted
 from router_plugin.serving.scores import score
 from router_plugin.serving.state import ServingState
 from router_plugin.tuning.fitting import fit_confidence, fit_thresholds, nearest_routes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from registry.pages.templates import one_line, render_card
 from registry.records import TEST
-from registry.shared.templates import one_line, render_card
 from training.reporting.report import TrainingReport
 from training.reporting.single_set_baselines import BASELINES, baseline_rows
 from training.reporting.verdicts import (

@@ -9,8 +9,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from registry.shared.charts import Interval, Pair, Shaded, intervals, pair_map, paired_bars
-from registry.shared.templates import render_html
+from registry.pages.charts import Interval, Pair, Shaded, intervals, pair_map, paired_bars
+from registry.pages.templates import render_html
 from training.reporting.evidence import BEYOND, Change, Evidence, Map
 from training.reporting.report import Iteration, TrainingReport
 from training.reporting.single_set_baselines import BASELINES, baseline_rows

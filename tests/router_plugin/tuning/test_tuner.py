@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from registry import GENERAL
 from router_plugin import DomainRouter, Fitted, FittedError, QueryError, Route, ServedDomains, Settings, Tuner, explain
+from router_plugin.evaluation.fitted import confidence
 from router_plugin.evaluation.routes import evaluate_routes
-from router_plugin.serving.fitted import confidence
 from router_plugin.tuning.fitting import NearestRoutes, fit_confidence, fit_thresholds, nearest_routes
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=0.99)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from router_plugin import PluginError, hookimpl
+from router_plugin.hosts.server_routes import add_server_routes
 from router_plugin.plugins.manager import Plugins
-from router_plugin.plugins.server_routes import add_server_routes
 
 
 class App:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
-from registry.shared.templates import (
+from registry.pages.templates import (
     SHARED,
     code_span,
     escape_markdown,

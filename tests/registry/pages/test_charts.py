@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from registry.shared.charts import (
+from registry.pages.charts import (
     Interval,
     Pair,
     Plot,

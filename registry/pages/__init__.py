@@ -1,0 +1,1 @@
+"""Pages and charts: Jinja2 templates, and SVG drawn from figures."""

@@ -84,11 +84,18 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
         raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
 
 
+def detach(model: SentenceTransformer, name: str) -> None:
+    """Take the adapter of that name off the model; the others stay as they were."""
+    from peft.functional import delete_adapter
+
+    adapted = transformer(model)
+    delete_adapter(adapted, name, prefix="lora_")
+    getattr(adapted, "peft_config", {}).pop(name, None)
+
+
 @contextmanager
 def detach_on_error(model: SentenceTransformer, name: str) -> Iterator[None]:
     """Take the adapter of that name off the model if the block fails; the others stay as they were."""
-    from peft.functional import delete_adapter
-
     adapted = transformer(model)
     active = adapted.active_adapters() if has_adapter(model) else []
     try:
@@ -96,8 +103,7 @@ def detach_on_error(model: SentenceTransformer, name: str) -> Iterator[None]:
     except BaseException:
         if active:
             adapted.set_adapter(active)
-        delete_adapter(adapted, name, prefix="lora_")
-        getattr(adapted, "peft_config", {}).pop(name, None)
+        detach(model, name)
         raise
 
 

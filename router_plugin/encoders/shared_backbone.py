@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from registry import BaseModelFiles
 from registry.model_folders.adapter_files import identity_of, is_adapter
-from registry.model_folders.adapters import attach_weights, detach_on_error
+from registry.model_folders.adapters import attach_weights, detach, detach_on_error
 from registry.model_folders.input_config import InputConfig
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import Tokens, by_length, features, shared_tokens
@@ -37,7 +37,8 @@ class SharedBackbone:
         self.model = model
         self._lock = threading.RLock()  # a new member is tried while it is held
         self._names = (f"adapter-{number}" for number in count())
-        self._members: dict[str, SharedEncoder] = {}
+        self._members: WeakValueDictionary[str, SharedEncoder] = WeakValueDictionary()
+        self._attached: dict[str, ref[SharedEncoder]] = {}
         self._hooked: set[int] = set()
         self._rows: list[str] = []
         self._plain = {_NO_ADAPTER}
@@ -46,14 +47,26 @@ class SharedBackbone:
         self.base = SharedEncoder(self, _NO_ADAPTER, self._inputs)
 
     def member(self, folder: Path) -> SharedEncoder:
-        """The encoder of the base model or of an adapter of it, whose weights are loaded at the first call."""
+        """The encoder of the base model or of an adapter of it.
+
+        The adapter's weights are loaded at the first call, and stay as long as somebody holds the encoder.
+        """
         if not is_adapter(folder):
             return self.base
         identity = identity_of(folder)  # another adapter may come to stand at the same path
         with self._lock:
-            if identity not in self._members:
-                self._members[identity] = self._attach(folder, next(self._names))
-            return self._members[identity]
+            encoder = self._members.get(identity)
+            if encoder is None:
+                self._detach_unused()
+                encoder = self._members[identity] = self._attach(folder, next(self._names))
+            return encoder
+
+    def _detach_unused(self) -> None:
+        """Free the adapters whose encoders nobody holds any more: of versions that are not served after a reload."""
+        for name in [name for name, encoder in self._attached.items() if encoder() is None]:
+            detach(self.model, name)
+            self._plain.discard(name)
+            del self._attached[name]
 
     def _attach(self, folder: Path, name: str) -> SharedEncoder:
         with detach_on_error(self.model, name):
@@ -61,6 +74,7 @@ class SharedBackbone:
             self._hook()
             encoder = SharedEncoder(self, name, InputConfig.of_adapter(folder, self._inputs))
             self._try_alone(encoder)
+        self._attached[name] = ref(encoder)
         return encoder
 
     def encode(self, pairs: Sequence[tuple[SharedEncoder, str]]) -> NDArray[np.float32]:

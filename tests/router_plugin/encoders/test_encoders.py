@@ -111,6 +111,24 @@ def test_an_adapter_that_does_not_fit_leaves_the_others_and_the_base_model_as_th
     np.testing.assert_allclose(member.encode(QUERIES), wanted, atol=1e-5)
 
 
+def test_an_adapter_that_nobody_holds_is_freed_when_the_next_one_comes(adapters, tiny_base):
+    shared = SharedBackbone(load_sentence_transformer(tiny_base.path, device="cpu").float().eval())
+    base = shared.base.encode(QUERIES)
+    first, second = adapters[:2]
+    member = shared.member(first)
+    parts = len([*shared.model.parameters()])
+    assert shared.member(first) is member
+    del member
+    member = shared.member(second)
+    assert len([*shared.model.parameters()]) == parts
+    wanted = TorchEncoder(second, "cpu", base=tiny_base).encode(QUERIES)
+    np.testing.assert_allclose(member.encode(QUERIES), wanted, atol=1e-5)
+    np.testing.assert_allclose(shared.base.encode(QUERIES), base, atol=1e-6)
+    both = shared.encode([(shared.member(first), QUERIES[0]), (member, QUERIES[0]), (shared.base, QUERIES[0])])
+    again = TorchEncoder(first, "cpu", base=tiny_base).encode(QUERIES[:1])
+    np.testing.assert_allclose(both, np.stack([again[0], wanted[0], base[0]]), atol=1e-5)
+
+
 def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):
     shared = shared_backbone(tiny_base, "cpu", False)
     members = [shared.member(folder) for folder in adapters]

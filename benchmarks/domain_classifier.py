@@ -101,9 +101,9 @@ def _measure(classifier: CascadeClassifier, texts: Sequence[str], domains: Seque
         "oos_auroc": round(float(roc_auc_score(inside, -probabilities[:, 0])), 4),
         "ece": round(calibration_error(sure, hits), 4),
         "ece_in_scope": round(calibration_error(sure[inside], hits[inside]), 4),
-        "cheap_share": _mean(cheap[inside]),
-        "cheap_share_of_all": _mean(cheap),
-        "cheap_median_ms": _median_ms(classifier, [text for text, alone in zip(texts, cheap, strict=True) if alone]),
+        "lexical_fraction": _mean(cheap[inside]),
+        "lexical_fraction_of_all": _mean(cheap),
+        "lexical_median_ms": _median_ms(classifier, [text for text, alone in zip(texts, cheap, strict=True) if alone]),
         "accuracy_typos": _mean(typos[inside] == labels[inside]),
     }
 

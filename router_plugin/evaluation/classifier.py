@@ -1,4 +1,4 @@
-"""How well a domain classifier does on labelled queries: the figures behind ``domain-router classifier evaluate``."""
+"""Evaluates a domain classifier on labelled queries, as ``domain-router classifier evaluate`` does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class Bin:
-    """Queries of like confidence: their mean confidence, the share that is right, and how many there are."""
+    """Queries of similar confidence: their mean confidence, the fraction that is right, and their number."""
 
     confidence: float
     accuracy: float
@@ -35,11 +35,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A query that was given to the wrong domain."""
+    """A query for which another domain was predicted."""
 
     query: str
     domain: str
-    given: str
+    predicted: str
     probability: float
 
 
@@ -48,18 +48,18 @@ class Evaluation:
     """Figures of a domain classifier on labelled queries.
 
     Attributes:
-        queries: how many.
-        accuracy: share of the queries whose likeliest domain is theirs, ``general`` being a domain too.
-        domain_accuracy: the same over queries of a domain, with ``general`` left out of what they may be given to.
+        queries: their number.
+        accuracy: fraction of the queries whose most probable domain is right; ``general`` counts as a domain.
+        domain_accuracy: the same over queries of a domain, among all domains but ``general``.
         domains: rows and columns of ``confusion``.
-        confusion: queries of each domain (rows) by the domain they were given to (columns).
-        calibration_error: expected calibration error of the likeliest domain, in 15 bins.
+        confusion: queries of each domain (rows) by the predicted domain (columns).
+        calibration_error: expected calibration error of the most probable domain, in 15 bins.
         reliability: those bins that hold queries.
-        out_of_domain_auroc: area under ``roc``; None where all queries are of domains, or none is.
-        roc: false and true positive rates of telling queries of no domain by the probability of ``general``.
-        cheap_share: share of the queries that were decided without an embedding.
-        cheap_ms: median milliseconds of such a query, asked alone; None where there is none.
-        embedded_ms: the same of the others.
+        out_of_domain_auroc: area under ``roc``; None if all queries belong to domains, or none does.
+        roc: false and true positive rates of detecting queries of no domain by the probability of ``general``.
+        lexical_fraction: fraction of the queries that were decided without an embedding.
+        lexical_ms: median milliseconds of such a query, classified on its own; None if there is none.
+        embedded_ms: the same for the other queries.
         mistakes: the most confident ones, the worst first.
     """
 
@@ -72,8 +72,8 @@ class Evaluation:
     reliability: list[Bin]
     out_of_domain_auroc: float | None
     roc: list[tuple[float, float]]
-    cheap_share: float
-    cheap_ms: float | None
+    lexical_fraction: float
+    lexical_ms: float | None
     embedded_ms: float | None
     mistakes: list[Mistake]
 
@@ -83,11 +83,11 @@ class Evaluation:
 
 
 def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequence[str | None]) -> Evaluation:
-    """Classify labelled queries and compare.
+    """Classify labelled queries, and compare with their labels.
 
     Args:
-        classifier: any.
-        queries: at least one; none of them empty.
+        classifier: to evaluate.
+        queries: at least one, none of them empty.
         domains: of each query its domain, known to the classifier; ``general`` or None for a query of no domain.
     """
     names = list(classifier.domains)
@@ -95,20 +95,20 @@ def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequ
     found = [classifier.classify(queries[start : start + BLOCK]) for start in range(0, len(queries), BLOCK)]
     probabilities = np.concatenate([part.probabilities for part in found])
     embedded = np.concatenate([np.isin(np.arange(len(part.probabilities)), list(part.embedded)) for part in found])
-    given, inside = probabilities.argmax(axis=1), labels != names.index(GENERAL)
+    predicted, inside = probabilities.argmax(axis=1), labels != names.index(GENERAL)
     auroc, roc = _out_of_domain(probabilities[:, names.index(GENERAL)], inside)
     return Evaluation(
         queries=len(queries),
-        accuracy=float(np.mean(given == labels)),
+        accuracy=float(np.mean(predicted == labels)),
         domain_accuracy=_domain_accuracy(probabilities[inside], labels[inside], names.index(GENERAL)),
         domains=names,
-        confusion=confusion_matrix(labels, given, labels=range(len(names))).tolist(),
-        calibration_error=calibration_error(probabilities.max(axis=1), given == labels),
-        reliability=reliability(probabilities.max(axis=1), given == labels),
+        confusion=confusion_matrix(labels, predicted, labels=range(len(names))).tolist(),
+        calibration_error=calibration_error(probabilities.max(axis=1), predicted == labels),
+        reliability=reliability(probabilities.max(axis=1), predicted == labels),
         out_of_domain_auroc=auroc,
         roc=roc,
-        cheap_share=float(np.mean(~embedded)),
-        cheap_ms=_median_ms(classifier, queries, ~embedded),
+        lexical_fraction=float(np.mean(~embedded)),
+        lexical_ms=_median_ms(classifier, queries, ~embedded),
         embedded_ms=_median_ms(classifier, queries, embedded),
         mistakes=_mistakes(queries, probabilities, labels, names),
     )
@@ -118,7 +118,7 @@ def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
     """Expected calibration error (Guo et al., 2017, section 2), in ``BINS`` bins of equal width.
 
     Args:
-        confidence: of each answer, ``(n,)``.
+        confidence: of each prediction, ``(n,)``.
         hits: whether it is right, ``(n,)``.
     """
     bins = reliability(confidence, hits)
@@ -126,7 +126,7 @@ def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:
 
 
 def reliability(confidence: Floats, hits: NDArray[np.bool_]) -> list[Bin]:
-    """Those bins that hold answers; see :func:`calibration_error`."""
+    """The bins that hold predictions; see :func:`calibration_error`."""
     number = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     members = [number == each for each in range(BINS)]
     return [
@@ -160,7 +160,7 @@ def _median_ms(classifier: DomainClassifier, queries: Sequence[str], rows: NDArr
 
 
 def _mistakes(queries: Sequence[str], probabilities: Floats, labels: Labels, names: Sequence[str]) -> list[Mistake]:
-    given, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(given != labels)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
-    return [Mistake(queries[row], names[labels[row]], names[given[row]], float(confidence[row])) for row in worst]
+    return [Mistake(queries[row], names[labels[row]], names[predicted[row]], float(confidence[row])) for row in worst]

@@ -28,7 +28,7 @@ def evaluation_page(evaluation: Evaluation, title: str) -> str:
         reliability=_reliability(evaluation),
         roc=curve("ROC curve", evaluation.roc, "false", "true") if evaluation.roc else None,
         confusion=(evaluation.domains, list(_confusion(evaluation))),
-        mistakes=[(each.query, each.domain, each.given, f"{each.probability:.3f}") for each in evaluation.mistakes],
+        mistakes=[(each.query, each.domain, each.predicted, f"{each.probability:.3f}") for each in evaluation.mistakes],
     )
 
 
@@ -40,8 +40,8 @@ def _figures(evaluation: Evaluation) -> Iterator[Sequence[str]]:
     yield "calibration error", f"{evaluation.calibration_error:.4f}"
     if evaluation.out_of_domain_auroc is not None:
         yield "AUROC of finding queries of no domain", f"{evaluation.out_of_domain_auroc:.4f}"
-    yield "decided without an embedding", f"{evaluation.cheap_share:.1%}"
-    for what, milliseconds in (("without", evaluation.cheap_ms), ("with", evaluation.embedded_ms)):
+    yield "decided without an embedding", f"{evaluation.lexical_fraction:.1%}"
+    for what, milliseconds in (("without", evaluation.lexical_ms), ("with", evaluation.embedded_ms)):
         if milliseconds is not None:
             yield f"median time of a query {what} one", f"{milliseconds:.2f} ms"
 

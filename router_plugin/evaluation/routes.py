@@ -1,4 +1,4 @@
-"""How well a router does on labelled queries: the figures behind ``domain-router routes evaluate``."""
+"""Evaluates the decisions of a router on labelled queries, as ``domain-router routes evaluate`` does."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MISTAKES = 25
 
 @dataclass(frozen=True)
 class RouteFigures:
-    """Of one route: how many queries are labelled with it and given to it, and what shares of them are right."""
+    """One route: how many queries have it as label and as prediction, its precision and its recall."""
 
     route: str
     queries: int
-    given: int
+    predicted: int
     precision: float | None
     recall: float | None
 
 
 @dataclass(frozen=True)
 class RouteMistake:
-    """A query that got another route than its label; None for no route."""
+    """A query that did not get the route of its label; None stands for no route."""
 
     query: str
     route: str | None
-    given: str | None
+    predicted: str | None
     score: float | None
     domain: str
 
@@ -42,13 +42,13 @@ class RouteEvaluation:
     """Figures of a router on labelled queries.
 
     Attributes:
-        queries: how many.
-        accuracy: share that got the route of their label, or none where they have none.
-        in_scope_accuracy: the same of the queries whose label is a route; None where there are none.
-        out_of_scope_recall: share of the queries without a route that got none; None where there are none.
-        routes: of every route that is a label or was given, by name.
-        calibration_error: expected calibration error of ``Decision.confidence``; None where that was not fitted.
-        mistakes: the first of them, those with the greatest score first, those without a score last.
+        queries: their number.
+        accuracy: fraction that got the route of their label, or correctly got none.
+        in_scope_accuracy: the same for queries whose label is a route; None if there are none.
+        out_of_scope_recall: fraction of the queries without a route that got none; None if there are none.
+        calibration_error: expected calibration error of ``Decision.confidence``; None if that was not fitted.
+        routes: every route that is a label or a prediction, by name.
+        mistakes: those with the highest scores first, those without a score last.
     """
 
     queries: int
@@ -73,8 +73,8 @@ def evaluate_routes(decisions: Sequence[Decision], labels: Sequence[str | None])
     return RouteEvaluation(
         queries=len(labels),
         accuracy=float(right.mean()),
-        in_scope_accuracy=_share(right[in_scope].tolist()),
-        out_of_scope_recall=_share(right[~in_scope].tolist()),
+        in_scope_accuracy=_fraction(right[in_scope].tolist()),
+        out_of_scope_recall=_fraction(right[~in_scope].tolist()),
         calibration_error=_calibration_error(decisions, right.tolist()),
         routes=_by_route(decisions, labels),
         mistakes=[
@@ -84,22 +84,22 @@ def evaluate_routes(decisions: Sequence[Decision], labels: Sequence[str | None])
     )
 
 
-def _share(right: Sequence[bool]) -> float | None:
+def _fraction(right: Sequence[bool]) -> float | None:
     return sum(right) / len(right) if right else None
 
 
 def _by_route(decisions: Sequence[Decision], labels: Sequence[str | None]) -> list[RouteFigures]:
-    asked, given = Counter(labels), Counter(decision.route for decision in decisions)
+    asked, predicted = Counter(labels), Counter(decision.route for decision in decisions)
     hits = Counter(label for decision, label in zip(decisions, labels, strict=True) if decision.route == label)
     return [
         RouteFigures(
             route=name,
             queries=asked[name],
-            given=given[name],
-            precision=hits[name] / given[name] if given[name] else None,
+            predicted=predicted[name],
+            precision=hits[name] / predicted[name] if predicted[name] else None,
             recall=hits[name] / asked[name] if asked[name] else None,
         )
-        for name in sorted({name for name in (*asked, *given) if name is not None})
+        for name in sorted({name for name in (*asked, *predicted) if name is not None})
     ]
 
 

@@ -66,7 +66,7 @@ def _check_exportable(space: JointSpace) -> None:
         if is_adapter(folder) and (wanted := base_of(folder)).weights_sha256 != domains.base.digest:
             raise JointSpaceError(
                 f"{domains.version(name)} is an adapter on {wanted.name}, and general is {domains.base.name}: "
-                "an export holds one base model: choose it with --base-model"
+                "an export holds one base model: choose it with `base_model`"
             )
 
 

@@ -101,7 +101,7 @@ class JointSpaceModule(InputModule):
         if dims is not None and dims < dimension:
             raise JointSpaceError(
                 f"truncate_dim={dims} would cut whole domains off the {dimension} numbers of joint space "
-                f"{self.identifier}: export it with --dims instead"
+                f"{self.identifier}: export it with `dims` instead"
             )
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:

@@ -59,5 +59,7 @@ def evaluate(
     print_figures(f"Domain classifier on {file.name}", evaluation.to_dict())
     rows = [(name, *counts) for name, counts in zip(evaluation.domains, evaluation.confusion, strict=True)]
     print_table("Queries by their domain and the predicted one", ("domain", *evaluation.domains), rows)
-    worst = [(mistake.query, mistake.domain, mistake.given, mistake.probability) for mistake in evaluation.mistakes[:5]]
+    worst = [
+        (mistake.query, mistake.domain, mistake.predicted, mistake.probability) for mistake in evaluation.mistakes[:5]
+    ]
     print_table("The most confident mistakes", ("query", "domain", "predicted", "probability"), worst)

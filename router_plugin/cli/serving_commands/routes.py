@@ -107,10 +107,12 @@ def evaluate(
         return
     print_figures(f"Routing on {file.name}", evaluation.to_dict())
     rows = [
-        (each.route, each.queries, each.given, shown(each.precision), shown(each.recall)) for each in evaluation.routes
+        (each.route, each.queries, each.predicted, shown(each.precision), shown(each.recall))
+        for each in evaluation.routes
     ]
-    print_table("By route", ("route", "queries", "given", "precision", "recall"), rows)
+    print_table("By route", ("route", "queries", "predicted", "precision", "recall"), rows)
     mistakes = [
-        (each.query, each.route or "none", each.given or "none", each.domain) for each in evaluation.mistakes[:SHOWN]
+        (each.query, each.route or "none", each.predicted or "none", each.domain)
+        for each in evaluation.mistakes[:SHOWN]
     ]
-    print_table("Mistakes with the highest scores", ("query", "route", "given", "domain"), mistakes)
+    print_table("Mistakes with the highest scores", ("query", "route", "predicted", "domain"), mistakes)

@@ -38,10 +38,10 @@ def test_the_figures_are_right(evaluation):
     assert evaluation.accuracy == pytest.approx(3 / 5)
     assert evaluation.domain_accuracy == 1
     assert evaluation.confusion == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    assert evaluation.cheap_share == pytest.approx(3 / 5)
+    assert evaluation.lexical_fraction == pytest.approx(3 / 5)
     assert evaluation.out_of_domain_auroc == pytest.approx(roc_auc_score([0, 0, 1, 0, 1], PROBABILITIES[:, 0]))
     assert evaluation.roc[0] == (0, 0) and evaluation.roc[-1] == (1, 1)
-    assert [(mistake.query, mistake.given) for mistake in evaluation.mistakes] == [
+    assert [(mistake.query, mistake.predicted) for mistake in evaluation.mistakes] == [
         ("b", "general"),
         (QUERIES[4], "medical"),
     ]

@@ -163,7 +163,7 @@ def test_figures_are_of_the_decisions(example):
     assert (found.queries, found.accuracy) == (5, 2 / 5)
     assert (found.in_scope_accuracy, found.out_of_scope_recall) == (1 / 3, 1 / 2)
     by_route = {each.route: each for each in found.routes}
-    assert (by_route["a"].precision, by_route["a"].recall, by_route["a"].given) == (1 / 2, 1, 2)
+    assert (by_route["a"].precision, by_route["a"].recall, by_route["a"].predicted) == (1 / 2, 1, 2)
     assert (by_route["b"].precision, by_route["b"].recall, by_route["b"].queries) == (0, 0, 2)
     assert [mistake.query for mistake in found.mistakes] == ["1", "3", "2"]
     assert found.calibration_error is None

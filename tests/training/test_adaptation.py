@@ -17,7 +17,7 @@ from tests.training.samples import LEARNING, QUICK, no_longer_than, prepared, ru
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt, publish
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune
-from training.recipes.interpolation import move_towards
+from training.recipes.interpolation import interpolate
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import CUTOFFS
@@ -194,7 +194,7 @@ def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
 def test_interpolation_takes_its_share_of_the_trained_weights(tiny_base, trained, share):
     model, base = load_model(trained.out, "cpu"), load_model(tiny_base.path, "cpu")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    move_towards(model, base, share)
+    interpolate(model, base, share)
     start = base.state_dict()
     for name, value in model.state_dict().items():
         if share in (0, 1):
@@ -263,7 +263,7 @@ def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
 
 def test_a_run_that_diverges_says_which_number_to_change(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e30, batch_size=8)
-    with pytest.raises(TrainingError, match="--learning-rate"):
+    with pytest.raises(TrainingError, match="`learning_rate`"):
         adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
 
 

@@ -17,7 +17,7 @@ from tests.training.sources.samples import KINDS
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt, publish
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune, half_precision
-from training.recipes.interpolation import move_towards
+from training.recipes.interpolation import interpolate
 from training.recipes.model_modules import branches, describe_model
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import retrieval_metrics
@@ -145,7 +145,7 @@ def test_every_recipe_trains_every_kind_and_leaves_its_lengths(kind, base, tmp_p
 def test_interpolation_moves_every_weight_once(adapted, base):
     model, start = load_model(adapted[0], "cpu"), load_model(base.path, "cpu").state_dict()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    move_towards(model, load_model(base.path, "cpu"), 0.25)
+    interpolate(model, load_model(base.path, "cpu"), 0.25)
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, 0.25 * before[name] + 0.75 * start[name])

@@ -29,10 +29,11 @@ torch.set_num_threads(1)
 from registry import resolve_base_model
 from tests.training.samples import LEARNING
 from training import TrainingJob, adaptation, read_prepared
+from training.recipes import distributed
 
 data, base, out = sys.argv[1:]
 
-finetune = adaptation.finetune
+finetune = distributed.finetune
 calls = []
 
 def die_when_called_again(*arguments):
@@ -41,7 +42,7 @@ def die_when_called_again(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return finetune(*arguments)
 
-adaptation.finetune = die_when_called_again
+distributed.finetune = die_when_called_again
 job = TrainingJob(read_prepared(Path(data)), "words", resolve_base_model(base), LEARNING, device="cpu")
 adaptation.adapt(job, Path(out))
 """
@@ -65,7 +66,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, 
     monkeypatch.setattr(SentenceTransformer, "encode_document", counting)
     with caplog.at_level(logging.WARNING):
         report = adapt(TrainingJob(trained.data, "words", tiny_base, LEARNING, device="cpu"), out)
-    assert "going on with the unfinished run" in caplog.text
+    assert "resuming the unfinished run" in caplog.text
     assert report.iterations[1] == Iteration(**first)
     assert len(encoded) == len(trained.data.corpus)
     assert timeless(report) == timeless(trained.report)
@@ -113,7 +114,7 @@ def test_a_crash_at_any_change_of_a_name_can_be_resumed(trained, tiny_base, fail
 
 def test_a_step_cut_short_on_disk_is_done_again(tmp_path, trained, tiny_base, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("training.adaptation._write_model", crash)
+        patch.setattr("training.adaptation.write_model_folder", crash)
         with pytest.raises(Crash):
             adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     step = tmp_path / ".out.run" / "base.json"
@@ -128,12 +129,12 @@ def crash(*_):
 
 def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, monkeypatch, caplog):
     with monkeypatch.context() as patch:
-        patch.setattr("training.adaptation._write_model", crash)
+        patch.setattr("training.adaptation.write_model_folder", crash)
         with pytest.raises(Crash):
             adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out")
     report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, seeds=(7,), device="cpu"), tmp_path / "out")
     assert report.options["seed"] == 7
-    assert "going on" not in caplog.text
+    assert "resuming" not in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

@@ -60,7 +60,7 @@ def test_a_resumed_run_ranks_nothing_again_and_finds_the_same(tmp_path, trained,
     job = TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu")
     whole = adapt(job, tmp_path / "whole")
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr("training.adaptation._write_model", crash)
+        patch.setattr("training.adaptation.write_model_folder", crash)
         adapt(job, tmp_path / "out")
     with counted() as (_, rankings):
         resumed = adapt(job, tmp_path / "out")

@@ -10,14 +10,9 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import set_seed
 
 from registry.model_folders.adapters import add_adapter, has_adapter
 from registry.model_folders.input_config import InputConfig, Kind
@@ -26,9 +21,10 @@ from training.mining.examples import Examples
 from training.recipes.length_slices import in_slices
 from training.recipes.model_modules import branches
 from training.recipes.recipes import Recipe
+from training.recipes.trainer import MinedBatchTrainer
 from training.retrieval.states import State
 from training.runs import processes
-from training.runs.progress import Advance, bar
+from training.runs.progress import bar
 
 
 def finetune(
@@ -40,21 +36,59 @@ def finetune(
     what: str,
     base: State | None = None,
 ) -> dict[str, float]:
-    """Train the model in place.
+    """Train a model in place.
 
     Args:
-        model: learns.
-        examples: what is learnt.
-        recipe: how.
+        model: the model to train.
+        examples: the training examples.
+        recipe: how to train.
         seed: of everything random.
-        scratch: a folder for what nobody needs afterwards.
-        what: for the progress bar and errors.
-        base: the untouched model, for recipes that learn from its embeddings.
+        scratch: a folder for temporary files.
+        what: name for the progress bar and errors.
+        base: the unadapted model, for recipes that learn from its embeddings.
 
     Returns:
         ``steps``, and ``loss``, the mean over them.
+
+    Raises:
+        TrainingError: the recipe cannot train this kind of model, or training diverged.
     """
     set_seed(seed)
+    with _prepared(model, recipe), bar(f"fine-tuning ({what})") as advance:
+        trainer = MinedBatchTrainer(
+            model=model,
+            args=_arguments(model, examples, recipe, seed, scratch),
+            train_dataset=Dataset.from_dict(examples.columns),
+            loss=_loss(recipe, model, base),
+            batches=examples.batches,
+            advance=advance,
+        )
+        result = trainer.train()
+    model.eval()
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise TrainingError(f"fine-tuning ({what}) diverged: choose a lower `learning_rate`")
+    return {"steps": result.global_step, "loss": result.training_loss}
+
+
+def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None:
+    """Freeze all weights but those of the model's adapter, which is created if missing."""
+    if not has_adapter(model):
+        torch.manual_seed(seed)
+        add_adapter(model, rank)
+    for name, weight in model.named_parameters():
+        weight.requires_grad_(".lora_" in name)
+
+
+def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
+    """What mixed precision a device trains in: bfloat16 on a GPU that has it, else float16; None where it is no GPU."""
+    if device.type != "cuda":
+        return None
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def _arguments(
+    model: SentenceTransformer, examples: Examples, recipe: Recipe, seed: int, scratch: Path
+) -> SentenceTransformerTrainingArguments:
     on_cpu, half = model.device.type == "cpu", half_precision(model.device)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
@@ -76,44 +110,20 @@ def finetune(
         disable_tqdm=True,
         dataloader_pin_memory=not on_cpu,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several processes: else a step would be larger
-    with ExitStack() as while_training:
-        advance = while_training.enter_context(bar(f"fine-tuning ({what})"))
-        while_training.enter_context(_cut_at(model, recipe.max_length))
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # a process uses one GPU: with several, a step would be larger
+    return arguments
+
+
+@contextmanager
+def _prepared(model: SentenceTransformer, recipe: Recipe) -> Iterator[None]:
+    """The model as it is trained: with the recipe's maximum length, perhaps without dropout, on a CPU in slices."""
+    with ExitStack() as changes:
+        changes.enter_context(_max_length(model, recipe.max_length))
         if not recipe.dropout:
-            while_training.enter_context(_without_dropout(model))
-        if on_cpu:
-            while_training.enter_context(in_slices(model))
-        trainer = _Trainer(
-            model=model,
-            args=arguments,
-            train_dataset=Dataset.from_dict(examples.columns),
-            loss=_loss(recipe, model, base),
-            callbacks=[_Advance(advance)],
-        )
-        trainer.batches = examples.batches
-        trainer.remove_callback(PrinterCallback)
-        result = trainer.train()
-    model.eval()
-    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
-        raise TrainingError(f"fine-tuning ({what}) diverged: choose a lower --learning-rate")
-    return {"steps": result.global_step, "loss": result.training_loss}
-
-
-def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None:
-    """Freeze all weights but those of the model's adapter, which is created if missing."""
-    if not has_adapter(model):
-        torch.manual_seed(seed)
-        add_adapter(model, rank)
-    for name, weight in model.named_parameters():
-        weight.requires_grad_(".lora_" in name)
-
-
-def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
-    """What mixed precision a device trains in: bfloat16 on a GPU that has it, else float16; None where it is no GPU."""
-    if device.type != "cuda":
-        return None
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+            changes.enter_context(_without_dropout(model))
+        if model.device.type == "cpu":
+            changes.enter_context(in_slices(model))
+        yield
 
 
 def _loss(recipe: Recipe, model: SentenceTransformer, base: State | None) -> nn.Module:
@@ -136,7 +146,7 @@ def _task(column: str) -> Kind:
 
 
 @contextmanager
-def _cut_at(model: SentenceTransformer, max_length: int | None) -> Iterator[None]:
+def _max_length(model: SentenceTransformer, max_length: int | None) -> Iterator[None]:
     readers: list[Any] = [modules[0] for modules in branches(model).values()]
     limits = [getattr(reader, "max_seq_length", None) for reader in readers]
     cut = [
@@ -165,52 +175,3 @@ def _without_dropout(model: SentenceTransformer) -> Iterator[None]:
     finally:
         for module, name, rate in rates:
             setattr(module, name, rate)
-
-
-class _Laid(DefaultBatchSampler):
-    """Batches of set sizes, in the order of the data; of several processes each has its slice of every batch.
-
-    Slices follow each other, for accelerate deals batches out in turn; a remainder, which would make slices uneven, is
-    left out.
-    """
-
-    def __init__(self, sizes: list[int]) -> None:
-        super().__init__(range(sum(sizes)), batch_size=max(sizes), drop_last=False)
-        self.batch_size = None  # type: ignore[assignment]  # none that accelerate could ask of every batch
-        self._sizes = sizes
-        self._slices = processes.count()
-
-    def __len__(self) -> int:
-        return self._slices * sum(size >= self._slices for size in self._sizes)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        start = 0
-        for size in self._sizes:
-            each = size // self._slices
-            for first in range(start, start + each * self._slices, each or 1):
-                yield list(range(first, first + each))
-            start += size
-
-
-class _Trainer(SentenceTransformerTrainer):
-    batches: list[int] | None = None
-
-    def get_batch_sampler(self, *arguments: Any, **options: Any) -> Any:
-        """The miner's batches, where it laid them out."""
-        return super().get_batch_sampler(*arguments, **options) if self.batches is None else _Laid(self.batches)
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """No such callback: the card is our own."""
-
-
-class _Advance(TrainerCallback):
-    """Moves the progress bar."""
-
-    def __init__(self, advance: Advance) -> None:
-        self._advance = advance
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._advance(0, total=state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._advance(1)

@@ -1,4 +1,4 @@
-"""Weights between the base model's and the trained ones, and how far from the base model the result shall be."""
+"""Interpolates between the base model's weights and the trained ones (WiSE-FT), and chooses the weight on dev."""
 
 from __future__ import annotations
 
@@ -14,73 +14,79 @@ from training.retrieval.metrics import DECIDING, mean_metrics, query_metrics
 from training.retrieval.ranking import NOTHING, ranked
 from training.retrieval.states import Indices, Sample, State
 
-SHARES = tuple(number / 10 for number in range(1, 11))
+WEIGHTS = tuple(number / 10 for number in range(1, 11))
+"""The interpolation weights to choose from."""
 QUERIES = 256
+"""Dev queries that the weight is chosen on."""
 CANDIDATES = 10
-"""Documents of each query in the sample that are not right: what the base model ranks first."""
+"""Wrong documents per query of the sample: those that the base model ranks first."""
 
 
-def move_towards(model: SentenceTransformer, base: SentenceTransformer, share: float) -> None:
-    """Move the model's weights towards the base model's: ``share`` of its own, the rest of the base's.
+def interpolate(model: SentenceTransformer, base: SentenceTransformer, weight: float) -> None:
+    """Move a model towards the base model, in place: ``weight`` times its own weights, plus the rest of the base's.
 
-    With an adapter the weights of a layer are W + s B A, of which W is the base's, so that scaling B is the same.
+    With an adapter, the weights of a layer are W + s B A, where W is the base's, so scaling B does the same.
     """
     with torch.no_grad():
         if has_adapter(model):
-            for name, weight in model.named_parameters():
+            for name, parameter in model.named_parameters():
                 if ".lora_B." in name:
-                    weight.mul_(share)
+                    parameter.mul_(weight)
             return
-        weights, others = (chain(one.parameters(), one.buffers()) for one in (model, base))
-        for own, other in zip(weights, others, strict=True):
+        trained, start = (chain(one.parameters(), one.buffers()) for one in (model, base))
+        for own, other in zip(trained, start, strict=True):
             if own.is_floating_point():
-                own.lerp_(other.to(own), 1 - share)
+                own.lerp_(other.to(own), 1 - weight)
 
 
 class DevSample:
-    """So many dev queries and the documents that make them hard: enough to choose by, and soon encoded."""
+    """Some dev queries and the documents that make them hard: enough to choose by, and quickly encoded."""
 
     def __init__(self, base: State) -> None:
+        """
+        Args:
+            base: the state of the base model.
+        """
         relevant = base.texts.relevant["dev"]
-        sets = [asking for asking, _ in base.texts.spans("dev")]
-        of_each = max(QUERIES // len(sets), 1)
-        chosen = [np.linspace(asking.start, asking.stop - 1, of_each).astype(np.int64) for asking in sets]
+        sets = [queries for queries, _ in base.texts.spans("dev")]
+        per_set = max(QUERIES // len(sets), 1)
+        chosen = [np.linspace(queries.start, queries.stop - 1, per_set).astype(np.int64) for queries in sets]
         self._queries: Indices = np.unique(np.concatenate(chosen))
         hard = base.ranked("dev")[self._queries, :CANDIDATES]
         wanted = set(hard.ravel().tolist()).union(*(relevant[query] for query in self._queries))
         self._documents: Indices = np.array(sorted(wanted - {NOTHING}))
 
     def of(self, state: State) -> Sample:
-        """How a state embeds it."""
+        """The sample's embeddings by a state."""
         return state.sample("dev", self._queries, self._documents)
 
 
-def choose_share(base: Sample, trained: Sample, min_gain_kept: float) -> float:
-    """The smallest share of the trained weights that keeps so much of the gain on dev.
+def choose_weight(base: Sample, trained: Sample, min_gain_kept: float) -> float:
+    """The smallest interpolation weight that keeps a fraction of the best gain on dev.
 
-    What is gained at home comes with the first steps away from the base model, what is lost elsewhere with the last
-    ones. To try a share costs no encoding: the vectors of interpolated weights are taken to be the interpolated
-    vectors, for near the base model a network is nearly linear in its weights (Wortsman et al., 2022, "Robust
+    What is gained on the domain comes with the first steps away from the base model, what is lost elsewhere with the
+    last ones. Trying a weight needs no encoding: the vectors of interpolated weights are approximated by interpolated
+    vectors, because near the base model a network is nearly linear in its weights (Wortsman et al., 2022, "Robust
     fine-tuning of zero-shot models").
 
     Args:
         base: dev queries and documents as the base model encodes them.
-        trained: the same ones as the trained model does.
-        min_gain_kept: share of the best gain over the base model that is to be kept; 1 for the best share itself.
+        trained: the same, as the trained model encodes them.
+        min_gain_kept: fraction of the best gain over the base model to keep; 1 for the best weight itself.
     """
-    scores = np.array([_score(base, trained, share) for share in (0.0, *SHARES)])
+    scores = np.array([_score(base, trained, weight) for weight in (0.0, *WEIGHTS)])
     gains = scores[1:] - scores[0]
-    return SHARES[int(np.argmax(gains >= min_gain_kept * gains.max()))]
+    return WEIGHTS[int(np.argmax(gains >= min_gain_kept * gains.max()))]
 
 
-def _score(base: Sample, trained: Sample, share: float) -> float:
-    queries = _between(base.queries, trained.queries, share)
-    documents = _between(base.documents, trained.documents, share)
+def _score(base: Sample, trained: Sample, weight: float) -> float:
+    queries = _between(base.queries, trained.queries, weight)
+    documents = _between(base.documents, trained.documents, weight)
     metrics = query_metrics(ranked(queries, documents, 10, base.spans)[1], base.relevant)
-    return mean_metrics(metrics, [asking for asking, _ in base.spans])[DECIDING]
+    return mean_metrics(metrics, [queries for queries, _ in base.spans])[DECIDING]
 
 
-def _between(base: NDArray[np.float32], trained: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    vectors = (1 - share) * base + share * trained
+def _between(base: NDArray[np.float32], trained: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    vectors = (1 - weight) * base + weight * trained
     unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     return unit

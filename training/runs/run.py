@@ -71,9 +71,20 @@ class Run:
             _write(self.folder / _SECONDS, {"seconds": self.seconds})
         return result
 
+    def finished(self, name: str) -> dict[str, Any]:
+        """The result of a step that has finished.
+
+        Raises:
+            TrainingError: it has not.
+        """
+        result = _read(self.folder / f"{name}.json")
+        if result is None:
+            raise TrainingError(f"{self.folder}: no result of {name}: remove the folder, and train again")
+        return result
+
     @property
     def seconds(self) -> float:
-        """That the run has taken: now, and in killed processes up to the last step that they finished."""
+        """Time spent so far, that of killed processes included up to the last step that they finished."""
         return time.monotonic() - self._opened
 
     def save_model(self, name: str, model: SentenceTransformer, base: BaseModelFiles) -> None:

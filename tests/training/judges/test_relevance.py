@@ -225,7 +225,7 @@ def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("training.adaptation._write_model", crash)
+        patch.setattr("training.adaptation.write_model_folder", crash)
         adapt(
             TrainingJob(data, "words", tiny_base, TWICE, judge=Words(), judge_depth=3, device="cpu"), tmp_path / "out"
         )
@@ -243,7 +243,7 @@ def test_another_judge_is_another_run(data, tiny_base, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("training.adaptation._write_model", crash)
+        patch.setattr("training.adaptation.write_model_folder", crash)
         adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=Words(), device="cpu"), tmp_path / "out")
     other = Words("others")
     adapt(TrainingJob(data, "words", tiny_base, ONCE, judge=other, device="cpu"), tmp_path / "out")

@@ -53,7 +53,7 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
 ):
     learnt = []
     monkeypatch.setattr(
-        "training.adaptation.finetune",
+        "training.recipes.distributed.finetune",
         lambda model, given, *rest: learnt.append(given) or finetune(model, given, *rest),
     )
     report = adapt(

@@ -58,7 +58,7 @@ def joint(sets, alone, tiny_base, tmp_path_factory):
     out = tmp_path_factory.mktemp("joint") / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "training.adaptation.finetune",
+            "training.recipes.distributed.finetune",
             lambda model, each, *rest: learnt.append(each) or finetune(model, each, *rest),
         )
         report = train_both(sets, alone, tiny_base, out)

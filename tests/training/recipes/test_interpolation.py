@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.samples import prepared, texts_encoded, word_pairs
 from training import Contrastive, TrainingError, TrainingJob, adapt
-from training.recipes.interpolation import QUERIES, DevSample, choose_share
+from training.recipes.interpolation import QUERIES, DevSample, choose_weight
 from training.recipes.recipes import make_recipe
 from training.retrieval.states import Sample
 
@@ -26,21 +26,21 @@ def sample(*degrees):
 
 def test_all_of_the_gain_takes_the_first_share_that_answers_every_query():
     # a query moved from 0 to 60 degrees is past 45 from a share of 0.73 on, one moved to 90 degrees from 0.5 on
-    assert choose_share(sample(0, 0), sample(90, 60), min_gain_kept=1.0) == 0.8
+    assert choose_weight(sample(0, 0), sample(90, 60), min_gain_kept=1.0) == 0.8
 
 
 def test_less_of_the_gain_takes_a_smaller_share():
-    assert choose_share(sample(0, 0), sample(90, 60), min_gain_kept=0.5) == 0.6
+    assert choose_weight(sample(0, 0), sample(90, 60), min_gain_kept=0.5) == 0.6
 
 
 def test_where_nothing_is_gained_the_result_stays_near_the_base_model():
-    assert choose_share(sample(90, 90), sample(0, 0), min_gain_kept=0.8) == 0.1
+    assert choose_weight(sample(90, 90), sample(0, 0), min_gain_kept=0.8) == 0.1
 
 
 def test_a_gain_that_training_loses_again_is_found_on_the_way():
     lost_again = sample(170)
     documents = sample(0)
-    assert 0.1 <= choose_share(documents, lost_again, min_gain_kept=1.0) < 1.0
+    assert 0.1 <= choose_weight(documents, lost_again, min_gain_kept=1.0) < 1.0
 
 
 def test_the_share_that_was_chosen_is_in_the_report_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):

@@ -18,7 +18,7 @@ from tests.training.samples import LEARNING, QUICK
 from tests.training.test_adaptation import timeless
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.recipes.finetune import train_adapter_only
-from training.recipes.interpolation import move_towards
+from training.recipes.interpolation import interpolate
 from training.recipes.recipes import make_recipe
 from training.retrieval.encoding import load_model
 from training.retrieval.states import State
@@ -150,9 +150,9 @@ def test_an_adapter_keeps_the_maximum_length_and_the_prompts_it_was_trained_with
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_scaling_an_adapter_is_interpolating_the_merged_weights(tiny_base, share):
     whole = merged(with_random_adapter(tiny_base), tiny_base)
-    move_towards(whole, load_model(tiny_base.path, "cpu"), share)
+    interpolate(whole, load_model(tiny_base.path, "cpu"), share)
     scaled = with_random_adapter(tiny_base)
-    move_towards(scaled, load_model(tiny_base.path, "cpu"), share)
+    interpolate(scaled, load_model(tiny_base.path, "cpu"), share)
     assert np.allclose(vectors(scaled.eval()), vectors(whole.eval()), atol=1e-6)
     same = merged(scaled, tiny_base).state_dict()
     assert all(torch.allclose(same[name], weight, atol=1e-6) for name, weight in whole.state_dict().items())

@@ -191,15 +191,15 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
     def run(**also):
         return adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu", extra_test_sets=also), out)
 
-    monkeypatch.setattr("training.adaptation._profile", crash)
+    monkeypatch.setattr("training.model_folder._profile", crash)
     with pytest.raises(Crash):
         run(one=sets["few"], two=sets["fillers"])
-    monkeypatch.setattr("training.adaptation.finetune", crash)
+    monkeypatch.setattr("training.recipes.distributed.finetune", crash)
     with texts_encoded() as encoded, pytest.raises(Crash):
         run(one=sets["few"], three=sets["fillers"])
     assert encoded == {}
     monkeypatch.undo()
-    monkeypatch.setattr("training.adaptation.finetune", crash)
+    monkeypatch.setattr("training.recipes.distributed.finetune", crash)
     report = run(one=sets["few"], two=other)
     assert [found.queries for found in report.extra_test_sets.values()] == [2, 12]
     found = report.extra_test_sets["two"]
@@ -297,7 +297,7 @@ def test_a_run_of_several_seeds_goes_on_where_it_was(tmp_path, seeded, trained, 
             raise Crash
         return finetune(*arguments)
 
-    monkeypatch.setattr("training.adaptation.finetune", crashing)
+    monkeypatch.setattr("training.recipes.distributed.finetune", crashing)
     with pytest.raises(Crash):
         run()
     report = run()

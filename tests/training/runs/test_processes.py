@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from tests.conftest import ROOT
 from tests.training.samples import LEARNING
 from training import Contrastive, TrainingError, TrainingJob, adapt
-from training.recipes.finetune import _Laid
+from training.recipes.trainer import MinedBatchSampler
 from training.reporting.report import TrainingReport
 
 RECIPE = LEARNING.replace(learning_rate=1e-3, iterations=1)
@@ -63,8 +63,8 @@ def test_every_process_has_the_report_and_one_model_is_written(together):
 
 
 def test_each_process_has_its_slice_of_every_batch(monkeypatch):
-    monkeypatch.setattr("training.recipes.finetune.processes.count", lambda: 2)
-    laid = _Laid([4, 5, 1])
+    monkeypatch.setattr("training.recipes.trainer.processes.count", lambda: 2)
+    laid = MinedBatchSampler([4, 5, 1])
     assert list(laid) == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert len(laid) == 4
 

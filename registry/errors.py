@@ -1,33 +1,60 @@
-"""The root of the error tree that all three packages share, and the registry's own branch of it."""
+"""The errors of this project, all below one root, and the registry's own.
+
+The tree, with the modules that define the errors other than these::
+
+    DomainRouterError
+      InvalidNameError (and ValueError)
+      BaseModelError
+      RegistryError
+        NotRegisteredError (and LookupError)
+        DamagedArtifactError
+      OutputError
+        CacheError                      registry.shared.sqlite_cache
+      VariantError
+      SourceError                       training.errors
+      PreparedDataError                 training.errors
+      TrainingError                     training.errors
+      LanguageModelError                training.errors
+        BudgetError                     training.errors
+      RoutesError                       router_plugin.errors
+      SettingsError                     router_plugin.errors
+      FittedError                       router_plugin.errors
+      QueryError (and TypeError)        router_plugin.errors
+      ComparisonError                   router_plugin.errors
+      PluginError                       router_plugin.errors
+      JointSpaceError                   router_plugin.errors
+      CommandError                      router_plugin.cli.errors
+      ConfigError                       router_plugin.cli.config_file
+"""
 
 
 class DomainRouterError(Exception):
-    """Something the user can mend; the text says what is wrong, where, and what to do."""
+    """Something that the user can fix; the text says what is wrong, where, and what to do."""
 
 
 class InvalidNameError(DomainRouterError, ValueError):
-    """A domain, alias, reference or file name that is not allowed."""
+    """Invalid domain, alias, reference, test set or file name."""
 
 
 class BaseModelError(DomainRouterError):
-    """The base model could not be found, or is not what it claims to be."""
+    """A base model was not found, is invalid, or does not fit its adapter."""
 
 
 class RegistryError(DomainRouterError):
-    """The registry could not do what was asked."""
+    """The registry cannot be opened, read or written."""
 
 
 class NotRegisteredError(RegistryError, LookupError):
-    """No such domain, version or alias."""
+    """Unknown domain, version or alias."""
 
 
 class DamagedArtifactError(RegistryError):
-    """An artifact file is missing, cannot be read, or its digest is not the recorded one."""
+    """An artifact file is missing, cannot be read, or does not have the recorded digest."""
 
 
 class OutputError(DomainRouterError):
-    """An output folder may not be written, or cannot be."""
+    """The output path is not writable, or overwriting was not allowed."""
 
 
 class VariantError(DomainRouterError):
-    """A variant of a model cannot be made or run here."""
+    """A variant of a model cannot be made or run on this machine."""

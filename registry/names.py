@@ -1,4 +1,4 @@
-"""Which names are allowed for domains, aliases and artifact files, and how a version is referred to."""
+"""Valid names of domains, aliases and artifact files, and references to versions."""
 
 import re
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ _MAX_NAME = 64
 
 
 def check_name(name: str, kind: str) -> str:
-    """The name itself, if it is lower-case words joined by ``-`` or ``_``.
+    """Return a name that is lower-case words joined by ``-`` or ``_``.
 
     Args:
-        name: to check.
-        kind: of thing that it names, for the error.
+        name: to be checked.
+        kind: what it names, for the error.
 
     Raises:
-        InvalidNameError: it is not, or it is too long.
+        InvalidNameError: it is not, or is too long.
     """
     if not isinstance(name, str) or len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise InvalidNameError(
@@ -38,7 +38,7 @@ def check_name(name: str, kind: str) -> str:
 
 
 def check_domain(name: str) -> str:
-    """The name itself, if a model may be registered under it.
+    """Return a name that models may be registered under.
 
     Raises:
         InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
@@ -50,26 +50,26 @@ def check_domain(name: str) -> str:
 
 
 def hub_id(name: str) -> str:
-    """The whole id of a model on the Hugging Face Hub; without an organisation, sentence-transformers is meant."""
+    """The full id of a model on the Hugging Face Hub; the default organisation is sentence-transformers."""
     return name if "/" in name else f"sentence-transformers/{name}"
 
 
 def check_alias(name: str) -> str:
-    """The name itself, if an alias may be called so."""
+    """Return a name that an alias may have; raises InvalidNameError otherwise."""
     return check_name(name, "alias")
 
 
 def check_file(path: str) -> str:
-    """The path itself, if it is relative, POSIX, and stays inside its folder."""
+    """Return a path that is relative, in POSIX form, and inside its folder; raises InvalidNameError otherwise."""
     parts = PurePosixPath(path).parts
     if not parts or "/".join(parts) != path or not all(_FILE_PART.fullmatch(part) for part in parts):
-        raise InvalidNameError(f"artifact file name {path!r} is not allowed: plain relative names only")
+        raise InvalidNameError(f"artifact file name {path!r} is not allowed: use plain relative names")
     return path
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What ``medical``, ``medical@3`` or ``medical@candidate`` refers to."""
+    """The parts of ``medical``, ``medical@3`` or ``medical@candidate``."""
 
     domain: str
     version: int | None = None

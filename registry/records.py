@@ -1,4 +1,4 @@
-"""What is recorded of a model version: its lineage, its measured gain, and the digest of every file."""
+"""The records of a model version: its lineage, its measured gain, and the digest of every file."""
 
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 def check_test_set(name: str) -> str:
-    """The name itself, if a set that models are measured on may be called so.
+    """Return a name that a test set may have.
 
     Raises:
         InvalidNameError: not lower-case words joined by ``-`` or ``_``, too long, or reserved.
@@ -35,7 +35,7 @@ class Record(BaseModel):
 
 
 class BaseModelRecord(Record):
-    """Where adaptation started from: an id on the Hugging Face Hub, or the absolute path of a folder."""
+    """The base model: its id on the Hugging Face Hub, or the absolute path of its folder."""
 
     name: str
     revision: str | None = None
@@ -48,7 +48,7 @@ class BaseModelRecord(Record):
 
     @property
     def public_name(self) -> str:
-        """What others may know it by: of a folder only the last part of its path."""
+        """Its name for others: of a folder only the last part of the path."""
         return self.name if self.hub_id else Path(self.name).name
 
 
@@ -81,7 +81,7 @@ class EvaluationRecord(BothSides):
 
     fingerprint: str
     queries: int
-    max_loss: float | None = Field(None, description="how much MRR@5 the adapted model may lose; None for any amount")
+    max_loss: float | None = Field(None, description="MRR@5 that the adapted model may lose at most; None for no limit")
     lost_too_much: bool = False
 
 
@@ -94,8 +94,8 @@ class Lineage(Record):
     options: dict[str, Any]
     dataset: DatasetRecord
     joined: dict[str, DatasetRecord] = Field(default_factory=dict, description="the sets of the dataset, if several")
-    mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other data learned from, by name")
-    judge: str | None = Field(None, description="who judged relevance while training; None where the data alone say")
+    mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other training data, by name")
+    judge: str | None = Field(None, description="the relevance judge of training; None if only labels were used")
 
     @field_validator("domain")
     @classmethod
@@ -104,7 +104,7 @@ class Lineage(Record):
 
 
 class ModelRecord(Lineage):
-    """What training knows of an adapted model."""
+    """All that training records of an adapted model."""
 
     base_metrics: Metrics
     adapted_metrics: Metrics
@@ -117,7 +117,7 @@ class ModelRecord(Lineage):
     max_loss: float | None = Field(None, description="on the test split; as of an EvaluationRecord")
     lost_too_much: bool = False
     extra_test_sets: dict[str, EvaluationRecord] = Field(
-        default_factory=dict, description="by name: the sets of the dataset, if several, and others only measured on"
+        default_factory=dict, description="by name: the sets of the dataset, if several, and other test sets"
     )
 
     @property

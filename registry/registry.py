@@ -27,24 +27,24 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Hears of what changed in a registry, after it was committed. An observer that raises is logged."""
+    """Is notified of changes in a registry after they were committed. An observer that raises is logged."""
 
     def version_published(self, version: ModelVersion) -> None:
         """A new version can be loaded."""
 
     def alias_moved(self, domain: str, alias: str, version: int, previous: int | None) -> None:
-        """An alias names another version now."""
+        """An alias refers to another version now."""
 
 
 class Registry:
     """Model versions and aliases of one store. Safe to use from several threads and processes."""
 
     def __init__(self, url: str | None = None, observer: Observer | None = None) -> None:
-        """Open a registry, and create it where there is none.
+        """Open a registry; it is created if it does not exist.
 
         Args:
             url: a folder, or a database URL with ``?artifacts=``; see :func:`registry.storage.location.locate`.
-            observer: told of every change made through this object.
+            observer: notified of every change made through this object.
         """
         location = locate(url)
         self.url = location.database.render_as_string()
@@ -62,7 +62,7 @@ class Registry:
         self._observers.append(observer)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     def publish(self, folder: Path, record: ModelRecord) -> ModelVersion:
@@ -72,10 +72,10 @@ class Registry:
         either the whole version or nothing visible.
 
         Raises:
-            RegistryError: there is no such folder, or the registry cannot be written.
+            RegistryError: the folder does not exist, or the registry cannot be written.
         """
         if not folder.is_dir():
-            raise RegistryError(f"there is no model folder {folder}")
+            raise RegistryError(f"{folder}: model folder not found")
         artifact, files = self._artifacts.put(folder)
 
         def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
@@ -118,7 +118,7 @@ class Registry:
         """The version that ``medical``, ``medical@3`` or ``medical@candidate`` refers to.
 
         Raises:
-            NotRegisteredError: there is none.
+            NotRegisteredError: the registry does not have it.
         """
         wanted = parse_reference(reference)
         with reading(self._engine) as connection:
@@ -131,11 +131,11 @@ class Registry:
                 )
             ).first()
         if row is None:
-            raise NotRegisteredError(f"no model {reference} in {self.url}: {self._known(wanted.domain)}")
+            raise NotRegisteredError(f"unknown model {reference} in {self.url}: {self._known(wanted.domain)}")
         return self._read(row)
 
     def find_by_content(self, folder: Path) -> ModelVersion | None:
-        """The newest version with exactly the files of a model folder, if there is one."""
+        """The newest version with exactly the files of a model folder; None if no version has them."""
         digest = digest_of(folder)
         return next((version for version in reversed(self.versions()) if version.artifact == digest), None)
 
@@ -162,7 +162,10 @@ class Registry:
     def promote(self, reference: str) -> ModelVersion:
         """Make a version the champion of its domain; a bare domain means its candidate.
 
-        A candidate that is promoted is no candidate any more.
+        A candidate that is promoted is no longer the candidate.
+
+        Raises:
+            NotRegisteredError: the registry does not have that version.
         """
         version = self.get(reference if "@" in reference else f"{reference}@{CANDIDATE}")
 
@@ -183,10 +186,10 @@ class Registry:
         return version
 
     def rollback(self, domain: str) -> ModelVersion:
-        """Give the champion's place back to the version that held it before; again goes one further back.
+        """Restore the previous champion; each further call goes back by one more.
 
         Raises:
-            NotRegisteredError: the domain has no champion, or it never had another one.
+            NotRegisteredError: the domain has no champion, or never had another one.
         """
 
         def move(connection: Connection) -> tuple[int, int]:
@@ -211,7 +214,7 @@ class Registry:
         return self._artifacts.fetch(version.artifact, version.files)
 
     def verify(self, version: ModelVersion) -> list[str]:
-        """What is wrong with the version's stored files, one line each; empty where all is well."""
+        """What is wrong with the version's stored files, one line each; empty if nothing is."""
         return self._artifacts.verify(version.artifact, version.files)
 
     def _read(self, row: Row[Any]) -> ModelVersion:
@@ -230,13 +233,13 @@ class Registry:
             named = ", ".join(f"{alias} is {number}" for alias, number in self.aliases(domain).items())
             return f"it has {', '.join(known)}; {named}"
         domains = sorted({version.domain for version in self.versions()})
-        return f"registered domains are {', '.join(domains)}" if domains else "nothing is registered yet"
+        return f"registered domains are {', '.join(domains)}" if domains else "the registry is empty"
 
     def _notify(self, notify: Callable[[Observer], None]) -> None:
         for observer in self._observers:
             try:
                 notify(observer)
-            except Exception:  # the change is committed, and the failure of an observer cannot undo it
+            except Exception:  # the change is committed, and a failing observer cannot undo it
                 log.exception("an observer of the registry failed")
 
 
@@ -246,7 +249,7 @@ def _aliased(connection: Connection, domain: str, alias: str) -> int | None:
 
 
 def _champion_line(connection: Connection, domain: str) -> list[int]:
-    """The domain's champions up to the present one; a rollback takes the last one away."""
+    """The domain's champions up to the present one; a rollback removes the last one."""
     query = select(alias_moves.c.version, alias_moves.c.kind).where(
         alias_moves.c.domain == domain, alias_moves.c.alias == CHAMPION
     )
@@ -260,7 +263,7 @@ def _champion_line(connection: Connection, domain: str) -> list[int]:
 
 
 def _move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:
-    """Point an alias at a version and write the move down; returns the version it named before."""
+    """Point an alias at a version and record the move; returns the version that it pointed at before."""
     previous = _aliased(connection, domain, alias)
     if previous == version:
         return previous

@@ -1,4 +1,4 @@
-"""The champions of a registry and their base model copied into one folder, which can be moved and is only read."""
+"""A read-only copy of a registry's champions and their base model in one folder, which can be moved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Snapshot:
     def __init__(self, folder: Path) -> None:
         """
         Raises:
-            DamagedArtifactError: the folder does not hold what :meth:`write` leaves.
+            DamagedArtifactError: the folder is not what :meth:`write` makes, or is damaged.
         """
         self.url = str(folder)
         self._folder = folder
@@ -46,16 +46,14 @@ class Snapshot:
             raise DamagedArtifactError(f"{path} cannot be read: {error}") from error
         for version in self._listing.champions:
             if digest_of_list(version.files) != version.artifact:
-                raise DamagedArtifactError(
-                    f"{path} is damaged: the files of {version.name} are not those of its digest"
-                )
+                raise DamagedArtifactError(f"{path} is damaged: the files of {version.name} do not have its digest")
 
     @staticmethod
     def write(folder: Path, base: BaseModelFiles, champions: Sequence[tuple[ModelVersion, Path]]) -> None:
         """Fill an empty folder.
 
         Args:
-            folder: where to.
+            folder: to be filled.
             base: the model of ``general``, on which adapters run.
             champions: versions with the folders of their files.
         """

@@ -1,4 +1,4 @@
-"""What can go wrong between a query and its route."""
+"""Errors of routing; the whole tree is drawn in :mod:`registry.errors`."""
 
 from registry import DomainRouterError
 
@@ -8,7 +8,7 @@ class RoutesError(DomainRouterError):
 
 
 class SettingsError(DomainRouterError):
-    """A setting has a value that there is not."""
+    """Invalid setting."""
 
 
 class FittedError(DomainRouterError):

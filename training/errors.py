@@ -1,10 +1,10 @@
-"""What can go wrong with the user's data and models in training."""
+"""Errors of training; the whole tree is drawn in :mod:`registry.errors`."""
 
 from registry import DomainRouterError
 
 
 class SourceError(DomainRouterError):
-    """A source of training data cannot be read, or a row of it is bad."""
+    """A source of training data cannot be read, or has an invalid row."""
 
 
 class PreparedDataError(DomainRouterError):
@@ -12,12 +12,12 @@ class PreparedDataError(DomainRouterError):
 
 
 class TrainingError(DomainRouterError):
-    """Training cannot start or go on with what it was given."""
+    """Training cannot start or go on with these arguments."""
 
 
 class LanguageModelError(DomainRouterError):
-    """A language model cannot be asked, or gives no answer that can be used."""
+    """A language model cannot be called, or gives no usable answer."""
 
 
 class BudgetError(LanguageModelError):
-    """What may be spent on a language model is used up."""
+    """The budget for a language model is used up."""

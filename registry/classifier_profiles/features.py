@@ -1,4 +1,4 @@
-"""Lexical features of texts: hashed counts that fit together across machines and days without a shared vocabulary.
+"""Lexical features of texts: hashed counts, which are compatible across machines without a common vocabulary.
 
 Weinberger et al., 2009, "Feature Hashing for Large Scale Multitask Learning".
 """
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 WORD_BUCKETS = 1 << 17
 BUCKETS = 2 * WORD_BUCKETS
-"""Words and pairs of words come first, then character 2- to 4-grams within words."""
+"""First words and pairs of words, then character 2- to 4-grams within words."""
 
 _WORD = re.compile(r"\w+")
 
 
 def normalised(text: str) -> str:
-    """The text in lower case, equivalent characters alike."""
+    """The text in lower case and in Unicode normal form KC."""
     return unicodedata.normalize("NFKC", text).lower()
 
 
@@ -39,7 +39,7 @@ def lexical_features(texts: Iterable[str]) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
     parts = [part for text in texts for part in _parts(text)]
-    counts = _hasher().transform(parts)  # two rows a text: one call, as calls cost more than what they count
+    counts = _hasher().transform(parts)  # two rows a text, in one call: the overhead of a call is higher than its work
     characters = np.repeat(np.arange(len(parts)) % 2, np.diff(counts.indptr))
     indices = counts.indices + WORD_BUCKETS * characters
     return csr_matrix((counts.data, indices, counts.indptr[::2]), shape=(len(parts) // 2, BUCKETS))

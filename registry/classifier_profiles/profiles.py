@@ -1,7 +1,7 @@
 """Classifier profiles: what a domain contributes to the domain classifier, stored with its model version.
 
-A profile holds features of a sample of the domain's queries, never the queries themselves, and the words that several
-of them share.
+A profile holds features of a sample of the domain's queries, and the words that several queries have in common, but
+never the queries themselves.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Profile:
         lexical: counts of hashed words and character n-grams, ``(n, BUCKETS)``, float32.
         embeddings: unit vectors of the base model, ``(n, d)``, float32.
         misspelt: counts of the same queries with typing errors, ``(n, BUCKETS)``, float32.
-        misspelt_embeddings: unit vectors of the first of these, ``(at most MAX_MISSPELT, d)``, float32.
-        vocabulary: the words that at least two of all the domain's queries hold, the most frequent first.
-        base: digest of the base model's weights; embeddings of different base models do not compare.
+        misspelt_embeddings: unit vectors of the first of the misspelt queries, ``(at most MAX_MISSPELT, d)``, float32.
+        vocabulary: the words that occur in at least two of all the domain's queries, by descending frequency.
+        base: digest of the base model's weights; embeddings of different base models cannot be compared.
     """
 
     lexical: csr_matrix
@@ -67,7 +67,7 @@ class Profile:
             encode: the base model, texts to unit vectors.
             base: digest of the base model's weights.
             seed: of the sample.
-            embeddings: unit vectors of the queries, ``(len(queries), d)``, where there are such already.
+            embeddings: unit vectors of the queries, ``(len(queries), d)``; by default they are computed.
         """
         sample = np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES]
         chosen = [queries[index] for index in sample]
@@ -86,7 +86,7 @@ class Profile:
         """The profile of some of the queries only.
 
         Args:
-            rows: in rising order.
+            rows: in ascending order.
         """
         embedded = rows[rows < len(self.misspelt_embeddings)]
         return replace(
@@ -116,7 +116,7 @@ class Profile:
         """Read the profile of a model folder.
 
         Raises:
-            DamagedArtifactError: there is none, or it is not of this format.
+            DamagedArtifactError: it is missing, damaged, or of another format.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -136,12 +136,12 @@ class Profile:
                 raise ValueError(f"it has {count} queries, but {misspelt.shape[0]} misspelt ones")
             for vectors, expected in ((embeddings, count), (misspelt_embeddings, min(count, MAX_MISSPELT))):
                 if not np.isfinite(vectors).all():
-                    raise ValueError("it has embeddings that are no numbers")
+                    raise ValueError("it has embeddings that are not finite")
                 if vectors.ndim != 2 or vectors.shape != (expected, embeddings.shape[1]):
                     raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
             base = metadata["base"]
         except (OSError, SafetensorError, ValueError, KeyError) as error:
-            raise DamagedArtifactError(f"{path} is no classifier profile: {error}") from error
+            raise DamagedArtifactError(f"{path} is not a classifier profile: {error}") from error
         return cls(
             lexical,
             embeddings.astype(np.float32),

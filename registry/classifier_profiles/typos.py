@@ -1,4 +1,4 @@
-"""Typing errors made on purpose, so that a classifier can learn what misspelt queries look like."""
+"""Artificial typing errors, from which a classifier learns what misspelt queries look like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ RATE = 0.1
 
 
 def misspell(text: str, draw: random.Random, rate: float = RATE) -> str:
-    """The text with so many of its characters left out, replaced, followed by another, or swapped with the one before.
+    """The text with some of its characters left out, replaced, followed by another, or swapped with the previous one.
 
     Args:
         text: any.
         draw: decides where and how.
-        rate: share of the characters that an error befalls.
+        rate: expected fraction of the characters with an error.
     """
     made: list[str] = []
     for character in text:

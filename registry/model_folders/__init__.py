@@ -1,1 +1,1 @@
-"""Models in folders: base models, adapters, compiled variants, and how each is loaded."""
+"""Model folders: base models, adapters and compiled variants, and loading them."""

@@ -1,4 +1,4 @@
-"""The files of a LoRA adapter in a model folder, as far as they are JSON; nothing here needs torch.
+"""The JSON files of a LoRA adapter in a model folder; nothing here needs torch.
 
 The folder is what sentence-transformers itself writes and loads (Hu et al., 2022, "LoRA: Low-Rank Adaptation of Large
 Language Models"; the format is peft's), without weights and tokenizer, which its base model has already.

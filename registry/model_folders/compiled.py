@@ -1,4 +1,8 @@
-"""Runs a variant of a model on OpenVINO or ONNX Runtime: texts to unit vectors, without torch."""
+"""Runs a variant of a model on OpenVINO or ONNX Runtime, texts to unit vectors, without torch.
+
+sentence-transformers has such backends, too, but pools with torch. Here the graph includes pooling and normalisation,
+so that a serving machine needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +48,14 @@ class CompiledModel:
         try:
             self.tokens = shared_tokens((folder / TOKENIZER).read_text(encoding="utf-8"), self.record.max_length)
             self._graph = _open(folder, self.record.backend, threads)
-        except Exception as error:  # tokenizers and onnxruntime raise nothing narrower
+        except Exception as error:  # tokenizers and onnxruntime raise no narrower class
             raise VariantError(f"{folder} cannot be run: {error}") from error
         self.dimension = self.record.dimension
         self.runtime = self.record.backend
         self.nbytes = sum(path.stat().st_size for path in folder.iterdir())
 
     def encode(self, texts: Sequence[str], kind: Kind = "query", batch_size: int = BATCH) -> NDArray[np.float32]:
-        """Unit vectors, ``(n, d)``, texts of like length at a time."""
+        """Unit vectors, ``(n, d)``; texts of similar length are batched."""
         prompt = self.record.prompts[kind]
         rows = [self.tokens.ids(prompt + text) for text in texts]
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
@@ -61,7 +65,7 @@ class CompiledModel:
         return vectors
 
     def truncates(self, text: str) -> bool:
-        """Whether the text, after the prompt for queries, has more tokens than the model reads."""
+        """Whether a query with its prompt has more tokens than the model reads."""
         return self.tokens.truncates(self.record.prompts["query"] + text)
 
     def key(self, text: str) -> tuple[int, ...]:
@@ -70,7 +74,7 @@ class CompiledModel:
 
 
 def import_openvino() -> ModuleType:
-    """OpenVINO without its telemetry, which would send usage data; it does without where the package is missing."""
+    """OpenVINO without its telemetry, which sends usage data; OpenVINO runs without that package."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
 
@@ -92,7 +96,7 @@ def _openvino(path: Path, threads: int | None) -> Graph:
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino.compile_model(path, "CPU", options)
-    local = threading.local()  # a request serves one thread at a time
+    local = threading.local()  # an inference request is not thread-safe
 
     def run(inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         if not hasattr(local, "request"):

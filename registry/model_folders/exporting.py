@@ -1,4 +1,7 @@
-"""Makes a variant of a SentenceTransformer: transformer, pooling and normalisation in one graph for another runtime."""
+"""Exports a SentenceTransformer to another runtime: transformer, pooling and normalisation in one graph.
+
+The export functions of sentence-transformers export the transformer only, and leave pooling and normalisation to torch.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +31,24 @@ if TYPE_CHECKING:
 
 PROBES = ("what is it?", "Why does the second question, which is a longer one by far, count as well? " * 40)
 TOLERANCE = 5e-3
-"""How much a number of a unit vector may differ between the model and its variant in full precision."""
-CALIBRATION = 300
-_MOST_TEXTS, _MOST_TOKENS = 4096, 32_768
+"""Maximum difference in one dimension between the unit vectors of a model and its variant in full precision."""
+CALIBRATION_TEXTS = 300
+_MAX_TEXTS, _MAX_TOKENS = 4096, 32_768
 _ATTENTION = ("sdpa", "eager")
-"""The first is faster; where all that a token may see is padding, it gives NaN on other runtimes than torch."""
+"""In order of preference: the first is faster, but on other runtimes gives NaN where a token sees only padding."""
 
 
 def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Sequence[str] = ()) -> VariantRecord:
     """Write a variant of a model into an empty folder.
 
     Args:
-        model: as it is loaded, with or without an adapter; it is not changed.
+        model: with or without an adapter; it is not changed.
         folder: of the variant.
-        backend: what the variant is for.
-        texts: what an int8 variant for OpenVINO finds the ranges of its numbers with.
+        backend: runtime and precision.
+        texts: calibration data of an int8 variant for OpenVINO.
 
     Raises:
-        VariantError: the model is of a kind that cannot be exported, or a package that exporting needs is missing.
+        VariantError: this kind of model cannot be exported, or a package that exporting needs is missing.
     """
     merged = _merged(model)
     graph, example, inputs = _Graph(merged), _example(merged), InputConfig.of(merged)
@@ -67,10 +70,10 @@ def export(model: SentenceTransformer, folder: Path, backend: Backend, texts: Se
                 _write(graph, example, folder, record, texts)
         except ImportError as error:
             raise VariantError(f"a variant for {backend} needs {error.name}: pip install {error.name}") from error
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:  # as converters say it
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:  # raised by converters
             raise VariantError(f"the model cannot be exported for {backend}: {first_line(error)}") from error
         difference = _difference(merged, folder)
-        if difference <= (np.inf if backend.endswith("int8") else TOLERANCE):  # never so where it is no number
+        if difference <= (np.inf if backend.endswith("int8") else TOLERANCE):  # False for NaN
             return record
     raise VariantError(f"the model cannot be exported for {backend}: its vectors differ by {difference:.2g}")
 
@@ -91,7 +94,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def _merged(model: SentenceTransformer) -> SentenceTransformer:
-    """A copy on the CPU, with its adapter merged into its weights, if it is of a kind that can be exported."""
+    """A copy on the CPU with its adapter merged into its weights, if this kind of model can be exported."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from sentence_transformers.base.modules import Transformer
 
@@ -144,7 +147,7 @@ def _openvino_int8(
 
     tokens = shared_tokens(graph.model.tokenizer.backend_tokenizer.to_str(), record.max_length)
 
-    some = list(texts)[:CALIBRATION] or list(PROBES)
+    some = list(texts)[:CALIBRATION_TEXTS] or list(PROBES)
     data = nncf.Dataset(some, lambda text: features([tokens.ids(text)], record.pad, record.inputs))
     quantized = nncf.quantize(
         _converted(graph, example), data, subset_size=len(some), model_type=nncf.ModelType.TRANSFORMER
@@ -153,8 +156,8 @@ def _openvino_int8(
 
 
 def _onnx(graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]) -> None:
-    most = min(record.max_length or _MOST_TOKENS, _MOST_TOKENS)
-    rows, columns = (torch.export.Dim(name, min=1, max=end) for name, end in (("n", _MOST_TEXTS), ("s", most)))
+    length = min(record.max_length or _MAX_TOKENS, _MAX_TOKENS)
+    rows, columns = (torch.export.Dim(name, min=1, max=end) for name, end in (("n", _MAX_TEXTS), ("s", length)))
     torch.onnx.export(
         graph,
         tuple(example.values()),
@@ -170,7 +173,7 @@ def _onnx(graph: _Graph, example: dict[str, Tensor], path: Path, record: Variant
 def _onnx_int8(
     graph: _Graph, example: dict[str, Tensor], path: Path, record: VariantRecord, texts: Sequence[str]
 ) -> None:
-    """Weights of a channel to 7 bits, which processors without VNNI need, activations as they come."""
+    """Weights to 7 bits a channel, which processors without VNNI need; activations dynamically."""
     import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -181,7 +184,7 @@ def _onnx_int8(
 
 
 def _difference(model: SentenceTransformer, folder: Path) -> float:
-    """The largest difference between a number of a vector by the model and by its variant."""
+    """The largest difference in one dimension between vectors of the model and of its variant."""
     variant = CompiledModel(folder)
     encoders: dict[Kind, Any] = {"query": model.encode_query, "document": model.encode_document}
     differences = [
@@ -193,7 +196,7 @@ def _difference(model: SentenceTransformer, folder: Path) -> float:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without what converters warn of while they trace."""
+    """Without the warnings of converters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""A fast tokenizer that all who read alike share, and that remembers the tokens of recent texts."""
+"""A fast tokenizer, shared by all encoders with equal tokenizers and limits, with a cache of recent texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from registry.model_folders.input_config import NO_LIMIT
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-REMEMBERED = 4096
+CACHED_TEXTS = 4096
 
 
 class Tokens:
@@ -23,8 +23,8 @@ class Tokens:
     def __init__(self, tokenizer: str, max_length: int | None) -> None:
         """
         Args:
-            tokenizer: a ``tokenizer.json``'s text.
-            max_length: tokens that a text is cut at.
+            tokenizer: content of a ``tokenizer.json``.
+            max_length: tokens that a text is cut at; None for no limit.
         """
         from tokenizers import Tokenizer
 
@@ -33,7 +33,7 @@ class Tokens:
         self._tokenizer.no_truncation()
         if max_length is not None and max_length < NO_LIMIT:
             self._tokenizer.enable_truncation(max_length)
-        self._one = lru_cache(REMEMBERED)(self._read)
+        self._one = lru_cache(CACHED_TEXTS)(self._read)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The text's token ids, special ones included, cut at the maximum length."""
@@ -50,7 +50,7 @@ class Tokens:
 
 @lru_cache(16)
 def shared_tokens(tokenizer: str, max_length: int | None) -> Tokens:
-    """The one :class:`Tokens` of this process for a tokenizer and a maximum length."""
+    """This process's only :class:`Tokens` for a tokenizer and a maximum length."""
     return Tokens(tokenizer, max_length)
 
 
@@ -64,7 +64,7 @@ def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[NDArray[np.int64], 
 
 
 def features(rows: Sequence[Sequence[int]], pad: int, names: Collection[str]) -> dict[str, NDArray[np.int64]]:
-    """What a transformer that takes inputs of these names is fed, ``(n, the longest row)`` each."""
+    """The inputs of these names for a transformer, ``(n, the longest row)`` each."""
     ids, mask = padded(rows, pad)
     known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     return {name: known[name] for name in known if name in names}

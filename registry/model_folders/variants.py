@@ -1,4 +1,4 @@
-"""Variants of a model: the same model as one graph for another runtime than torch, in a folder inside the model's."""
+"""Variants of a model: the model as one graph for another runtime than torch, in a subfolder of the model folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry.errors import VariantError
 from registry.model_folders.input_config import Kind
 
 Backend = Literal["openvino-int8", "openvino", "onnx-int8", "onnx"]
-"""What a variant runs on, and in which precision."""
+"""A runtime and a precision."""
 
 FOLDER = "variants"
 RECORD = "variant.json"
@@ -20,11 +20,11 @@ TOKENIZER = "tokenizer.json"
 GRAPHS = {"openvino": "model.xml", "onnx": "model.onnx"}
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
 BACKENDS: tuple[Backend, ...] = ("openvino-int8", "openvino", "onnx-int8", "onnx")
-"""The one that is taken first where a machine can run several, first."""
+"""In order of preference."""
 
 
 class VariantRecord(pydantic.BaseModel):
-    """How a variant's graph is fed, and what was measured of it."""
+    """The inputs of a variant's graph, and its metrics."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -35,9 +35,7 @@ class VariantRecord(pydantic.BaseModel):
     pad: int = pydantic.Field(ge=0)
     dimension: int = pydantic.Field(gt=0)
     dev: dict[str, float] = pydantic.Field(default_factory=dict, description="metric to value on the dev split")
-    dev_model: dict[str, float] = pydantic.Field(
-        default_factory=dict, description="the same of the model that it is a variant of"
-    )
+    dev_model: dict[str, float] = pydantic.Field(default_factory=dict, description="the same for the model itself")
 
 
 def runtime(backend: str) -> str:
@@ -46,12 +44,12 @@ def runtime(backend: str) -> str:
 
 
 def is_installed(backend: str) -> bool:
-    """Whether this machine can run a variant."""
+    """Whether the runtime of a backend is installed."""
     return importlib.util.find_spec(_PACKAGES[runtime(backend)]) is not None
 
 
 def variant_folder(model: Path, backend: str) -> Path:
-    """Where a model folder has a variant."""
+    """The folder of a variant in a model folder."""
     return model / FOLDER / backend
 
 
@@ -64,7 +62,7 @@ def read_variant(folder: Path) -> VariantRecord:
     """The record of a variant.
 
     Raises:
-        VariantError: it cannot be read.
+        VariantError: it is missing or invalid.
     """
     path = folder / RECORD
     try:
@@ -77,9 +75,9 @@ def check_backend(name: str) -> Backend:
     """The backend of that name.
 
     Raises:
-        VariantError: there is none.
+        VariantError: it is unknown.
     """
     for backend in BACKENDS:
         if backend == name:
             return backend
-    raise VariantError(f"there is no backend {name}: expected {', '.join(BACKENDS)}")
+    raise VariantError(f"unknown backend {name}: expected {', '.join(BACKENDS)}")

@@ -1,1 +1,1 @@
-"""What all packages use: output folders, caches, HTML, YAML and lazy names."""
+"""Used by all packages: output folders and files, caches, options, templates and YAML."""

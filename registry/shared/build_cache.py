@@ -1,4 +1,4 @@
-"""What is made once and kept on this machine: folders that appear whole or not at all, with digests to check."""
+"""Folders that are built once and kept on this machine, with digests to check them."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ log = logging.getLogger(__name__)
 
 DIGESTS = "SHA256SUMS"
 """The file that lists the others, as ``sha256sum`` writes and checks it."""
-_INSTEAD: dict[Path, tempfile.TemporaryDirectory[str]] = {}
+_TEMPORARY: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 _LOCK = threading.Lock()
 
 
 def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
-    """A folder that is made where it is not there yet, or is damaged.
+    """A cached folder, built now if it is missing or damaged.
 
-    Where nothing can be kept, it is made in a temporary folder, for this process alone.
+    If the cache cannot be written, it is built in a temporary folder for this process.
 
     Args:
-        kind: what it holds, a folder of the cache.
-        key: names what it is made of, for ever; the name of a file.
-        make: fills a new, empty folder; what it raises goes on to the caller, and nothing is kept.
+        kind: the folder of the cache that it lies in.
+        key: identifies what it is built from, and is a file name.
+        make: fills a new, empty folder; if it raises, nothing is kept.
     """
     parent = cache_folder(kind)
     folder = parent / key
     if _is_whole(folder):
         return folder
     try:
-        return _made(folder, make)
+        return _build(folder, make)
     except (OSError, OutputError) as error:
-        return _made(_instead_of(parent, error) / key, make)
+        return _build(_temporary(parent, error) / key, make)
 
 
-def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+def _build(folder: Path, make: Callable[[Path], None]) -> Path:
     make_folder(folder.parent)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not _is_whole(folder):  # else another process was faster
@@ -55,13 +55,13 @@ def _made(folder: Path, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _instead_of(parent: Path, error: Exception) -> Path:
-    """A temporary folder in the place of one that cannot be written; it goes when the process ends."""
+def _temporary(parent: Path, error: Exception) -> Path:
+    """A temporary folder instead of one that cannot be written, removed when the process ends."""
     with _LOCK:
-        if parent not in _INSTEAD:
-            _INSTEAD[parent] = tempfile.TemporaryDirectory(prefix="domain-router-")
-            log.warning("nothing can be kept in %s, so each process makes it anew: %s", parent, error)
-        return Path(_INSTEAD[parent].name)
+        if parent not in _TEMPORARY:
+            _TEMPORARY[parent] = tempfile.TemporaryDirectory(prefix="domain-router-")
+            log.warning("%s cannot be used as a cache, each process builds its own: %s", parent, error)
+        return Path(_TEMPORARY[parent].name)
 
 
 def _listing(folder: Path) -> str:
@@ -72,5 +72,5 @@ def _listing(folder: Path) -> str:
 def _is_whole(folder: Path) -> bool:
     try:
         return (folder / DIGESTS).read_text(encoding="utf-8") == _listing(folder)
-    except (OSError, UnicodeDecodeError):  # it is not there, or is no folder of ours
+    except (OSError, UnicodeDecodeError):  # missing, or not written by this module
         return False

@@ -20,7 +20,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_stream(stream: IO[bytes]) -> str:
-    """The hexadecimal SHA-256 of what is left in a stream."""
+    """The hexadecimal SHA-256 of the rest of a stream."""
     sha256 = hashlib.sha256()
     while block := stream.read(_BLOCK):
         sha256.update(block)

@@ -1,7 +1,7 @@
 """Writes whole folders and whole files atomically: an earlier output stands until the new one is ready.
 
-Output is made under a hidden name beside its place, and renamed. A process that is killed meanwhile leaves only that
-hidden folder or file; the next one that writes beside it removes it after a day.
+Output is made under a hidden name in the same parent folder, and renamed. A killed process leaves only that hidden
+folder or file, which the next process that writes there removes after a day.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads the YAML files that people write: bounded in size and depth, and every mistake an error with its line."""
+"""Strict reading of YAML files that people write: bounded size and depth, every mistake an error with its line."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from registry import DomainRouterError
 
 MAX_FILE_BYTES = 32 << 20
 MAX_CAUSE = 100
-"""Characters of what Python says of a value, which may quote all of it."""
+"""Characters shown of Python's message about a value, which may quote all of it."""
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """What a file holds, and where in it.
+    """The content of a file, with its places.
 
     Attributes:
         path: of the file.
-        content: None where there is nothing.
-        node: the content with its places.
+        content: None if the file is empty.
+        node: the parsed content with line numbers.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class YamlFile:
     node: yaml.Node | None
 
     def place(self, where: Sequence[str | int]) -> str:
-        """File and line of the innermost part on a way of keys and positions."""
+        """File and line of the innermost value on a path of keys and positions."""
         node, line = self.node, self.node.start_mark.line if self.node else 0
         for part in where:
             if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
@@ -55,11 +55,11 @@ def read_yaml(path: Path, kind: type[DomainRouterError]) -> YamlFile:
 
     Args:
         path: of the file.
-        kind: of the error that is raised.
+        kind: class of the error that is raised.
 
     Raises:
-        DomainRouterError: of that kind, with file and line: it cannot be read, or is not plain YAML without aliases and
-            repeated keys.
+        DomainRouterError: of that class, with file and line: the file cannot be read, or is not plain YAML, or has
+            aliases or duplicate keys.
     """
     text = _text(path, kind)
     try:
@@ -70,9 +70,9 @@ def read_yaml(path: Path, kind: type[DomainRouterError]) -> YamlFile:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise kind(f"{path}, line {line}: {error.problem}") from error
     except RecursionError as error:
-        raise kind(f"{path}: is nested too deeply") from error
+        raise kind(f"{path}: nested too deeply") from error
     except yaml.YAMLError as error:
-        raise kind(f"{path}: is not YAML: {error}") from error
+        raise kind(f"{path}: invalid YAML: {error}") from error
     except ValueError as error:  # an escape beyond Unicode
         raise kind(f"{path}, line {loader.line + 1}: {error}") from error
 
@@ -89,7 +89,7 @@ def _text(path: Path, kind: type[DomainRouterError]) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without repeated keys, which SafeLoader swallows, and without aliases, which can grow without bound."""
+    """YAML without duplicate keys, which SafeLoader accepts, and without aliases, which can grow without bound."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -101,7 +101,7 @@ class _StrictLoader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            problem = f"this is no {node.tag.rpartition(':')[2]}: {error!s:.{MAX_CAUSE}}"
+            problem = f"invalid {node.tag.rpartition(':')[2]}: {error!s:.{MAX_CAUSE}}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -109,7 +109,7 @@ class _StrictLoader(yaml.SafeLoader):
         for key in (pair[0] for pair in node.value if isinstance(node, yaml.MappingNode)):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    problem = f"key {reprlib.repr(key.value)} stands twice"
+                    problem = f"duplicate key {reprlib.repr(key.value)}"
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)

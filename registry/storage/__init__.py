@@ -1,1 +1,1 @@
-"""Where records and artifacts are kept: database, tables, migrations and artifact store."""
+"""Storage of records and artifacts: database, tables, migrations and artifact stores."""

@@ -14,14 +14,14 @@ from registry.storage import tables
 T = TypeVar("T")
 
 _TRIES = 5
-"""Of a transaction that another writer came before, on databases whose writers interleave."""
+"""Attempts at a transaction that conflicts with another writer's, on databases whose writers interleave."""
 
 
 def open_database(url: URL) -> Engine:
     """An engine on an up-to-date database; creates the file and the tables where they are missing.
 
     Raises:
-        RegistryError: the database cannot be reached, is none of ours, or was made by a newer version.
+        RegistryError: the database cannot be reached, belongs to another program, or was made by a newer version.
     """
     try:
         return _open(url)
@@ -52,7 +52,7 @@ def _open(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection to read by.
+    """A connection for reading.
 
     Raises:
         RegistryError: the database cannot be read.
@@ -62,9 +62,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def write(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """What the work answers, in one transaction that no other writer can interleave with on SQLite.
+    """Run some work in one transaction, and return its result.
 
-    Where writers do interleave and another one came first, the work is done once more, on what that one left.
+    On SQLite no other writer can interleave. On other databases, work that conflicts with another writer's is repeated
+    on the new state.
 
     Raises:
         RegistryError: the database cannot be written.
@@ -92,12 +93,12 @@ def _explained(url: URL, done: str) -> Iterator[None]:
     except (SQLAlchemyError, OSError) as error:
         raise RegistryError(
             f"registry {url.render_as_string()} cannot be {done}: {_reason(error, url)}: "
-            "see that it can be reached, that you have the rights and that nobody else holds it, and try again"
+            "check that it can be reached and is not locked, and your permissions, and try again"
         ) from error
 
 
 def _reason(error: Exception, url: URL) -> str:
-    """The database's own words, without the password."""
+    """The database's own message, without the password."""
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return reason.replace(str(url.password), "***") if url.password else reason
 
@@ -114,7 +115,7 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _let_sqlalchemy_begin(engine: Engine) -> None:
-    """Take transaction control from the sqlite3 module, which would begin too late to keep writers apart."""
+    """Let SQLAlchemy begin transactions: the sqlite3 module would begin them too late to keep writers apart."""
 
     @event.listens_for(engine, "connect")
     def connect(dbapi_connection: object, _: object) -> None:

@@ -1,4 +1,4 @@
-"""What a registry URL means: where the database is, and where the artifacts are."""
+"""Registry URLs: where the database is, and where the artifacts are."""
 
 import os
 import re
@@ -52,12 +52,12 @@ def locate(url: str | None) -> Location:
 
     Args:
         url: a folder (plain or ``file://``), which then holds ``registry.db`` and ``artifacts/``; or a SQLAlchemy
-            URL with the artifact store beside it, ``sqlite:////srv/registry.db?artifacts=s3://bucket/models``; or
+            URL that also names the artifact store, ``sqlite:////srv/registry.db?artifacts=s3://bucket/models``; or
             None for the environment variable ``DOMAIN_ROUTER_REGISTRY``, else ``registry`` in
             :func:`registry.shared.home.home`.
 
     Raises:
-        RegistryError: the URL is none of these.
+        RegistryError: the URL is invalid.
         OutputError: the folder for what is kept on this machine is unknown.
     """
     url = registry_url(url)
@@ -66,7 +66,7 @@ def locate(url: str | None) -> Location:
     if not separator or scheme == "file":
         folder = _expanded(Path(unquote(rest) if separator else url)).absolute()
         if folder.exists() and not folder.is_dir():
-            raise RegistryError(f"registry {folder} is a file: name a folder")
+            raise RegistryError(f"registry {folder} is a file: expected a folder")
         database = URL.create("sqlite", database=str(folder / "registry.db"))
         return Location(database, str(folder / "artifacts"), cache)
     try:
@@ -86,10 +86,10 @@ def locate(url: str | None) -> Location:
 
 
 def is_there(url: str) -> bool:
-    """Whether there is a registry, or an empty folder for one; a database server is not asked.
+    """Whether a registry exists, or an empty folder for one; always true for a database server.
 
     Raises:
-        RegistryError: the URL is none.
+        RegistryError: the URL is invalid.
     """
     database = locate(url).database
     if database.get_backend_name() != "sqlite" or database.database in (None, "", ":memory:"):
@@ -102,7 +102,7 @@ def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise RegistryError(f"registry {path}: there is no such home folder: name the folder without ~") from error
+        raise RegistryError(f"registry {path}: unknown home folder: name the folder without ~") from error
 
 
 def _without_password(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The registry's tables. A change here needs a migration in ``migrations/versions``; a test compares them."""
+"""The registry's tables. A change needs a migration in ``migrations/versions``; a test compares the two."""
 
 from sqlalchemy import JSON, Column, DateTime, ForeignKeyConstraint, Integer, MetaData, String, Table
 

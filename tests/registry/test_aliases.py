@@ -87,7 +87,7 @@ def test_rollback_after_a_rollback_and_a_promotion_undoes_only_the_promotion(thr
 
 
 def test_rollback_of_a_domain_without_earlier_champion_lists_what_there_is(registry: Registry, folder):
-    with pytest.raises(NotRegisteredError, match="nothing is registered yet"):
+    with pytest.raises(NotRegisteredError, match="the registry is empty"):
         registry.rollback("medical")
     registry.publish(folder, make_record("law"))
     with pytest.raises(NotRegisteredError, match="registered domains are law"):

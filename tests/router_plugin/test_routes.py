@@ -97,7 +97,7 @@ ROUTE = "routes:\n  - name: first\n    utterances: [x]\n  - name: second\n"
         ("routes:\n  - name: a\n    utterances:\n      - x\n      - 5\n", 5, ("utterances.1", "string")),
         ("routes:\n  - name: 5\n    utterances: [x]\n", 2, ("name", "string")),
         ("routes:\n  - name: a\n    utterances: hello\n", 3, ("utterances",)),
-        ("routes:\n  - name: a\n    name: b\n    utterances: [x]\n", 3, ("'name' stands twice",)),
+        ("routes:\n  - name: a\n    name: b\n    utterances: [x]\n", 3, ("duplicate key 'name'",)),
         (GOOD + "  - name: a\n    utterances: [y]\n", 4, ("'a' stands twice",)),
         (GOOD + "    threshold: 1.5\n", 4, ("threshold", "less than or equal to 1")),
         (GOOD + "    threshold: -2\n", 4, ("threshold", "greater than or equal to -1")),

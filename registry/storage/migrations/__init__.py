@@ -1,4 +1,4 @@
-"""Brings a registry's tables to the newest form."""
+"""Migrates a registry's tables to the newest schema."""
 
 from alembic import command
 from alembic.config import Config
@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 
 def upgrade(connection: Connection) -> None:
-    """Run every migration that has not run yet, in the connection's own transaction."""
+    """Run every pending migration in the connection's own transaction."""
     config = Config()
     config.set_main_option("script_location", "registry.storage:migrations")
     config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that the registry hands over."""
+"""Alembic's entry point: runs the migrations on the registry's connection."""
 
 from alembic import context
 

@@ -85,7 +85,7 @@ def test_a_folder_that_is_not_there_is_refused_by_name(name, tmp_path):
     name = str(tmp_path / name) if name == "missing" else name
     with pytest.raises(BaseModelError) as error:
         resolve_base_model(name)
-    assert name in str(error.value) and "no such folder" in str(error.value)
+    assert name in str(error.value) and "folder not found" in str(error.value)
 
 
 def test_a_folder_without_modules_json_is_no_sentence_transformer(tmp_path):
@@ -99,7 +99,7 @@ def test_a_folder_without_modules_json_is_no_sentence_transformer(tmp_path):
 def test_a_folder_without_safetensors_is_refused_by_name(tmp_path):
     folder = write_model(tmp_path / "model")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(BaseModelError, match=f"{folder} holds no safetensors"):
+    with pytest.raises(BaseModelError, match=f"{folder} has no safetensors"):
         resolve_base_model(str(folder)).record()
 
 

@@ -66,7 +66,7 @@ def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
     assert [(folder / "value").read_text() for folder in found] == ["1"] * 3
     assert found[0] == found[2] != found[1]
     assert len(made) == 2 and len(caplog.records) == 1
-    assert f"nothing can be kept in {home / 'cache' / 'things'}" in caplog.text
+    assert f"{home / 'cache' / 'things'} cannot be used as a cache" in caplog.text
 
 
 def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_tilde_is_the_home_folder(home):
 
 @pytest.mark.parametrize("url", ["~nobody-here/models", "file://~nobody-here/models"])
 def test_a_home_folder_of_nobody_is_refused_by_name(url):
-    with pytest.raises(RegistryError, match="registry ~nobody-here/models: there is no such home folder"):
+    with pytest.raises(RegistryError, match="registry ~nobody-here/models: unknown home folder"):
         locate(url)
 
 

@@ -465,4 +465,4 @@ def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base
     ]
     assert run(app, [*route, "--backend", "openvino", "--json"]).exit_code == 0
     wrong = run(app, ["variants", str(model), "--data", str(data), "--backend", "tensorrt"])
-    assert "there is no backend tensorrt" in str(wrong.exception)
+    assert "unknown backend tensorrt" in str(wrong.exception)

@@ -25,7 +25,7 @@ from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fi
 from training.recipes.frozen_documents import with_frozen_documents
 from training.recipes.interpolation import DevSample, choose_weight, interpolate
 from training.recipes.model_modules import describe_model
-from training.reporting.evidence import gather, some_of
+from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
 from training.reporting.test_sets import Outcome, TestResults, TestSetEvaluator
 from training.retrieval.encoding import load_model, resolve_device
@@ -97,7 +97,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         evaluator = TestSetEvaluator(run, states, job.training_set, job.extra_test_sets, recipe.dims)
         results = evaluator.measure(outcomes, job.max_loss)
         kept = results.kept
-        examples = {state.name: run.finished(_examples(state.name))["rows"] for state in kept.history[1:]}
+        examples = {state.name: _read_examples(run, state.name) for state in kept.history[1:]}
         evidence = gather(states, kept.best.name, texts, examples, kept.seed)
         model = states[kept.best.name].model
         report = _report(job, results, model, run.seconds)
@@ -185,7 +185,9 @@ class _Loop:
         if not len(examples):
             recipe = self.job.recipe.name
             raise TrainingError(f"recipe {recipe} found nothing to learn: the base model ranks too well already")
-        self.run.step(_examples(name), partial(some_of, examples, self.texts))
+        self.run.step(
+            _examples(name), lambda: {"rows": [row.model_dump() for row in sample_examples(examples, self.texts)]}
+        )
         weights = self.job.base.path if number == 1 else self.run.model_folder(_trained(self.name(number - 1)))
         return FineTuning(weights, examples, seed, self.seed, self.run.scratch, name)
 
@@ -215,3 +217,8 @@ def _trained(name: str) -> str:
 def _examples(name: str) -> str:
     """The name of the step that keeps some of an iteration's training examples."""
     return f"{name}-examples"
+
+
+def _read_examples(run: Run, name: str) -> list[Example]:
+    """The examples that :meth:`_Loop.task` kept of an iteration."""
+    return [Example(**row) for row in run.finished(_examples(name))["rows"]]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from registry.pages.charts import Interval, Pair, Shaded, intervals, pair_map, paired_bars
 from registry.pages.templates import render_html
-from training.reporting.evidence import BEYOND, Change, Evidence, Map
+from training.reporting.evidence import BEYOND, Change, Evidence
+from training.reporting.maps import Map, Maps
 from training.reporting.report import Iteration, TrainingReport
 from training.reporting.single_set_baselines import BASELINES, baseline_rows
 from training.reporting.verdicts import (
@@ -68,7 +69,7 @@ def report_page(report: TrainingReport, evidence: Evidence) -> str:
         changes={"Worst regressions": _changes(evidence.worse), "Largest gains": _changes(evidence.better)},
         ranks=_ranks(evidence),
         examples=_examples(evidence),
-        maps=_maps(evidence),
+        maps=_maps(evidence, evidence.maps) if evidence.maps else {},
         options=report.options.items(),
         lineage=_lineage(report),
     )
@@ -158,7 +159,7 @@ def _examples(evidence: Evidence) -> dict[str, list[Sequence[str]]]:
     """Training examples of the first and of the last iteration that has any."""
     shown = [(name, rows) for name, rows in evidence.examples.items() if rows]
     return {
-        name: [(_cut(row["query"]), _cut(row["right"]), _negatives(row["wrong"])) for row in rows]
+        name: [(_cut(row.query), _cut(row.positive), _negatives(row.negatives)) for row in rows]
         for name, rows in dict([*shown[:1], *shown[-1:]]).items()
     }
 
@@ -170,21 +171,20 @@ def _negatives(texts: Sequence[str]) -> str:
     return _cut(texts[0]) + (f" (and {len(texts) - 1} more)" if len(texts) > 1 else "")
 
 
-def _maps(evidence: Evidence) -> dict[str, Markup]:
-    """A map of each of the two models by its name; none where there is too little to be laid out."""
-    named = zip(("base", "adapted"), evidence.maps or (), strict=False)
+def _maps(evidence: Evidence, maps: Maps) -> dict[str, Markup]:
+    """The map of each of the two models by its name."""
     return {
-        name: pair_map(f"map of {name} embeddings", list(_pairs(evidence, laid)), laid.others.tolist())
-        for name, laid in named
+        name: pair_map(f"map of {name} embeddings", list(_pairs(evidence, maps, places)), places.others.tolist())
+        for name, places in (("base", maps.before), ("adapted", maps.after))
     }
 
 
-def _pairs(evidence: Evidence, laid: Map) -> Iterator[Pair]:
-    for row, question in enumerate(evidence.questions):
-        before, after = (int(ranks[evidence.mapped[row]]) for ranks in (evidence.before, evidence.after))
+def _pairs(evidence: Evidence, maps: Maps, places: Map) -> Iterator[Pair]:
+    for row, (query, text) in enumerate(zip(maps.queries.tolist(), maps.texts, strict=True)):
+        before, after = int(evidence.before[query]), int(evidence.after[query])
         colour = "good" if after < before else "bad" if after > before else "before"
-        title = f"{_cut(question)}: rank {_rank(before)}, now {_rank(after)}"
-        yield Pair(laid.queries[row].tolist(), laid.documents[row].tolist(), colour, title)
+        title = f"{_cut(text)}: rank {_rank(before)}, now {_rank(after)}"
+        yield Pair(places.queries[row].tolist(), places.documents[row].tolist(), colour, title)
 
 
 def _lineage(report: TrainingReport) -> list[tuple[str, str]]:

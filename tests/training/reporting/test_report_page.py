@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,7 +13,8 @@ from registry.storage.file_lists import digest_of, list_files
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import TrainingJob, adapt
 from training.mining.examples import Examples
-from training.reporting.evidence import BEYOND, Change, Evidence, Map, first_ranks, some_of
+from training.reporting.evidence import BEYOND, Change, Evidence, Example, first_ranks, sample_examples
+from training.reporting.maps import Map, Maps
 from training.reporting.report_page import PAGE, report_page, write_page
 from training.retrieval.metrics import query_metrics
 from training.retrieval.texts import Texts
@@ -97,16 +97,14 @@ def test_what_the_data_say_is_shown_and_not_run(tmp_path, tiny_base, said):
 def test_the_page_is_small_whatever_the_data(tmp_path, trained):
     long, points = "<&\ud800>" * 200_000, np.random.default_rng(0).random((80, 2))
     changes = [Change(long, long, 1, BEYOND, long)] * 20
-    rows = [{"query": long, "right": long, "wrong": [long] * 9}] * 6
+    rows = [Example(query=long, positive=long, negatives=[long] * 9)] * 6
     evidence = Evidence(
         before=np.full(100_000, 1),
         after=np.full(100_000, BEYOND),
         worse=changes,
         better=changes,
         examples={f"iteration-{number}": rows for number in range(50)},
-        mapped=np.arange(80),
-        questions=[long] * 80,
-        maps=(Map(points, points, points), Map(points, points, points)),
+        maps=Maps(np.arange(80), [long] * 80, Map(points, points, points), Map(points, points, points)),
     )
     many = trained.report.model_copy(update={"iterations": trained.report.iterations * 1000})
     write_page(tmp_path, report_page(many, evidence))
@@ -117,12 +115,11 @@ def test_the_page_is_small_whatever_the_data(tmp_path, trained):
 
 def test_examples_of_every_recipe_can_be_shown(trained):
     texts = Texts(trained.data)
-    labelled = some_of(Examples({"anchor": texts.queries["train"][:2], "label": [0, 1]}), texts)["rows"]
-    assert [row["wrong"] for row in labelled] == [[], []]
-    assert labelled[0]["right"] == texts.documents[min(texts.relevant["train"][0])]
-    drawn = some_of(Examples({"anchor": ["a"], "positive": ["b"], "negative_1": ["c"], "negative_2": ["d"]}), texts)
-    assert drawn == {"rows": [{"query": "a", "right": "b", "wrong": ["c", "d"]}]}
-    assert json.dumps(drawn)
+    labelled = sample_examples(Examples({"anchor": texts.queries["train"][:2], "label": [0, 1]}), texts)
+    assert [example.negatives for example in labelled] == [[], []]
+    assert labelled[0].positive == texts.documents[min(texts.relevant["train"][0])]
+    mined = Examples({"anchor": ["a"], "positive": ["b"], "negative_1": ["c"], "negative_2": ["d"]})
+    assert sample_examples(mined, texts) == [Example(query="a", positive="b", negatives=["c", "d"])]
 
 
 def test_the_page_is_not_registered(trained, tmp_path):

@@ -20,8 +20,10 @@ The tree, with the modules that define the errors other than these::
       SettingsError                     router_plugin.errors
       FittedError                       router_plugin.errors
       QueryError (and TypeError)        router_plugin.errors
+      ClosedError                       router_plugin.errors
       ComparisonError                   router_plugin.errors
       PluginError                       router_plugin.errors
+        NoAnswerError                   router_plugin.errors
       JointSpaceError                   router_plugin.errors
       CommandError                      router_plugin.cli.errors
       ConfigError                       router_plugin.cli.config_file

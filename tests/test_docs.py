@@ -12,9 +12,9 @@ from router_plugin.cli import app
 from training.recipes.recipes import RECIPES
 
 from .conftest import ROOT
-from .docs.pages import README, SERVING, TRAINING, path_of
+from .docs.pages import ARCHITECTURE, README, SERVING, TRAINING, path_of
 
-PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING)]
+PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING, *ARCHITECTURE)]
 
 
 def test_every_page_is_run_and_linked_from_the_readme() -> None:

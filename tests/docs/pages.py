@@ -19,6 +19,9 @@ TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-
 SERVING = ("route", "strategies", "joint-space", "semantic-router", "plugins")
 """Those that serve from the registry that the quickstart leaves."""
 
+ARCHITECTURE = ("architecture",)
+"""Shows nothing to run."""
+
 REPLACED = {
     "make test": "make -n test",  # which would run this test again
     "--dims 384,128": "--dims 32,16",  # the tiny model has no more dimensions

@@ -447,7 +447,7 @@ MISTAKES = {
     "registry is a file": (["models", "list", "--registry", "{tmp}/ok.yaml"], ["{tmp}/ok.yaml"]),
     "registry below a file": (["models", "list", "--registry", "{tmp}/ok.yaml/below"], ["{tmp}/ok.yaml"]),
     "registry is damaged": (["models", "list", "--registry", "{tmp}/damaged"], ["{tmp}/damaged"]),
-    "registry of unknown scheme": (["models", "list", "--registry", "gopher://x"], ["gopher://x"]),
+    "registry of unknown scheme": (["models", "list", "--registry", "gopher://x"], ["gopher://", "unknown scheme"]),
     "no pairs": (["prepare", "{tmp}/no.jsonl", "--out", "{tmp}/out"], ["{tmp}/no.jsonl"]),
     "pairs exist already": (["prepare", EXAMPLES / "data" / "legal.jsonl", "--out", "{tmp}"], ["{tmp}", "--overwrite"]),
     "held out of test": (

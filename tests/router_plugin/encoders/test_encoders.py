@@ -335,7 +335,7 @@ def test_a_model_that_was_changed_is_refused_when_it_is_loaded_and_loaded_again(
     content = weights.read_bytes()
     for _ in range(2):
         weights.write_bytes(content[:-1] + b"x")
-        with pytest.raises(DamagedArtifactError, match="model.safetensors has not the recorded digest"):
+        with pytest.raises(DamagedArtifactError, match="model.safetensors does not have the recorded digest"):
             served.load("legal")
         weights.write_bytes(content)
         served.load("legal")

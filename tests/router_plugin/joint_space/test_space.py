@@ -301,7 +301,7 @@ def test_sentence_transformers_asks_for_trust_in_the_module_and_nothing_else(exp
 
 def test_the_consumer_is_told_what_it_cannot_do(exported):
     folder, _ = exported
-    with pytest.raises(JointSpaceError, match="truncate_dim=32 would cut whole domains off .* --dims"):
+    with pytest.raises(JointSpaceError, match="truncate_dim=32 would cut whole domains off .* `dims`"):
         load(str(folder), truncate_dim=32)
     model = load(str(folder))
     with pytest.raises(JointSpaceError, match="no domain 'stars'"):
@@ -372,7 +372,7 @@ def test_adapters_are_exported_with_the_base_model_that_they_run_on(tmp_path, ti
     model = load(str(tmp_path / "out"))
     assert np.abs(model.encode(TEXTS) - space.encode_queries(TEXTS)).max() < 1e-6
     other = JointSpace(ServedDomains(store, base_model=str(real_base.path), settings=LOOSE))
-    with pytest.raises(JointSpaceError, match=r"medical@1 is an adapter on .* --base-model"):
+    with pytest.raises(JointSpaceError, match=r"medical@1 is an adapter on .* `base_model`"):
         export_joint_space(other, tmp_path / "other")
     trusting = ServedDomains(store, settings=Settings(target_precision=0, trust_remote_code=True))
     with pytest.raises(JointSpaceError, match="the folder holds no code"):

@@ -1,4 +1,4 @@
-"""Files that commands write, made sure of before the work."""
+"""Checks the files that a command will write, before it does long work."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from router_plugin.errors import FittedError
 
 
 def check_page(html: Path | None) -> None:
-    """Make sure that ``--html`` may be written, before long work is done.
+    """Make sure that ``--html`` can be written.
 
     Raises:
-        OutputError: it cannot be written, or is no page of ours.
+        OutputError: it cannot, or is another file than an earlier page.
     """
     if html:
-        _check_file("--html", html, _is_page)
+        _check_file("html", html, _is_page)
 
 
 def check_fitted(out: Path) -> None:
-    """Make sure that what is fitted may be written, before long work is done.
+    """Make sure that ``--out`` of ``routes fit`` can be written.
 
     Raises:
-        OutputError: it cannot be written, or is no earlier output.
+        OutputError: it cannot, or is another file than an earlier output.
     """
-    _check_file("--out", out, _is_fitted)
+    _check_file("out", out, _is_fitted)
 
 
-def _check_file(option: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:
+def _check_file(parameter: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:
     try:
         if path.exists() and not is_earlier(path):
-            raise OutputError(f"{option} {path}: exists already and is no earlier output: choose another file")
+            raise OutputError(f"`{parameter}` {path}: exists already and is not an earlier output: choose another file")
         with tempfile.TemporaryFile(dir=path.absolute().parent):
             pass
     except OSError as error:
-        raise OutputError(f"{option} {path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"`{parameter}` {path}: cannot be written: {error.strerror}") from error
 
 
 def _is_page(path: Path) -> bool:

@@ -513,17 +513,17 @@ def test_what_other_libraries_log_is_not_printed():
     assert "Retrying" not in done.stderr
 
 
-def test_the_splits_that_help_names_are_those_there_are(cli, prepared):
+def test_help_names_the_splits_that_exist(cli, prepared):
     mistake(cli("compare", "--data", f"legal={prepared}", "--split", "fair"), "expected one of train, dev, test")
     assert "train, dev or test" in " ".join(cli("compare", "--help")[1].split())
 
 
-def test_prepared_data_under_a_bad_name_of_a_domain_are_a_mistake(cli, tiny_models, tmp_path):
+def test_prepared_data_with_an_invalid_domain_name_are_a_mistake(cli, tiny_models, tmp_path):
     data = f"A b={tiny_models['legal'].with_name('legal-data')}"
     mistake(cli("compare", "--data", data, "--registry", tmp_path), "'A b'", "lower-case")
 
 
-def test_example_queries_that_are_no_text_are_found_before_any_work(cli, tmp_path):
+def test_example_queries_that_are_not_text_are_refused_before_any_work(cli, tmp_path):
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     (tmp_path / "examples" / "queries.txt").write_bytes(b"\xff\n")
     mistake(cli("quickstart", "--folder", tmp_path / "q", "--examples", tmp_path / "examples"), "queries.txt", "UTF-8")
@@ -578,7 +578,7 @@ def test_labelled_queries_with_unpaired_surrogates_are_evaluated_and_drawn(cli, 
     assert (status, err) == (0, "")
 
 
-def test_the_folder_that_one_stands_in_has_its_own_name(tiny_models, monkeypatch):
+def test_the_current_folder_is_called_by_its_name(tiny_models, monkeypatch):
     from router_plugin.cli.named_values import joined_sets
 
     folder = tiny_models["legal"].with_name("legal-data")

@@ -55,7 +55,7 @@ def test_documents_become_pairs_without_a_language_model(cli, corpus, tmp_path):
     assert out.read_bytes() == first
 
 
-def test_documents_that_say_nothing_are_told_of(cli, corpus, tmp_path):
+def test_documents_without_passages_are_reported(cli, corpus, tmp_path):
     (corpus / "empty.txt").write_text("", encoding="utf-8")
     (corpus / "short.html").write_text("<h1>Fever</h1>See below.", encoding="utf-8")
     status, said, err = cli("synthesize", corpus, "--out", tmp_path / "pairs.jsonl")
@@ -113,7 +113,7 @@ def test_a_refused_key_is_not_shown(cli, corpus, tmp_path, server):
         (("--out", "pairs.csv"), ".jsonl"),
     ],
 )
-def test_options_that_cannot_be_are_refused(cli, corpus, tmp_path, options, said):
+def test_invalid_options_are_refused(cli, corpus, tmp_path, options, said):
     mistake(cli("synthesize", corpus, "--out", tmp_path / "pairs.jsonl", *options), said)
     assert not (tmp_path / "pairs.jsonl").exists()
 
@@ -137,7 +137,7 @@ def training(prepared, tmp_path, tiny_base, *options):
     )
 
 
-def test_train_asks_a_language_model_and_tells_what_that_took(cli, prepared, tmp_path, tiny_base, server):
+def test_train_asks_a_language_model_and_reports_its_costs(cli, prepared, tmp_path, tiny_base, server):
     server.answer = shared_words
     options = ("--judge", "llm", "--judge-model", "tiny", "--llm", server.url, "--cache", tmp_path / "cache")
     status, said, err = cli(*training(prepared, tmp_path, tiny_base, *options, "--json"))
@@ -163,7 +163,7 @@ class Plugin:
         return Strict() if options.judge == "strict" else None
 
 
-def test_a_plugins_judge_is_asked_by_its_name(cli, prepared, tmp_path, tiny_base):
+def test_a_judge_of_a_plugin_is_chosen_by_name(cli, prepared, tmp_path, tiny_base):
     plugins().register(Plugin(), "strict-judge")
     try:
         status, said, err = cli(*training(prepared, tmp_path, tiny_base, "--judge", "strict", "--json"))
@@ -187,9 +187,7 @@ def test_a_plugins_judge_is_asked_by_its_name(cli, prepared, tmp_path, tiny_base
         (("--llm", "http://h/v1"), "--llm cannot be used with --judge ground-truth"),
     ],
 )
-def test_a_judge_that_cannot_be_is_refused_before_anything_is_written(
-    cli, prepared, tmp_path, tiny_base, options, said
-):
+def test_an_invalid_judge_is_refused_before_anything_is_written(cli, prepared, tmp_path, tiny_base, options, said):
     mistake(cli(*training(prepared, tmp_path, tiny_base, *options)), said)
     assert not (tmp_path / ".model.run").exists()
 

@@ -47,7 +47,7 @@ def test_the_figures_are_right(evaluation):
     ]
 
 
-def test_calibration_error_is_nothing_for_a_calibrated_classifier_and_much_for_a_boastful_one():
+def test_calibration_error_is_zero_if_calibrated_and_high_if_overconfident():
     draw = np.random.default_rng(0)
     right = draw.uniform(0.5, 1, 20_000)
     hits = draw.uniform(size=20_000) < right
@@ -55,13 +55,13 @@ def test_calibration_error_is_nothing_for_a_calibrated_classifier_and_much_for_a
     assert calibration_error(np.full(20_000, 0.99), hits) == pytest.approx(0.24, abs=0.02)
 
 
-def test_without_a_query_of_no_domain_there_is_no_curve():
+def test_without_queries_of_no_domain_there_is_no_roc_curve():
     evaluation = evaluate(Fixed(), QUERIES[:2], DOMAINS[:2])
     assert evaluation.out_of_domain_auroc is None and evaluation.roc == []
     assert "none of a domain" in evaluation_page(evaluation, "x")
 
 
-def test_the_page_needs_nothing_else_and_runs_nothing_of_a_query(evaluation):
+def test_the_page_is_self_contained_and_escapes_queries(evaluation):
     page = evaluation_page(evaluation, "Domains & more")
     assert "Domains &amp; more" in page and "e &lt;script&gt;" in page
     assert "<script" not in page and "://" not in page

@@ -52,7 +52,7 @@ def texts(numbers):
 
 
 @pytest.mark.parametrize("split", ["grouped", "random"])
-def test_parts_are_as_they_are(tmp_path, split):
+def test_the_parts_of_a_folder_are_kept(tmp_path, split):
     parts = {"train": range(20), "dev": range(20, 24), "test": range(24, 30)}
     write(tmp_path / "in", DOCUMENTS, QUERIES, **{part: judgements(rows) for part, rows in parts.items()})
     data = prepared(tmp_path / "in", tmp_path / "out", split=split)
@@ -60,7 +60,7 @@ def test_parts_are_as_they_are(tmp_path, split):
     assert set(data.corpus.values()) == {text for _, text in DOCUMENTS}
 
 
-def test_a_missing_dev_part_is_dealt_from_training(tmp_path):
+def test_a_missing_dev_part_is_drawn_from_training(tmp_path):
     write(tmp_path / "in", DOCUMENTS, QUERIES, train=judgements(range(20)), test=judgements(range(20, 30)))
     found = asked(prepared(tmp_path / "in", tmp_path / "out"))
     assert found["test"] == texts(range(20, 30))
@@ -78,7 +78,7 @@ def test_a_folder_with_training_alone_is_split(tmp_path):
 
 
 @pytest.mark.parametrize("parts", [{"test": range(5)}, {"validation": range(5), "test": range(5, 9)}])
-def test_where_nothing_is_for_training_nothing_is_dealt(tmp_path, parts):
+def test_without_training_queries_nothing_is_split(tmp_path, parts):
     write(tmp_path / "in", DOCUMENTS, QUERIES, **{part: judgements(rows) for part, rows in parts.items()})
     found = asked(prepared(tmp_path / "in", tmp_path / "out"))
     assert found == {"train": set(), "dev": texts(parts.get("validation", ())), "test": texts(parts["test"])}
@@ -231,7 +231,7 @@ def test_what_has_queries_without_known_documents_can_be_prepared_again_without_
 
 
 @pytest.mark.parametrize("split", ["grouped", "random"])
-def test_what_answers_a_query_in_one_part_is_no_answer_in_another(tmp_path, split):
+def test_an_answer_in_one_part_does_not_count_in_another(tmp_path, split):
     train, test = judgements(range(20)), [*judgements(range(20, 30)), "q0\td39\t1"]
     write(tmp_path / "in", DOCUMENTS, QUERIES, train=train, test=test)
     data = prepared(tmp_path / "in", tmp_path / "out", split=split)

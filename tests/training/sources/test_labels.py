@@ -49,7 +49,7 @@ def test_named_columns_win_over_the_usual_ones(tmp_path):
     assert (found.text, found.label) == ("c", "4")
 
 
-def test_a_label_of_several_domains_is_another_one_in_each(tmp_path):
+def test_a_label_of_several_domains_is_a_different_one_in_each(tmp_path):
     said = [
         ("stop my card", "cancel", "banking"),
         ("no flight for me", "cancel", "travel"),
@@ -68,7 +68,7 @@ def test_rows_without_a_label_are_counted_and_left_out(tmp_path, nothing):
     assert ([each.text for each in found.texts], found.out_of_scope) == (["a"], 1)
 
 
-def test_a_text_that_stands_twice_counts_once_whatever_its_case(tmp_path):
+def test_a_duplicate_text_counts_once_whatever_its_case(tmp_path):
     found = read(tmp_path, [{"text": text, "label": "x"} for text in ("Pay now", "pay  NOW", "later")])
     assert ([each.text for each in found.texts], found.repeated) == (["Pay now", "later"], 1)
 
@@ -116,7 +116,7 @@ DOMAINS = [
 ]
 
 
-def test_rows_of_other_values_are_not_looked_at(tmp_path):
+def test_rows_that_do_not_match_are_not_checked(tmp_path):
     found = read(tmp_path, DOMAINS, where=ColumnFilter("domain", ("bank",)))
     assert [(each.text, each.label) for each in found.texts] == [("is it open", "hours"), ("a loan", "loans")]
     assert found.out_of_scope == 0
@@ -200,7 +200,7 @@ def part_of(number):
 
 @pytest.mark.parametrize("split", ["grouped", "random"])
 @pytest.mark.parametrize("given_parts", [{"dev", "test"}, {"test"}, {"dev"}])
-def test_the_parts_of_a_column_are_the_splits_and_what_it_has_not_is_dealt(tmp_path, split, given_parts):
+def test_the_column_part_gives_the_splits_and_missing_parts_are_drawn(tmp_path, split, given_parts):
     def columns(number):
         return {"part": part_of(number) if part_of(number) in given_parts else "train"}
 
@@ -228,7 +228,7 @@ def test_near_duplicates_of_test_texts_are_left_out_of_training_and_counted(tmp_
     assert (source.texts[-1].text in {*data.corpus.values(), *data.queries.values()}) == (not left_out)
 
 
-def test_texts_whose_label_training_has_not_are_left_out_and_counted(tmp_path):
+def test_texts_with_a_label_unknown_to_training_are_left_out_and_counted(tmp_path):
     source = labels([25, 25], lambda number: {"part": part_of(number)})
     source.texts.append(Labelled("line 99", "never seen in training", "new", {"part": "test"}))
     counts = prepared(source, tmp_path / "out").manifest["counts"]
@@ -254,7 +254,7 @@ def test_the_manifest_says_what_is_there(tmp_path):
     assert counts["queries"] == counts["train_queries"] + counts["dev_queries"] + counts["test_queries"]
 
 
-def test_the_same_seed_deals_alike_and_another_otherwise(tmp_path):
+def test_the_seed_decides_which_texts_are_documents(tmp_path):
     prints = [prepared(labels([9, 9, 9]), tmp_path / str(n), seed=seed).fingerprint for n, seed in enumerate((1, 1, 2))]
     assert prints[0] == prints[1] != prints[2]
 
@@ -273,7 +273,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_nothing_can_be_learnt_from_is_refused_and_leaves_nothing_behind(tmp_path, case):
+def test_labels_without_anything_to_learn_are_refused_and_leave_nothing_behind(tmp_path, case):
     source, options, said = REFUSED[case]
     with pytest.raises(SourceError) as caught:
         prepared(source, tmp_path / "out", **options)
@@ -356,7 +356,7 @@ def test_the_command_reports_the_bad_rows_that_it_skipped(tmp_path):
         (("--where", "a=b"), "--where cannot be used with --kind pairs"),
     ],
 )
-def test_an_option_of_the_other_kind_is_a_mistake(tmp_path, given_options, said):
+def test_an_option_of_another_kind_is_a_mistake(tmp_path, given_options, said):
     done = command(ROUTES, "--out", tmp_path / "out", *given_options)
     assert (str(done.exception), list(tmp_path.iterdir())) == (said, [])
 

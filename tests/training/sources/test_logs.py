@@ -82,7 +82,7 @@ feedback = st.tuples(
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(feedback, min_size=1, max_size=12))
-def test_a_label_is_what_more_rows_say_than_anything_against_it(tmp_path_factory, rows):
+def test_a_label_needs_more_rows_than_any_other_and_than_reject_it(tmp_path_factory, rows):
     votes, against = defaultdict(Counter), defaultdict(Counter)
     for query, route, said in rows:
         if said.get("corrected") or said.get("accepted"):

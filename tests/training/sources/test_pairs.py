@@ -198,7 +198,7 @@ def test_parquet_text_that_is_not_utf8_is_reported(tmp_path):
         read_pairs(str(path))
 
 
-def test_when_all_rows_are_bad_the_first_fault_is_told(tmp_path):
+def test_when_all_rows_are_bad_the_first_fault_is_reported(tmp_path):
     path = write(tmp_path, "jsonl", '{"q": ""}\n{"q": 1}\n')
     with pytest.raises(SourceError, match=r"no usable row found; the first of 2 bad rows: .*, line 1: q is empty"):
         read_pairs(str(path), ReadOptions(skip_bad=True))

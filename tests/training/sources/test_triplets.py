@@ -73,7 +73,7 @@ def test_named_columns_win_over_the_usual_ones(tmp_path):
     assert judged(found) == [("x", ("y",), ("z", "u"))]
 
 
-def test_a_query_that_stands_twice_is_one_and_what_is_right_anywhere_is_not_wrong(tmp_path):
+def test_duplicate_queries_are_merged_and_a_positive_of_one_is_no_negative(tmp_path):
     rows = [{"anchor": "a", "positive": p, "negative": n} for p, n in (("b", ["c", "d"]), ("c", ["e"]), ("b", ["d"]))]
     found = read(tmp_path, rows)
     assert judged(found) == [("a", ("b", "c"), ("d", "e"))]
@@ -114,7 +114,7 @@ many = settings(
 
 @many
 @given(rows, st.sampled_from(["grouped", "random", "test"]), st.sampled_from([15, 1000]), st.integers(0, 9))
-def test_all_that_was_judged_is_in_the_folder_and_nothing_right_is_wrong(tmp_path, rows, split, chunk_characters, seed):
+def test_every_judgement_is_in_the_folder_and_no_positive_is_a_negative(tmp_path, rows, split, chunk_characters, seed):
     queries, _ = merged([JudgedQuery("", f"ask {q}", tuple(r), tuple(w)) for q, r, w in rows])
     options = PrepareOptions(split=split, chunk_characters=chunk_characters, seed=seed)
     try:
@@ -221,7 +221,7 @@ def test_a_query_learns_from_what_was_judged_wrong_before_anything_else(tmp_path
     )
 
 
-def test_a_near_copy_of_what_is_right_is_no_negative_even_where_it_was_judged_so(tmp_path):
+def test_a_near_duplicate_of_a_positive_is_no_negative_even_if_judged_one(tmp_path):
     queries = [
         JudgedQuery("", f"question {n} of {n * 7}", (f"Answer {n * 3}",), (f"answer {n * 3}!", f"wrong {n}"))
         for n in range(9)
@@ -240,7 +240,7 @@ def test_a_model_is_trained_on_triplets(tmp_path, tiny_base, recipe):
     assert len(report.iterations) == 2
 
 
-def test_the_command_says_what_it_read_and_refuses_options_of_other_kinds(tmp_path):
+def test_the_command_reports_what_it_read_and_refuses_options_of_other_kinds(tmp_path):
     command = ["prepare", str(TRIPLETS), "--kind", "triplets", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*command, "--question", "anchor", "--negative", "negative"])
     assert done.exit_code == 0, done.output

@@ -54,7 +54,7 @@ def test_the_manifest_says_what_was_held_out(rows, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["", "source", "source=", "source= , ", "=clinic"])
-def test_what_is_not_of_the_form_is_refused(given):
+def test_a_filter_of_another_form_is_refused(given):
     with pytest.raises(SourceError, match=f"^`hold_out` '{given}': expected COLUMN=VALUE"):
         PrepareOptions(hold_out=(given,))
 
@@ -91,7 +91,7 @@ def test_models_can_be_chosen_by_a_source_and_tested_on_another(rows, tmp_path):
         assert {SOURCES[int(data.queries[name].split()[1]) % 4] for name in data.qrels[part]} == sources
 
 
-def test_what_cannot_be_held_out_for_dev_is_named_by_its_option(rows, tmp_path):
+def test_errors_about_dev_rows_name_their_option(rows, tmp_path):
     with pytest.raises(SourceError, match="^`hold_out_dev` 'source': expected COLUMN=VALUE"):
         PrepareOptions(hold_out_dev=("source",))
     options = PrepareOptions(hold_out_dev=(ColumnFilter("source", ("hospital",)),))

@@ -68,7 +68,7 @@ class ComparisonRecord(Record):
     p_value: float
 
 
-class BothSides(Record):
+class ComparedMetrics(Record):
     """Metrics of the base and of the adapted model on the same queries."""
 
     base: dict[str, float]
@@ -76,7 +76,7 @@ class BothSides(Record):
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="by metric")
 
 
-class EvaluationRecord(BothSides):
+class EvaluationRecord(ComparedMetrics):
     """How the base and the adapted model did on one test set."""
 
     fingerprint: str

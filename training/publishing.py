@@ -7,7 +7,7 @@ from registry.model_folders.adapter_files import base_of, is_adapter
 from registry.model_folders.variants import read_variant, stored_variants, variant_folder
 from training.errors import TrainingError
 from training.reporting.report import TrainingReport
-from training.reporting.verdicts import MAX_SHORTFALL, broken_guards, is_short
+from training.reporting.verdicts import MAX_SHORTFALL, broken_limits, falls_short
 
 
 def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersion:
@@ -30,11 +30,11 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
         raise TrainingError(f"{folder}: the adapter belongs to another base model than its report says")
     if not record.improved and not force:
         raise TrainingError(f"{folder}: no iteration beat the base model on dev, so it is not registered; `force` does")
-    if (broken := broken_guards(record)) and not force:
+    if (broken := broken_limits(record)) and not force:
         raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; `force` does")
     for backend in stored_variants(folder):
         variant = read_variant(variant_folder(folder, backend))
-        if is_short(variant) and not force:
+        if falls_short(variant) and not force:
             raise TrainingError(
                 f"{folder}: its variant for {backend} was not measured, or ranks worse than the model on dev by more "
                 f"than {MAX_SHORTFALL}, so it is not registered; `force` does"

@@ -15,7 +15,7 @@ from registry.shared.outputs import move_into_place, new_folder_beside
 from training.errors import TrainingError
 from training.prepared.format import PreparedData
 from training.reporting.report import TrainingReport
-from training.reporting.verdicts import MEASURE, is_short
+from training.reporting.verdicts import MEASURE, falls_short
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import mean_metrics, query_metrics
 from training.retrieval.ranking import DEPTH, ranked
@@ -69,7 +69,7 @@ def _add(
         found = _measure(CompiledModel(staging), texts, encode_batch)
         record = made.model_copy(update={"dev": {MEASURE: found}, "dev_model": {MEASURE: dev}})
         (staging / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        if not is_short(record):
+        if not falls_short(record):
             final = variant_folder(folder, backend)
             final.parent.mkdir(exist_ok=True)
             move_into_place(staging, final)

@@ -20,7 +20,7 @@ _UNIT_TICKS: Ticks = ((0.0, "0"), (0.5, "0.5"), (1.0, "1"))
 
 
 class Interval(NamedTuple):
-    """A value with its interval. The tick says ``label``; a pointer over it shows ``title``; ``marked`` stands out."""
+    """A value with its interval, a label below it, a title on hovering, and whether it is highlighted."""
 
     label: str
     title: str
@@ -31,7 +31,7 @@ class Interval(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A point of a chart, with words next to it or on hovering, and the area of its circle from 0 to 1."""
+    """A point of a chart, with a label next to it, a title on hovering, and the area of its circle from 0 to 1."""
 
     x: float
     y: float
@@ -41,7 +41,7 @@ class Point(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two places of a map that belong together, from 0 to 1, in a colour of the page, with words on hovering."""
+    """Two places of a map that belong together, from 0 to 1, in a colour of the page, with a title on hovering."""
 
     start: Place
     end: Place
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
 
 class Shaded(NamedTuple):
-    """A cell of a table on a ground of a colour of the page, from 0 to 100 percent of it."""
+    """A cell of a table whose background has 0 to 100 percent of a colour of the page."""
 
     text: str
     colour: str
@@ -62,7 +62,7 @@ class Plot:
     """A frame in which places are given in units of the data.
 
     Attributes:
-        title: what it shows, for who cannot see it.
+        title: what it shows, for screen readers.
         width: of the frame, in pixels.
         height: of the frame, in pixels.
         x: what is at its left and at its right.

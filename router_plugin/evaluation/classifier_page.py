@@ -47,13 +47,13 @@ def _figures(evaluation: Evaluation) -> Iterator[Sequence[str]]:
 
 
 def _reliability(evaluation: Evaluation) -> Markup:
-    most = max(each.queries for each in evaluation.reliability)
+    largest = max(each.queries for each in evaluation.reliability)
     points = [
         Point(
             each.confidence,
             each.accuracy,
             title=f"{each.queries} queries: confidence {each.confidence:.2f}, right {each.accuracy:.2f}",
-            weight=each.queries / most,
+            weight=each.queries / largest,
         )
         for each in evaluation.reliability
     ]

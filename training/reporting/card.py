@@ -9,18 +9,18 @@ from huggingface_hub import EvalResult, ModelCardData
 from registry.pages.templates import one_line, render_card
 from registry.records import TEST
 from training.reporting.report import TrainingReport
-from training.reporting.single_set_baselines import BASELINES, baseline_rows
+from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
 from training.reporting.verdicts import (
-    BOTH_SIDES,
-    METRICS,
-    OVER_DIMS,
-    OVER_SEEDS,
+    DIMS_COLUMNS,
+    METRIC_COLUMNS,
+    SEED_COLUMNS,
+    TEST_SET_COLUMNS,
     Row,
-    both_sides,
+    dims_rows,
     headline_gains,
     metric_rows,
-    over_dims,
-    over_seeds,
+    seed_rows,
+    test_set_rows,
     warnings,
 )
 from training.retrieval.metrics import HEADLINE
@@ -48,11 +48,11 @@ def model_card(report: TrainingReport) -> str:
         report=report,
         counts=report.dataset.counts,
         warnings=warnings(report),
-        sides=(BOTH_SIDES, both_sides(report)),
-        seeds=_table(OVER_SEEDS, over_seeds(report)),
-        baselines=_table(BASELINES, baseline_rows(report)),
-        dims=_table(OVER_DIMS, over_dims(report)),
-        metrics=(METRICS, metric_rows(report)),
+        sides=(TEST_SET_COLUMNS, test_set_rows(report)),
+        seeds=_table(SEED_COLUMNS, seed_rows(report)),
+        baselines=_table(BASELINE_COLUMNS, baseline_rows(report)),
+        dims=_table(DIMS_COLUMNS, dims_rows(report)),
+        metrics=(METRIC_COLUMNS, metric_rows(report)),
         gains=headline_gains(report),
     )
 

@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is shown of single texts.
+    """Single texts that a page shows, and the ranks of all test queries.
 
     Attributes:
         before: rank of each test query's best relevant document in the base model, :data:`BEYOND` where it is not among

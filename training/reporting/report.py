@@ -1,4 +1,4 @@
-"""What a training run found: ``report.json``, of which the registry's record, the model card and the page are made."""
+"""The results of a training run: ``report.json``, from which the registry record, the card and the page are made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
 from registry import ModelRecord
-from registry.records import TEST, BothSides, ComparisonRecord, Lineage, Record
+from registry.records import TEST, ComparedMetrics, ComparisonRecord, Lineage, Record
 from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from training.errors import TrainingError
@@ -55,7 +55,7 @@ class SeedResult(Record):
 
 
 class Baseline(Record):
-    """A model that was trained on one of several sets alone."""
+    """A model that was trained on only one of several sets."""
 
     model: str = Field(description="its version, or its domain where it is not registered")
     test: dict[str, float] = Field(description="its metrics on the test split of that set")
@@ -75,11 +75,11 @@ class TrainingIdentity(Lineage):
 
 
 class TrainingReport(TrainingIdentity, ModelRecord):
-    """All that a training run found. It is kept beside the model; the registry keeps :meth:`record` of it."""
+    """The results of a training run. It is kept with the model; the registry keeps :meth:`record`."""
 
     iterations: list[Iteration] = Field(min_length=1, description="of the seed that was kept, the base model first")
     chosen: str = Field(description="the state that was kept")
-    dims: dict[int, BothSides] = Field(description="on the test split, by the number of leading dimensions")
+    dims: dict[int, ComparedMetrics] = Field(description="on the test split, by the number of leading dimensions")
     seeds: list[SeedResult]
     single_set_baselines: dict[str, Baseline] = Field(description="by the set that each was trained on")
     device: str
@@ -132,7 +132,7 @@ def read_finished(
     fingerprints: Mapping[str, str],
     max_loss: Mapping[str, float],
 ) -> TrainingReport | None:
-    """The report of a model folder, if a run with these very arguments wrote it.
+    """The report of a model folder, if a run with exactly these arguments wrote it.
 
     Args:
         folder: the model folder; it may not exist.

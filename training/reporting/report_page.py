@@ -14,14 +14,14 @@ from registry.pages.templates import render_html
 from training.reporting.evidence import BEYOND, Change, Evidence
 from training.reporting.maps import Map, Maps
 from training.reporting.report import Iteration, TrainingReport
-from training.reporting.single_set_baselines import BASELINES, baseline_rows
+from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
 from training.reporting.verdicts import (
-    BOTH_SIDES,
-    OVER_DIMS,
-    OVER_SEEDS,
-    both_sides,
-    over_dims,
-    over_seeds,
+    DIMS_COLUMNS,
+    SEED_COLUMNS,
+    TEST_SET_COLUMNS,
+    dims_rows,
+    seed_rows,
+    test_set_rows,
     warnings,
 )
 from training.retrieval.metrics import HEADLINE
@@ -37,7 +37,7 @@ _ENDS = (1, 2, 3, 5, 10, 20, 50, DEPTH, BEYOND)
 _BINS = ("1", "2", "3", "4-5", "6-10", "11-20", "21-50", "51-100", "> 100")
 _FACTS = ("recipe", "encoded_with", "dimension", "max_length", "pooling", "device", "threads", "seconds")
 _JUDGED = ("judged", "relevant", "unknown")
-"""What a relevance judge did for an iteration, in documents."""
+"""Documents that a relevance judge graded in an iteration, by the result."""
 _ROWS = 100
 """Iterations shown: the last ones of more."""
 
@@ -47,7 +47,7 @@ def report_page(report: TrainingReport, evidence: Evidence) -> str:
 
     Args:
         report: of the run.
-        evidence: what is shown of single texts.
+        evidence: single texts to show.
     """
     before, after = evidence.before, evidence.after
     better, worse = int((after < before).sum()), int((after > before).sum())
@@ -56,11 +56,11 @@ def report_page(report: TrainingReport, evidence: Evidence) -> str:
         title=f"{report.base_model.name}, adapted to {report.domain}",
         report=report,
         warnings=warnings(report),
-        sides=(BOTH_SIDES, both_sides(report)),
+        sides=(TEST_SET_COLUMNS, test_set_rows(report)),
         more_sides={
-            "Compared with the models of one set alone": (BASELINES, baseline_rows(report)),
-            f"Over {len(report.seeds)} seeds": (OVER_SEEDS, over_seeds(report)),
-            "Leading dimensions": (OVER_DIMS, over_dims(report)),
+            "Compared with single-set models": (BASELINE_COLUMNS, baseline_rows(report)),
+            f"Over {len(report.seeds)} seeds": (SEED_COLUMNS, seed_rows(report)),
+            "Leading dimensions": (DIMS_COLUMNS, dims_rows(report)),
         },
         curves=_curves(report),
         iterations=_iterations(report),
@@ -93,9 +93,9 @@ def _shown(report: TrainingReport) -> list[Iteration]:
 
 
 def _interval(state: Iteration, report: TrainingReport, metric: str) -> Interval:
-    """The base model has no interval: it differs from itself by nothing."""
-    sure, base = state.comparison.get(metric), report.iterations[0].dev[metric]
-    low, high = (sure.low, sure.high) if sure else (0.0, 0.0)
+    """The interval of the base model is empty: its difference from itself is 0."""
+    comparison, base = state.comparison.get(metric), report.iterations[0].dev[metric]
+    low, high = (comparison.low, comparison.high) if comparison else (0.0, 0.0)
     value, label = state.dev[metric], state.name.rpartition("iteration-")[2]
     title = f"{state.name}: {value:.4f}, {base + low:.4f} to {base + high:.4f}"
     return Interval(label, title, value, base + low, base + high, state.name == report.chosen)
@@ -123,7 +123,7 @@ def _transitions(evidence: Evidence) -> Iterator[tuple[str, list[Shaded]]]:
     """For each bin of ranks before, how many queries are in each bin after."""
     counts = np.zeros((len(_BINS), len(_BINS)), dtype=int)
     np.add.at(counts, (_bin(evidence.before), _bin(evidence.after)), 1)
-    most = counts.max()
+    largest = counts.max()
     for up, name in enumerate(_BINS):
         yield (
             name,
@@ -131,7 +131,7 @@ def _transitions(evidence: Evidence) -> Iterator[tuple[str, list[Shaded]]]:
                 Shaded(
                     str(count or ""),
                     "frame" if across == up else "good" if across < up else "bad",
-                    100 * min(0.75, (count / most) ** 0.5),
+                    100 * min(0.75, (count / largest) ** 0.5),
                 )
                 for across, count in enumerate(counts[up].tolist())
             ],
@@ -198,7 +198,7 @@ def _lineage(report: TrainingReport) -> list[tuple[str, str]]:
         ("data", f"fingerprint {data.fingerprint}"),
         *((name.replace("_", " "), str(count)) for name, count in data.counts.items()),
         *((name, f"fingerprint {fingerprint}") for name, fingerprint in others.items()),
-        ("relevance judged by", report.judge or "the data alone"),
+        ("relevance judged by", report.judge or "the labels only"),
         *((name.replace("_", " "), str(getattr(report, name))) for name in _FACTS),
     ]
 

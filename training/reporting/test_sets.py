@@ -1,4 +1,4 @@
-"""What a run's models are judged on: the domain's own test split and any other set, and what may be lost on each."""
+"""Measures the models of a run on the domain's own test split and on any other set, and what may be lost on each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.records import TEST, BothSides, ComparisonRecord, EvaluationRecord
+from registry.records import TEST, ComparedMetrics, ComparisonRecord, EvaluationRecord
 from training.prepared.format import PreparedData
 from training.reporting.report import Iteration, SeedResult
 from training.retrieval.metrics import DECIDING, HEADLINE, mean_metrics
@@ -27,19 +27,19 @@ QueryMetrics = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one seed's training gave: what was measured of each state on dev, the base model first."""
+    """The states that the training of one seed went through, measured on dev; the base model first."""
 
     seed: int
     history: list[Iteration]
 
     @cached_property
     def best(self) -> Iteration:
-        """The state that is best on dev; of equals the first, which is the untouched model if that is one of them."""
+        """The state that is best on dev; in a tie the first, and so the base model if it takes part."""
         return max(self.history, key=lambda state: state.dev[DECIDING])
 
 
 def best_outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcome whose best state is best on dev; of equals the first."""
+    """The outcome whose best state is best on dev; in a tie the first."""
     return max(outcomes, key=lambda outcome: outcome.best.dev[DECIDING])
 
 
@@ -49,8 +49,8 @@ class TestResults:
 
     Attributes:
         kept: the outcome of the seed that is best on dev.
-        sets: both sides of every set by its name, the domain's own first.
-        dims: the same of the domain's own with leading dimensions only, by their number.
+        sets: metrics of the base and of the chosen model on every set by its name, the domain's own first.
+        dims: the same on the domain's own with only the leading dimensions, by their number.
         seeds: the chosen state of every seed.
     """
 
@@ -58,11 +58,11 @@ class TestResults:
 
     kept: Outcome
     sets: dict[str, EvaluationRecord]
-    dims: dict[int, BothSides]
+    dims: dict[int, ComparedMetrics]
     seeds: list[SeedResult]
 
     def fields(self) -> dict[str, Any]:
-        """The same under the names that a :class:`~training.reporting.report.TrainingReport` has for it."""
+        """The same under the field names of :class:`~training.reporting.report.TrainingReport`."""
         own, best = self.sets[TEST], self.kept.best
         return {
             "iterations": self.kept.history,
@@ -80,21 +80,21 @@ class TestResults:
 
 
 class TestSetEvaluator:
-    """Measures states on every test set; each measurement is a step of the run, named by the set's content."""
+    """Measures states on every test set; each measurement is a step of the run, named by the content of the set."""
 
     def __init__(
         self,
         run: Run,
         states: States,
         data: PreparedData,
-        also: Mapping[str, PreparedData],
+        extra: Mapping[str, PreparedData],
         dims: Sequence[int] | None = None,
     ) -> None:
         self._run = run
         self._states = states
-        self._sets = {TEST: data, **data.parts, **also}
+        self._sets = {TEST: data, **data.parts, **extra}
         self._dims = dims or ()
-        self._texts = {name: Texts(other) for name, other in also.items()}
+        self._texts = {name: Texts(other) for name, other in extra.items()}
         spans = Texts(data).spans(TEST) if data.parts else []
         self._parts = {name: asking for name, (asking, _) in zip(data.parts, spans, strict=True)}
 
@@ -112,7 +112,7 @@ class TestSetEvaluator:
         )
 
     def _evaluate(self, kept: Outcome, max_loss: Mapping[str, float]) -> dict[str, EvaluationRecord]:
-        """Both sides of every set, by its name, with the verdict of its guard."""
+        """Both models on every set, by its name, and whether its limit is broken."""
         base, adapted = self._metrics(BASE_STATE), self._metrics(kept.best.name)
         before, after = self._query_metrics(BASE_STATE), self._query_metrics(kept.best.name)
         return {
@@ -128,15 +128,15 @@ class TestSetEvaluator:
             for name, data in self._sets.items()
         }
 
-    def _truncated(self, kept: Outcome, dims: int) -> BothSides:
-        """Both sides of the domain's own test set, with only this number of leading dimensions."""
+    def _truncated(self, kept: Outcome, dims: int) -> ComparedMetrics:
+        """Both models on the domain's own test set, with only this number of leading dimensions."""
         fingerprint, names = self._sets[TEST].fingerprint, (BASE_STATE, kept.best.name)
         base, adapted = (
             self._run.step(f"{TEST}-{fingerprint}-{name}-{dims}", partial(self._states[name].metrics, TEST, dims))
             for name in names
         )
         before, after = (self._states[name].query_metrics(TEST, dims) for name in names)
-        return BothSides(base=base, adapted=adapted, comparison=self._compare(TEST, before, after, kept.seed))
+        return ComparedMetrics(base=base, adapted=adapted, comparison=self._compare(TEST, before, after, kept.seed))
 
     def _compare(self, name: str, before: QueryMetrics, after: QueryMetrics, seed: int) -> dict[str, ComparisonRecord]:
         found = compare_metrics(before, after, seed, self._rows(name))
@@ -157,23 +157,23 @@ class TestSetEvaluator:
         }
 
     def _measure(self, name: str, state: str) -> dict[str, float]:
-        return mean_metrics(self._of_queries(name, state), self._rows(name))
+        return mean_metrics(self._by_query(name, state), self._rows(name))
 
     def _query_metrics(self, state: str) -> dict[str, QueryMetrics]:
-        """The same of every query; one state at a time, so that its model is loaded once."""
-        return {name: self._of_queries(name, state) for name in self._sets}
+        """The same for every query."""
+        return {name: self._by_query(name, state) for name in self._sets}
 
-    def _of_queries(self, name: str, state: str) -> QueryMetrics:
+    def _by_query(self, name: str, state: str) -> QueryMetrics:
         """Metrics of every query of a set; where sets are joined, a set's queries are some of the joined ones."""
         if name not in self._parts:
-            return self._over(name, state).query_metrics(TEST)
-        return {metric: values[self._parts[name]] for metric, values in self._of_queries(TEST, state).items()}
+            return self._state(name, state).query_metrics(TEST)
+        return {metric: values[self._parts[name]] for metric, values in self._by_query(TEST, state).items()}
 
     def _rows(self, name: str) -> list[slice]:
-        """The queries of a set that count together: of the joined set those of each."""
+        """The queries of each set that is in a set: of a joined one, those of its parts."""
         return list(self._parts.values()) if name == TEST and self._parts else [slice(None)]
 
-    def _over(self, name: str, state: str) -> State:
+    def _state(self, name: str, state: str) -> State:
         if name == TEST:
             return self._states[state]
         return self._states[state].over(name, self._texts[name], self._sets[name].fingerprint)

@@ -1,4 +1,4 @@
-"""The verdict on a model in rows and words: both sides on every test set, broken guards, and the gain over seeds."""
+"""The verdict on a model in rows and words: both models on every test set, broken limits, the gain over seeds."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ from statistics import mean, stdev
 
 from registry import ModelRecord
 from registry.model_folders.variants import VariantRecord
-from registry.records import TEST, BothSides
+from registry.records import TEST, ComparedMetrics
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]
 MAX_SHORTFALL = 0.005
-"""How much lower a variant's ``MEASURE`` on dev may be than its model's."""
+"""How much lower the ``MEASURE`` of a variant on dev may be than that of its model."""
 
-SIDES = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
-BOTH_SIDES = ("test set", "queries", *SIDES, "max. loss")
-METRICS = ("metric", "base", "adapted", "gain")
-OVER_DIMS = ("dimensions", *SIDES)
-OVER_SEEDS = ("test set", "mean gain", "standard deviation", "gains")
+_COMPARED = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
+TEST_SET_COLUMNS = ("test set", "queries", *_COMPARED, "max. loss")
+METRIC_COLUMNS = ("metric", "base", "adapted", "gain")
+DIMS_COLUMNS = ("dimensions", *_COMPARED)
+SEED_COLUMNS = ("test set", "mean gain", "standard deviation", "gains")
 
 Row = tuple[str, ...]
 
 
-def both_sides(record: ModelRecord) -> list[Row]:
-    """A row for each test set, the domain's own first, under the columns ``BOTH_SIDES``."""
+def test_set_rows(record: ModelRecord) -> list[Row]:
+    """A row for each test set, the domain's own first, under the columns ``TEST_SET_COLUMNS``."""
     rows: list[Row] = []
     for name, found in record.evaluations.items():
-        guard = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"
-        rows.append((name, str(found.queries), *_sides(found), guard))
+        limit = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"
+        rows.append((name, str(found.queries), *_compared(found), limit))
     return rows
 
 
-def _sides(found: BothSides) -> Row:
-    """The cells under ``SIDES``."""
-    base, adapted, sure = found.base[MEASURE], found.adapted[MEASURE], found.comparison.get(MEASURE)
+def _compared(found: ComparedMetrics) -> Row:
+    """The cells under ``_COMPARED``."""
+    base, adapted, comparison = found.base[MEASURE], found.adapted[MEASURE], found.comparison.get(MEASURE)
     return (
         f"{base:.4f}",
         f"{adapted:.4f}",
         f"{adapted - base:+.4f}",
-        f"{sure.low:+.4f} to {sure.high:+.4f}" if sure else "",
-        f"{sure.p_value:.4f}" if sure else "",
+        f"{comparison.low:+.4f} to {comparison.high:+.4f}" if comparison else "",
+        f"{comparison.p_value:.4f}" if comparison else "",
     )
 
 
 def metric_rows(record: ModelRecord) -> list[Row]:
-    """A row for every metric on the domain's own test split, under the columns ``METRICS``."""
+    """A row for every metric on the domain's own test split, under the columns ``METRIC_COLUMNS``."""
     base, adapted = record.base_metrics[TEST], record.adapted_metrics[TEST]
     return [(name, f"{base[name]:.4f}", f"{adapted[name]:.4f}", f"{adapted[name] - base[name]:+.4f}") for name in base]
 
@@ -59,12 +59,12 @@ def headline_gains(record: ModelRecord) -> list[str]:
 
 
 def warnings(record: ModelRecord) -> list[str]:
-    """A sentence for everything that speaks against the model."""
+    """A sentence for each reason not to use the model."""
     unimproved = [] if record.improved else ["No iteration beat the base model on dev: these are its weights."]
-    return [*unimproved, *broken_guards(record)]
+    return [*unimproved, *broken_limits(record)]
 
 
-def broken_guards(record: ModelRecord) -> list[str]:
+def broken_limits(record: ModelRecord) -> list[str]:
     """A sentence for each test set on which the model lost more than it was allowed to."""
     return [
         f"On {name} the model lost {found.base[MEASURE] - found.adapted[MEASURE]:.4f} {MEASURE} to its base, more than "
@@ -74,15 +74,15 @@ def broken_guards(record: ModelRecord) -> list[str]:
     ]
 
 
-def over_dims(report: TrainingReport) -> list[Row]:
-    """A row for each number of leading dimensions that was measured, under the columns ``OVER_DIMS``."""
-    return [(str(dims), *_sides(found)) for dims, found in report.dims.items()]
+def dims_rows(report: TrainingReport) -> list[Row]:
+    """A row for each number of leading dimensions that was measured, under the columns ``DIMS_COLUMNS``."""
+    return [(str(dims), *_compared(found)) for dims, found in report.dims.items()]
 
 
-def over_seeds(report: TrainingReport) -> list[Row]:
-    """A row for each test set under the columns ``OVER_SEEDS``; none where one seed was trained.
+def seed_rows(report: TrainingReport) -> list[Row]:
+    """A row for each test set under the columns ``SEED_COLUMNS``; none if a single seed was trained.
 
-    The deviation is the sample's, with n - 1 below the root.
+    The standard deviation is that of the sample, with n - 1 degrees of freedom.
     """
     if len(report.seeds) < 2:
         return []
@@ -97,8 +97,8 @@ def over_seeds(report: TrainingReport) -> list[Row]:
     return rows
 
 
-def is_short(record: VariantRecord) -> bool:
-    """Whether a variant is too far from its model to serve in its place, or was never measured."""
+def falls_short(record: VariantRecord) -> bool:
+    """Whether a variant ranks too much worse than its model to replace it, or was never measured."""
     if MEASURE not in record.dev or MEASURE not in record.dev_model:
         return True
     return record.dev_model[MEASURE] - record.dev[MEASURE] > MAX_SHORTFALL

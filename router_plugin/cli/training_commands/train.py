@@ -182,25 +182,25 @@ def _baselines(given: Sequence[str], registry: str | None) -> dict[str, ModelRec
 def print_gain(report: TrainingReport, title: str) -> None:
     """Both sides on every test set; then the details of the domain's own."""
     from registry.records import TEST
-    from training.reporting.single_set_baselines import BASELINES, baseline_rows
+    from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
     from training.reporting.verdicts import (
-        BOTH_SIDES,
-        OVER_DIMS,
-        OVER_SEEDS,
-        both_sides,
-        broken_guards,
+        DIMS_COLUMNS,
+        SEED_COLUMNS,
+        TEST_SET_COLUMNS,
+        broken_limits,
+        dims_rows,
         headline_gains,
-        over_dims,
-        over_seeds,
+        seed_rows,
+        test_set_rows,
     )
 
-    print_table(f"{title}: {report.chosen}, {report.seconds} s", BOTH_SIDES, both_sides(report))
+    print_table(f"{title}: {report.chosen}, {report.seconds} s", TEST_SET_COLUMNS, test_set_rows(report))
     if rows := baseline_rows(report):
-        print_table("compared with the models of one set alone", BASELINES, rows)
-    if rows := over_seeds(report):
-        print_table(f"{len(report.seeds)} seeds", OVER_SEEDS, rows)
-    if rows := over_dims(report):
-        print_table("leading dimensions", OVER_DIMS, rows)
+        print_table("compared with single-set models", BASELINE_COLUMNS, rows)
+    if rows := seed_rows(report):
+        print_table(f"{len(report.seeds)} seeds", SEED_COLUMNS, rows)
+    if rows := dims_rows(report):
+        print_table("leading dimensions", DIMS_COLUMNS, rows)
     own = report.evaluations[TEST]
     print_table(
         f"test: {own.queries} held-out queries",
@@ -211,7 +211,7 @@ def print_gain(report: TrainingReport, title: str) -> None:
             if not name.endswith("@1")  # where all four are the same
         ],
     )
-    for line in [*headline_gains(report), *broken_guards(report)]:
+    for line in [*headline_gains(report), *broken_limits(report)]:
         typer.echo(line)
     if not report.improved:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")

@@ -35,7 +35,7 @@ def variants(
 ) -> None:
     """Add variants of a model, measured on its dev split; exit status 1 if one ranks worse and was refused."""
     from registry.model_folders.variants import check_backend
-    from training.reporting.verdicts import is_short
+    from training.reporting.verdicts import falls_short
     from training.variants import add_variants
 
     backends = [check_backend(name) for name in backend]
@@ -47,16 +47,16 @@ def variants(
         trust_remote_code=options.trust_remote_code,
     )
     if json:
-        print_json([{**record.model_dump(), "added": not is_short(record)} for record in added])
+        print_json([{**record.model_dump(), "added": not falls_short(record)} for record in added])
     else:
         print_variants(added)
-    if any(map(is_short, added)):
+    if any(map(falls_short, added)):
         raise typer.Exit(1)
 
 
 def print_variants(added: list[VariantRecord]) -> None:
     """A row for each variant: what it does on dev, beside its model."""
-    from training.reporting.verdicts import MEASURE, is_short
+    from training.reporting.verdicts import MEASURE, falls_short
 
     rows = [
         (
@@ -64,7 +64,7 @@ def print_variants(added: list[VariantRecord]) -> None:
             record.dev_model[MEASURE],
             record.dev[MEASURE],
             f"{record.dev[MEASURE] - record.dev_model[MEASURE]:+.4f}",
-            "refused" if is_short(record) else "added",
+            "refused" if falls_short(record) else "added",
         )
         for record in added
     ]

@@ -217,7 +217,7 @@ def test_record_and_page_say_who_judged_and_how_much(judged, trained):
     cells = [f"<td>{count}</td>" for count in (counts.judged, counts.relevant, counts.unknown)]
     assert "".join(cells) in page and "<th>unknown</th>" in page and "<th>unknown</th>" not in other
     assert '>relevance judged by</td><td class="text">words<' in page
-    assert '>relevance judged by</td><td class="text">the data alone<' in other
+    assert '>relevance judged by</td><td class="text">the labels only<' in other
 
 
 def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_base, tmp_path, monkeypatch):

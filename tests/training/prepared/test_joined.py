@@ -147,7 +147,7 @@ def test_the_report_and_the_card_compare_with_the_models_of_one_set_alone(joint,
         record = TrainingReport.load(folder)
         assert report.single_set_baselines[name] == Baseline(model=name, test=record.adapted_metrics["test"])
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "Compared with the models of one set alone" in card and "Trained on several sets:\n\n- `words`: " in card
+    assert "Compared with single-set models" in card and "Trained on several sets:\n\n- `words`: " in card
     assert list(TrainingReport.load(out).joined) == ["words", "fillers"]
 
 
@@ -196,4 +196,4 @@ def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joi
     out, report, _ = joint
     again = train_both(sets, alone, tiny_base, out)
     assert again == report
-    assert "Compared with the models of one set alone" in (out / "report.html").read_text(encoding="utf-8")
+    assert "Compared with single-set models" in (out / "report.html").read_text(encoding="utf-8")

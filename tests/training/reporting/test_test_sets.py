@@ -1,4 +1,4 @@
-"""Judging: sets beside the domain's own, guards, and several seeds; measured once, resumed, and told in plain words."""
+"""Test sets besides the domain's own, limits and several seeds: measured once, resumed, and reported in plain words."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from tests.training.samples import LEARNING, QUICK, filler_pairs, prepared, text
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import PreparedData, TrainingError, TrainingJob, adapt, publish
 from training.reporting.report import TrainingReport
-from training.reporting.verdicts import over_seeds
+from training.reporting.verdicts import seed_rows
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pair
 
@@ -84,10 +84,10 @@ def test_the_metrics_of_a_set_are_those_of_the_base_and_of_the_saved_model(judge
 def test_the_difference_on_a_set_comes_with_its_interval(judged):
     for found in judged[1].extra_test_sets.values():
         assert set(found.comparison) == {"mrr@5", "recall@5", "ndcg@10"}
-        for metric, sure in found.comparison.items():
-            assert sure.difference == pytest.approx(found.adapted[metric] - found.base[metric], abs=1e-9)
-            assert sure.low <= sure.difference <= sure.high
-            assert 0 < sure.p_value <= 1
+        for metric, comparison in found.comparison.items():
+            assert comparison.difference == pytest.approx(found.adapted[metric] - found.base[metric], abs=1e-9)
+            assert comparison.low <= comparison.difference <= comparison.high
+            assert 0 < comparison.p_value <= 1
 
 
 def test_a_set_is_encoded_once_by_the_base_and_once_by_the_chosen_model(judged, sets):
@@ -97,7 +97,7 @@ def test_a_set_is_encoded_once_by_the_base_and_once_by_the_chosen_model(judged, 
         assert {encoded["encode_query", text] for text in data.queries.values()} == {2}
 
 
-def test_a_model_that_loses_more_than_it_may_is_told_of_and_published_only_by_force(judged, registry):
+def test_a_model_that_loses_too_much_is_reported_and_published_only_by_force(judged, registry):
     out, report, _ = judged
     fillers = report.extra_test_sets["fillers"]
     loss = fillers.base["mrr@5"] - fillers.adapted["mrr@5"]
@@ -114,7 +114,7 @@ def test_a_model_that_loses_more_than_it_may_is_told_of_and_published_only_by_fo
     assert registry.get(version.name).extra_test_sets["fillers"].lost_too_much
 
 
-def test_the_card_leads_with_both_sides_of_every_set(judged):
+def test_the_card_starts_with_both_models_on_every_set(judged):
     out, report, _ = judged
     tables = [line for line in (out / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables[:5]]
@@ -126,7 +126,7 @@ def test_the_card_leads_with_both_sides_of_every_set(judged):
     assert [row[-1] for row in rows[2:]] == ["0: kept", "0.05: BROKEN", ""]
 
 
-def test_the_untouched_model_loses_nothing(tmp_path, trained, tiny_base, sets):
+def test_the_base_model_loses_nothing(tmp_path, trained, tiny_base, sets):
     recipe = QUICK.replace(interpolation_weight=0.0)
     limits = {"fillers": 0, "test": 0}
     report = adapt(
@@ -236,19 +236,19 @@ def test_of_several_seeds_the_model_that_is_best_on_dev_is_kept(seeded):
     assert TrainingReport.load(out).options["seeds"] == list(SEEDS)
 
 
-def test_a_seed_among_others_gives_what_it_gives_alone(seeded, tmp_path, trained, tiny_base, sets):
+def test_a_seed_among_others_gives_the_same_as_on_its_own(seeded, tmp_path, trained, tiny_base, sets):
     _, report, _ = seeded
     for entry in report.seeds[1:]:
         out = tmp_path / str(entry.seed)
-        alone = adapt(
+        single = adapt(
             TrainingJob(
                 trained.data, "words", tiny_base, ONE_ROUND, device="cpu", extra_test_sets=sets, seeds=(entry.seed,)
             ),
             out,
         )
-        assert alone.adapted_metrics == {"dev": entry.dev, "test": entry.test}
-        assert {name: found.adapted for name, found in alone.extra_test_sets.items()} == entry.extra_test_sets
-        assert alone.base_metrics == report.base_metrics
+        assert single.adapted_metrics == {"dev": entry.dev, "test": entry.test}
+        assert {name: found.adapted for name, found in single.extra_test_sets.items()} == entry.extra_test_sets
+        assert single.base_metrics == report.base_metrics
 
 
 def test_the_base_model_encodes_once_for_all_seeds(seeded, trained, sets):
@@ -259,9 +259,9 @@ def test_the_base_model_encodes_once_for_all_seeds(seeded, trained, sets):
         assert {encoded["encode_document", text] for text in data.corpus.values()} == {len(judged_states)}
 
 
-def test_the_gain_over_seeds_is_told_with_its_deviation(seeded):
+def test_the_gain_over_seeds_is_reported_with_its_standard_deviation(seeded):
     out, report, _ = seeded
-    rows = {row[0]: row for row in over_seeds(report)}
+    rows = {row[0]: row for row in seed_rows(report)}
     assert list(rows) == ["test", "fillers", "few"]
     gains = [
         entry.extra_test_sets["fillers"]["mrr@5"] - report.extra_test_sets["fillers"].base["mrr@5"]
@@ -275,12 +275,12 @@ def test_the_gain_over_seeds_is_told_with_its_deviation(seeded):
 
 def test_one_seed_has_no_deviation(judged):
     out, report, _ = judged
-    assert over_seeds(report) == []
+    assert seed_rows(report) == []
     assert "deviation" not in (out / "README.md").read_text(encoding="utf-8")
     assert [entry.chosen for entry in report.seeds] == [report.chosen]
 
 
-def test_a_run_of_several_seeds_goes_on_where_it_was(tmp_path, seeded, trained, tiny_base, sets, monkeypatch):
+def test_a_run_of_several_seeds_is_resumed(tmp_path, seeded, trained, tiny_base, sets, monkeypatch):
     def run():
         return adapt(
             TrainingJob(trained.data, "words", tiny_base, ONE_ROUND, device="cpu", extra_test_sets=sets, seeds=SEEDS),

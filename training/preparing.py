@@ -38,8 +38,7 @@ def prepare_source(
     out: Path,
     *,
     reading: ReadOptions = DEFAULTS,
-    splitting: SplitOptions | None = None,
-    chunk_characters: int | None = None,
+    splitting: PrepareOptions | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> PreparedSource:
@@ -50,8 +49,7 @@ def prepare_source(
         source: file, folder or Hub data set.
         out: folder to write.
         reading: options for reading. The columns that rows are held out by are kept in any case.
-        splitting: how the rows are split.
-        chunk_characters: see :class:`training.PrepareOptions`; by default 1,000.
+        splitting: how the rows are split, and documents divided where the kind has long ones.
         overwrite: replace an earlier folder.
         options: those of the kind, by name; see :class:`training.SourceOptions`.
 
@@ -59,24 +57,21 @@ def prepare_source(
         SourceError: an option does not apply to the kind, or the source cannot be read or split.
         OutputError: the folder exists.
     """
-    kind.check_options([*options, *reading.hub(), *(["chunk_characters"] if chunk_characters else [])])
-    splitting = splitting or SplitOptions()
+    splitting = splitting or PrepareOptions()
+    kind.check_options([*options, *reading.hub(), *({"chunk_characters"} & splitting.model_fields_set)])
     check_target(out, overwrite)
     filters = (*splitting.hold_out, *splitting.hold_out_dev)
     columns = (*reading.columns, *(each.column for each in filters))
     content = kind.read(source, reading.replace(columns=tuple(dict.fromkeys(columns))), **options)
-    return PreparedSource(_write(kind, content, out, splitting, chunk_characters, overwrite), content.skipped)
+    return PreparedSource(_write(kind, content, out, splitting, overwrite), content.skipped)
 
 
-def _write(
-    kind: SourceKind, content: object, out: Path, splitting: SplitOptions, chunk_characters: int | None, overwrite: bool
-) -> dict[str, Any]:
+def _write(kind: SourceKind, content: object, out: Path, options: PrepareOptions, overwrite: bool) -> dict[str, Any]:
     if isinstance(content, Labels):
-        return prepare_labels(content, out, splitting, overwrite)
-    chunks = {"chunk_characters": chunk_characters} if chunk_characters else {}
-    chunked = PrepareOptions(**{**dict(splitting), **chunks})
+        split = SplitOptions(**{name: getattr(options, name) for name in SplitOptions.model_fields})
+        return prepare_labels(content, out, split, overwrite)
     if isinstance(content, Pairs):
-        return prepare(content, out, chunked, overwrite)
+        return prepare(content, out, options, overwrite)
     if isinstance(content, Judgements):
-        return prepare_judged(content, out, chunked, overwrite)
+        return prepare_judged(content, out, options, overwrite)
     raise SourceError(f"source kind {kind.name}: its reader returned {type(content).__name__}, expected {kind.content}")

@@ -30,6 +30,7 @@ class Fields:
         build: makes the parameter's value, of all values of the command and of the given fields; None where it has
             none.
         names: of the fields; all by default.
+        about: what the options are about, in front of their help.
         flags: of fields whose flag is not their name.
         callbacks: of fields, for checks against this machine.
     """
@@ -37,6 +38,7 @@ class Fields:
     models: Mapping[str, Any]
     build: Callable[[Mapping[str, Any], dict[str, Any]], Any]
     names: tuple[str, ...] = ()
+    about: str = ""
     flags: Mapping[str, str] = field(default_factory=dict)
     callbacks: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
@@ -57,7 +59,7 @@ def fields_of(
     callbacks: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Fields:
     """Options for fields of one model, all by default; the parameter's value is an instance of the model."""
-    return Fields({"": model}, lambda _, given: model(**given), names, flags or {}, callbacks or {})
+    return Fields({"": model}, lambda _, given: model(**given), names, "", flags or {}, callbacks or {})
 
 
 def with_fields(command: Callable[..., None]) -> Callable[..., None]:
@@ -106,7 +108,7 @@ def _without_typer(annotation: Any) -> Any:
 
 
 def _build(fields: Fields, values: Mapping[str, Any]) -> Any:
-    given = {name: values[name] for name in fields.by_name() if values[name] is not None}
+    given = {name: values[name] for name in fields.by_name() if is_given(values["context"], name)}
     return fields.build(values, given)
 
 
@@ -117,6 +119,15 @@ def _resolved(
     dumped = {name: value for model in built.values() for name, value in (to_jsonable_python(model) or {}).items()}
     unused = {name for fields in derived.values() for name in fields.by_name()} - dumped.keys()
     return {name: dumped.get(name, ...) for name in types if name not in unused}
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option is on the command line, or in a file with another value than the default."""
+    source = context.get_parameter_source(name)
+    if source is None or source.name != "DEFAULT_MAP":
+        return source is not None and source.name != "DEFAULT"
+    (default,) = (parameter.default for parameter in context.command.params if parameter.name == name)
+    return bool(context.params[name] != default)
 
 
 def _added_parameters(types: Mapping[str, FieldInfo]) -> list[inspect.Parameter]:
@@ -176,8 +187,8 @@ def _help(fields: Mapping[str, FieldInfo], described: Fields, repeated: bool) ->
         return described.flags.get(found[1], f"--{found[1].replace('_', '-')}" if found[1] in known else found[1])
 
     text = re.sub(r"`([\w-]+)`", flag, str(next(iter(fields.values())).description))
-    only = "" if len(fields) == len(described.models) else f"{', '.join(fields)}: "
-    return f"{only}{text}{' Repeatable.' if repeated else ''}"
+    about = described.about if len(fields) == len(described.models) else ", ".join(fields)
+    return f"{about}{': ' if about else ''}{text}{' Repeatable.' if repeated else ''}"
 
 
 def _default_words(fields: Mapping[str, FieldInfo], shown: Shown) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.model_options import Fields, fields_of
+from router_plugin.cli.model_options import Fields, fields_of, is_given
 from router_plugin.settings import Settings
 from training.llm.options import LanguageModelOptions
 
@@ -103,11 +103,8 @@ def refuse_options(context: typer.Context, names: Iterable[str], with_what: str)
     Raises:
         typer.BadParameter: one is given.
     """
-    defaults = {parameter.name: parameter.default for parameter in context.command.params}
     for name in names:
-        source = context.get_parameter_source(name)
-        in_file = source is not None and source.name == "DEFAULT_MAP" and context.params[name] != defaults[name]
-        if in_file or (source is not None and source.name == "COMMANDLINE"):
+        if is_given(context, name):
             raise typer.BadParameter(f"`{name}` cannot be used {with_what}")
 
 
@@ -135,5 +132,6 @@ def _llm_options(values: Mapping[str, Any], given: dict[str, Any]) -> LanguageMo
 
 
 LlmOptions = Annotated[
-    LanguageModelOptions | None, Fields({"": LanguageModelOptions}, _llm_options, flags={"url": "--llm"})
+    LanguageModelOptions | None,
+    Fields({"": LanguageModelOptions}, _llm_options, about="Language model", flags={"url": "--llm"}),
 ]

@@ -21,28 +21,30 @@ class LanguageModelOptions(Options):
 
     url: Annotated[
         str,
-        Field(description="Language model: an OpenAI-compatible API, like https://host/v1."),
+        Field(description="Address of an OpenAI-compatible API, like https://host/v1."),
         Shown(metavar="URL"),
     ]
     key_variable: Annotated[
         str | None,
-        Field(description="Language model: environment variable that holds the key."),
+        Field(description="Environment variable that holds the key."),
         Shown(default="no key is sent", metavar="NAME"),
     ] = None
-    concurrency: Annotated[int, Field(ge=1, le=256, description="Language model: concurrent requests.")] = 4
-    timeout: Annotated[
-        float, Field(ge=0.01, description="Language model: seconds until an unanswered request is repeated.")
-    ] = 60.0
-    price_in: Annotated[float, Field(ge=0, description="Language model: price of a million input tokens.")] = 0.0
-    price_out: Annotated[float, Field(ge=0, description="Language model: price of a million output tokens.")] = 0.0
+    concurrency: Annotated[int, Field(ge=1, le=256, description="Concurrent requests.")] = 4
+    timeout: Annotated[float, Field(ge=0.01, description="Seconds until an unanswered request is repeated.")] = 60.0
+    price_in: Annotated[float, Field(ge=0, description="Price of a million input tokens, in any currency.")] = 0.0
+    price_out: Annotated[float, Field(ge=0, description="Price of a million output tokens, in the same currency.")] = (
+        0.0
+    )
     budget: Annotated[
         float | None,
-        Field(ge=0, description="Language model: maximum to spend in this run; needs the prices."),
+        Field(
+            ge=0, description="Maximum to spend in this run, at these prices: no request is sent that could exceed it."
+        ),
         Shown(default="no limit"),
     ] = None
     cache: Annotated[
         Path | None,
-        Field(description="Language model: folder in which answers are kept."),
+        Field(description="Folder in which answers are kept."),
         Shown(default="~/.domain-router/cache/llm"),
     ] = None
 

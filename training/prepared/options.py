@@ -14,5 +14,5 @@ class PrepareOptions(SplitOptions):
     """How rows are split, and how long texts are divided. Answers of rows in no part stay in the corpus."""
 
     chunk_characters: Annotated[
-        int, Field(ge=1, description="Longer answers are divided at sentence ends into chunks of at most this length.")
+        int, Field(ge=1, description="Pairs, triplets, beir: longer answers are divided at sentence ends.")
     ] = CHUNK_CHARACTERS

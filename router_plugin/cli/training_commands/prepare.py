@@ -13,8 +13,8 @@ from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.options import JsonOption, named_path, refuse_options
 from router_plugin.cli.printing import print_json
 from router_plugin.plugins.source_kinds import find_source_kind, source_kinds
+from training.prepared.options import PrepareOptions
 from training.sources.options import SourceOptions
-from training.splitting.options import SplitOptions
 from training.tables.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ def prepare(
     *,
     out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar="<path>")],
     kind: Annotated[str, typer.Option(help="Kind of the source, see below.", metavar="KIND")] = "pairs",
-    splitting: Annotated[SplitOptions, fields_of(SplitOptions)],
-    chunk_characters: Annotated[
-        int | None,
-        typer.Option(min=1, help="Pairs, triplets, beir: split longer answers at sentence ends.", show_default="1000"),
-    ] = None,
+    splitting: Annotated[PrepareOptions, fields_of(PrepareOptions)],
     options: Annotated[SourceOptions, fields_of(SourceOptions)],
     reading: Annotated[ReadOptions, fields_of(ReadOptions, "hub_split", "hub_config", "hub_revision", "skip_bad")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared folder.")] = False,
@@ -68,7 +64,6 @@ def prepare(
         out,
         reading=reading,
         splitting=splitting,
-        chunk_characters=chunk_characters,
         overwrite=overwrite,
         **options.given(),
     )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router_plugin.cli.model_options import with_fields
+from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.options import JsonOption, LlmOptions, named_path, refuse_options
 from router_plugin.cli.printing import print_json
+from training.synthesis.options import SynthesisOptions
 
 if TYPE_CHECKING:
     from training.llm.chat import ChatModel
@@ -29,17 +30,9 @@ def synthesize(
         ),
     ],
     *,
-    text: Annotated[
-        str | None, typer.Option(help="Tables: column of the text.", show_default="the usual names")
-    ] = None,
-    title: Annotated[
-        str | None, typer.Option(help="Tables: column of the title.", show_default="the usual names")
-    ] = None,
-    chunk_characters: Annotated[int, typer.Option(min=100, help="Cut longer sections on sentence ends.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 2, help="Without --llm: seed of what is drawn.")] = 42,
+    options: Annotated[SynthesisOptions, fields_of(SynthesisOptions)],
     llm: LlmOptions,
-    model: Annotated[str | None, typer.Option(help="--llm: name of the model.", show_default=False)] = None,
-    questions: Annotated[int, typer.Option(min=1, max=20, help="--llm: questions a passage.")] = 2,
+    model: Annotated[str | None, typer.Option(help="Language model: its name.", show_default=False)] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad files and rows instead of stopping.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
     json: JsonOption = False,
@@ -54,14 +47,16 @@ def synthesize(
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("`url` needs `model`, and `model` needs `url`")
-    if llm is None:
+    if llm:
+        refuse_options(context, ("seed",), "with `url`")
+    else:
         refuse_options(context, ("questions",), "without `url`")
     check_file(out, overwrite)
     opened = open_model(str(model), llm) if llm else None
     bad = BadRows(skip_bad)
-    documents = read_documents(corpus, bad, text=text, title=title)
-    passages = cut_passages(documents, chunk_characters)
-    pairs = _pairs(passages, opened, questions, seed)
+    documents = read_documents(corpus, bad, text=options.text, title=options.title)
+    passages = cut_passages(documents, options.chunk_characters)
+    pairs = _pairs(passages, opened, options)
     if not pairs:
         raise SourceError(f"{corpus}: nothing in it can be asked for: expected passages of at least a few sentences")
     write_pairs(pairs, out)
@@ -80,14 +75,14 @@ def synthesize(
         typer.echo(opened.spending.describe())
 
 
-def _pairs(passages: list[Passage], model: ChatModel | None, questions: int, seed: int) -> list[SyntheticPair]:
+def _pairs(passages: list[Passage], model: ChatModel | None, options: SynthesisOptions) -> list[SyntheticPair]:
     if model is None:
         from training.synthesis.extraction import extract_pairs
 
-        return extract_pairs(passages, seed)
+        return extract_pairs(passages, options.seed)
     from training.synthesis.llm_questions import ask_pairs
 
-    return ask_pairs(passages, model, questions)
+    return ask_pairs(passages, model, options.questions)
 
 
 def _summary(

@@ -13,7 +13,6 @@ from training import (
     PrepareOptions,
     SourceError,
     SourceKind,
-    SplitOptions,
     prepare_source,
     read_prepared,
 )
@@ -149,6 +148,6 @@ def test_columns_that_rows_are_held_out_by_are_read(tmp_path):
     source = tmp_path / "pairs.jsonl"
     rows = [{"question": f"what is {n}", "answer": f"number {n} is it", "year": n % 3} for n in range(30)]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    splitting = SplitOptions(split="random", hold_out=(ColumnFilter("year", ("2",)),))
+    splitting = PrepareOptions(split="random", hold_out=(ColumnFilter("year", ("2",)),))
     found = prepare_source(source_kinds()["pairs"], str(source), tmp_path / "out", splitting=splitting)
     assert found.manifest["counts"]["test_queries"] == 10

@@ -12,7 +12,7 @@ class PreparedDataError(DomainRouterError):
 
 
 class TrainingError(DomainRouterError):
-    """Training cannot start or go on with these arguments."""
+    """Training cannot start or continue with these arguments, data or models."""
 
 
 class LanguageModelError(DomainRouterError):

@@ -1,4 +1,4 @@
-"""Hands a trained model folder to the registry."""
+"""Publishes a trained model folder to the registry."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
 
     Args:
         folder: what ``adapt`` wrote.
-        registry: where to.
-        force: also if the model did not beat its base, lost more on a test set than it was allowed to, or has a variant
-            that ranks worse than it.
+        registry: where to publish.
+        force: also if the model did not beat its base, lost more on a test set than `max_loss`, or has a variant that
+            ranks worse than the model.
 
     Raises:
         TrainingError: the folder has no report or another base model's adapter; or ``force`` is not given and the model
@@ -29,14 +29,16 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
     if is_adapter(folder) and base_of(folder) != record.base_model:
         raise TrainingError(f"{folder}: the adapter belongs to another base model than its report says")
     if not record.improved and not force:
-        raise TrainingError(f"{folder}: no iteration beat the base model on dev, so it is not registered; `force` does")
+        raise TrainingError(
+            f"{folder}: no iteration beat the base model on dev, so it is not registered; `force` registers it anyway"
+        )
     if (broken := broken_limits(record)) and not force:
-        raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; `force` does")
+        raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; `force` registers it anyway")
     for backend in stored_variants(folder):
         variant = read_variant(variant_folder(folder, backend))
         if falls_short(variant) and not force:
             raise TrainingError(
                 f"{folder}: its variant for {backend} was not measured, or ranks worse than the model on dev by more "
-                f"than {MAX_SHORTFALL}, so it is not registered; `force` does"
+                f"than {MAX_SHORTFALL}, so it is not registered; `force` registers it anyway"
             )
     return registry.publish(folder, record)

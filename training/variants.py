@@ -1,4 +1,4 @@
-"""Adds variants for other runtimes than torch to a trained model folder; one that ranks worse on dev is refused."""
+"""Adds variants for other runtimes than torch to a trained model folder, unless they rank worse on dev."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def add_variants(
     Args:
         folder: what ``adapt`` wrote.
         data: what it was trained on.
-        backends: which variants; one that the folder has already is made anew.
-        base: the base model that is at hand, for an adapter.
+        backends: the runtimes; existing variants are replaced.
+        base: the base model, if it is already resolved, for an adapter.
         encode_batch: texts encoded at a time.
         trust_remote_code: let the model run code of its own.
 
@@ -81,4 +81,4 @@ def _measure(variant: CompiledModel, texts: Texts, encode_batch: int) -> float:
     documents = variant.encode(texts.documents, "document", encode_batch)
     spans = texts.spans("dev")
     metrics = query_metrics(ranked(queries, documents, DEPTH, spans)[1], texts.relevant["dev"])
-    return mean_metrics(metrics, [asking for asking, _ in spans])[MEASURE]
+    return mean_metrics(metrics, [queries for queries, _ in spans])[MEASURE]

@@ -1,4 +1,7 @@
-"""Lays examples out in batches in which no text stands that answers another query of the batch."""
+"""Fills batches so that no document of a batch answers another query of it.
+
+Like ``NoDuplicatesBatchSampler`` of sentence-transformers, but by relevance and near-duplicates instead of equal texts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Example:
-    """A query with documents by position: a relevant one first, then negatives."""
+    """A query and documents, by position: a relevant document first, then negatives."""
 
     query: int
     documents: tuple[int, ...]
@@ -23,17 +26,17 @@ class _Batch:
     texts: set[int] = field(default_factory=set)
 
 
-def lay_out(
+def fill_batches(
     examples: Sequence[Example], answers: Sequence[set[int]], groups: Sequence[int], size: int
 ) -> list[list[Example]]:
-    """Batches of at most ``size`` examples, in order but for examples that have to wait for a later batch.
+    """Batches of at most ``size`` examples, in order except for those that have to wait for a later batch.
 
-    In-batch negatives are wrong where a document of one example answers the query of another; such examples never
-    share a batch. There are no more batches than the examples would fill: where many answers are nearly the same, what
-    finds no place is left out rather than learnt in batches that are nearly empty.
+    If a document of one example answers the query of another, it is a false in-batch negative; such examples never
+    share a batch. The number of batches is limited to what the examples would fill: with many nearly equal answers,
+    examples that fit nowhere are left out rather than put into nearly empty batches.
 
     Args:
-        examples: in the order in which they are to be seen.
+        examples: in the desired order.
         answers: for each query the groups of documents that answer it.
         groups: for each document the group of its near-duplicates.
         size: of a batch.

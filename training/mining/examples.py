@@ -1,4 +1,4 @@
-"""Training examples laid out in batches: columns of texts, taken apart batch by batch and put in a row again."""
+"""Training examples in batches: columns of texts, split into batches and concatenated again."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-Rows = dict[str, list[Any]]
-"""A batch: its texts column by column."""
+Batch = dict[str, list[Any]]
+"""The texts of a batch, by column."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What one iteration learns from.
+    """The training examples of one iteration.
 
     Attributes:
-        columns: texts column by column: anchor, positive, and one or more negatives; or anchor and ``label``, the
-            query's position.
-        batches: how many rows each step takes, in order; None for batches drawn at random.
+        columns: texts by column: anchor, positive, and negatives; or anchor and ``label``, the query's position.
+        batches: rows of each step, in order; None for random batches.
     """
 
-    columns: Rows
+    columns: Batch
     batches: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.columns["anchor"])
 
 
-def split(examples: Examples) -> Iterator[Rows]:
+def batches_of(examples: Examples) -> Iterator[Batch]:
     """The examples batch by batch."""
     start = 0
     for size in examples.batches or ():
@@ -35,8 +34,8 @@ def split(examples: Examples) -> Iterator[Rows]:
         start += size
 
 
-def in_a_row(batches: Iterable[Rows]) -> Examples:
-    """Batches that have the same columns, one after the other; at least one."""
-    laid = list(batches)
-    columns = {name: [value for batch in laid for value in batch[name]] for name in laid[0]}
-    return Examples(columns, [len(batch["anchor"]) for batch in laid])
+def concatenate(batches: Iterable[Batch]) -> Examples:
+    """Batches with the same columns, one after the other; at least one."""
+    all_batches = list(batches)
+    columns = {name: [value for batch in all_batches for value in batch[name]] for name in all_batches[0]}
+    return Examples(columns, [len(batch["anchor"]) for batch in all_batches])

@@ -1,4 +1,4 @@
-"""What the current model ranks wrongly: triplets and hard negatives for the next round of fine-tuning."""
+"""Triplets and hard negatives: what the current model ranks wrongly, for the next round of fine-tuning."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from training.retrieval.ranking import DEPTH, Ranked
 
 HARD_NEGATIVE_RANKS = 15
+"""Ranks, from the first, whose irrelevant documents are hard negatives."""
 EASY_POSITIVE_RANKS = 5
+"""Ranks, from the first, whose relevant documents are easy positives."""
 
 
 @dataclass(frozen=True)
 class RankBuckets:
-    """A query's top documents by their rank and relevance; positions in the corpus, best first."""
+    """A query's top documents by rank and relevance: positions in the corpus, best first."""
 
     easy_positives: list[int]
     hard_positives: list[int]
@@ -35,14 +37,19 @@ class Triplet:
 
 
 def bucket_by_rank(ranked: NDArray[np.int64], relevant: set[int], negatives: Sequence[int] = ()) -> RankBuckets:
-    """Sort one query's ranking by the reference rules.
+    """Sort one query's ranking into buckets by the reference rules.
 
-    Over the first 100 ranks: hard negatives are non-relevant in ranks 1-15, easy ones in 16-100; easy positives are
-    relevant in ranks 1-5, hard ones in 6-100. Documents that were judged non-relevant come first among the hard
-    negatives, wherever they rank, those that rank best first.
+    Over the first 100 ranks: hard negatives are irrelevant documents in ranks 1-15, easy ones in 16-100; easy positives
+    are relevant documents in ranks 1-5, hard ones in 6-100. Documents that were judged irrelevant come first among the
+    hard negatives, in order of rank, wherever they rank.
+
+    Args:
+        ranked: document positions, best first, ``(n,)``.
+        relevant: positions of the relevant documents.
+        negatives: positions of documents that were judged irrelevant.
     """
     top = [int(document) for document in ranked[:DEPTH]]
-    rank = {document: place for place, document in enumerate(top)}
+    rank = {document: index for index, document in enumerate(top)}
     judged = sorted(set(negatives) - relevant, key=lambda document: (rank.get(document, DEPTH), document))
     others = [document not in relevant and document not in judged for document in top]
     return RankBuckets(
@@ -63,8 +70,14 @@ def reference_triplets(
     """Hard and easy triplets of all queries by the reference rules.
 
     A hard triplet is (query, first hard positive, first hard negative); an easy one is (query, first easy positive,
-    first easy negative, else first hard one). Of the easy ones a random ``easy_per_hard`` times the number of hard ones
-    is kept. ``negatives`` are what was judged non-relevant for each query; see :func:`bucket_by_rank`.
+    first easy negative, or else first hard one).
+
+    Args:
+        ranked: document positions of every query, best first, ``(q, n)``.
+        relevant: the relevant positions of every query.
+        negatives: the positions that were judged irrelevant for every query; see :func:`bucket_by_rank`.
+        easy_per_hard: easy triplets to keep, at random, per hard one.
+        seed: of the random choice.
     """
     hard, easy = [], []
     for query, (row, wanted, wrong) in enumerate(zip(ranked, relevant, negatives, strict=True)):
@@ -85,19 +98,19 @@ def hard_negatives(
     max_negative_ratio: float,
     wrong: Sequence[set[int]] | None = None,
 ) -> list[list[int]]:
-    """The hard negatives of every query, best first: the first 15 of the first 100 that are surely wrong.
+    """The hard negatives of every query, best first: 15 at most, of the first 100 documents.
 
-    A near-duplicate of a relevant document is no negative, nor is one that scores more than ``max_negative_ratio``
-    times what the best relevant document scores: an unjudged document that looks nearly as relevant often is relevant
-    (Moreira et al., 2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2).
-    A document that was judged wrong is a negative whatever it scores.
+    A near-duplicate of a relevant document is discarded. So is a document that scores more than ``max_negative_ratio``
+    times the best relevant document: an unlabelled document with nearly that score is often relevant (Moreira et al.,
+    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). A document that was
+    judged irrelevant is a negative whatever it scores.
 
     Args:
-        ranked: of every query the first documents, and the score of its best relevant document.
+        ranked: the first documents of every query, and the score of its best relevant document.
         relevant: the relevant positions of every query.
         groups: for each document the group of its near-duplicates.
-        max_negative_ratio: share of the best relevant document's score.
-        wrong: the positions that were judged to be wrong for every query; by default none.
+        max_negative_ratio: fraction of the best relevant document's score.
+        wrong: the positions that were judged irrelevant for every query; by default none.
     """
     found = []
     for positions, scores, best, wanted, judged in zip(

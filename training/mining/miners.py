@@ -1,4 +1,4 @@
-"""What mining has found so far, and the training examples made of it."""
+"""Miners: they keep what was mined from iteration to iteration, and make training examples of it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Protocol
 import numpy as np
 
 from training.errors import TrainingError
-from training.mining.batching import Example, lay_out
-from training.mining.examples import Examples, Rows, split
+from training.mining.batching import Example, fill_batches
+from training.mining.examples import Batch, Examples, batches_of
 from training.mining.hard_negatives import Triplet, hard_negatives, reference_triplets
 from training.retrieval.ranking import Ranked
 from training.retrieval.texts import Texts
 
 _PASS = 1000
-"""What a further pass adds to the seed."""
+"""Added to the seed for each further pass."""
 
 
 class Miner(Protocol):
     """Accumulates what is mined from iteration to iteration."""
 
     def mine(self, ranked: Ranked, seed: int) -> int:
-        """Learn from the current ranking of the training queries; returns how much is known now."""
+        """Mine from the current ranking of the training queries; returns how much has been mined so far."""
 
     def examples(self, seed: int) -> Examples:
         """The examples of one iteration."""
@@ -36,7 +36,7 @@ MakeMiner = Callable[[Texts], Miner]
 
 @dataclass
 class TripletMiner:
-    """Every triplet of every iteration, by the reference rules."""
+    """The triplets of all iterations, by the reference rules."""
 
     texts: Texts
     easy_per_hard: int
@@ -45,7 +45,7 @@ class TripletMiner:
     def mine(self, ranked: Ranked, seed: int) -> int:
         """Add the triplets of this ranking; returns the number of triplets.
 
-        Those are left out whose negative has been judged to be relevant since.
+        Earlier triplets whose negative has been judged relevant since are removed.
         """
         relevant, negatives = self.texts.relevant["train"], self.texts.negatives["train"]
         self.triplets = [each for each in self.triplets if each.negative not in relevant[each.query]]
@@ -66,14 +66,14 @@ class TripletMiner:
 
 @dataclass
 class NegativeMiner:
-    """The hard negatives of every training query, the newest first; those that were judged so go before all others.
+    """The hard negatives of every training query, the newest first; documents that were judged irrelevant go first.
 
     Attributes:
         texts: prepared data.
-        passes: how often an iteration asks every query.
-        batch_size: examples a step.
-        negatives: of an example.
-        random_negative_ratio: share of the negatives that are any wrong document instead of a mined one.
+        passes: over the queries in an iteration.
+        batch_size: examples per step.
+        negatives: per example.
+        random_negative_ratio: fraction of the negatives that are drawn from all wrong documents instead of mined.
         max_negative_ratio: see :func:`training.mining.hard_negatives.hard_negatives`.
     """
 
@@ -86,9 +86,9 @@ class NegativeMiner:
     known: list[list[int]] = field(default_factory=list)
 
     def mine(self, ranked: Ranked, seed: int) -> int:
-        """Add the hard negatives of this ranking; returns the number of different ones.
+        """Add the hard negatives of this ranking; returns the number of distinct ones.
 
-        Those are left out that have been judged to be relevant since.
+        Earlier ones that have been judged relevant since are removed.
         """
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups
         found = hard_negatives(ranked, relevant, groups, self.max_negative_ratio, self.texts.wrong)
@@ -101,26 +101,26 @@ class NegativeMiner:
         return sum(map(len, self.known))
 
     def examples(self, seed: int) -> Examples:
-        """Passes over the queries in random order, each time with any chunk of the answer and other negatives.
+        """Passes over the queries in random order, each time with a random relevant document and other negatives.
 
-        Queries of which no answer is known wait for one.
+        Queries without a known relevant document are left out.
         """
         draw = np.random.default_rng(seed)
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups.tolist()
         answers = [{groups[document] for document in wanted} for wanted in relevant]
-        laid_out = []
+        batches = []
         for _ in range(self.passes):
             order = [query for query in draw.permutation(len(relevant)) if relevant[query]]
             drawn = [self._draw(int(query), answers[query], draw) for query in order]
-            laid_out += lay_out(drawn, answers, groups, self.batch_size)
+            batches += fill_batches(drawn, answers, groups, self.batch_size)
         queries, documents = self.texts.queries["train"], self.texts.documents
         columns: dict[str, list[str]] = {"anchor": [], "positive": []}
         columns |= {f"negative_{number}": [] for number in range(1, self.negatives + 1)}
-        for example in (example for batch in laid_out for example in batch):
+        for example in (example for batch in batches for example in batch):
             row = [queries[example.query], *(documents[position] for position in example.documents)]
             for column, text in zip(columns.values(), row, strict=True):
                 column.append(text)
-        return Examples(columns, [len(batch) for batch in laid_out])
+        return Examples(columns, [len(batch) for batch in batches])
 
     def _draw(self, query: int, answers: set[int], draw: np.random.Generator) -> Example:
         """A query with any document that answers it and some that do not."""
@@ -139,7 +139,7 @@ class NegativeMiner:
         groups = self.texts.document_groups
         if count and len(answers) > groups.max():
             question = self.texts.queries["train"][query]
-            raise TrainingError(f"every text of the corpus answers {question!r}: nothing can be learnt from it")
+            raise TrainingError(f"every text of the corpus answers {question!r}: no negative is left to train on")
         chosen: list[int] = []
         while len(chosen) < count:
             other = int(draw.integers(len(groups)))
@@ -150,7 +150,7 @@ class NegativeMiner:
 
 @dataclass
 class WholeCorpus:
-    """Nothing is mined where every document of the corpus counts as a negative."""
+    """Mines nothing, because every document of the corpus is a negative."""
 
     texts: Texts
     passes: int
@@ -168,8 +168,8 @@ class WholeCorpus:
         return Examples({"anchor": [queries[query] for query in order], "label": order})
 
 
-def endless(first: Examples, miner: Miner, seed: int) -> Iterator[Rows]:
-    """The batches of an iteration's examples, and of others when these are used up."""
-    yield from split(first)
+def endless(first: Examples, miner: Miner, seed: int) -> Iterator[Batch]:
+    """The batches of an iteration's examples, then those of further passes."""
+    yield from batches_of(first)
     for number in count(1):
-        yield from split(miner.examples(seed + _PASS * number))
+        yield from batches_of(miner.examples(seed + _PASS * number))

@@ -1,4 +1,4 @@
-"""Other question-answer data mixed in while training, so that their style of questions is not unlearnt."""
+"""Mixes batches of other data into training, so that the model does not forget their style of questions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
-from training.mining.examples import Examples, Rows, in_a_row, split
+from training.mining.examples import Batch, Examples, batches_of, concatenate
 from training.mining.joint_miner import JointMiner
 from training.mining.miners import MakeMiner, Miner, endless
 from training.prepared.format import PreparedData
@@ -15,7 +15,7 @@ from training.retrieval.texts import Texts
 
 
 class Source(NamedTuple):
-    """One set of training queries, where its embeddings are kept, and what has been mined for it."""
+    """A set that is mixed in: its texts, the folder of its embeddings in that of a state, and its miner."""
 
     name: str
     texts: Texts
@@ -24,9 +24,9 @@ class Source(NamedTuple):
 
 
 class Mixture:
-    """Mines for the domain's own queries and for those that are mixed in, and lays the batches of all in one row.
+    """Mines for the domain's own queries and for those that are mixed in, and interleaves their batches.
 
-    A batch holds queries of one set only: others would be told apart by their field alone.
+    A batch holds queries of one set only: in-batch negatives of another field would be too easy.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Mixture:
             texts: the domain's own.
             mixed: other sets by name.
             mix_ratio: fraction of all batches that they take.
-            batch_shares: of the domain's own batches, the fraction of each set, where several are joined.
+            batch_shares: fraction of the domain's own batches by set, if several are joined.
         """
         self._own = JointMiner(make_miner, texts, batch_shares) if texts.parts else make_miner(texts)
         self._mix_ratio = mix_ratio
         self._others = [_source(name, data, make_miner) for name, data in mixed.items()]
 
     def mine(self, state: State, seed: int) -> int:
-        """Learn from how a state ranks the training queries; returns how much is known of the domain's own."""
+        """Mine from how a state ranks the training queries; returns how much has been mined for the domain's own."""
         for name, texts, folder, miner in self._others:
             miner.mine(state.over(name, texts, folder).ranked_with_scores("train"), seed)
         return self._own.mine(state.ranked_with_scores("train"), seed)
@@ -66,11 +66,11 @@ def _source(name: str, data: PreparedData, make_miner: MakeMiner) -> Source:
     return Source(name, texts, data.fingerprint, make_miner(texts))
 
 
-def interleave(own: Examples, others: Sequence[Iterator[Rows]], mix_ratio: float) -> Examples:
-    """The own batches in order, with batches of the others in turn between them, evenly.
+def interleave(own: Examples, others: Sequence[Iterator[Batch]], mix_ratio: float) -> Examples:
+    """The domain's own batches in order, with batches of the others evenly between them, in turn.
 
     Args:
-        own: examples laid out in batches.
+        own: examples in batches.
         others: endless batches of each other set.
         mix_ratio: fraction of the others in all batches; below 1.
     """
@@ -78,9 +78,9 @@ def interleave(own: Examples, others: Sequence[Iterator[Rows]], mix_ratio: float
         return own
     mixed = round(len(own.batches) * mix_ratio / (1 - mix_ratio))
     turns = cycle(others)
-    laid: list[Rows] = []
-    for number, batch in enumerate(split(own)):
-        laid.append(batch)
+    batches: list[Batch] = []
+    for number, batch in enumerate(batches_of(own)):
+        batches.append(batch)
         due = (number + 1) * mixed // len(own.batches) - number * mixed // len(own.batches)
-        laid += [next(next(turns)) for _ in range(due)]
-    return in_a_row(laid)
+        batches += [next(next(turns)) for _ in range(due)]
+    return concatenate(batches)

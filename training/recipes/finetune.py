@@ -80,7 +80,7 @@ def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None
 
 
 def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
-    """What mixed precision a device trains in: bfloat16 on a GPU that has it, else float16; None where it is no GPU."""
+    """The mixed precision for a device: bfloat16 on a GPU that supports it, else float16; None if it is not a GPU."""
     if device.type != "cuda":
         return None
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
@@ -129,19 +129,19 @@ def _prepared(model: SentenceTransformer, recipe: Recipe) -> Iterator[None]:
 def _loss(recipe: Recipe, model: SentenceTransformer, base: State | None) -> nn.Module:
     try:
         return recipe.loss(model, base)
-    except ValueError as error:  # in the words of sentence-transformers: some losses cannot train some models
+    except ValueError as error:  # from sentence-transformers: some losses cannot train some models
         raise TrainingError(f"recipe {recipe.name} with these options cannot train this base model: {error}") from error
 
 
 def _prompts(model: SentenceTransformer, examples: Examples) -> dict[str, str] | None:
-    """The model's own prompts, queries' on anchors and documents' on the rest, as encoding uses them."""
+    """The model's own prompts, as encoding uses them: of queries for anchors, of documents for the rest."""
     inputs = InputConfig.of(model)
     prompts = {column: inputs.prompt(_task(column)) for column in examples.columns if column != "label"}
     return prompts if any(prompts.values()) else None
 
 
 def _task(column: str) -> Kind:
-    """What the texts of a column are to the model: it may have other prompts or other weights for it."""
+    """Whether a column holds queries or documents: the model may have different prompts or weights for them."""
     return "query" if column == "anchor" else "document"
 
 

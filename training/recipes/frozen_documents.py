@@ -1,4 +1,4 @@
-"""Query-only adaptation: queries learn to find documents whose embeddings stay as the base model made them."""
+"""Query-only adaptation: queries are trained against document embeddings of the base model, which do not change."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from training.retrieval.states import State
 
 
 class FrozenDocuments(nn.Module):
-    """InfoNCE of each right document of a query against all wrong documents of the corpus.
+    """InfoNCE of each relevant document of a query against all irrelevant documents of the corpus.
 
-    Frozen embeddings cost one matrix product, so there is nothing to sample: neither in-batch nor mined negatives. What
-    is nearly equal to a right document is no wrong one.
+    With frozen embeddings the whole corpus costs one matrix product, so negatives need not be sampled or mined.
+    Near-duplicates of a relevant document are not negatives.
     """
 
     def __init__(self, model: SentenceTransformer, base: State, scale: float) -> None:
         """
         Args:
             model: encodes the queries.
-            base: the state whose documents are learnt from.
+            base: the state whose document embeddings are used.
             scale: factor on the cosine, the inverse of the temperature.
         """
         super().__init__()
@@ -59,7 +59,7 @@ class FrozenDocuments(nn.Module):
 
 
 def with_frozen_documents(queries: SentenceTransformer, base: SentenceTransformer) -> SentenceTransformer:
-    """One model of two branches: queries pass one model, documents the other."""
+    """A model with two branches: one model encodes queries, the other documents."""
     chains: list[Any] = [list(model.children()) for model in (queries, base)]
     router = Router.for_query_document(query_modules=chains[0], document_modules=chains[1])
     model = SentenceTransformer(modules=[router], device=str(queries.device))

@@ -1,4 +1,4 @@
-"""A batch in slices of texts of like length, because a CPU has no time for padding."""
+"""Runs a batch in slices of texts with similar lengths, which saves a CPU most of the padding."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SLICE = 16
 
 @contextmanager
 def in_slices(model: SentenceTransformer) -> Iterator[None]:
-    """Let the model take every batch in slices, each without the padding that only longer texts need.
+    """Let the model run every batch in slices, each without the padding that only longer texts need.
 
-    The embeddings and their gradients are the same; dropout falls otherwise.
+    The embeddings and their gradients are the same; only dropout draws differently.
     """
     whole = model.forward
 

@@ -1,4 +1,4 @@
-"""The modules that a text passes in a SentenceTransformer, one chain or one a branch of a Router, and what they do."""
+"""The modules of a SentenceTransformer: one chain, or one for each branch of a Router."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 
 def branches(model: SentenceTransformer) -> dict[str, list[nn.Module]]:
-    """The chain of modules of every branch by its name; without a Router the one chain is called ``""``."""
+    """The chain of modules of each branch, by name; without a Router, the one chain is named ``""``."""
     names = [name for module in model if isinstance(module, Router) for name in module.sub_modules] or [""]
     return {name: [part for module in model for part in _parts(module, name)] for name in names}
 
 
 def describe_model(model: SentenceTransformer) -> dict[str, Any]:
-    """Dimension, maximum length in tokens, pooling, and whether the model normalises by itself.
+    """Dimension, maximum length in tokens, pooling, and whether the model normalises its vectors.
 
-    Of a model with a branch for queries and one for documents it is the longer length, and the pooling of each.
+    For a model with branches for queries and documents: the longer length, and the pooling of each.
     """
     chains = branches(model)
     limits = [getattr(chain[0], "max_seq_length", None) or math.inf for chain in chains.values()]

@@ -53,7 +53,7 @@ def load_model(
 
 
 class BlockEncoder(Protocol):
-    """Encodes a block of texts, as a model on torch or a variant of one does."""
+    """Encodes a block of texts: a model on torch, or a variant for another runtime."""
 
     dimension: int
 
@@ -98,7 +98,8 @@ def encode(
 ) -> StoredVectors:
     """Write the unit vectors of texts into a ``.npy`` file, ``(n, d)``, block by block.
 
-    Texts are taken longest first, so that a batch holds texts of like length and memory runs out at once if at all.
+    Texts are encoded longest first, so that a batch has texts of similar lengths, and memory runs out at the start or
+    not at all.
     """
     order = np.argsort([-len(text) for text in texts], kind="stable")
     vectors = StoredVectors.create(path, len(texts), encoder.dimension)

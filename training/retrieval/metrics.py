@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 CUTOFFS = (1, 5, 10)
 HEADLINE = ("mrr@5", "recall@5", "ndcg@10")
-"""The metrics that cards and tables lead with; of the first of them a guard limits the loss."""
+"""The metrics that cards and tables show first; `max_loss` limits the loss of the first one."""
 DECIDING = "ndcg@10"
-"""The metric by which the best model is chosen on dev: of all it moves in the smallest steps where queries are few."""
+"""The metric that chooses the best model on dev: with few queries, it has the finest resolution."""
 
 
 def retrieval_metrics(
@@ -22,7 +22,7 @@ def retrieval_metrics(
 
 
 def mean_metrics(metrics: Mapping[str, NDArray[np.float64]], sets: Sequence[slice]) -> dict[str, float]:
-    """The mean of every metric: over sets, each with the mean of its own queries, that none counts for its size."""
+    """The mean of every metric over sets, where a set counts as the mean over its queries, whatever its size."""
     return {name: float(np.mean([np.mean(values[rows]) for rows in sets])) for name, values in metrics.items()}
 
 
@@ -31,12 +31,12 @@ def query_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """MRR, Recall, NDCG and DCG at each cutoff of every query.
 
-    Recall@k is the share of a query's relevant documents that stand in its first k. DCG@k sums 1 / log2(rank + 1) over
-    relevant ranks, and NDCG@k divides it by the best that the query could reach.
+    Recall@k is the fraction of a query's relevant documents among its first k. DCG@k sums 1 / log2(rank + 1) over
+    relevant ranks, and NDCG@k divides it by its maximum for the query.
 
     Args:
         ranked: document positions, best first: ``(q, n)`` with n at least the largest cutoff, or the whole corpus.
-        relevant: the relevant positions of each query, none of them empty.
+        relevant: the relevant positions of each query, at least one.
 
     Returns:
         Metric name like ``mrr@5`` to a value for each query, ``(q,)``.

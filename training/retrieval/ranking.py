@@ -1,4 +1,4 @@
-"""The top k documents of every query, by blocked matrix products: memory is bounded whatever the corpus."""
+"""The top k documents of every query, by blocked matrix products: memory does not grow with the corpus."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Embeddings = NDArray[np.float32] | StoredVectors
 
 
 Span = tuple[slice, slice]
-"""Queries that follow each other, and the documents that they are ranked over, which do so too."""
+"""Consecutive queries, and the consecutive documents that they are ranked over."""
 
 NOTHING = -1
-"""Stands in place of a document's position where a query has no more documents."""
+"""In place of a document's position, if a query has no more documents."""
 
 
 class Ranked(NamedTuple):
-    """What queries find first, best first.
+    """The first documents of queries, best first.
 
     Attributes:
         positions: of documents, ``(q, k)``.
         scores: of these documents, ``(q, k)``.
-        best_relevant: score of each query's best relevant document, wherever it ranks, ``(q,)``; minus infinity where
-            none is known.
+        best_relevant: score of each query's best relevant document, whatever its rank, ``(q,)``; minus infinity if none
+            is known.
     """
 
     positions: NDArray[np.int64]
@@ -50,12 +50,12 @@ def top_k(
     Args:
         queries: ``(q, d)``.
         documents: ``(n, d)``.
-        k: how many to keep; fewer where the corpus is smaller.
-        device: where the products are taken.
+        k: documents to keep; fewer if the corpus is smaller.
+        device: where the products are computed.
 
     Yields:
-        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. Equal
-        scores are in no set order.
+        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. The
+        order of equal scores is undefined.
     """
     for start in range(0, len(queries), QUERY_BLOCK):
         block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
@@ -89,9 +89,9 @@ def ranked(
     width = min(k, max(_length(of) for _, of in spans))
     scores = np.full((len(queries), width), -np.inf, dtype=np.float32)
     positions = np.full((len(queries), width), NOTHING, dtype=np.int64)
-    for asking, of in spans:
-        row = asking.start
-        for found, where in top_k(_rows(queries, asking), _rows(documents, of), k, device):
+    for rows, of in spans:
+        row = rows.start
+        for found, where in top_k(_rows(queries, rows), _rows(documents, of), k, device):
             block = np.s_[row : row + len(found), : found.shape[1]]
             scores[block], positions[block] = found, where + of.start
             row += len(found)

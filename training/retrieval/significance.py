@@ -1,4 +1,4 @@
-"""How sure a gain is: an interval and a test over the queries of a test split."""
+"""Whether a gain is significant: a bootstrap interval and a randomisation test over the queries of a split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVELS = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Adapted minus base: the mean over queries, its 95 % interval, and how likely chance alone gives as much."""
+    """Adapted minus base: the mean over queries, its 95 % interval, and the p-value of the two-sided test."""
 
     difference: float
     low: float
@@ -30,15 +30,15 @@ def compare(
 ) -> Comparison:
     """Compare two models on the same queries.
 
-    The interval is the bootstrap's, by percentiles (Efron and Tibshirani, 1993, ch. 13); the test is the two-sided
-    randomisation test, which flips the sign of every query's difference (Smucker et al., 2007).
+    The interval is the percentile bootstrap's (Efron and Tibshirani, 1993, ch. 13); the test is the two-sided
+    randomisation test, which flips the signs of the queries' differences (Smucker et al., 2007).
 
     Args:
         base: a metric of every query, ``(q,)``.
-        adapted: the same of the other model.
+        adapted: the same for the other model.
         seed: of the draws.
-        sets: queries of which each counts as much as the others, whatever its size: they are drawn from one by one, and
-            their means are averaged.
+        sets: the queries of each set. All sets count the same, whatever their size: queries are drawn per set, and the
+            means of the sets are averaged.
     """
     found = [np.asarray(adapted[rows] - base[rows], dtype=np.float64) for rows in sets]
     draw = np.random.default_rng(seed)

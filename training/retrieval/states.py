@@ -1,4 +1,4 @@
-"""States of a model's weights and how each ranks prepared data; every text is encoded once a state."""
+"""The states of a model's weights: what each encodes and how it ranks; every text is encoded once per state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BASE_STATE = "base"
 
 @dataclass(frozen=True)
 class Sample:
-    """Some queries and some documents, which among these documents answer each query, and the state's unit vectors."""
+    """A state's unit vectors of some queries and documents, and which documents are relevant to each query."""
 
     queries: NDArray[np.float32]
     documents: NDArray[np.float32]
@@ -62,7 +62,7 @@ class State:
 
     @cached_property
     def model(self) -> SentenceTransformer:
-        """The model itself, loaded when something is to be encoded."""
+        """The model itself, loaded at first use."""
         return self._load()
 
     @cached_property
@@ -87,14 +87,14 @@ class State:
         return self._embeddings(self._queries(split), self.texts.queries[split], "query")
 
     def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings of other queries, ``(n, d)``, which are not kept."""
+        """Embeddings of other queries, ``(n, d)``; they are not kept."""
         vectors: NDArray[np.float32] = self.model.encode_query(
             list(queries), normalize_embeddings=True, show_progress_bar=False
         )
         return vectors
 
     def ranked(self, split: str, dims: int | None = None) -> NDArray[np.int64]:
-        """The first documents of every query of a split, of its own set: ``(q, 100)``; see :func:`ranking.ranked`."""
+        """The first documents of every query of a split, from its own set, ``(q, 100)``; see :func:`ranking.ranked`."""
         return self._ranking(split, dims)[1]
 
     def ranked_with_scores(self, split: str) -> Ranked:
@@ -122,38 +122,38 @@ class State:
             return kept["scores"], kept["positions"].astype(np.int64)
 
     def metrics(self, split: str, dims: int | None = None) -> dict[str, float]:
-        """Retrieval metrics on a split, with all or so many leading dimensions; of several sets the mean over sets."""
-        return mean_metrics(self.query_metrics(split, dims), [asking for asking, _ in self.texts.spans(split)])
+        """Retrieval metrics on a split, with all or ``dims`` leading dimensions; of several sets the mean over sets."""
+        return mean_metrics(self.query_metrics(split, dims), [queries for queries, _ in self.texts.spans(split)])
 
     def query_metrics(self, split: str, dims: int | None = None) -> dict[str, NDArray[np.float64]]:
         """The same metrics of every query of a split."""
         return query_metrics(self.ranked(split, dims), self.texts.relevant[split])
 
     def sample(self, split: str, queries: Indices, documents: Indices) -> Sample:
-        """Some of a split's queries and some documents, which are encoded alone where the corpus has not been.
+        """Some of a split's queries and some documents, which are encoded separately unless the corpus already is.
 
         Args:
             split: of the queries.
             queries: positions of queries in the split, ascending.
-            documents: positions of documents, ascending; among them all that answer one of the queries.
+            documents: positions of documents, ascending, which include all documents relevant to the queries.
         """
         position = {int(document): index for index, document in enumerate(documents)}
         return Sample(
             self._some(self._queries(split), self.texts.queries[split], queries, "query"),
             self._some(self._corpus, self.texts.documents, documents, "document"),
             [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
-            [(_among(queries, asking), _among(documents, of)) for asking, of in self.texts.spans(split)],
+            [(_among(queries, rows), _among(documents, of)) for rows, of in self.texts.spans(split)],
         )
 
     def over(self, what: str, texts: Texts, folder: str) -> State:
-        """The same weights over other texts, whose embeddings are kept in that folder among this state's own."""
+        """The same weights over other texts, whose embeddings are kept in a subfolder of this state's."""
         own, documents = self._folder / folder, self._documents_folder / folder
         name = f"{self.name}, {what}"
         load, encoder = (lambda: self.model), (lambda _: self.encoder)
         return State(name, own, load, texts, self._batch_size, self._device, documents, encoder)
 
     def free_model(self) -> None:
-        """Free the weights; what they encoded stays."""
+        """Free the weights; embeddings stay."""
         for name in ("model", "encoder"):
             self.__dict__.pop(name, None)
 
@@ -193,12 +193,12 @@ class States:
         Args:
             run: keeps models and embeddings.
             base: folder of the base model.
-            load: a model from its folder.
+            load: loads a model folder.
             texts: prepared data.
             batch_size: texts encoded at a time.
             device: where rankings are computed.
-            same_documents: whether all states encode documents as the base model does, so that one encoding serves all.
-            backend: what encodes; by default torch.
+            same_documents: whether all states encode documents as the base model does: then they are encoded once.
+            backend: the runtime that encodes; by default torch.
         """
         self._run = run
         self._base = base
@@ -241,5 +241,5 @@ class States:
 
 
 def _among(chosen: Indices, rows: slice) -> slice:
-    """Where those of ascending positions stand that are within some rows."""
+    """Which of some ascending positions are within some rows."""
     return slice(*np.searchsorted(chosen, [rows.start, rows.stop]).tolist())

@@ -14,9 +14,17 @@ from training.splitting.near_duplicates import near_duplicates
 
 
 class Texts:
-    """Prepared data by position: documents, and the queries of each split with their judged documents.
+    """Documents, and the queries of each split with their relevant documents.
 
-    Of a training query no relevant document may be known.
+    A training query may have no known relevant document.
+
+    Attributes:
+        documents: texts of the corpus.
+        queries: texts by split.
+        relevant: for each query of a split, the positions of its relevant documents.
+        negatives: for each query of a split, the positions of documents that the data say are irrelevant.
+        wrong: for each training query, the positions of documents that a judge has graded irrelevant.
+        parts: the texts of each set, if several are joined.
     """
 
     def __init__(self, data: PreparedData) -> None:
@@ -32,18 +40,16 @@ class Texts:
             for split, qrels in data.qrels.items()
         }
         self.wrong: list[set[int]] = [set() for _ in self.queries["train"]]
-        """For each training query the documents that a judge has found not to answer it."""
         self.parts = {name: Texts(part) for name, part in data.parts.items()}
-        """The texts of each set, where several are joined."""
 
     def spans(self, split: str) -> list[Span]:
-        """Where each set's queries of a split and its documents stand: of a single set, all of them."""
+        """Each set's queries of a split, and its documents; for a single set, all of them."""
         sets = list(self.parts.values()) or [self]
         queries = np.cumsum([0, *(len(each.queries[split]) for each in sets)]).tolist()
         documents = np.cumsum([0, *(len(each.documents) for each in sets)]).tolist()
-        return [(slice(*asking), slice(*of)) for asking, of in zip(pairwise(queries), pairwise(documents), strict=True)]
+        return [(slice(*rows), slice(*of)) for rows, of in zip(pairwise(queries), pairwise(documents), strict=True)]
 
     @cached_property
     def document_groups(self) -> NDArray[np.int64]:
-        """For each document the number of the group of its near-duplicates, from 0 up without a gap."""
+        """For each document the number of its group of near-duplicates, from 0 without gaps, ``(n,)``."""
         return near_duplicates(self.documents)

@@ -1,4 +1,4 @@
-"""Vectors in a ``.npy`` file, of which no more is in memory than the rows that are being read or written."""
+"""Vectors in a ``.npy`` file: only the rows that are being read or written are in memory."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 class StoredVectors:
     """The rows of a ``.npy`` file, ``(n, d)``, float32.
 
-    Every access maps the file anew, for the pages of a map that stays open stay resident once they were touched.
+    Every access maps the file anew: pages of a map that stays open would stay resident once touched.
     """
 
     def __init__(self, path: Path, dims: int | None = None, span: slice | None = None) -> None:
         """
         Args:
             path: of the file.
-            dims: read only so many leading dimensions, and make these unit vectors.
-            span: these rows alone, counted from 0; by default all.
+            dims: number of leading dimensions to read, renormalised to unit vectors; by default all.
+            span: the rows to read, counted from 0; by default all.
         """
         self._path = path
         self._dims = dims
@@ -29,16 +29,16 @@ class StoredVectors:
         self.shape: tuple[int, int] = (count, dims or dimension)
 
     def truncated(self, dims: int) -> StoredVectors:
-        """The same, with only so many leading dimensions, of unit length (Kusupati et al., 2022, "Matryoshka")."""
+        """The same with ``dims`` leading dimensions, of unit length (Kusupati et al., 2022, "Matryoshka")."""
         return StoredVectors(self._path, dims, self._span)
 
     def span(self, rows: slice) -> StoredVectors:
-        """Rows that follow each other in the file, as vectors of their own that are not read yet."""
+        """Consecutive rows, as vectors of their own that are not read yet."""
         return StoredVectors(self._path, self._dims, rows)
 
     @classmethod
     def create(cls, path: Path, count: int, dimension: int) -> StoredVectors:
-        """A new file of zeros, ``(count, dimension)``; where one was, it is replaced."""
+        """A new file of zeros, ``(count, dimension)``, in place of an earlier one."""
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
         return cls(path)
 
@@ -46,7 +46,7 @@ class StoredVectors:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> NDArray[np.float32]:
-        """A copy of some rows, named as numpy does: by a slice, positions or a mask."""
+        """A copy of some rows, selected as in numpy: by a slice, positions or a mask."""
         vectors = np.array(self._map("r")[rows])
         if self._dims is None:
             return vectors

@@ -1,4 +1,4 @@
-"""Progress bars with time left, on standard error, and only where that is a terminal."""
+"""Progress bars with the time left, on standard error, only if that is a terminal."""
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class Advance(Protocol):
-    """Moves a bar by a number of finished steps; ``total`` tells their number where it was not known."""
+    """Moves a bar by a number of finished steps; ``total`` sets their number if it was unknown."""
 
     def __call__(self, steps: int, total: int | None = None) -> None: ...
 
 
 @contextmanager
 def bar(what: str, total: int | None = None) -> Iterator[Advance]:
-    """A bar that is moved by calling what it yields."""
+    """A bar, moved by calling the yielded function."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -42,7 +42,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar that moves as they are taken; ``total`` tells their number where they do not."""
+    """The items, with a bar that moves as they are consumed; ``total`` is their number if they have no length."""
     with bar(what, len(items) if isinstance(items, Sized) else total) as advance:
         for item in items:
             yield item

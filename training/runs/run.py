@@ -1,4 +1,4 @@
-"""The working folder of a training run: what is finished stays finished, so a killed run goes on where it was."""
+"""The working folder of a training run: finished steps are kept, so that a killed run resumes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOCK = "lock"
 
 
 class Run:
-    """Steps by name, each with a small JSON result and perhaps a model, kept in a hidden folder beside the output.
+    """Steps by name, each with a small JSON result and perhaps a model, in a hidden folder next to the output.
 
     While it is open, no other process can open the run of the same output.
     """
@@ -35,7 +35,7 @@ class Run:
 
         Args:
             out: the model folder to be written.
-            identity: all that decides the result; a run with another identity is started anew.
+            identity: everything that decides the result; a run with another identity starts from scratch.
 
         Raises:
             TrainingError: another process has it open.
@@ -62,7 +62,7 @@ class Run:
         self._lock.release()
 
     def step(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The step's result: read back if it was finished before, else done now."""
+        """The step's result: read back if it has finished before, else computed now."""
         path = self.folder / f"{name}.json"
         result = _read(path)
         if result is None:
@@ -98,12 +98,12 @@ class Run:
 
     @property
     def result(self) -> Path:
-        """Where the model folder is made before it is moved into place."""
+        """Where the model folder is written before it is moved into place."""
         return self.folder / "result"
 
     @property
     def scratch(self) -> Path:
-        """A folder for what nobody needs afterwards."""
+        """A folder for temporary files."""
         return self.folder / "scratch"
 
     def embeddings(self, name: str) -> Path:
@@ -111,16 +111,16 @@ class Run:
         return self.folder / "embeddings" / name
 
     def remove(self) -> None:
-        """Forget the run."""
-        self._disown()
+        """Delete the run."""
+        self._delete_identity()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _disown(self) -> None:
-        """Nothing goes on from a run without its identity: half of what is being removed is no part of a run."""
+    def _delete_identity(self) -> None:
+        """Delete the run's identity first, so that a partly deleted run is never resumed."""
         (self.folder / _IDENTITY).unlink(missing_ok=True)
 
     def _clear(self) -> None:
-        self._disown()
+        self._delete_identity()
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -134,14 +134,14 @@ def save_model(model: SentenceTransformer, folder: Path, base: BaseModelFiles) -
         save_adapter(model, folder, base)
     else:
         model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
-    for weights in folder.rglob("*.safetensors"):  # safetensors writes them for the owner alone
+    for weights in folder.rglob("*.safetensors"):  # safetensors lets only the owner read them
         weights.chmod(0o644)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or cut short by a crash
+    except (OSError, ValueError):  # missing, or truncated by a crash
         return None
     return value
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.mining.batching import Example, lay_out
+from training.mining.batching import Example, fill_batches
 
 DOCUMENTS = 12
 
@@ -30,7 +30,7 @@ def problems(draw):
 @given(problems(), st.integers(1, 6))
 def test_no_example_of_a_batch_answers_another_query_of_it(problem, size):
     examples, answers, groups = problem
-    batches = lay_out(examples, answers, groups, size)
+    batches = fill_batches(examples, answers, groups, size)
     assert not Counter(example for batch in batches for example in batch) - Counter(examples)
     assert len(batches) <= -(-len(examples) // size)
     for batch in batches:
@@ -42,23 +42,23 @@ def test_no_example_of_a_batch_answers_another_query_of_it(problem, size):
 
 def test_examples_keep_their_order_where_nothing_speaks_against_it():
     examples = [Example(query, (query,)) for query in range(10)]
-    batches = lay_out(examples, [{query} for query in range(10)], range(10), 4)
+    batches = fill_batches(examples, [{query} for query in range(10)], range(10), 4)
     assert batches == [examples[:4], examples[4:8], examples[8:]]
 
 
 @given(st.integers(1, 40), st.integers(1, 7))
 def test_every_example_finds_a_place_where_no_answer_fits_two_queries(count, size):
     examples = [Example(query, (query,)) for query in range(count)]
-    batches = lay_out(examples, [{query} for query in range(count)], range(count), size)
+    batches = fill_batches(examples, [{query} for query in range(count)], range(count), size)
     assert [example for batch in batches for example in batch] == examples
 
 
 def test_answers_that_are_nearly_the_same_make_no_batches_of_their_own():
     examples = [Example(query, (query,)) for query in range(8)]
-    batches = lay_out(examples, [{0}] * 6 + [{6}, {7}], [0] * 6 + [6, 7], 4)
+    batches = fill_batches(examples, [{0}] * 6 + [{6}, {7}], [0] * 6 + [6, 7], 4)
     assert batches == [[examples[0], examples[6], examples[7]], [examples[1]]]
 
 
 def test_one_query_asked_often_fills_no_batch_with_itself():
     examples = [Example(0, (0,)), Example(0, (1,)), Example(1, (2,)), Example(2, (3,))]
-    assert lay_out(examples, [{0, 1}, {2}, {3}], range(4), 3) == [[examples[0], *examples[2:]], [examples[1]]]
+    assert fill_batches(examples, [{0, 1}, {2}, {3}], range(4), 3) == [[examples[0], *examples[2:]], [examples[1]]]

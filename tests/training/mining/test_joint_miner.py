@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.mining.joint_miner import turns
+from training.mining.joint_miner import take_turns
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
 def test_no_set_is_ever_a_turn_away_from_its_share(weights, count):
     shares = [weight / sum(weights) for weight in weights]
-    order = turns(shares, count)
+    order = take_turns(shares, count)
     assert len(order) == count
     for number in range(count + 1):
         for who, share in enumerate(shares):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.training.samples import QUICK, filler_pairs, prepared
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
-from training.mining.examples import Examples, split
+from training.mining.examples import Examples, batches_of
 from training.mining.mixture import interleave
 from training.recipes.finetune import finetune
 from training.recipes.recipes import make_recipe
@@ -28,8 +28,8 @@ def endless(*names):
 def test_others_take_their_share_evenly_and_in_turn_and_the_own_stay_in_order(sizes, share, others):
     own, names = examples(*sizes), ["a", "b", "c"][:others]
     mixed = interleave(own, endless(*names), share)
-    batches = list(split(mixed))
-    assert [batch for batch in batches if batch["anchor"][0] not in names] == list(split(own))
+    batches = list(batches_of(mixed))
+    assert [batch for batch in batches if batch["anchor"][0] not in names] == list(batches_of(own))
     found = [batch["anchor"][0] for batch in batches if batch["anchor"][0] in names]
     assert len(found) == round(len(sizes) * share / (1 - share))
     assert found == [names[number % others] for number in range(len(found))]
@@ -60,7 +60,7 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
         TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": others}, device="cpu"), tmp_path / "out"
     )
     own, fillers = ({data.queries[name] for name in data.qrels["train"]} for data in (trained.data, others))
-    batches = [set(batch["anchor"]) for batch in split(learnt[0])]
+    batches = [set(batch["anchor"]) for batch in batches_of(learnt[0])]
     assert {"own" if batch <= own else "fillers" if batch <= fillers else "both" for batch in batches} == {
         "own",
         "fillers",

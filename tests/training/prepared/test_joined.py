@@ -6,7 +6,7 @@ import pytest
 from registry import InvalidNameError
 from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
-from training.mining.examples import split
+from training.mining.examples import batches_of
 from training.prepared.joined import complete_batch_shares, join
 from training.recipes.finetune import finetune
 from training.reporting.report import Baseline, TrainingReport
@@ -118,7 +118,7 @@ def test_a_batch_is_of_one_set_and_each_set_has_its_share_of_the_batches(sets, j
     }
     owners = [
         [name for name, own in texts.items() if own.issuperset(text for column in batch.values() for text in column)]
-        for batch in split(examples)
+        for batch in batches_of(examples)
     ]
     assert all(len(owner) == 1 for owner in owners)
     assert abs(owners.count(["fillers"]) - 0.25 * len(owners)) < 1

@@ -108,7 +108,7 @@ def test_a_model_that_loses_too_much_is_reported_and_published_only_by_force(jud
     assert (report.max_loss, report.lost_too_much) == (0.0, False)
     said = f"On fillers the model lost {loss:.4f} mrr@5 to its base, more than the 0.05 that was allowed."
     assert f"**{said}**" in (out / "README.md").read_text(encoding="utf-8")
-    with pytest.raises(TrainingError, match=f"{said} So it is not registered; `force` does"):
+    with pytest.raises(TrainingError, match=f"{said} So it is not registered; `force` registers it"):
         publish(out, registry)
     version = publish(out, registry, force=True)
     assert registry.get(version.name).extra_test_sets["fillers"].lost_too_much

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pluggy
+import pytest
 import typer.main
 
-from router_plugin import Settings, hookspecs
+from router_plugin import hookspecs
 from router_plugin.cli import app
-from training.recipes.recipes import RECIPES
 
 from .conftest import ROOT
 from .docs.pages import ARCHITECTURE, README, SERVING, TRAINING, path_of
+from .docs.tables import TABLES, with_tables
 
 PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING, *ARCHITECTURE)]
 
@@ -33,19 +35,15 @@ def test_every_hook_is_documented_in_its_own_words() -> None:
         assert f"| `{hook.__name__}({', '.join(arguments)})` | {hook.__doc__} |" in page
 
 
-def test_every_setting_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs" / "route.md").read_text(encoding="utf-8")
-    for name, setting in Settings.model_fields.items():
-        assert f"| `{name}` | {setting.default} |" in page
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- options: " in page.read_text(encoding="utf-8")])
+def test_tables_of_options_say_what_the_models_declare(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert with_tables(text) == text, "run: python -m tests.docs.tables"
 
 
-def test_every_number_of_every_recipe_is_documented_with_its_default() -> None:
-    page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
-    names = {name for recipe in RECIPES.values() for name in recipe.model_fields}
-    for name in names:
-        defaults = [getattr(recipe(), name, "") for recipe in RECIPES.values()]
-        shown = " *[|] ".join("the [^|]+" if value is None else re.escape(str(value)) for value in defaults)
-        assert re.search(rf"^[|] `--{name.replace('_', '-')}` [|] {shown} *[|]", page, re.MULTILINE), name
+def test_every_declared_option_has_a_table() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert all(f"<!-- options: {name} -->" in text for name in TABLES)
 
 
 def test_every_command_is_documented() -> None:

@@ -108,7 +108,8 @@ def _without_typer(annotation: Any) -> Any:
 
 
 def _build(fields: Fields, values: Mapping[str, Any]) -> Any:
-    given = {name: values[name] for name in fields.by_name() if is_given(values["context"], name)}
+    context = values["context"]
+    given = {name: values[name] for name in fields.by_name() if values[name] is not None and is_given(context, name)}
     return fields.build(values, given)
 
 

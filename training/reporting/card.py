@@ -12,15 +12,15 @@ from training.reporting.report import TrainingReport
 from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
 from training.reporting.verdicts import (
     DIMS_COLUMNS,
+    EVALUATION_COLUMNS,
     METRIC_COLUMNS,
     SEED_COLUMNS,
-    TEST_SET_COLUMNS,
     Row,
     dims_rows,
+    evaluation_rows,
     headline_gains,
     metric_rows,
     seed_rows,
-    test_set_rows,
     warnings,
 )
 from training.retrieval.metrics import HEADLINE
@@ -48,7 +48,7 @@ def model_card(report: TrainingReport) -> str:
         report=report,
         counts=report.dataset.counts,
         warnings=warnings(report),
-        sides=(TEST_SET_COLUMNS, test_set_rows(report)),
+        evaluations=(EVALUATION_COLUMNS, evaluation_rows(report)),
         seeds=_table(SEED_COLUMNS, seed_rows(report)),
         baselines=_table(BASELINE_COLUMNS, baseline_rows(report)),
         dims=_table(DIMS_COLUMNS, dims_rows(report)),

@@ -17,11 +17,11 @@ from training.reporting.report import Iteration, TrainingReport
 from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
 from training.reporting.verdicts import (
     DIMS_COLUMNS,
+    EVALUATION_COLUMNS,
     SEED_COLUMNS,
-    TEST_SET_COLUMNS,
     dims_rows,
+    evaluation_rows,
     seed_rows,
-    test_set_rows,
     warnings,
 )
 from training.retrieval.metrics import HEADLINE
@@ -56,8 +56,8 @@ def report_page(report: TrainingReport, evidence: Evidence) -> str:
         title=f"{report.base_model.name}, adapted to {report.domain}",
         report=report,
         warnings=warnings(report),
-        sides=(TEST_SET_COLUMNS, test_set_rows(report)),
-        more_sides={
+        evaluations=(EVALUATION_COLUMNS, evaluation_rows(report)),
+        more_tables={
             "Compared with single-set models": (BASELINE_COLUMNS, baseline_rows(report)),
             f"Over {len(report.seeds)} seeds": (SEED_COLUMNS, seed_rows(report)),
             "Leading dimensions": (DIMS_COLUMNS, dims_rows(report)),

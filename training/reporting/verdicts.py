@@ -15,7 +15,7 @@ MAX_SHORTFALL = 0.005
 """How much lower the ``MEASURE`` of a variant on dev may be than that of its model."""
 
 _COMPARED = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
-TEST_SET_COLUMNS = ("test set", "queries", *_COMPARED, "max. loss")
+EVALUATION_COLUMNS = ("test set", "queries", *_COMPARED, "max. loss")
 METRIC_COLUMNS = ("metric", "base", "adapted", "gain")
 DIMS_COLUMNS = ("dimensions", *_COMPARED)
 SEED_COLUMNS = ("test set", "mean gain", "standard deviation", "gains")
@@ -23,8 +23,8 @@ SEED_COLUMNS = ("test set", "mean gain", "standard deviation", "gains")
 Row = tuple[str, ...]
 
 
-def test_set_rows(record: ModelRecord) -> list[Row]:
-    """A row for each test set, the domain's own first, under the columns ``TEST_SET_COLUMNS``."""
+def evaluation_rows(record: ModelRecord) -> list[Row]:
+    """A row for each test set, the domain's own first, under the columns ``EVALUATION_COLUMNS``."""
     rows: list[Row] = []
     for name, found in record.evaluations.items():
         limit = "" if found.max_loss is None else f"{found.max_loss:g}: {'BROKEN' if found.lost_too_much else 'kept'}"

@@ -62,7 +62,7 @@ def list_models(
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Show the whole record of a version: lineage, metrics, files."""
     from router_plugin.plugins.registries import open_registry
-    from training.reporting.verdicts import TEST_SET_COLUMNS, broken_limits, test_set_rows
+    from training.reporting.verdicts import EVALUATION_COLUMNS, broken_limits, evaluation_rows
 
     store = open_registry(registry)
     version = store.get(reference)
@@ -72,7 +72,7 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     aliases = [alias for alias, number in store.aliases(version.domain).items() if number == version.version]
     rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
     print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
-    print_table("test sets", TEST_SET_COLUMNS, test_set_rows(version))
+    print_table("test sets", EVALUATION_COLUMNS, evaluation_rows(version))
     for line in broken_limits(version):
         typer.echo(line)
     metrics = [

@@ -180,21 +180,21 @@ def _baselines(given: Sequence[str], registry: str | None) -> dict[str, ModelRec
 
 
 def print_gain(report: TrainingReport, title: str) -> None:
-    """Both sides on every test set; then the details of the domain's own."""
+    """Both models on every test set; then the details of the domain's own."""
     from registry.records import TEST
     from training.reporting.single_set_baselines import BASELINE_COLUMNS, baseline_rows
     from training.reporting.verdicts import (
         DIMS_COLUMNS,
+        EVALUATION_COLUMNS,
         SEED_COLUMNS,
-        TEST_SET_COLUMNS,
         broken_limits,
         dims_rows,
+        evaluation_rows,
         headline_gains,
         seed_rows,
-        test_set_rows,
     )
 
-    print_table(f"{title}: {report.chosen}, {report.seconds} s", TEST_SET_COLUMNS, test_set_rows(report))
+    print_table(f"{title}: {report.chosen}, {report.seconds} s", EVALUATION_COLUMNS, evaluation_rows(report))
     if rows := baseline_rows(report):
         print_table("compared with single-set models", BASELINE_COLUMNS, rows)
     if rows := seed_rows(report):

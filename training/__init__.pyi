@@ -37,5 +37,8 @@ from .sources.pairs import Pairs as Pairs
 from .sources.pairs import read_pairs as read_pairs
 from .sources.triplets import read_triplets as read_triplets
 from .splitting.options import SplitOptions as SplitOptions
+from .synthesis.corpus import Synthesis as Synthesis
+from .synthesis.corpus import synthesize as synthesize
+from .synthesis.options import SynthesisOptions as SynthesisOptions
 from .tables.column_filter import ColumnFilter as ColumnFilter
 from .tables.options import ReadOptions as ReadOptions

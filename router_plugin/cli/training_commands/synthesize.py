@@ -1,4 +1,4 @@
-"""``domain-router synthesize``: bare documents to question-answer pairs."""
+"""``domain-router synthesize``: makes question-answer pairs from bare documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.synthesis.options import SynthesisOptions
 
 if TYPE_CHECKING:
     from training.llm.chat import ChatModel
-    from training.synthesis.passages import Passage, SyntheticPair
+    from training.synthesis.corpus import Synthesis
 
 EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
 
@@ -33,17 +33,16 @@ def synthesize(
     options: Annotated[SynthesisOptions, fields_of(SynthesisOptions)],
     llm: LlmOptions,
     model: Annotated[str | None, typer.Option(help="Language model: its name.", show_default=False)] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad files and rows instead of stopping.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip and count bad files and rows instead of stopping.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Make question-answer pairs of bare documents, by a language model or, without --llm, of their own words."""
-    from training.errors import SourceError
+    """Make question-answer pairs from bare documents: with a language model, or from their own words."""
     from training.llm.options import open_model
-    from training.synthesis.documents import read_documents
+    from training.synthesis.corpus import synthesize as synthesize_pairs
     from training.synthesis.output import check_file, write_pairs
-    from training.synthesis.passages import LEAST_WORDS, cut_passages
-    from training.tables.reading import BadRows
 
     if (llm is None) != (model is None):
         raise typer.BadParameter("`url` needs `model`, and `model` needs `url`")
@@ -53,57 +52,42 @@ def synthesize(
         refuse_options(context, ("questions",), "without `url`")
     check_file(out, overwrite)
     opened = open_model(str(model), llm) if llm else None
-    bad = BadRows(skip_bad)
-    documents = read_documents(corpus, bad, text=options.text, title=options.title)
-    passages = cut_passages(documents, options.chunk_characters)
-    pairs = _pairs(passages, opened, options)
-    if not pairs:
-        raise SourceError(f"{corpus}: nothing in it can be asked for: expected passages of at least a few sentences")
-    write_pairs(pairs, out)
-    done = _summary(len(documents), passages, pairs, opened)
+    found = synthesize_pairs(corpus, options, opened, skip_bad=skip_bad)
+    write_pairs(found.pairs, out)
     if json:
-        print_json({**done, "skipped": bad.lines})
-        return
-    for line in bad.lines:
+        print_json(_summary(found, opened))
+    else:
+        _print(out, found, opened)
+
+
+def _print(out: Path, found: Synthesis, model: ChatModel | None) -> None:
+    from training.synthesis.output import counts_by_kind
+    from training.synthesis.passages import LEAST_WORDS
+
+    for line in found.skipped:
         typer.echo(f"skipped: {line}", err=True)
-    if done["without_passages"]:
-        without = f"{done['without_passages']} documents have no passage of {LEAST_WORDS} words of their own"
+    if found.without_passages:
+        without = f"{found.without_passages} documents have no passage of {LEAST_WORDS} words of their own"
         typer.echo(without, err=True)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in done["kinds"].items())
-    typer.echo(f"{out}: {len(pairs)} pairs ({kinds}) of {len(passages)} passages in {len(documents)} documents")
-    if opened:
-        typer.echo(opened.spending.describe())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts_by_kind(found.pairs).items())
+    typer.echo(f"{out}: {len(found.pairs)} pairs ({kinds}) of {found.passages} passages in {found.documents} documents")
+    if model:
+        typer.echo(model.spending.describe())
 
 
-def _pairs(passages: list[Passage], model: ChatModel | None, options: SynthesisOptions) -> list[SyntheticPair]:
-    if model is None:
-        from training.synthesis.extraction import extract_pairs
-
-        return extract_pairs(passages, options.seed)
-    from training.synthesis.llm_questions import ask_pairs
-
-    return ask_pairs(passages, model, options.questions)
-
-
-def _summary(
-    documents: int, passages: list[Passage], pairs: list[SyntheticPair], model: ChatModel | None
-) -> dict[str, Any]:
+def _summary(found: Synthesis, model: ChatModel | None) -> dict[str, Any]:
     from training.synthesis.output import counts_by_kind
 
-    done = {
-        "documents": documents,
-        "without_passages": documents - len({passage.document for passage in passages}),
-        "passages": len(passages),
-        "pairs": len(pairs),
-        "kinds": counts_by_kind(pairs),
+    counts = {
+        "documents": found.documents,
+        "without_passages": found.without_passages,
+        "passages": found.passages,
+        "pairs": len(found.pairs),
+        "kinds": counts_by_kind(found.pairs),
+        "skipped": found.skipped,
     }
     if model is None:
-        return done
+        return counts
     spent = model.spending
-    return {
-        **done,
-        "requests": spent.requests,
-        "tokens_in": spent.read,
-        "tokens_out": spent.written,
-        "cost": spent.cost,
-    }
+    costs = {"requests": spent.requests, "tokens_in": spent.read, "tokens_out": spent.written, "cost": spent.cost}
+    return {**counts, **costs}

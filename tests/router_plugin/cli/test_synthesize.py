@@ -121,7 +121,7 @@ def test_invalid_options_are_refused(cli, corpus, tmp_path, options, said):
 def test_a_corpus_that_cannot_be_read_is_named(cli, tmp_path):
     mistake(cli("synthesize", tmp_path / "none", "--out", tmp_path / "a.jsonl"), tmp_path / "none")
     (tmp_path / "short.txt").write_text("Too short.", encoding="utf-8")
-    mistake(cli("synthesize", tmp_path / "short.txt", "--out", tmp_path / "a.jsonl"), "nothing in it can be asked for")
+    mistake(cli("synthesize", tmp_path / "short.txt", "--out", tmp_path / "a.jsonl"), "nothing to ask about")
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ class Registry:
         Raises:
             NotRegisteredError: the registry does not have that version.
         """
-        version = self.get(reference if "@" in reference else f"{reference}@{CANDIDATE}")
+        version = self.get(reference) if "@" in reference else self._candidate(reference)
 
         def move(connection: Connection) -> int | None:
             previous = _move(connection, version.domain, CHAMPION, version.version, "promote")
@@ -226,6 +226,14 @@ class Registry:
                 f"{first_fault(error)}: another build of domain-router wrote it: upgrade if that is a newer one, "
                 "else publish the model again"
             ) from error
+
+    def _candidate(self, domain: str) -> ModelVersion:
+        try:
+            return self.get(f"{domain}@{CANDIDATE}")
+        except NotRegisteredError as error:
+            if not self.versions(domain):
+                raise
+            raise NotRegisteredError(f"{error}; without a candidate, name the version, as {domain}@NUMBER") from error
 
     def _known(self, domain: str) -> str:
         known = [version.name for version in self.versions(domain)]

@@ -1,4 +1,4 @@
-"""``domain-router models``: what is registered, and what queries are served with."""
+"""``domain-router models``: lists and administers registered models."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def list_models(
 
 @app.command(epilog="Example: domain-router models show medical@champion")
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """Show the whole record of a version: lineage, metrics, files."""
+    """Show the record of a version: lineage, metrics, files."""
     from router_plugin.plugins.registries import open_registry
     from training.reporting.verdicts import EVALUATION_COLUMNS, broken_limits, evaluation_rows
 
@@ -87,18 +87,10 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
 
 @app.command(epilog="Example: domain-router models promote medical@2")
 def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """Make a version the champion, by default the domain's candidate."""
-    from registry import NotRegisteredError
+    """Make a version the champion; for a bare domain, its candidate."""
     from router_plugin.plugins.registries import open_registry
 
-    store = open_registry(registry)
-    try:
-        version = store.promote(reference)
-    except NotRegisteredError as error:
-        if "@" in reference or not store.versions(reference):
-            raise
-        raise NotRegisteredError(f"{error}; there is no candidate: name the version, as {reference}@NUMBER") from error
-    _tell_champion(version, json)
+    _print_champion(open_registry(registry).promote(reference), json)
 
 
 @app.command(epilog="Example: domain-router models rollback medical")
@@ -107,13 +99,13 @@ def rollback(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Give the champion's place back to the version that held it before."""
+    """Make the previous champion the champion again."""
     from router_plugin.plugins.registries import open_registry
 
     name, separator, _ = domain.partition("@")
     if separator:
         raise typer.BadParameter(f"{domain} is a version: give the domain: {name}")
-    _tell_champion(open_registry(registry).rollback(domain), json)
+    _print_champion(open_registry(registry).rollback(domain), json)
 
 
 @app.command(epilog="Example: domain-router models verify")
@@ -140,7 +132,7 @@ def verify(
 def add(
     model: Annotated[str, typer.Argument(help="Model folder that train wrote, or name of a ready-made domain.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Also if no better, if a --max-loss is broken, or if registered already.")
+        bool, typer.Option("--force", help="Also if it gains nothing, breaks a --max-loss, or is registered already.")
     ] = False,
     registry: NewRegistryOption = None,
     json: JsonOption = False,
@@ -157,7 +149,7 @@ def add(
     if json:
         print_json({**_summary(version), "added": same is None})
     elif same:
-        typer.echo(f"{version.name} has exactly these files already: nothing added (--force adds them once more)")
+        typer.echo(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
     else:
         typer.echo(f"registered as {version.name}")
 
@@ -176,7 +168,7 @@ def _summary(version: ModelVersion) -> dict[str, object]:
     }
 
 
-def _tell_champion(version: ModelVersion, json: bool) -> None:
+def _print_champion(version: ModelVersion, json: bool) -> None:
     if json:
         print_json(_summary(version))
     else:

@@ -12,7 +12,7 @@ from registry.shared.build_cache import cached_folder
 from registry.shared.home import cache_folder, home
 from registry.storage.location import locate
 from router_plugin.encoders.usage import Usage
-from router_plugin.serving.candidate_store import embed_kept
+from router_plugin.serving.candidate_store import embed_cached
 from tests.conftest import ROOT
 from tests.registry.samples import make_record, run_python, write_model
 from tests.router_plugin.serving.test_candidates import Counting
@@ -36,7 +36,7 @@ def keep_everything(registry: str | None, tmp_path: Path) -> None:
     """Whatever keeps something keeps a little of it."""
     Registry.open(registry).publish(write_model(tmp_path / "model"), make_record())
     cached_folder("profiles", "one", lambda folder: None)
-    embed_kept(["a text"], Counting(), "medical@1")
+    embed_cached(["a text"], Counting(), "medical@1")
     usage = Usage("registry")
     usage.add(["medical"])
     del usage
@@ -57,16 +57,14 @@ def test_everything_is_kept_in_the_folder_that_the_variable_names(
     assert (tmp_path / "home" / ("cache/artifacts" if registry else "registry")).is_dir()
 
 
-def test_a_process_that_is_started_keeps_things_in_the_same_place(
-    tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_child_processes_use_the_same_folder(tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
     run_python("from registry import Registry\nRegistry.open()")
     assert (tmp_path / "home" / "registry" / "registry.db").is_file()
     assert list(user.iterdir()) == []
 
 
-def test_by_default_it_is_a_hidden_folder_of_the_user(user: Path) -> None:
+def test_the_default_is_a_hidden_folder_in_the_users_home(user: Path) -> None:
     assert home() == user / ".domain-router"
     assert cache_folder("llm") == user / ".domain-router" / "cache" / "llm"
 
@@ -88,13 +86,13 @@ def test_empty_relative_and_tilde_values(
 @pytest.mark.parametrize(
     ("value", "said"), [("s3://bucket", "expected a folder"), ("~nobody-here/x", "the home folder is unknown")]
 )
-def test_what_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+def test_a_value_that_is_not_a_folder_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(OutputError, match=f"{value}: {said}.*{VARIABLE}|{VARIABLE} {value}: {said}"):
         home()
 
 
-def test_where_the_folder_cannot_be_written_what_need_not_be_kept_is_not(
+def test_an_unwritable_folder_stops_only_what_has_to_be_kept_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -108,7 +106,7 @@ def test_where_the_folder_cannot_be_written_what_need_not_be_kept_is_not(
         Registry.open()
 
 
-def test_only_one_module_knows_where_the_folder_is() -> None:
+def test_only_one_module_knows_the_folder() -> None:
     sources = [path for room in ("registry", "training", "router_plugin") for path in (ROOT / room).rglob("*.py")]
     assert len(sources) > 100
     knowing = {path.name for path in sources if "expanduser() /" in path.read_text(encoding="utf-8")}

@@ -61,7 +61,7 @@ def vectors(model: SentenceTransformer, texts: list[str]) -> NDArray[np.float32]
     return np.asarray(model.encode(texts, prompt="", normalize_embeddings=True))
 
 
-def test_training_measures_and_serving_ask_with_the_same_prompts(
+def test_evaluation_and_serving_use_the_same_prompts(
     prompted: BaseModelFiles, expected: dict[str, NDArray[np.float32]]
 ) -> None:
     model = load_sentence_transformer(prompted.path, device="cpu")
@@ -89,7 +89,7 @@ def test_an_export_has_the_same_prompts(
         np.testing.assert_allclose(variant.encode(TEXTS, kind), expected[kind], atol=5e-3)
 
 
-def test_training_learns_with_the_same_prompts(case: str, prompted: BaseModelFiles, tmp_path: Path) -> None:
+def test_training_uses_the_same_prompts(case: str, prompted: BaseModelFiles, tmp_path: Path) -> None:
     model = load_sentence_transformer(prompted.path, device="cpu").float()
     words = ["zebra", "elephant", "violin"]
     tokens = model.tokenizer.convert_tokens_to_ids(words)

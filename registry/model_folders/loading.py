@@ -22,7 +22,7 @@ def load_sentence_transformer(
 
     Args:
         folder: a SentenceTransformer, or an adapter that training wrote.
-        base: a base model at hand; an adapter of another one finds its own by the name that it has recorded.
+        base: an open base model; an adapter of another one finds its own by its recorded name.
         device: as torch names it; by default a GPU where there is one.
         trust_remote_code: let a whole model, or the base model of an adapter, run code of its own.
 
@@ -50,15 +50,15 @@ def loading_options(trust_remote_code: bool = False) -> dict[str, Any]:
     }
 
 
-def find_base(folder: Path, at_hand: BaseModelFiles | None) -> BaseModelFiles:
+def find_base(folder: Path, opened: BaseModelFiles | None) -> BaseModelFiles:
     """The base model with the very weights that the adapter of a folder was trained on.
 
     Raises:
         BaseModelError: it is not available, or has other weights.
     """
     wanted = base_of(folder)
-    if at_hand is not None and at_hand.digest == wanted.weights_sha256:
-        return at_hand
+    if opened is not None and opened.digest == wanted.weights_sha256:
+        return opened
     try:
         found = resolve_base_model(wanted.name, wanted.revision)
     except BaseModelError as error:

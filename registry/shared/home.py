@@ -17,7 +17,7 @@ def home() -> Path:
     An empty value counts as none; a relative one starts at the working directory, as a relative registry does.
 
     Raises:
-        OutputError: the value is a URL, or ``~`` stands for a home folder that is unknown.
+        OutputError: the value is a URL, or begins with ``~`` and the home folder is unknown.
     """
     given = os.environ.get(VARIABLE, "").strip() or DEFAULT
     if "://" in given:

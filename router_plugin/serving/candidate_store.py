@@ -1,4 +1,4 @@
-"""Embeddings of candidates kept on this machine, by model version and content, so that a restart embeds nothing."""
+"""Caches embeddings of candidates on this machine, by model version and content, so that a restart embeds nothing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from router_plugin.contracts import CachingEncoder, Encoder
 log = logging.getLogger(__name__)
 
 BLOCK = 256
-"""Texts that are embedded, and kept, at a time: a start that is killed goes on from there."""
+"""Texts that are embedded and cached at a time. A start that is killed resumes after the last block."""
 _TOLERANCE = 1e-3
-"""How far the length of a kept vector may be from 1."""
+"""How far the length of a cached vector may be from 1."""
 
 
-def embed_kept(texts: Sequence[str], encoder: Encoder, version: str) -> NDArray[np.float32]:
-    """Unit vectors of texts, ``(n, d)``: from the store those that it has, and the others embedded and kept.
+def embed_cached(texts: Sequence[str], encoder: Encoder, version: str) -> NDArray[np.float32]:
+    """Unit vectors of texts, ``(n, d)``, from the cache where possible; the others are embedded and cached.
 
     Args:
         texts: at least one.
         encoder: of the model version. Nothing is cached unless it is a CachingEncoder.
-        version: names the model version for ever.
+        version: a name for the model version that no other version ever has.
     """
     if not isinstance(encoder, CachingEncoder):
         return encoder.encode(texts)
@@ -52,14 +52,14 @@ def _blocks(missing: dict[bytes, str]) -> Iterator[list[bytes]]:
 
 
 class _Store:
-    """Vectors of one model version on one runtime, in a file of their own; without them where that fails."""
+    """Vectors of one model version on one runtime, in their own file. Where that fails, nothing is cached."""
 
     def __init__(self, version: str) -> None:
         name = hashlib.sha256(version.encode()).hexdigest()
         self._cache = SqliteCache(cache_folder("candidates") / f"{name}.db")
 
     def get(self, names: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """The kept vectors that are unit vectors, by the digest of the text."""
+        """The cached unit vectors, by the digest of the text."""
         try:
             return _whole(self._cache.get(names))
         except CacheError as error:
@@ -69,7 +69,7 @@ class _Store:
             return {}
 
     def put(self, vectors: dict[bytes, NDArray[np.float32]]) -> None:
-        """Keep vectors."""
+        """Cache vectors."""
         try:
             self._cache.put({name: vector.astype("<f4").tobytes() for name, vector in vectors.items()})
         except CacheError as error:
@@ -77,7 +77,7 @@ class _Store:
 
 
 def _whole(kept: Mapping[bytes, bytes]) -> dict[bytes, NDArray[np.float32]]:
-    """The vectors that are unit vectors; none where they are not all of one length."""
+    """Those that are unit vectors; none if they do not all have the same dimension."""
     lengths = {len(vector) for vector in kept.values()}
     if len(lengths) != 1 or lengths.pop() % 4:
         return {}

@@ -1,4 +1,4 @@
-"""Small model folders and records, a remote file system, and a way to run code in a process of its own."""
+"""Small model folders and records, a remote file system, and functions to run code in another process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Promotion and rollback: every order of them, and what is said where they are impossible."""
+"""Promotion and rollback in every order, and their errors."""
 
 from itertools import count
 from pathlib import Path
@@ -27,7 +27,7 @@ def three(registry: Registry, folder) -> Registry:
     return registry
 
 
-def test_a_bare_domain_promotes_its_candidate_which_then_is_none(three: Registry):
+def test_a_promoted_candidate_is_no_longer_the_candidate(three: Registry):
     assert three.promote("medical").version == 3
     assert three.aliases("medical") == {"champion": 3}
     assert three.get("medical").version == 3
@@ -46,7 +46,7 @@ def test_promoting_the_champion_changes_nothing_and_can_be_repeated(three: Regis
     assert three.rollback("medical").version == 1
 
 
-def test_promoting_without_a_candidate_is_answered_with_what_there_is(three: Registry):
+def test_the_error_for_a_missing_candidate_lists_known_versions(three: Registry):
     three.promote("medical")
     with pytest.raises(NotRegisteredError, match="medical@candidate.*medical@1, medical@2, medical@3; champion is 3"):
         three.promote("medical")
@@ -69,7 +69,7 @@ def test_repeated_rollback_goes_back_one_at_a_time(three: Registry):
     assert three.get("medical").version == 1
 
 
-def test_repeated_rollback_ends_also_where_a_version_was_champion_twice(three: Registry):
+def test_repeated_rollback_ends_if_a_version_was_champion_twice(three: Registry):
     for version in (2, 1, 2):
         three.promote(f"medical@{version}")
     assert [three.rollback("medical").version for _ in range(3)] == [1, 2, 1]
@@ -86,7 +86,7 @@ def test_rollback_after_a_rollback_and_a_promotion_undoes_only_the_promotion(thr
         three.rollback("medical")
 
 
-def test_rollback_of_a_domain_without_earlier_champion_lists_what_there_is(registry: Registry, folder):
+def test_the_error_for_rollback_without_an_earlier_champion_lists_known_versions(registry: Registry, folder):
     with pytest.raises(NotRegisteredError, match="the registry is empty"):
         registry.rollback("medical")
     registry.publish(folder, make_record("law"))
@@ -114,7 +114,7 @@ def test_domains_do_not_touch_each_other(three: Registry, folder):
     assert [version.name for version in three.champions()] == ["law@1", "medical@2"]
 
 
-def test_promoting_the_champion_is_no_move_to_hear_of(tmp_path, folder):
+def test_promoting_the_champion_notifies_nobody(tmp_path, folder):
     moves = []
 
     class Listener(Observer):

@@ -1,4 +1,4 @@
-"""What the packages import: no torch before it is needed, nothing that unpickles, and only the packages they may."""
+"""Imports of the packages: no torch before it is needed, nothing that unpickles, and only allowed packages."""
 
 import ast
 import re
@@ -40,7 +40,7 @@ def test_the_sources_are_found():
     assert {"registry.py", "adaptation.py", "router.py"} <= {path.name for path in SOURCES}
 
 
-def test_nothing_imports_what_unpickles():
+def test_no_module_that_unpickles_is_imported():
     found = [
         f"{path}:{line}: {name}"
         for path, tree in trees()
@@ -50,7 +50,7 @@ def test_nothing_imports_what_unpickles():
     assert found == []
 
 
-def test_nothing_calls_what_unpickles_or_runs_text():
+def test_no_function_that_unpickles_or_evaluates_text_is_called():
     found = []
     for path, tree in trees():
         for node in ast.walk(tree):
@@ -101,7 +101,7 @@ def test_the_router_imports_training_late_and_not_to_serve():
 TORCH = {"torch", "transformers", "sentence_transformers", "peft", "accelerate"}
 
 
-def test_the_registry_imports_torch_nowhere_but_in_model_folders():
+def test_the_registry_imports_torch_only_in_model_folders():
     """Not even within functions; and there only the module that exports needs it to be imported."""
     rooms = [(path, tree) for path, tree in trees() if path.is_relative_to(ROOT / "registry")]
     found = {
@@ -113,18 +113,18 @@ def test_the_registry_imports_torch_nowhere_but_in_model_folders():
     assert found and all(path.parts[0] == "model_folders" for path in found)
 
 
-def test_of_model_folders_only_exporting_loads_torch_when_it_is_imported():
+def test_only_importing_exporting_loads_torch():
     names = {path.stem for path in (ROOT / "registry" / "model_folders").glob("*.py")} - {"__init__", "exporting"}
     assert len(names) > 6
     code = "\n".join(f"import registry.model_folders.{name}" for name in sorted(names))
     assert not modules_after(code) & (HEAVY | TORCH)
 
 
-def test_importing_the_packages_takes_no_torch():
+def test_importing_the_packages_loads_no_torch():
     assert not modules_after("import registry, training, router_plugin") & HEAVY
 
 
-def test_every_public_name_of_the_registry_is_there_without_torch():
+def test_public_names_of_the_registry_load_no_torch():
     assert not modules_after("import registry\nfor name in registry.__all__: getattr(registry, name)") & HEAVY
 
 
@@ -143,7 +143,7 @@ assert registry.verify(version) == []
     assert not modules_after(code, tmp_path / "registry", write_model(tmp_path / "model")) & HEAVY
 
 
-def test_help_and_listing_take_no_torch(tmp_path):
+def test_help_and_listing_load_no_torch(tmp_path):
     code = """
 import sys
 from router_plugin.cli import main

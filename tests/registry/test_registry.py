@@ -1,4 +1,4 @@
-"""Publishing: version numbers, first aliases, records that come back whole, parents, and observers."""
+"""Publishing: version numbers, first aliases, records that are read back unchanged, parents, and observers."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Listener(Observer):
-    """Writes down what it hears."""
+    """Records its notifications."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
@@ -68,7 +68,7 @@ def test_versions_count_from_one_in_each_domain(registry: Registry, folder):
     assert [version.name for version in registry.champions()] == ["art@1", "law@1"]
 
 
-def test_a_record_comes_back_whole(registry: Registry, folder):
+def test_a_record_is_read_back_unchanged(registry: Registry, folder):
     before = datetime.now(timezone.utc)
     record = make_record()
     version = registry.publish(folder, record)
@@ -84,7 +84,7 @@ def test_a_record_comes_back_whole(registry: Registry, folder):
 
 @given(options=OPTIONS, base=METRICS, adapted=METRICS, max_length=st.none() | st.integers(1, 9999), flag=st.booleans())
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_record_comes_back_as_it_was(registry: Registry, folder, options, base, adapted, max_length, flag):
+def test_any_record_is_read_back_unchanged(registry: Registry, folder, options, base, adapted, max_length, flag):
     record = make_record(
         options=options,
         base_metrics=base,
@@ -153,7 +153,7 @@ def test_a_version_does_not_depend_on_its_source_folder(registry: Registry, fold
     assert registry.verify(version) == []
 
 
-def test_linked_files_are_published_as_the_bytes_they_lead_to(registry: Registry, folder, tmp_path):
+def test_linked_files_are_published_as_their_targets(registry: Registry, folder, tmp_path):
     (tmp_path / "blob").write_text("blob")
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to(tmp_path / "blob")
@@ -162,7 +162,7 @@ def test_linked_files_are_published_as_the_bytes_they_lead_to(registry: Registry
     assert (registry.fetch(version) / "model.safetensors").read_text() == "blob"
 
 
-def test_a_linked_folder_is_published_or_refused_but_not_left_out_in_silence(registry: Registry, folder, tmp_path):
+def test_a_linked_folder_is_never_silently_left_out(registry: Registry, folder, tmp_path):
     (folder / "1_Pooling").rename(tmp_path / "pooling")
     (folder / "1_Pooling").symlink_to(tmp_path / "pooling", target_is_directory=True)
     try:
@@ -192,14 +192,14 @@ def test_a_folder_that_is_missing_or_a_file_is_refused_by_name(registry: Registr
     assert registry.versions() == []
 
 
-def test_an_empty_folder_is_no_model(registry: Registry, tmp_path):
+def test_an_empty_folder_is_refused(registry: Registry, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RegistryError, match=str(tmp_path / "empty")):
         registry.publish(tmp_path / "empty", make_record())
     assert registry.versions() == []
 
 
-def test_observers_hear_of_every_change_after_it_happened(tmp_path, folder):
+def test_observers_are_notified_after_every_change(tmp_path, folder):
     listener = Listener()
     registry = Registry.open(str(tmp_path / "registry"), listener)
     registry.publish(folder, make_record())
@@ -217,7 +217,7 @@ def test_observers_hear_of_every_change_after_it_happened(tmp_path, folder):
     ]
 
 
-def test_an_observer_sees_what_it_is_told_of(tmp_path, folder):
+def test_an_observer_can_read_the_change_it_is_notified_of(tmp_path, folder):
     seen = []
 
     class Reader(Observer):
@@ -232,7 +232,7 @@ def test_an_observer_sees_what_it_is_told_of(tmp_path, folder):
     assert seen == [True, True]
 
 
-def test_an_observer_that_raises_is_logged_and_nothing_is_lost(tmp_path, folder, caplog):
+def test_a_failing_observer_is_logged_and_nothing_is_lost(tmp_path, folder, caplog):
     class Broken(Observer):
         def version_published(self, version):
             raise RuntimeError("no ears for a version")
@@ -251,7 +251,7 @@ def test_an_observer_that_raises_is_logged_and_nothing_is_lost(tmp_path, folder,
     assert "no ears for a version" in caplog.text and "no ears for an alias" in caplog.text
 
 
-def test_an_unknown_reference_is_answered_with_what_there_is(registry: Registry, folder):
+def test_the_error_for_an_unknown_reference_lists_known_ones(registry: Registry, folder):
     with pytest.raises(NotRegisteredError, match="the registry is empty"):
         registry.get("medical")
     registry.publish(folder, make_record("law"))
@@ -267,7 +267,7 @@ def test_an_unknown_reference_is_answered_with_what_there_is(registry: Registry,
     assert registry.aliases("medical") == {}
 
 
-def test_a_record_that_leads_out_of_its_folder_is_never_followed(tmp_path, folder):
+def test_a_record_with_paths_outside_its_folder_is_refused(tmp_path, folder):
     import sqlite3
 
     registry = Registry.open(str(tmp_path / "registry"))
@@ -304,7 +304,7 @@ def test_a_trained_folder_is_published_only_if_it_beat_its_base(registry: Regist
 
 
 @pytest.mark.parametrize("report", [None, "", "[]", "null", "{", '{"domain": "medical"}', "\udc80"])
-def test_a_folder_without_a_whole_report_is_not_published(registry: Registry, folder, report):
+def test_a_folder_with_an_incomplete_report_is_not_published(registry: Registry, folder, report):
     from training import TrainingError, publish
 
     if report is not None:
@@ -315,7 +315,7 @@ def test_a_folder_without_a_whole_report_is_not_published(registry: Registry, fo
     assert registry.versions() == []
 
 
-def test_the_version_with_the_files_of_a_folder_is_found_and_no_other(registry: Registry, folder, tmp_path):
+def test_a_version_is_found_by_the_content_of_its_folder(registry: Registry, folder, tmp_path):
     assert registry.find_by_content(folder) is None
     published = [registry.publish(folder, make_record()) for _ in range(2)]
     registry.publish(write_model(tmp_path / "other", "other weights"), make_record())

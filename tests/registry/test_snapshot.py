@@ -1,4 +1,4 @@
-"""A copy of the champions: whole, movable, only read, and checked."""
+"""Snapshots of the champions are complete, movable, read-only and checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_it_serves_what_the_registry_served(folder: Path) -> None:
     ]
 
 
-def test_what_was_changed_is_named(folder: Path) -> None:
+def test_a_changed_file_is_named(folder: Path) -> None:
     snapshot = Snapshot(folder)
     (snapshot.fetch(snapshot.champions()[0]) / "modules.json").write_text("[1]", encoding="utf-8")
     with pytest.raises(DamagedArtifactError, match=r"legal is damaged: modules\.json"):
@@ -50,7 +50,7 @@ def test_what_was_changed_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"base": 5}'])
-def test_a_listing_that_cannot_be_read_is_named(folder: Path, text: str) -> None:
+def test_an_unreadable_listing_is_named(folder: Path, text: str) -> None:
     (folder / "snapshot.json").write_text(text, encoding="utf-8")
     with pytest.raises(DamagedArtifactError, match=r"snapshot\.json cannot be read"):
         Snapshot(folder)

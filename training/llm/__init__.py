@@ -1,1 +1,1 @@
-"""Language models that are asked over HTTP: chat, cached answers, retries and budgets."""
+"""Language models behind HTTP APIs: prompts, cached answers, retries and budgets."""

@@ -1,4 +1,4 @@
-"""Answers of language models kept on this machine by content, so that none is paid for twice."""
+"""Answers of language models, kept on this machine by content so that none is paid for twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def content_key(*content: Any) -> bytes:
 class AnswerCache:
     """Texts by key. Safe to use from several threads and processes.
 
-    Unlike caches of what can be made again, a damaged one is an error: its answers were paid for.
+    A damaged file is an error, and not replaced: its answers were paid for.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

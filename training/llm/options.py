@@ -1,4 +1,4 @@
-"""How a language model is called: the options, and the client that they describe."""
+"""Options for calling a language model, and opening the client that they describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of a corpus: text, Markdown and HTML files, or rows of a table, alone or in a folder."""
+"""Reads the documents of a corpus: text, Markdown and HTML files, rows of tables, or a folder of these."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from training.tables.rows import read_rows
 TEXT_COLUMNS = ("text", "document", "passage", "content", "contents", "body", "answer", "context")
 TITLE_COLUMNS = ("title", "heading", "headline", "name", "subject")
 ID_COLUMNS = ("_id", "id", "doc_id", "document_id", "url")
-MOST_BYTES = 1 << 26
-"""The largest text, Markdown or HTML file that is read."""
+MAX_BYTES = 1 << 26
+"""Maximum size of a text, Markdown or HTML file."""
 
 _READERS: dict[str, Callable[[str], Outline]] = {
     ".txt": read_plain,
@@ -28,12 +28,12 @@ _READERS: dict[str, Callable[[str], Outline]] = {
     ".htm": read_html,
 }
 _ROWS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-"""Tables that are read in a folder; other kinds are there for other ends more often than not."""
+"""Tables that are read in a folder; other kinds of tables usually have another purpose."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document: its id, its title, which may be empty, and its sections, none where it holds no text."""
+    """A document: its id, its title, which may be empty, and its sections; none if it has no text."""
 
     id: str
     title: str
@@ -45,13 +45,13 @@ def read_documents(source: Path, bad: BadRows, *, text: str | None = None, title
 
     Args:
         source: a text, Markdown or HTML file; a table as ``prepare`` reads it; or a folder, which is searched for text,
-            Markdown, HTML and JSONL files. What begins with a dot is passed over.
-        bad: takes files and rows that cannot be used.
-        text: of tables, the text's column; by default the first of ``TEXT_COLUMNS`` that the row has, in any case.
-        title: likewise the title's, of ``TITLE_COLUMNS``; a row may do without.
+            Markdown, HTML and JSONL files. Names that begin with a dot are skipped.
+        bad: collects invalid files and rows.
+        text: column of a table's text; by default the first of ``TEXT_COLUMNS`` that the row has; case is ignored.
+        title: column of the optional title; by default likewise the first of ``TITLE_COLUMNS``.
 
     Raises:
-        SourceError: the source cannot be read, something in it is bad, or it holds no text.
+        SourceError: the source cannot be read, is invalid, or has no text.
     """
     documents: list[Document] = []
     for file in track(_files(source), f"reading {source.name}"):
@@ -65,7 +65,7 @@ def read_documents(source: Path, bad: BadRows, *, text: str | None = None, title
         except SourceError as error:
             bad.add(str(error).removesuffix(bad.ADVICE))
     if not any(document.sections for document in documents):
-        raise SourceError(f"{source}: holds no text: expected {', '.join(_READERS)} or {_ROWS[0]} with text in it")
+        raise SourceError(f"{source}: has no text: expected {', '.join(_READERS)} or {_ROWS[0]} files with text")
     return documents
 
 
@@ -84,14 +84,14 @@ def _files(source: Path) -> list[Path]:
         and path.is_file()
     ]
     if not found:
-        raise SourceError(f"{source}: holds no document: expected files ending in {', '.join((*_READERS, *_ROWS))}")
+        raise SourceError(f"{source}: has no documents: expected files ending in {', '.join((*_READERS, *_ROWS))}")
     return found
 
 
 def _content(file: Path) -> str:
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise SourceError(f"{file}: has more than {MOST_BYTES >> 20} MiB: cut it into several files")
+        if file.stat().st_size > MAX_BYTES:
+            raise SourceError(f"{file}: larger than {MAX_BYTES >> 20} MiB: split it into several files")
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{file}: is not UTF-8 text: convert it first") from error
@@ -114,7 +114,7 @@ def _of_table(file: Path, bad: BadRows, text: str | None, title: str | None) -> 
 
 
 def _first(place: str, fields: Mapping[str, Any], columns: tuple[str, ...]) -> str:
-    """The first text or number that one of the columns holds; empty where there is none.
+    """The first text or number in one of the columns; empty if they have none.
 
     Raises:
         SourceError: it is no Unicode text.
@@ -124,5 +124,5 @@ def _first(place: str, fields: Mapping[str, Any], columns: tuple[str, ...]) -> s
 
 
 def _unicode(name: str) -> str:
-    """The name of a file, which may be in another encoding."""
+    """A file name as valid Unicode; it may be in another encoding."""
     return os.fsencode(name).decode("utf-8", "replace")

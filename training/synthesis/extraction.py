@@ -1,4 +1,4 @@
-"""Questions without a language model: titles and headings, sentences and key words of the passages themselves."""
+"""Questions without a language model: titles and headings, sentences and keywords of the passages themselves."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from training.prepared.chunking import join_sentences, split_sentences
-from training.synthesis.passages import LEAST_WORDS, Passage, SyntheticPair, count_words
+from training.synthesis.passages import MIN_WORDS, Passage, SyntheticPair, count_words
 
-KEPT = 0.1
-"""How often a sentence stays in the passage that it asks for."""
+KEEP_SENTENCE = 0.1
+"""Probability that a sentence that is a query also stays in its passage (0.1 is the value of Lee et al.)."""
 SENTENCE_WORDS = (4, 40)
-KEY_WORDS = (2, 5)
+"""Minimum and maximum length of a sentence that becomes a query."""
+KEYWORDS = (2, 5)
+"""Minimum and maximum number of keywords in a query."""
 _WORD = r"(?u)\b[^\W\d_][\w'-]+\b"
 
 
 def extract_pairs(passages: Sequence[Passage], seed: int) -> list[SyntheticPair]:
     """Pairs of three kinds, up to one of each for a passage, always the same for the same passages and seed.
 
-    - ``sentence``: a sentence of the passage asks for the rest of it, which stands without the sentence nine times of
-      ten (the Inverse Cloze Task of Lee et al., 2019, "Latent Retrieval for Weakly Supervised Open Domain Question
-      Answering", 4).
-    - ``title``: the title and the heading ask for what stands under them (Meng et al., 2022, "AugTriever:
-      Unsupervised Dense Retrieval by Scalable Data Augmentation"). What stands over several sections asks for none.
-    - ``keywords``: two to five of the words that have the most weight in the passage by TF-IDF, in its order (after the
-      representative words of Ma et al., 2021, "PROP").
+    - ``sentence``: the sentence is the query, the rest of the passage its positive; in one case out of ten the sentence
+      stays in it (the Inverse Cloze Task of Lee et al., 2019, "Latent Retrieval for Weakly Supervised Open Domain
+      Question Answering", section 4).
+    - ``title``: the title and the heading of a section are the query (Meng et al., 2022, "AugTriever: Unsupervised
+      Dense Retrieval by Scalable Data Augmentation"). Those that several sections have in common are not used.
+    - ``keywords``: two to five words with the highest TF-IDF weight in the passage are the query, in the order of the
+      passage (after the representative words of Ma et al., 2021, "PROP").
 
-    A passage has one text in all its pairs, so that no wording of it is learnt to be a wrong answer to another.
+    A passage has the same text in all its pairs: another version of it would be mined as a negative of its questions.
 
     Args:
         passages: in order.
@@ -40,35 +42,35 @@ def extract_pairs(passages: Sequence[Passage], seed: int) -> list[SyntheticPair]
     draw = np.random.default_rng(seed)
     sentences, answers = [], []
     for passage in passages:
-        sentence, answer = _cloze(passage.text, draw)
+        sentence, answer = _inverse_cloze(passage.text, draw)
         sentences.append(sentence)
         answers.append(answer)
-    captions = _captions(passages)
-    key_words = _key_words(answers, draw)
+    captions = _unique_captions(passages)
+    keywords = _keywords(answers, draw)
     return [
         SyntheticPair(question, answer, passage.document, passage.title, kind)
-        for passage, answer, *questions in zip(passages, answers, captions, sentences, key_words, strict=True)
+        for passage, answer, *questions in zip(passages, answers, captions, sentences, keywords, strict=True)
         for kind, question in zip(("title", "sentence", "keywords"), questions, strict=True)
         if question
     ]
 
 
-def _cloze(text: str, draw: np.random.Generator) -> tuple[str, str]:
-    """A sentence and the text it asks for; none, and the whole text, where no sentence can be missed."""
+def _inverse_cloze(text: str, draw: np.random.Generator) -> tuple[str, str]:
+    """A sentence of a text and its positive; an empty one and the whole text if no sentence can be used."""
     sentences = split_sentences(text)
-    least, most = SENTENCE_WORDS
+    shortest, longest = SENTENCE_WORDS
     words = [count_words(sentence) for sentence in sentences]
-    usable = [i for i, count in enumerate(words) if least <= count <= most and sum(words) - count >= LEAST_WORDS]
+    usable = [i for i, count in enumerate(words) if shortest <= count <= longest and sum(words) - count >= MIN_WORDS]
     if not usable:
         return "", text
     chosen = usable[draw.integers(len(usable))]
-    if draw.random() < KEPT:
+    if draw.random() < KEEP_SENTENCE:
         return sentences[chosen], text
     return sentences[chosen], join_sentences(sentences[:chosen] + sentences[chosen + 1 :])
 
 
-def _captions(passages: Sequence[Passage]) -> list[str]:
-    """The title and heading over each passage; empty where the same stand over another section."""
+def _unique_captions(passages: Sequence[Passage]) -> list[str]:
+    """The caption of each passage; empty if another section has the same."""
     captions = [caption(passage) for passage in passages]
     sections: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for text, passage in zip(captions, passages, strict=True):
@@ -77,27 +79,27 @@ def _captions(passages: Sequence[Passage]) -> list[str]:
 
 
 def caption(passage: Passage) -> str:
-    """The title and the heading, of which one is enough where it says the other, too."""
+    """Title and heading; only one of them if it contains the other."""
     title, heading = passage.title, passage.heading
     if heading.casefold() in title.casefold():
         return title
     return heading if title.casefold() in heading.casefold() else f"{title}: {heading}"
 
 
-def _key_words(texts: Sequence[str], draw: np.random.Generator) -> list[str]:
-    """Of each text a few words of much weight, in its order; none of a text with less than two different ones."""
+def _keywords(texts: Sequence[str], draw: np.random.Generator) -> list[str]:
+    """A few words of high weight of each text, in its order; empty for a text with too few different words."""
     vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True, token_pattern=_WORD)
     try:
         weights: csr_matrix = vectorizer.fit_transform(texts).tocsr()
-    except ValueError:  # not one word but stop words
+    except ValueError:  # no words but stop words
         return [""] * len(texts)
     names, analyze = vectorizer.get_feature_names_out(), vectorizer.build_analyzer()
-    least, most = KEY_WORDS
-    counts = draw.integers(least, most + 1, size=len(texts))
+    fewest, most = KEYWORDS
+    counts = draw.integers(fewest, most + 1, size=len(texts))
     found = []
     for row, text, count in zip(weights, texts, counts, strict=True):
         best: NDArray[np.int64] = row.indices[np.lexsort((row.indices, -row.data))][:count]
         chosen = {str(names[index]) for index in best}
         in_order = [word for word in dict.fromkeys(analyze(text)) if word in chosen]
-        found.append(" ".join(in_order) if len(in_order) >= least else "")
+        found.append(" ".join(in_order) if len(in_order) >= fewest else "")
     return found

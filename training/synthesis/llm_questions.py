@@ -1,4 +1,7 @@
-"""Questions for passages by a language model (Bonifacio et al., 2022, "InPars"; Dai et al., 2023, "Promptagator")."""
+"""Questions that a language model writes for passages.
+
+After Bonifacio et al., 2022, "InPars", and Dai et al., 2023, "Promptagator".
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from training.llm.chat import ChatModel, Prompt
 from training.synthesis.passages import Passage, SyntheticPair
 
-LONGEST_PASSAGE = 4000
-LONGEST_QUESTION = 400
+MAX_PASSAGE_CHARACTERS = 4000
+MAX_QUESTION_CHARACTERS = 400
 KIND = "llm"
 
 _PROMPT = """\
@@ -29,7 +32,7 @@ Answer with a JSON object like {{"questions": ["...", "..."]}} and nothing else.
 
 
 class Questions(BaseModel):
-    """What the model answers."""
+    """The form of the answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +43,8 @@ def ask_pairs(passages: Sequence[Passage], model: ChatModel, count: int) -> list
     """Up to ``count`` questions for each passage, each with the whole passage as its answer.
 
     Raises:
-        LanguageModelError: the model cannot be asked, or the budget is used up.
+        BudgetError: the budget is used up.
+        LanguageModelError: the model cannot be called, or gives no usable answers.
     """
     prompts = [_prompt(passage, count) for passage in passages]
     answers = model.ask_all(prompts, "asking for questions")
@@ -54,15 +58,15 @@ def ask_pairs(passages: Sequence[Passage], model: ChatModel, count: int) -> list
 def _prompt(passage: Passage, count: int) -> Prompt[Questions]:
     over = [f'"{text}"' for text in (passage.title, passage.heading) if text]
     where = f" under {' and '.join(over)}" if over else ""
-    text = _PROMPT.format(where=where, count=count, text=passage.text[:LONGEST_PASSAGE])
+    text = _PROMPT.format(where=where, count=count, text=passage.text[:MAX_PASSAGE_CHARACTERS])
     return Prompt(text, Questions, partial(_check, count))
 
 
 def _check(count: int, answer: Questions) -> None:
     if len(answer.questions) > count:
-        raise ValueError(f"there are {len(answer.questions)} questions, expected {count} at most")
-    if any(not question.strip() or len(question) > LONGEST_QUESTION for question in answer.questions):
-        raise ValueError(f"a question is empty or has more than {LONGEST_QUESTION} characters")
+        raise ValueError(f"expected at most {count} questions, but there are {len(answer.questions)}")
+    if any(not question.strip() or len(question) > MAX_QUESTION_CHARACTERS for question in answer.questions):
+        raise ValueError(f"a question is empty or has more than {MAX_QUESTION_CHARACTERS} characters")
 
 
 def _different(answer: Questions) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sections of HTML, Markdown and plain text: a title, and the text under each heading."""
+"""Outlines of HTML, Markdown and plain text: the title, and the text under each heading."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _INLINE = frozenset(
 )
 _TAG = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
-_LONGEST_TITLE = 100
+_MAX_TITLE_CHARACTERS = 100
 
 
 class Section(NamedTuple):
-    """Text, white space collapsed, and the heading over it, which may be empty."""
+    """Text with collapsed white space, and its heading, which may be empty."""
 
     heading: str
     text: str
 
 
 class Outline(NamedTuple):
-    """A document's title, which may be empty, and its sections in order, none of them without text."""
+    """A document's title, which may be empty, and its non-empty sections in order."""
 
     title: str
     sections: tuple[Section, ...]
 
 
 def read_html(text: str) -> Outline:
-    """The outline of an HTML page; its first ``h1``, else its ``title``, is the title."""
+    """The outline of an HTML page, titled by its first ``h1``, else by its ``title``."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
@@ -46,29 +46,31 @@ def read_html(text: str) -> Outline:
 
 
 def read_markdown(text: str) -> Outline:
-    """The outline of a CommonMark text with tables; its first heading of the first level is the title."""
+    """The outline of a CommonMark text with tables, titled by its first level-1 heading."""
     reader = MarkdownIt("commonmark").enable("table")
-    reader.add_render_rule("html_inline", _tag_in_a_line)
+    reader.add_render_rule("html_inline", _inline_tag)
     return read_html(reader.render(_FRONT_MATTER.sub("", text)))
 
 
-def _tag_in_a_line(renderer: object, tokens: Sequence[Token], place: int, options: object, env: object) -> str:
-    """A tag within a paragraph: in ``git commit -m <title>``, say, it begins nothing."""
+def _inline_tag(renderer: object, tokens: Sequence[Token], place: int, options: object, env: object) -> str:
+    """Render an HTML tag within a paragraph; one like ``<title>`` in ``git commit -m <title>`` is dropped."""
     tag = tokens[place].content
     name = _TAG.match(tag)
     return "" if name and name[1].lower() in {*_SKIPPED, *_HEADINGS, "title"} else tag
 
 
 def read_plain(text: str) -> Outline:
-    """One section; a short first line that is no sentence and stands alone is the title."""
+    """One section, titled by a short first line that is followed by an empty one and is not a sentence."""
     first, _, rest = text.strip().partition("\n")
-    alone = rest.startswith(("\n", "\r\n")) and len(first) <= _LONGEST_TITLE and not first.rstrip().endswith(".")
-    title, body = (_collapsed(first), rest) if alone else ("", text)
+    titled = (
+        rest.startswith(("\n", "\r\n")) and len(first) <= _MAX_TITLE_CHARACTERS and not first.rstrip().endswith(".")
+    )
+    title, body = (_collapsed(first), rest) if titled else ("", text)
     return Outline(title, _with_text([Section("", _collapsed(body))]))
 
 
 class _Reader(HTMLParser):
-    """Collects what stands under each heading."""
+    """Collects the text under each heading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +80,7 @@ class _Reader(HTMLParser):
         self._skipped = 0
 
     def outline(self) -> Outline:
-        """What was read."""
+        """The outline of the text so far."""
         found = [Section(heading, _collapsed("".join(parts))) for heading, parts in self._sections]
         return Outline(self._title or self._page_title, _with_text(found))
 

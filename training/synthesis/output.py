@@ -1,4 +1,4 @@
-"""A file of synthetic question-answer pairs, written whole or not at all."""
+"""Writes synthetic question-answer pairs as JSON lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from training.synthesis.passages import SyntheticPair
 
 
 def check_file(out: Path, overwrite: bool) -> None:
-    """Make sure that a file may be written, before long work is done.
+    """Make sure that a file may be written, before a long computation.
 
     Raises:
-        OutputError: it exists, or it has another ending than ``prepare`` reads JSON lines by.
+        OutputError: it exists, or its name does not end in ``.jsonl``, by which ``prepare`` recognises JSON lines.
     """
     if out.suffix != ".jsonl":
         raise OutputError(f"{out}: expected a name that ends in .jsonl")
@@ -27,7 +27,7 @@ def check_file(out: Path, overwrite: bool) -> None:
 
 
 def write_pairs(pairs: Iterable[SyntheticPair], out: Path) -> None:
-    """Write pairs as JSON lines, whole or not at all.
+    """Write pairs as JSON lines, atomically.
 
     Raises:
         OutputError: the file cannot be written.

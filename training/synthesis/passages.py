@@ -1,4 +1,4 @@
-"""Passages of documents: the text under one heading, cut on sentence ends, each text once."""
+"""Passages of documents: the text under one heading, split at sentence ends, without duplicates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from training.prepared.chunking import CHUNK_CHARACTERS, chunk
 from training.synthesis.documents import Document
 
-LEAST_WORDS = 8
-"""A shorter passage says too little to ask for it."""
+MIN_WORDS = 8
+"""Shorter passages are left out: they say too little to answer a question."""
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
-"""Letters of Thai, Lao, Japanese and Chinese, which put no spaces between words."""
+"""Letters of Thai, Lao, Japanese and Chinese, which are written without spaces between words."""
 
 
 class Passage(NamedTuple):
-    """A passage, the id and the title of its document, and the heading it stands under; both may be empty."""
+    """A passage, the id and title of its document, and the heading of its section; title and heading may be empty."""
 
     document: str
     title: str
@@ -25,7 +25,7 @@ class Passage(NamedTuple):
 
 
 class SyntheticPair(NamedTuple):
-    """A question that was made of a passage, the text that answers it, where that is from, and how it was made."""
+    """A question, the text that answers it, the document and title of that text, and how the question was made."""
 
     question: str
     answer: str
@@ -40,7 +40,7 @@ def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) ->
     for document in documents:
         for heading, text in document.sections:
             for part in chunk(text, size):
-                if count_words(part) >= LEAST_WORDS:
+                if count_words(part) >= MIN_WORDS:
                     found.setdefault(part, Passage(document.id, document.title, heading, part))
     return list(found.values())
 

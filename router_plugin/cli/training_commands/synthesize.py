@@ -62,13 +62,13 @@ def synthesize(
 
 def _print(out: Path, found: Synthesis, model: ChatModel | None) -> None:
     from training.synthesis.output import counts_by_kind
-    from training.synthesis.passages import LEAST_WORDS
+    from training.synthesis.passages import MIN_WORDS
 
     for line in found.skipped:
         typer.echo(f"skipped: {line}", err=True)
     if found.without_passages:
-        without = f"{found.without_passages} documents have no passage of {LEAST_WORDS} words of their own"
-        typer.echo(without, err=True)
+        unused = f"{found.without_passages} documents have no passage of at least {MIN_WORDS} words"
+        typer.echo(f"{unused} that is not a duplicate", err=True)
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts_by_kind(found.pairs).items())
     typer.echo(f"{out}: {len(found.pairs)} pairs ({kinds}) of {found.passages} passages in {found.documents} documents")
     if model:
@@ -89,5 +89,5 @@ def _summary(found: Synthesis, model: ChatModel | None) -> dict[str, Any]:
     if model is None:
         return counts
     spent = model.spending
-    costs = {"requests": spent.requests, "tokens_in": spent.read, "tokens_out": spent.written, "cost": spent.cost}
+    costs = {"requests": spent.requests, "tokens_in": spent.input_tokens, "tokens_out": spent.output_tokens, "cost": spent.cost}
     return {**counts, **costs}

@@ -1,4 +1,4 @@
-"""Classifier profiles: round trip, the same features everywhere, privacy, and files that are none."""
+"""Classifier profiles: round trip, reproducible features, privacy, and invalid files."""
 
 import hashlib
 import io
@@ -41,7 +41,7 @@ def profile():
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6))
 @example(["a" * 100_000])
-def test_a_saved_profile_comes_back(tmp_path, queries):
+def test_a_saved_profile_is_read_back_unchanged(tmp_path, queries):
     before = Profile.from_queries(queries, encode, "b" * 64)
     before.save(tmp_path)
     after = Profile.load(tmp_path)
@@ -80,7 +80,7 @@ def test_equivalent_spellings_have_equal_features():
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_sample_is_bounded_and_keeps_queries_beside_their_embeddings():
+def test_the_sample_is_bounded_and_its_rows_match_its_embeddings():
     count = MAX_QUERIES + 500
     queries = [f"query {number}" for number in range(count)]
     embeddings = np.zeros((count, 1), np.float32)
@@ -100,7 +100,7 @@ def test_other_users_may_read_a_profile(profile, tmp_path):
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o644
 
 
-def test_the_queries_are_not_in_the_file_and_of_their_words_only_those_that_two_share(tmp_path):
+def test_the_file_holds_no_queries_and_only_words_that_two_have_in_common(tmp_path):
     profile = Profile.from_queries([*QUERIES, "Is tachycardia?"], encode, "b" * 64)
     assert set(profile.vocabulary) == {"is", "tachycardia"}
     profile.save(tmp_path)
@@ -167,7 +167,7 @@ METADATA = {"format": "2", "base": "b" * 64}
         ({"misspelt.counts": np.zeros((2, 2), np.uint16)}, METADATA),
     ],
 )
-def test_a_safetensors_file_that_is_no_profile_is_refused(profile, tmp_path, changes, metadata):
+def test_another_safetensors_file_is_refused(profile, tmp_path, changes, metadata):
     profile.save(tmp_path)
     arrays = load_file(tmp_path / FILE_NAME)
     for name, change in changes.items():
@@ -178,7 +178,7 @@ def test_a_safetensors_file_that_is_no_profile_is_refused(profile, tmp_path, cha
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1), flip=st.floats(0, 0.999), bit=st.integers(0, 7))
-def test_a_damaged_file_is_refused_or_still_a_profile(profile, tmp_path, cut, flip, bit):
+def test_a_damaged_file_is_refused_or_still_valid(profile, tmp_path, cut, flip, bit):
     profile.save(tmp_path)
     content = bytearray((tmp_path / FILE_NAME).read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")

@@ -1,4 +1,4 @@
-"""Where base models come from, what is refused, and what one is told where there is none."""
+"""Base models: their sources, what is refused, and errors when none is found."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_without_any_source_one_error_says_what_to_install_or_set(tmp_path):
     assert torch == "False"
 
 
-def test_another_model_that_is_out_of_reach_is_named_and_the_package_is_not_advised(tmp_path):
+def test_another_model_that_is_not_found_is_named_without_advice_on_the_package(tmp_path):
     error, _ = run_python(RESOLVE, "", "acme/no-such-model", HF_HOME=str(tmp_path)).splitlines()
     assert "acme/no-such-model" in error and "HF_ENDPOINT" in error
     assert PACKAGE_ON_PYPI not in error
@@ -72,7 +72,7 @@ def test_a_malformed_name_is_a_clear_error(name, tmp_path, monkeypatch):
         resolve_base_model(name)
 
 
-def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch):
+def test_a_folder_is_used_as_it_is(tmp_path, monkeypatch):
     folder = write_model(tmp_path / "model")
     found = resolve_base_model(str(folder))
     assert (found.name, found.revision, found.path, found.source) == (str(folder), None, folder, "folder")
@@ -81,14 +81,14 @@ def test_a_folder_is_taken_as_it_is(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["missing", "./missing", "../missing", "~/missing", "~nobody-here/missing"])
-def test_a_folder_that_is_not_there_is_refused_by_name(name, tmp_path):
+def test_a_missing_folder_is_refused_by_name(name, tmp_path):
     name = str(tmp_path / name) if name == "missing" else name
     with pytest.raises(BaseModelError) as error:
         resolve_base_model(name)
     assert name in str(error.value) and "folder not found" in str(error.value)
 
 
-def test_a_folder_without_modules_json_is_no_sentence_transformer(tmp_path):
+def test_a_folder_without_modules_json_is_refused(tmp_path):
     folder = write_model(tmp_path / "model")
     (folder / "modules.json").unlink()
     with pytest.raises(BaseModelError) as error:
@@ -143,7 +143,7 @@ def test_models_are_loaded_without_remote_code_from_local_files_and_safetensors_
     assert loading_options(trust_remote_code=True)["trust_remote_code"] is True
 
 
-def test_a_module_of_the_models_own_is_not_run(planted):
+def test_custom_module_code_is_not_run(planted):
     folder, plant = planted
     plant("planted.py")
     modules = json.loads((folder / "modules.json").read_text())
@@ -153,7 +153,7 @@ def test_a_module_of_the_models_own_is_not_run(planted):
         load(folder)
 
 
-def test_a_model_class_of_the_models_own_is_not_run(planted):
+def test_custom_model_code_is_not_run(planted):
     folder, plant = planted
     plant("planted.py")
     (config,) = [path for path in folder.rglob("config.json") if "model_type" in path.read_text()]

@@ -1,4 +1,4 @@
-"""What is kept on this machine is made once, whole or not at all, and made anew where it was damaged."""
+"""Cached folders are built once and atomically, and rebuilt if they are damaged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def test_made_once_though_many_ask_at_a_time() -> None:
+def test_concurrent_callers_build_a_folder_once() -> None:
     made: list[Path] = []
 
     def make(folder: Path) -> None:
@@ -34,7 +34,7 @@ def test_made_once_though_many_ask_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "add", "no list"])
-def test_made_anew_where_it_was_damaged(damage: str) -> None:
+def test_a_damaged_folder_is_rebuilt(damage: str) -> None:
     def make(folder: Path) -> None:
         (folder / "value").write_text("1")
 
@@ -51,7 +51,7 @@ def test_made_anew_where_it_was_damaged(damage: str) -> None:
     assert (folder / "value").read_text() == "1"
 
 
-def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
+def test_an_unwritable_cache_warns_once_and_builds_for_this_process(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made: list[Path] = []
@@ -69,7 +69,7 @@ def test_where_nothing_can_be_kept_it_is_made_for_this_process_with_one_warning(
     assert f"{home / 'cache' / 'things'} cannot be used as a cache" in caplog.text
 
 
-def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:
+def test_leftovers_of_killed_processes_are_removed_after_a_day(home: Path) -> None:
     parent = home / "cache" / "things"
     for name, age in ((".one.domain-router-0123abcd", 25), (".two.domain-router-0123abcd", 23)):
         (parent / name).mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_what_a_killed_process_left_goes_after_a_day(home: Path) -> None:
     assert {path.name for path in parent.iterdir() if path.is_dir()} == {"one", ".two.domain-router-0123abcd"}
 
 
-def test_nothing_is_left_of_one_that_could_not_be_made(home: Path) -> None:
+def test_a_failed_build_leaves_nothing(home: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").write_text("")
         raise ValueError("no more")

@@ -68,7 +68,7 @@ def test_only_an_earlier_output_is_replaced_and_only_on_request(out: Path) -> No
     assert names(out) == [MARKER]
 
 
-def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_output_that_another_process_wrote_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(OutputError, match=f"{out}: exists already"), staged_folder(out) as folder:
         (folder / "value").write_text("1")
@@ -79,7 +79,7 @@ def test_what_another_process_wrote_meanwhile_is_not_replaced(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_whatever_stands_in_a_place_of_our_own_is_replaced(out: Path, tmp_path: Path, kind: str) -> None:
+def test_without_a_marker_anything_is_replaced(out: Path, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "ours"
     if kind == "file":
         place.write_text("")
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path, mo
     assert names(tmp_path) == ["file"]
 
 
-def test_what_a_killed_process_left_is_removed_after_a_day_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_leftovers_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
     old, young = time.time() - LEFTOVER_AGE - 60, time.time() - LEFTOVER_AGE + 60
     ours = {".a.domain-router-0123abcd": old, ".b.domain-router-0123abcd": young}
     theirs = dict.fromkeys([".notes", ".a.new-0123abcd", "a.domain-router-0123abcd", ".a.earlier-0123abcd"], old)

@@ -29,19 +29,19 @@ def test_reading_a_missing_file_creates_nothing(cache: SqliteCache) -> None:
     assert cache.path.is_file() and cache.get([b"a"]) == {}
 
 
-def test_more_keys_than_a_statement_takes_are_read(cache: SqliteCache) -> None:
+def test_more_keys_than_one_statement_takes_are_read(cache: SqliteCache) -> None:
     values = {str(number).encode(): b"" for number in range(40_000)}
     cache.put(values)
     assert cache.get(list(values)) == values
 
 
-def test_what_many_threads_write_is_kept(cache: SqliteCache) -> None:
+def test_concurrent_writes_are_kept(cache: SqliteCache) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: cache.put({b"%d" % number: b"", b"same": b"%d" % number}), range(32)))
     assert len(cache.get([b"same", *(b"%d" % number for number in range(32))])) == 33
 
 
-def test_a_transaction_that_fails_keeps_nothing_of_it(cache: SqliteCache) -> None:
+def test_a_failed_transaction_keeps_nothing(cache: SqliteCache) -> None:
     with pytest.raises(CacheError, match=r"cache\.db: cannot be used as a cache: .*NOT NULL") as raised:
         cache.put({b"a": b"1", b"b": None})  # type: ignore[dict-item]
     assert not raised.value.damaged
@@ -49,7 +49,7 @@ def test_a_transaction_that_fails_keeps_nothing_of_it(cache: SqliteCache) -> Non
 
 
 @pytest.mark.parametrize("content", [b"no database" * 100, "cut off"])
-def test_a_damaged_file_is_told_from_one_that_is_only_out_of_reach(cache: SqliteCache, content: bytes | str) -> None:
+def test_a_damaged_file_is_reported_as_damaged(cache: SqliteCache, content: bytes | str) -> None:
     cache.put({str(number).encode(): bytes(1000) for number in range(100)})
     cache.path.write_bytes(content if isinstance(content, bytes) else cache.path.read_bytes()[:5000])
     with pytest.raises(CacheError, match=r"cache\.db: cannot be used as a cache") as raised:

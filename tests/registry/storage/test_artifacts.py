@@ -1,4 +1,4 @@
-"""Integrity of artifacts: damage is found on every load, content is stored once, and good copies replace bad ones."""
+"""Integrity of artifacts: every load finds damage, content is stored once, and good copies replace damaged ones."""
 
 import hashlib
 import os
@@ -82,7 +82,7 @@ def test_every_damaged_file_is_reported(registry: Registry, folder):
     assert WEIGHTS in problems[0] and "modules.json" in problems[1]
 
 
-def test_an_artifact_that_is_gone_is_refused_and_reported(registry: Registry, folder):
+def test_a_missing_artifact_is_refused_and_reported(registry: Registry, folder):
     version = registry.publish(folder, make_record())
     shutil.rmtree(registry.fetch(version))
     fsspec.filesystem("memory").store.clear()
@@ -91,7 +91,7 @@ def test_an_artifact_that_is_gone_is_refused_and_reported(registry: Registry, fo
         registry.fetch(version)
 
 
-def test_a_file_that_does_not_belong_to_the_version_is_never_handed_out(registry: Registry, folder):
+def test_a_planted_file_is_never_served(registry: Registry, folder):
     """A planted adapter_config.json would make transformers load an adapter that nobody registered."""
     version = registry.publish(folder, make_record())
     planted = registry.fetch(version) / "adapter_config.json"
@@ -145,7 +145,7 @@ def test_equal_content_is_stored_once(registry: Registry, folder, tmp_path):
     assert count() == before
 
 
-def test_equal_content_is_not_written_over_what_others_may_be_reading(registry: Registry, folder):
+def test_equal_content_is_not_overwritten(registry: Registry, folder):
     version = registry.publish(folder, make_record())
     system, path = stored(registry, version, WEIGHTS)
     before = system.created(path)
@@ -153,7 +153,7 @@ def test_equal_content_is_not_written_over_what_others_may_be_reading(registry: 
     assert system.created(path) == before
 
 
-def test_a_file_that_cannot_be_read_is_a_problem_like_any_other(tmp_path, folder):
+def test_an_unreadable_file_is_reported(tmp_path, folder):
     place = tmp_path / "registry"
     registry = Registry.open(str(place))
     first = registry.publish(folder, make_record())
@@ -180,7 +180,7 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, 
     assert registry.versions() == []
 
 
-def test_content_names_and_places_of_files_all_count(registry: Registry, folder):
+def test_the_digest_covers_content_names_and_folders_of_files(registry: Registry, folder):
     seen = {registry.publish(folder, make_record()).artifact}
     (folder / WEIGHTS).write_text("others")
     seen.add(registry.publish(folder, make_record()).artifact)
@@ -192,7 +192,7 @@ def test_content_names_and_places_of_files_all_count(registry: Registry, folder)
     assert all(registry.verify(version) == [] for version in registry.versions())
 
 
-def test_publishing_the_same_content_again_mends_a_damaged_artifact(registry: Registry, folder):
+def test_publishing_the_same_content_again_repairs_a_damaged_artifact(registry: Registry, folder):
     version = registry.publish(folder, make_record())
     change(registry, version, WEIGHTS, HOWS["one bit flipped"])
     registry.publish(folder, make_record())
@@ -218,7 +218,7 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
     assert [path.name for path in registry.fetch(version).parent.iterdir()] == [version.artifact]
 
 
-def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folder):
+def test_leftovers_of_a_killed_publisher_are_removed_after_a_day(registry: Registry, folder):
     store = registry.fetch(registry.publish(folder, make_record())).parent
     for name, age in ((".new.domain-router-0123abcd", 25), (".new.domain-router-89abcdef", 23)):
         write_model(store / name)
@@ -227,7 +227,7 @@ def test_what_a_killed_publisher_left_goes_after_a_day(registry: Registry, folde
     assert {path.name for path in store.iterdir()} == {version.artifact, ".new.domain-router-89abcdef"}
 
 
-def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote: Registry, folder):
+def test_a_damaged_local_copy_of_a_remote_artifact_is_repaired(remote: Registry, folder):
     version = remote.publish(folder, make_record())
     copy = remote.fetch(version)
     for how in HOWS.values():
@@ -240,7 +240,7 @@ def test_the_local_copy_of_a_remote_artifact_is_mended_when_it_is_damaged(remote
         assert (copy / WEIGHTS).read_text() == "weights"
 
 
-def test_a_remote_artifact_reaches_another_machine(remote: Registry, folder, tmp_path, monkeypatch):
+def test_a_remote_artifact_is_fetched_on_another_machine(remote: Registry, folder, tmp_path, monkeypatch):
     version = remote.publish(folder, make_record())
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "elsewhere"))
     other = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://models")
@@ -251,7 +251,7 @@ def test_a_remote_artifact_reaches_another_machine(remote: Registry, folder, tmp
     }
 
 
-def test_a_whole_local_copy_serves_while_the_remote_store_is_out_of_reach(remote: Registry, folder):
+def test_an_intact_local_copy_serves_while_the_remote_store_is_unavailable(remote: Registry, folder):
     version = remote.publish(folder, make_record())
     remote.fetch(version)
     fsspec.filesystem("memory").store.clear()
@@ -270,7 +270,7 @@ def test_a_damaged_remote_artifact_never_replaces_what_is_cached(remote: Registr
     assert [path.name for path in copy.parent.iterdir()] == [version.artifact]
 
 
-def test_other_users_may_read_what_the_umask_lets_them(registry: Registry, folder, tmp_path):
+def test_permissions_follow_the_umask(registry: Registry, folder, tmp_path):
     (tmp_path / "plain").mkdir()
     expected = (tmp_path / "plain").stat().st_mode & 0o777
     fetched = registry.fetch(registry.publish(folder, make_record()))

@@ -1,4 +1,4 @@
-"""A publishing process that dies at any instant leaves the whole version or nothing, and the registry usable."""
+"""A publishing process that dies at any instant leaves the complete version or nothing, and a usable registry."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def die(*_):
     os._exit(DIED)
 
 def die_before(occasion, wanted):
-    # An audit hook sees what the process is about to do to the disk, whoever asks for it.
+    # An audit hook sees what the process is about to do to the disk, in any library.
     sys.addaudithook(lambda name, arguments: die() if name == occasion and wanted(arguments) else None)
 
 class Dying(Observer):

@@ -1,4 +1,4 @@
-"""Several processes and threads that open and publish to one registry at a time."""
+"""Processes and threads that open and publish to one registry concurrently."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -89,7 +89,7 @@ def test_threads_that_promote_and_roll_back_leave_one_champion(registry: Registr
     assert registry.get("medical").version == 1
 
 
-def test_threads_that_mend_the_same_local_copy_all_get_it_whole(disk: Registry, tmp_path):
+def test_threads_that_repair_the_same_local_copy_all_get_it_intact(disk: Registry, tmp_path):
     version = disk.publish(write_model(tmp_path / "model"), make_record())
     for _ in range(4):
         (disk.fetch(version) / "model.safetensors").write_text("damaged")
@@ -99,7 +99,7 @@ def test_threads_that_mend_the_same_local_copy_all_get_it_whole(disk: Registry, 
 
 
 @pytest.mark.parametrize("table", ["model_versions", "aliases"])
-def test_a_transaction_that_another_writer_came_before_is_done_again(registry: Registry, tmp_path, table):
+def test_a_transaction_that_conflicts_with_another_writer_is_repeated(registry: Registry, tmp_path, table):
     """SQLite keeps writers apart; on PostgreSQL one of two that interleave meets the other's row."""
     folder = write_model(tmp_path / "model")
     registry.publish(folder, make_record())

@@ -1,4 +1,4 @@
-"""Opening a registry: migrations, repeated and read-only opening, and databases that are none of ours."""
+"""Opening a registry: migrations, repeated and read-only opening, and invalid databases."""
 
 import shutil
 import sqlite3
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model")
 
 
-def test_migrations_lead_to_the_tables_as_written(tmp_path):
+def test_migrations_produce_the_declared_tables(tmp_path):
     Registry.open(str(tmp_path)).close()
     engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
     with engine.connect() as connection:
@@ -37,13 +37,13 @@ def test_migrations_lead_to_the_tables_as_written(tmp_path):
     engine.dispose()
 
 
-def test_the_newest_migration_is_the_one_that_the_tables_name():
+def test_the_tables_name_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", "registry.storage:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_every_migration_can_be_taken_back(tmp_path):
+def test_every_migration_can_be_reverted(tmp_path):
     from alembic import command
 
     Registry.open(str(tmp_path)).close()
@@ -85,7 +85,7 @@ print(Registry.open(sys.argv[1]).get("medical").name, "alembic" in sys.modules)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX ones")
-def test_a_registry_that_may_only_be_read_is_read(tmp_path_factory):
+def test_a_read_only_registry_is_read(tmp_path_factory):
     """A superuser may write everywhere, so the process takes another user's rights first."""
     place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
     try:
@@ -145,7 +145,7 @@ def test_a_database_that_cannot_be_written_is_named_with_advice(tmp_path, folder
     other.close()
 
 
-def test_a_database_whose_tables_are_gone_is_named(tmp_path, folder):
+def test_a_database_with_missing_tables_is_named(tmp_path, folder):
     registry = Registry.open(str(tmp_path / "registry"))
     with sqlite3.connect(tmp_path / "registry" / "registry.db") as database:
         database.execute("DROP TABLE aliases")
@@ -163,7 +163,7 @@ def test_a_registry_made_by_a_newer_version_is_refused_with_advice(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"no database\n" * 100, b"\0" * 4096])
-def test_a_file_that_is_no_database_is_refused_by_name(tmp_path, content):
+def test_a_file_that_is_not_a_database_is_refused_by_name(tmp_path, content):
     (tmp_path / "registry.db").write_bytes(content)
     with pytest.raises(RegistryError, match="registry.db"):
         Registry.open(str(tmp_path))

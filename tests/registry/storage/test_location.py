@@ -1,4 +1,4 @@
-"""Where a registry is: folders, URLs, the environment, mistakes in them, and secrets that stay secret."""
+"""Locations of registries: folders, URLs, the environment, mistakes in them, and passwords that stay secret."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_a_folder_holds_database_and_artifacts(tmp_path):
         assert location.artifacts == str(tmp_path / "artifacts")
 
 
-def test_a_relative_folder_is_taken_from_the_current_one(tmp_path, monkeypatch):
+def test_a_relative_folder_starts_at_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert locate("registry").database.database == str(tmp_path / "registry" / "registry.db")
     registry = Registry.open("registry")
@@ -61,7 +61,7 @@ def test_a_tilde_is_the_home_folder(home):
 
 
 @pytest.mark.parametrize("url", ["~nobody-here/models", "file://~nobody-here/models"])
-def test_a_home_folder_of_nobody_is_refused_by_name(url):
+def test_an_unknown_home_folder_is_refused_by_name(url):
     with pytest.raises(RegistryError, match="registry ~nobody-here/models: unknown home folder"):
         locate(url)
 
@@ -103,7 +103,7 @@ def test_the_environment_variable_opens_that_registry(tmp_path, monkeypatch):
     assert Registry.open(str(tmp_path / "shared")).get("medical").version == 1
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused_by_name(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(RegistryError, match=f"{tmp_path / 'file'} is a file"):
         locate(str(tmp_path / "file"))
@@ -119,7 +119,7 @@ def test_a_url_that_is_neither_a_folder_nor_a_database_is_refused_and_shown(url)
 
 
 @pytest.mark.parametrize("query", ["", "?artifacts=", "?artifact=/models", "?artifacts=/a&artifacts=/b"])
-def test_a_database_without_one_place_for_artifacts_is_refused_with_advice(tmp_path, query):
+def test_a_database_without_an_artifact_store_is_refused_with_advice(tmp_path, query):
     with pytest.raises(RegistryError, match=r"\?artifacts="):
         Registry.open(f"sqlite:///{tmp_path}/registry.db{query}")
     assert list(tmp_path.iterdir()) == []
@@ -149,7 +149,7 @@ def test_no_error_shows_a_password(url):
     assert "host" in shown or "127.0.0.1" in shown
 
 
-def test_the_password_is_in_no_text_of_an_open_registry(vault, tmp_path):
+def test_an_open_registry_never_shows_the_password(vault, tmp_path):
     registry = Registry.open(vault)
     registry.publish(write_model(tmp_path / "model"), make_record())
     assert "host" in registry.url and SECRET not in registry.url

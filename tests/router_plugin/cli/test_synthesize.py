@@ -60,7 +60,7 @@ def test_documents_without_passages_are_reported(cli, corpus, tmp_path):
     (corpus / "short.html").write_text("<h1>Fever</h1>See below.", encoding="utf-8")
     status, said, err = cli("synthesize", corpus, "--out", tmp_path / "pairs.jsonl")
     assert status == 0 and "of 2 passages in 3 documents" in said
-    assert err == "2 documents have no passage of 8 words of their own\n"
+    assert err == "2 documents have no passage of at least 8 words that is not a duplicate\n"
 
 
 def test_documents_become_pairs_with_a_language_model_once(cli, corpus, tmp_path, server):
@@ -69,7 +69,7 @@ def test_documents_become_pairs_with_a_language_model_once(cli, corpus, tmp_path
     status, said, err = cli("synthesize", corpus, "--out", out, *asking(server, tmp_path), *prices)
     assert status == 0
     assert "4 pairs (4 llm)" in said
-    assert "2 requests, 200 tokens read, 20 written, cost 0.0002" in said
+    assert "2 requests, 200 input tokens, 20 output tokens, cost 0.0002" in said
     first = out.read_bytes()
     status, said, _ = cli("synthesize", corpus, "--out", out, *asking(server, tmp_path), "--overwrite", "--json")
     assert json.loads(said)["requests"] == 0
@@ -85,7 +85,7 @@ def test_a_budget_ends_it_with_one_line_nothing_half_written_and_every_answer_ke
     out = tmp_path / "pairs.jsonl"
     small = ("--price-in", 0, "--price-out", 1, "--budget", 0.00103)
     ended = cli("synthesize", corpus, "--out", out, *asking(server, tmp_path), *small)
-    mistake(ended, "--budget 0.00103 is used up", "1 requests", "start the same command again")
+    mistake(ended, "--budget 0.00103 is used up", "1 requests", "run the same command again")
     assert not out.exists()
     assert cli("synthesize", corpus, "--out", out, *asking(server, tmp_path), "--price-out", 1, "--budget", 1)[0] == 0
     assert len(server.asked) == 2
@@ -121,7 +121,9 @@ def test_invalid_options_are_refused(cli, corpus, tmp_path, options, said):
 def test_a_corpus_that_cannot_be_read_is_named(cli, tmp_path):
     mistake(cli("synthesize", tmp_path / "none", "--out", tmp_path / "a.jsonl"), tmp_path / "none")
     (tmp_path / "short.txt").write_text("Too short.", encoding="utf-8")
-    mistake(cli("synthesize", tmp_path / "short.txt", "--out", tmp_path / "a.jsonl"), "nothing to ask about")
+    mistake(
+        cli("synthesize", tmp_path / "short.txt", "--out", tmp_path / "a.jsonl"), "no questions can be made from it"
+    )
 
 
 @pytest.fixture

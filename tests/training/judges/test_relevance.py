@@ -308,7 +308,7 @@ def test_training_with_a_language_model_stops_at_its_budget_and_goes_on(server, 
     monkeypatch.setenv("MODEL_KEY", KEY)
 
     def judge(budget):
-        spending = Spending(Prices(written=1.0), budget)
+        spending = Spending(Prices(output=1.0), budget)
         return LlmJudge(
             ChatModel(server.url, "tiny", key_variable="MODEL_KEY", cache=tmp_path / "cache", spending=spending)
         )

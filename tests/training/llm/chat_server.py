@@ -1,4 +1,4 @@
-"""A chat-completions server on this machine, with the faults that real ones have."""
+"""A chat-completions server on this machine, with the faults of real ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ChatServer(ThreadingHTTPServer):
     Attributes:
         asked: the body of every request.
         keys: the Authorization header of every request.
-        most_at_a_time: requests that were open at once.
+        most_open: requests that were open at once.
     """
 
     daemon_threads = True
@@ -36,7 +36,7 @@ class ChatServer(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.keys: list[str | None] = []
-        self.open = self.most_at_a_time = 0
+        self.open = self.most_open = 0
         self.lock = threading.Lock()
 
     @property
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.times.append(time.monotonic())
             server.keys.append(self.headers.get("Authorization"))
             server.open += 1
-            server.most_at_a_time = max(server.most_at_a_time, server.open)
+            server.most_open = max(server.most_open, server.open)
             fault = server.always or (server.faults.pop(0) if server.faults else "")
         try:
             time.sleep(server.delay)

@@ -1,4 +1,4 @@
-"""Asking a language model: faults of servers, the cache, the budget, and a key that nobody sees."""
+"""Calling a language model: faults of servers, the cache, the budget, and a key that is never shown."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from tenacity import RetryCallState, wait_fixed
 
 from tests.training.llm.chat_server import KEY, chat_server, said
 from training.errors import BudgetError, LanguageModelError
-from training.llm.chat import ATTEMPTS, FAILURES, TOKENS, ChatModel, Prompt
+from training.llm.chat import ATTEMPTS, MAX_FAILURES, MAX_TOKENS, ChatModel, Prompt
 from training.llm.retries import RETRIES, pause, retrying
 from training.llm.spending import Prices, Spending
 
@@ -77,7 +77,7 @@ def test_a_rerun_asks_nothing(server, model):
     assert again.spending.requests == 0
 
 
-def test_another_server_another_model_or_another_form_is_asked_anew(server, model, tmp_path):
+def test_answers_are_kept_by_server_model_and_form(server, model, tmp_path):
     class Other(BaseModel):
         text: str
 
@@ -100,19 +100,19 @@ def test_no_key_is_sent_unless_one_is_named(server, tmp_path, monkeypatch):
     "fault",
     ["429", "500", "503", "408", "drop", "bad JSON", "other form", "cut off", "broken", "html", "no message", "parts"],
 )
-def test_a_fault_that_passes_is_waited_out(server, model, fault):
+def test_transient_faults_are_retried(server, model, fault):
     server.faults = [fault, fault]
     assert model().ask_all(prompts(1), "asking") == answers(1)
     assert len(server.asked) == 3
 
 
-def test_a_server_is_left_alone_for_as_long_as_it_asks(server, model):
+def test_retry_after_is_respected(server, model):
     server.faults = ["429 after 0.3"]
     model().ask_all(prompts(1), "asking")
     assert server.times[1] - server.times[0] >= 0.3
 
 
-def test_the_pause_that_a_server_asks_for_is_kept_where_it_is_not_too_long():
+def test_retry_after_may_be_a_number_or_a_date_up_to_a_limit():
     def asked(after):
         state = RetryCallState(retrying(), None, (), {})
         response = httpx.Response(429, headers={"retry-after": after}, request=httpx.Request("POST", "http://host"))
@@ -125,7 +125,7 @@ def test_the_pause_that_a_server_asks_for_is_kept_where_it_is_not_too_long():
     assert {asked(after) for after in ("100000", "soon", "-1", "nan", "")} == {0.001}
 
 
-def test_a_server_that_is_too_slow_is_asked_again(server, model):
+def test_a_request_that_times_out_is_repeated(server, model):
     server.faults = ["slow"]
     assert model(timeout=0.2).ask_all(prompts(1), "asking") == answers(1)
     assert len(server.asked) == 2
@@ -134,48 +134,48 @@ def test_a_server_that_is_too_slow_is_asked_again(server, model):
 @pytest.mark.parametrize(
     ("fault", "refused"), [("no format", 3), ("no schema", 2), ("reasoning", 1)], ids=lambda value: str(value)
 )
-def test_what_a_server_refuses_is_left_out_from_then_on(server, model, fault, refused):
+def test_request_options_that_a_server_refuses_are_not_sent_again(server, model, fault, refused):
     server.always = fault
     opened = model(concurrency=1)
     assert opened.ask_all(prompts(3), "asking") == answers(3)
     assert len(server.asked) == 3 + refused
 
 
-def test_an_answer_in_a_fence_is_read(server, model):
+def test_an_answer_in_a_code_fence_is_read(server, model):
     server.always = "fenced"
     assert model().ask_all(prompts(1), "asking") == answers(1)
     assert len(server.asked) == 1
 
 
-def test_the_model_is_told_what_was_wrong_and_a_longer_answer_is_let_be(server, model):
+def test_the_next_request_says_what_was_wrong_and_allows_a_longer_answer(server, model):
     server.faults = ["other form", "cut off"]
     model().ask_all(prompts(1), "asking")
     second, third = server.asked[1:]
     assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
     assert "cannot be used" in second["messages"][-1]["content"]
     assert len(third["messages"]) == 1
-    assert [body["max_tokens"] for body in server.asked] == [TOKENS, 4 * TOKENS, 16 * TOKENS]
+    assert [body["max_tokens"] for body in server.asked] == [MAX_TOKENS, 4 * MAX_TOKENS, 16 * MAX_TOKENS]
 
 
-def test_a_prompt_without_a_usable_answer_is_passed_over_and_asked_again_next_time(server, model, caplog):
+def test_a_prompt_without_a_usable_answer_is_skipped_and_sent_again_next_time(server, model, caplog):
     server.faults = ["bad JSON"] * ATTEMPTS
     with caplog.at_level(logging.WARNING):
         assert model().ask_all(prompts(1), "asking") == [None]
-    assert "one prompt is passed over" in caplog.text
+    assert "no usable answer to a prompt, which is skipped" in caplog.text
     assert model().ask_all(prompts(1), "asking") == answers(1)
 
 
-def test_a_prompt_that_the_server_refuses_is_passed_over_where_others_are_answered(server, model, caplog):
+def test_a_refused_prompt_is_skipped_if_others_are_answered(server, model, caplog):
     opened = model(concurrency=1)
     opened.ask_all(prompts(1), "asking")
     server.always = "400"
     with caplog.at_level(logging.WARNING):
         assert opened.ask_all(prompts(2), "asking") == [Echo(text="say 0"), None]
-    assert "is refused (" in caplog.text
+    assert "was refused (" in caplog.text
     assert KEY not in caplog.text
 
 
-def test_a_check_of_the_caller_holds_for_kept_answers_too(server, model):
+def test_kept_answers_are_checked_too(server, model):
     def refuse(answer):
         raise ValueError("not that")
 
@@ -188,7 +188,7 @@ def test_a_model_that_never_gives_a_usable_answer_is_given_up(server, model):
     server.always = "other form"
     with pytest.raises(LanguageModelError, match="choose another model"):
         model(concurrency=1).ask_all(prompts(50), "asking")
-    assert FAILURES * ATTEMPTS <= len(server.asked) <= (FAILURES + 2) * ATTEMPTS
+    assert MAX_FAILURES * ATTEMPTS <= len(server.asked) <= (MAX_FAILURES + 2) * ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -204,21 +204,21 @@ def test_a_model_that_never_gives_a_usable_answer_is_given_up(server, model):
         ("drop", "cannot be reached"),
     ],
 )
-def test_a_fault_that_lasts_ends_with_one_line_and_without_the_key(server, model, caplog, fault, said_of_it):
+def test_a_lasting_fault_ends_with_one_line_without_the_key(server, model, caplog, fault, said_of_it):
     server.always = fault
     with caplog.at_level(logging.DEBUG), pytest.raises(LanguageModelError) as raised:
         model(timeout=0.05 if fault == "slow" else 60).ask_all(prompts(1), "asking")
     message = str(raised.value)
     assert said_of_it in message
     assert server.url in message
-    assert "start the same command again" in message
+    assert "run the same command again" in message
     assert KEY not in message + caplog.text
     assert raised.value.__cause__ is None
     if fault in ("500", "429", "drop", "slow"):
         assert len(server.asked) == RETRIES + 1
 
 
-def test_what_was_answered_before_a_failure_is_kept(server, model):
+def test_answers_before_a_failure_are_kept(server, model):
     server.faults = ["", "", "", "401"]
     with pytest.raises(LanguageModelError):
         model(concurrency=1).ask_all(prompts(10), "asking")
@@ -233,35 +233,35 @@ def test_what_was_answered_before_a_failure_is_kept(server, model):
 def test_no_more_requests_are_open_than_allowed(server, model, concurrency):
     server.delay = 0.2
     model(concurrency=concurrency).ask_all(prompts(2 * concurrency), "asking")
-    assert server.most_at_a_time == concurrency
+    assert server.most_open == concurrency
 
 
 def test_tokens_and_money_are_counted(server, model):
-    spending = Spending(Prices(read=2.0, written=10.0))
+    spending = Spending(Prices(input=2.0, output=10.0))
     model(spending=spending).ask_all(prompts(5), "asking")
-    assert (spending.requests, spending.read, spending.written) == (5, 500, 50)
+    assert (spending.requests, spending.input_tokens, spending.output_tokens) == (5, 500, 50)
     assert spending.cost == pytest.approx((500 * 2 + 50 * 10) / 1e6)
     assert "cost 0.0015" in spending.describe()
 
 
 @pytest.mark.parametrize("fault", ["no usage", "half a usage"])
-def test_a_server_that_counts_no_tokens_is_counted_by_the_limits(server, model, fault):
+def test_without_reported_usage_tokens_are_counted_by_their_limits(server, model, fault):
     server.always = fault
     opened = model()
     opened.ask_all(prompts(1), "asking")
-    assert opened.spending.written == TOKENS
-    assert opened.spending.read > len("say 0")
+    assert opened.spending.output_tokens == MAX_TOKENS
+    assert opened.spending.input_tokens > len("say 0")
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_a_budget_is_never_passed_and_what_is_done_is_kept(server, model, concurrency):
+def test_a_budget_is_never_exceeded_and_answers_are_kept(server, model, concurrency):
     budget = 0.006  # an answer costs 0.00011, and may cost 0.002
 
     def spending():
         return Spending(Prices(1.0, 1.0), budget)
 
     first = spending()
-    with pytest.raises(BudgetError, match="start the same command again"):
+    with pytest.raises(BudgetError, match="run the same command again"):
         model(spending=first, concurrency=concurrency).ask_all(prompts(200), "asking")
     done = len(server.asked)
     assert first.cost <= budget
@@ -273,7 +273,7 @@ def test_a_budget_is_never_passed_and_what_is_done_is_kept(server, model, concur
 
 
 @pytest.mark.parametrize("fault", ["slow", "drop", "broken", "html"])
-def test_what_may_have_been_billed_without_an_answer_counts_against_the_budget(server, model, fault):
+def test_requests_without_an_answer_count_against_the_budget(server, model, fault):
     server.always = fault
     spending = Spending(Prices(1.0, 1.0), budget=0.01)
     with pytest.raises(BudgetError):
@@ -282,14 +282,14 @@ def test_what_may_have_been_billed_without_an_answer_counts_against_the_budget(s
     assert 0 < spending.cost <= 0.01
 
 
-def test_what_a_server_refuses_costs_nothing(server, model):
+def test_refused_requests_cost_nothing(server, model):
     server.faults = ["429", "500", "503"]
     opened = model()
     assert opened.ask_all(prompts(1), "asking") == answers(1)
-    assert (opened.spending.requests, opened.spending.read) == (1, 100)
+    assert (opened.spending.requests, opened.spending.input_tokens) == (1, 100)
 
 
-def test_a_budget_of_nothing_asks_nothing(server, model):
+def test_with_a_budget_of_zero_nothing_is_sent(server, model):
     with pytest.raises(BudgetError):
         model(spending=Spending(Prices(1, 1), budget=0)).ask_all(prompts(1), "asking")
     assert server.asked == []
@@ -304,13 +304,13 @@ def test_a_budget_of_nothing_asks_nothing(server, model):
         (Prices(1.0, 1.0), float("inf"), "`budget` inf"),
     ],
 )
-def test_amounts_that_cannot_be_are_refused(prices, budget, message):
+def test_invalid_amounts_are_refused(prices, budget, message):
     with pytest.raises(LanguageModelError, match=message):
         Spending(prices, budget)
 
 
 @pytest.mark.parametrize("url", ["host/v1", "ftp://host", "http://", "http://[", "http://host:99999", ""])
-def test_what_is_no_address_is_refused(url, tmp_path):
+def test_an_invalid_address_is_refused(url, tmp_path):
     with pytest.raises(LanguageModelError, match="expected the address of an API"):
         ChatModel(url, "tiny", cache=tmp_path)
 
@@ -328,9 +328,9 @@ def test_a_variable_without_a_key_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["sk-first\nsk-second", "sk-\N{KEY}", "sk first"])
-def test_what_is_no_key_is_refused_and_not_repeated(tmp_path, monkeypatch, key):
+def test_an_invalid_key_is_refused_and_not_repeated(tmp_path, monkeypatch, key):
     monkeypatch.setenv(VARIABLE, key)
-    with pytest.raises(LanguageModelError, match=f"`key_variable` {VARIABLE}: not a key") as raised:
+    with pytest.raises(LanguageModelError, match=f"`key_variable` {VARIABLE}: invalid key") as raised:
         ChatModel("http://host/v1", "tiny", key_variable=VARIABLE, cache=tmp_path)
     assert "sk" not in str(raised.value)
 
@@ -353,8 +353,8 @@ def test_neither_key_nor_prompt_is_in_the_cache(server, model, tmp_path):
 
 def test_waiting_for_a_budget_ends_when_open_requests_do(server, model):
     server.delay = 0.05
-    spending = Spending(Prices(written=1.0), budget=1.5 * TOKENS * 1e-6)
+    spending = Spending(Prices(output=1.0), budget=1.5 * MAX_TOKENS * 1e-6)
     started = time.monotonic()
     assert model(spending=spending, concurrency=4).ask_all(prompts(3), "asking") == answers(3)
     assert time.monotonic() - started >= 3 * 0.05
-    assert server.most_at_a_time == 1
+    assert server.most_open == 1

@@ -1,4 +1,4 @@
-"""Synthesis: documents of every kind, passages, and pairs made of them with a language model and without."""
+"""Synthesis: documents of every kind, passages, and pairs with and without a language model."""
 
 import gzip
 import json
@@ -14,12 +14,12 @@ from tests.training.llm.chat_server import chat_server, said, two_questions
 from training import SourceError, prepare, read_pairs
 from training.llm.chat import ChatModel
 from training.prepared.chunking import split_sentences
-from training.synthesis.documents import MOST_BYTES, Document, read_documents
-from training.synthesis.extraction import KEY_WORDS, caption, extract_pairs
+from training.synthesis.documents import MAX_BYTES, Document, read_documents
+from training.synthesis.extraction import KEYWORDS, caption, extract_pairs
 from training.synthesis.llm_questions import ask_pairs
 from training.synthesis.outlines import Outline, Section, read_html, read_markdown, read_plain
 from training.synthesis.output import check_file, write_pairs
-from training.synthesis.passages import LEAST_WORDS, Passage, SyntheticPair, cut_passages
+from training.synthesis.passages import MIN_WORDS, Passage, SyntheticPair, cut_passages
 from training.tables.options import ReadOptions
 from training.tables.reading import BadRows
 
@@ -33,19 +33,19 @@ PAGE = """<html><head><title>Fever | Site</title><style>p {color: red}</style></
 <script>var a = "<h2>no</h2>";</script><footer>All rights</footer></body></html>"""
 
 
-def test_html_is_cut_at_its_headings_and_what_is_not_text_is_left_out():
+def test_html_is_split_at_headings_and_non_text_is_left_out():
     assert read_html(PAGE) == (
         "Fever",
         (Section("", "A rise of temperature."), Section("When to call", "Above 40 °C. After three days.")),
     )
 
 
-def test_what_a_form_holds_is_text_but_not_what_is_chosen_or_typed_in_it():
+def test_labels_of_a_form_are_text_but_not_its_fields():
     page = "<form><h1>Leave</h1><p>Ask in May.</p><select><option>May<option>June</select><button>Send</button></form>"
     assert read_html(page) == ("Leave", (Section("", "Ask in May."),))
 
 
-def test_tags_in_a_line_of_markdown_and_titles_in_a_text_begin_nothing():
+def test_inline_tags_of_markdown_start_no_section():
     lines = (
         "# Use\n\nRun `x`, then git commit -m <title> and push.\n\nOr dotnet new <template>. Put a <form> around it."
     )
@@ -60,11 +60,11 @@ def test_a_page_without_a_first_heading_has_the_title_of_its_head():
 
 
 @pytest.mark.parametrize("text", ["", "<", "<h1", "<h1>a", "</h1></nav>text", "<p><h2>a<h3>b", "&#xFFFFFFFF;<!-- -"])
-def test_broken_html_is_read_as_far_as_it_goes(text):
+def test_broken_html_is_read_as_far_as_possible(text):
     assert read_html(text).title in ("", "a")
 
 
-def test_markdown_is_cut_at_its_headings():
+def test_markdown_is_split_at_headings():
     text = "---\ntitle: no\n---\n# Fever\n\nA *rise*.\n\n## Care\n\n| a | b |\n|---|---|\n| c | d |\n\n"
     text += "Setext\n---\n\nMore.\n"
     title, sections = read_markdown(text)
@@ -72,7 +72,7 @@ def test_markdown_is_cut_at_its_headings():
     assert sections == (Section("", "A rise."), Section("Care", "a b c d"), Section("Setext", "More."))
 
 
-def test_a_short_first_line_that_stands_alone_is_the_title_of_plain_text():
+def test_a_short_first_line_before_an_empty_one_is_the_title_of_plain_text():
     assert read_plain("Fever\n\nA rise of\ntemperature.") == ("Fever", (Section("", "A rise of temperature."),))
     assert read_plain("A rise.\n\nMore.").title == ""
     assert read_plain("A rise\nof temperature").title == ""
@@ -96,7 +96,7 @@ def folder(tmp_path):
     return root
 
 
-def test_a_folder_is_read_in_order_and_what_is_hidden_or_of_another_kind_is_not(folder):
+def test_a_folder_is_read_in_order_without_hidden_and_other_files(folder):
     found = [(document.id, document.title) for document in read_documents(folder, BadRows(False))]
     assert found == [
         ("a.txt", "Fever"),
@@ -127,7 +127,7 @@ def test_what_prepare_wrote_is_a_corpus(pairs_file, tmp_path):
         ("a.txt", b"\xff\xfe\x00", "a.txt: is not UTF-8 text"),
         ("a.jsonl", b'{"other": 1}\n', "a.jsonl, line 1: no text column"),
         ("a.jsonl", b"{\n", "a.jsonl, line 1: is not JSON"),
-        ("a.md", b" \n", "holds no text"),
+        ("a.md", b" \n", "has no text"),
         ("a.png", b"x", "a.png: unknown format"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_bad_file_is_named(tmp_path, name, content, message):
     assert str(raised.value).count("`skip_bad`") <= 1
 
 
-def test_bad_files_and_rows_are_counted_where_that_is_asked_for(folder):
+def test_bad_files_and_rows_are_counted_on_request(folder):
     (folder / "bad.txt").write_bytes(b"\xff")
     (folder / "d.jsonl").write_text('{"text": ""}\n{"text": "Good."}\n', encoding="utf-8")
     bad = BadRows(True)
@@ -147,7 +147,7 @@ def test_bad_files_and_rows_are_counted_where_that_is_asked_for(folder):
     assert [line.split(":")[0].rpartition("/")[2] for line in bad.lines] == ["bad.txt", "d.jsonl, line 1"]
 
 
-def test_what_is_no_unicode_is_a_bad_row_or_a_name_that_can_be_written(tmp_path):
+def test_invalid_unicode_is_a_bad_row_or_replaced_in_a_file_name(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"title": "Fever \\ud83d", "text": "A rise of temperature."}\n')
     with pytest.raises(SourceError, match=r"rows\.jsonl, line 1: title holds half of a surrogate pair"):
         read_documents(tmp_path, BadRows(False))
@@ -160,11 +160,11 @@ def test_what_is_no_unicode_is_a_bad_row_or_a_name_that_can_be_written(tmp_path)
 def test_a_missing_corpus_an_empty_folder_and_a_huge_file_are_refused(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="no such file|cannot be read"):
         read_documents(tmp_path / "none.txt", BadRows(False))
-    with pytest.raises(SourceError, match="holds no document"):
+    with pytest.raises(SourceError, match="has no documents"):
         read_documents(tmp_path, BadRows(False))
     with (tmp_path / "huge.txt").open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
-    with pytest.raises(SourceError, match="more than 64 MiB"):
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(SourceError, match="larger than 64 MiB"):
         read_documents(tmp_path / "huge.txt", BadRows(False))
 
 
@@ -192,7 +192,7 @@ def documents(count=30):
     ]
 
 
-def test_passages_are_within_the_size_and_stand_once():
+def test_passages_are_within_the_size_and_without_duplicates():
     passages = cut_passages([*documents(), *documents()], 150)
     assert len({passage.text for passage in passages}) == len(passages)
     assert all(len(passage.text) <= 160 for passage in passages)
@@ -207,8 +207,8 @@ def test_a_script_without_spaces_has_passages_and_questions():
     assert "sentence" in {pair.kind for pair in extract_pairs([passage], 0)}
 
 
-def test_a_passage_of_a_few_words_is_none():
-    short = Document("a", "", (Section("", "word " * (LEAST_WORDS - 1)),))
+def test_short_passages_are_left_out():
+    short = Document("a", "", (Section("", "word " * (MIN_WORDS - 1)),))
     assert cut_passages([short]) == []
 
 
@@ -222,7 +222,7 @@ def test_a_passage_has_one_text_in_all_its_pairs_and_one_pair_of_each_kind():
     assert sum(map(len, texts.values())) == len({pair.answer for pair in pairs}) == len(passages)
 
 
-def test_a_sentence_asks_for_the_rest_of_its_passage_and_seldom_for_the_whole():
+def test_a_sentence_is_rarely_left_in_its_positive():
     passages = cut_passages(documents(200))
     by_answer = {passage.text: passage for passage in passages}
     pairs = [pair for pair in extract_pairs(passages, 1) if pair.kind == "sentence"]
@@ -235,7 +235,7 @@ def test_a_sentence_asks_for_the_rest_of_its_passage_and_seldom_for_the_whole():
     assert Counter(split_sentences(original)) - Counter(split_sentences(removed.answer)) == {removed.question: 1}
 
 
-def test_titles_ask_with_their_headings_and_those_of_several_sections_do_not():
+def test_titles_with_headings_are_queries_unless_several_sections_have_them():
     same = [Document("a", "Home", (Section("", FEVER),)), Document("b", "Home", (Section("", FEVER.upper()),))]
     questions = {
         pair.question for pair in extract_pairs(cut_passages([*documents(1), *same]), 1) if pair.kind == "title"
@@ -247,12 +247,12 @@ def test_titles_ask_with_their_headings_and_those_of_several_sections_do_not():
     ("title", "heading", "expected"),
     [("Fever", "", "Fever"), ("", "Care", "Care"), ("Fever", "Fever care", "Fever care"), ("A", "b", "A: b")],
 )
-def test_a_caption_says_nothing_twice(title, heading, expected):
+def test_a_caption_repeats_nothing(title, heading, expected):
     assert caption(Passage("a", title, heading, "")) == expected
 
 
-def test_key_words_are_of_the_passage_in_its_order():
-    least, most = KEY_WORDS
+def test_keywords_are_in_the_order_of_the_passage():
+    least, most = KEYWORDS
     for pair in extract_pairs(cut_passages(documents()), 1):
         if pair.kind == "keywords":
             words, text = pair.question.split(), re.findall(r"\w+", pair.answer.casefold())
@@ -261,18 +261,18 @@ def test_key_words_are_of_the_passage_in_its_order():
             assert "the" not in words
 
 
-def test_the_same_seed_gives_the_same_pairs_and_another_one_others():
+def test_the_seed_decides_the_pairs():
     passages = cut_passages(documents())
     assert extract_pairs(passages, 1) == extract_pairs(passages, 1)
     assert extract_pairs(passages, 1) != extract_pairs(passages, 2)
 
 
 @pytest.mark.parametrize("text", ["the of and to in is it that " * 3, "12 34 56 78 90 11 12 13 14", "é " * 9, "x" * 30])
-def test_passages_without_words_make_no_questions_of_them(text):
+def test_passages_without_words_have_no_keywords(text):
     assert extract_pairs([Passage("a", "", "", text)], 1) == []
 
 
-def test_a_language_model_asks_for_whole_passages(tmp_path):
+def test_questions_of_a_language_model_have_the_whole_passage_as_answer(tmp_path):
     passages = cut_passages(documents(3))
     with chat_server(two_questions) as server:
         pairs = ask_pairs(passages, ChatModel(server.url, "tiny", cache=tmp_path), 2)
@@ -282,7 +282,7 @@ def test_a_language_model_asks_for_whole_passages(tmp_path):
     assert 'under "Title 0" and "Causes"' in "".join(map(said, server.asked))
 
 
-def test_too_many_empty_and_repeated_questions_are_not_taken(tmp_path):
+def test_too_many_empty_or_repeated_questions_are_rejected(tmp_path):
     given = {"questions": ["a?", "b?", "c?"]}
     with chat_server(lambda body: given) as server:
         model = ChatModel(server.url, "tiny", cache=tmp_path)
@@ -297,7 +297,7 @@ def test_too_many_empty_and_repeated_questions_are_not_taken(tmp_path):
 PAIR = SyntheticPair("how – high?", FEVER, "a.txt", "Fever", "title")
 
 
-def test_what_is_written_is_what_prepare_reads(tmp_path):
+def test_prepare_reads_the_written_pairs(tmp_path):
     write_pairs([PAIR], tmp_path / "new" / "pairs.jsonl")
     (pair,) = read_pairs(
         str(tmp_path / "new" / "pairs.jsonl"), ReadOptions(columns=("document", "title", "kind"))
@@ -306,7 +306,7 @@ def test_what_is_written_is_what_prepare_reads(tmp_path):
     assert dict(pair.columns) == {"document": "a.txt", "title": "Fever", "kind": "title"}
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_atomically(tmp_path):
     def failing():
         yield PAIR
         raise KeyboardInterrupt

@@ -64,7 +64,7 @@ def main() -> None:
 
 def run(data: PreparedData, base: Path, iterations: int, out: Path) -> dict[str, Any]:
     """One run: loads, rankings, CPU seconds, and the metric that two runs must agree on."""
-    recipe = Contrastive(iterations=iterations, min_steps=6, batch_size=8, learning_rate=0.01)
+    recipe = Contrastive(iterations=iterations, min_steps=20, batch_size=8, learning_rate=0.01)
     with counted() as work:
         started = time.process_time()
         report = adapt(TrainingJob(data, "legal", resolve_base_model(str(base)), recipe, device="cpu"), out)

@@ -1,4 +1,4 @@
-"""Adaptation: what a run leaves, that it is the same every time, and that it never makes a model worse on dev."""
+"""Adaptation: what a run writes, that it is reproducible, and that it never makes a model worse on dev."""
 
 import json
 import math
@@ -70,16 +70,16 @@ def test_the_output_holds_no_file_that_could_run_code(trained):
     }
 
 
-def test_every_file_of_the_output_may_be_read_by_whoever_may_read_its_report(trained):
+def test_all_files_of_the_output_have_the_permissions_of_its_report(trained):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in trained.out.rglob("*") if path.is_file()}
     assert {name: oct(mode) for name, mode in modes.items() if mode != modes["report.json"]} == {}
 
 
-def test_nothing_is_left_beside_the_output(trained):
+def test_only_the_output_is_left(trained):
     assert sorted(path.name for path in trained.out.parent.iterdir()) == ["data", "out"]
 
 
-def test_the_report_is_plain_json_and_says_all_that_decided_the_result(trained, tiny_base):
+def test_the_report_is_plain_json_and_holds_everything_that_decided_the_result(trained, tiny_base):
     def refuse(constant):
         raise ValueError(constant)
 
@@ -110,7 +110,7 @@ def test_the_best_state_on_dev_is_chosen(trained):
     assert report.adapted_metrics["test"]["ndcg@10"] > report.base_metrics["test"]["ndcg@10"]
 
 
-def test_the_gain_on_the_test_split_is_told_with_its_interval(trained):
+def test_the_gain_on_the_test_split_is_reported_with_its_interval(trained):
     base, adapted = trained.report.base_metrics["test"], trained.report.adapted_metrics["test"]
     card = (trained.out / "README.md").read_text(encoding="utf-8")
     assert set(trained.report.comparison) == {"mrr@5", "recall@5", "ndcg@10"}
@@ -142,7 +142,7 @@ def test_the_reported_test_metrics_are_those_of_the_saved_model(trained):
     assert trained.report.adapted_metrics["test"]["mrr@5"] == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_card_tells_the_gain_and_the_origin(trained):
+def test_the_card_states_the_gain_and_the_origin(trained):
     card = (trained.out / "README.md").read_text(encoding="utf-8")
     metrics = [part["test"]["mrr@5"] for part in (trained.report.base_metrics, trained.report.adapted_metrics)]
     assert f"| mrr@5 | {metrics[0]:.4f} | {metrics[1]:.4f} | {metrics[1] - metrics[0]:+.4f} |" in card
@@ -151,7 +151,7 @@ def test_the_card_tells_the_gain_and_the_origin(trained):
         assert said in card
 
 
-def test_the_profile_is_made_of_the_training_queries_by_the_base_model(trained, tiny_base):
+def test_the_profile_holds_the_training_queries_as_the_base_model_embeds_them(trained, tiny_base):
     profile = Profile.load(trained.out)
     queries = [trained.data.queries[name] for name in trained.data.qrels["train"]]
     assert profile.base == tiny_base.record().weights_sha256
@@ -191,7 +191,7 @@ def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_interpolation_takes_its_share_of_the_trained_weights(tiny_base, trained, share):
+def test_interpolation_gives_the_trained_weights_their_weight(tiny_base, trained, share):
     model, base = load_model(trained.out, "cpu"), load_model(tiny_base.path, "cpu")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     interpolate(model, base, share)
@@ -203,7 +203,7 @@ def test_interpolation_takes_its_share_of_the_trained_weights(tiny_base, trained
             torch.testing.assert_close(value, share * before[name] + (1 - share) * start[name])
 
 
-def test_the_untouched_model_is_kept_where_nothing_beats_it(untouched, tiny_base):
+def test_the_base_model_is_kept_if_no_iteration_beats_it(untouched, tiny_base):
     out, report = untouched
     assert (report.chosen, report.improved) == ("base", False)
     assert report.adapted_metrics == report.base_metrics
@@ -211,7 +211,7 @@ def test_the_untouched_model_is_kept_where_nothing_beats_it(untouched, tiny_base
     assert "No iteration beat the base model" in (out / "README.md").read_text(encoding="utf-8")
 
 
-def test_an_untouched_model_is_published_only_by_force(untouched, registry):
+def test_a_kept_base_model_is_published_only_by_force(untouched, registry):
     out, _ = untouched
     with pytest.raises(TrainingError, match="no iteration beat the base model on dev, so it is not registered"):
         publish(out, registry)
@@ -243,7 +243,7 @@ def test_the_reference_recipe_runs(tmp_path, trained, tiny_base):
     assert second.steps == -(-second.mined // recipe.batch_size)
 
 
-def test_the_reference_recipe_says_so_where_it_finds_nothing_to_learn(tmp_path, tiny_base):
+def test_the_reference_recipe_reports_that_it_finds_nothing_to_learn(tmp_path, tiny_base):
     pairs = [Pair(f"question {word}", f"answer of {word}") for word in ("alpha", "beta", "gamma", "delta", "epsilon")]
     with pytest.raises(TrainingError, match="triplet"):
         data = prepared(pairs, tmp_path / "data")
@@ -268,7 +268,7 @@ def test_a_run_that_diverges_says_which_number_to_change(tmp_path, trained, tiny
 
 
 @pytest.mark.parametrize("device", ["nosuch", "cuda:99"])
-def test_a_device_that_is_not_there_is_reported(tmp_path, trained, tiny_base, device):
+def test_an_unavailable_device_is_reported(tmp_path, trained, tiny_base, device):
     with pytest.raises(TrainingError, match=re.escape(device)):
         adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device=device), tmp_path / "out")
 
@@ -293,13 +293,13 @@ def test_overwrite_replaces_an_earlier_model(tmp_path, trained, tiny_base):
 
 
 @pytest.mark.parametrize("domain", ["general", "Upper", "../up", ""])
-def test_a_name_that_no_domain_may_have_is_refused_before_any_work(tmp_path, trained, tiny_base, domain):
+def test_an_invalid_name_of_a_domain_is_refused_before_any_work(tmp_path, trained, tiny_base, domain):
     with pytest.raises(InvalidNameError):
         adapt(TrainingJob(trained.data, domain, tiny_base, QUICK, device="cpu"), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_reported(tmp_path, trained, tiny_base):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path, trained, tiny_base):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="file"):
         adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "file" / "out")
@@ -330,7 +330,7 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
     assert load_model(tmp_path / "out", "cpu").prompts == {"query": "zebra: ", "document": "elephant: "}
 
 
-def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
+def test_texts_are_truncated_only_while_training(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4)
     report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.max_length == 64
@@ -338,7 +338,7 @@ def test_texts_are_cut_only_while_training(tmp_path, trained, tiny_base):
 
 
 @pytest.mark.slow
-def test_the_command_writes_nothing_but_its_result_where_there_is_no_terminal(tmp_path, trained, tiny_base):
+def test_the_command_writes_only_its_result_without_a_terminal(tmp_path, trained, tiny_base):
     arguments = [
         *("train", trained.out.parent / "data", "--domain", "words", "--base-model", tiny_base.path),
         *("--out", tmp_path / "out", "--iterations", 1, "--min-steps", 1, "--device", "cpu", "--json"),

@@ -101,13 +101,13 @@ def test_the_model_folder_gives_the_embeddings_that_were_measured(adapted, train
     assert report.adapted_metrics["test"] == pytest.approx(measured, abs=1e-3)
 
 
-def test_a_query_is_encoded_unlike_a_document_where_the_model_tells_them_apart(kind, adapted):
+def test_queries_and_documents_are_encoded_differently_by_models_that_do(kind, adapted):
     model = plain(adapted[0])
     query, document = (encode(["apple castle"]) for encode in (model.encode_query, model.encode_document))
     assert np.allclose(query, document, atol=1e-6) == (kind not in APART)
 
 
-def test_training_moves_what_queries_pass_by_queries_and_what_documents_pass_by_documents(kind, base, tmp_path):
+def test_queries_train_the_branch_of_queries_and_documents_that_of_documents(kind, base, tmp_path):
     model = load_model(base.path, "cpu")
     before = token_vectors(model)
     finetune(model, Examples(COLUMNS), Contrastive(**FULL, min_steps=2), 1, tmp_path, kind)
@@ -167,7 +167,7 @@ def test_truncation_counts_the_tokens_of_a_query_and_its_prompt(kind, base):
         assert encoder.truncates(longer) == cut, words
 
 
-def test_long_texts_are_read_to_their_end(tmp_path):
+def test_long_texts_are_encoded_to_their_end(tmp_path):
     model = KINDS["long"](tmp_path)
     text = " ".join(["apple"] * 900)
     assert not np.allclose(*model.encode([text + " castle", text + " desert"]), atol=1e-7)
@@ -198,6 +198,6 @@ def test_weights_stored_in_half_precision_are_trained_in_full(tmp_path, trained)
     ("device", "bfloat16", "expected"),
     [("cuda", True, "bf16"), ("cuda:1", False, "fp16"), ("cpu", True, None), ("mps", True, None)],
 )
-def test_a_gpu_trains_in_the_half_precision_that_it_has(monkeypatch, device, bfloat16, expected):
+def test_a_gpu_trains_in_the_half_precision_that_it_supports(monkeypatch, device, bfloat16, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
     assert half_precision(torch.device(device)) == expected

@@ -1,4 +1,4 @@
-"""Resuming: a run that was killed ends as if it had not been, and does nothing twice that was finished."""
+"""Resuming: a killed run ends like an undisturbed one, and repeats no finished step."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ adaptation.adapt(job, Path(out))
 """
 
 
-def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path, trained, tiny_base, monkeypatch, caplog):
+def test_a_killed_run_resumes_and_ends_the_same(tmp_path, trained, tiny_base, monkeypatch, caplog):
     out = tmp_path / "out"
     data = trained.out.parent / "data"
     finished = run_python(KILLED, data, tiny_base.path, out)
@@ -104,7 +104,7 @@ def failed(trained, tiny_base, tmp_path_factory):
 
 
 @pytest.mark.parametrize("nth", POINTS)
-def test_a_crash_at_any_change_of_a_name_can_be_resumed(trained, tiny_base, failed, nth):
+def test_a_run_resumes_after_a_crash_at_any_rename(trained, tiny_base, failed, nth):
     folder = failed / str(nth)
     assert not (folder / "out").exists()
     report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), folder / "out")
@@ -112,7 +112,7 @@ def test_a_crash_at_any_change_of_a_name_can_be_resumed(trained, tiny_base, fail
     assert [path.name for path in folder.iterdir()] == ["out"]
 
 
-def test_a_step_cut_short_on_disk_is_done_again(tmp_path, trained, tiny_base, monkeypatch):
+def test_a_step_whose_result_is_truncated_on_disk_is_repeated(tmp_path, trained, tiny_base, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("training.adaptation.write_model_folder", crash)
         with pytest.raises(Crash):
@@ -127,7 +127,7 @@ def crash(*_):
     raise Crash
 
 
-def test_a_run_with_other_arguments_starts_anew(tmp_path, trained, tiny_base, monkeypatch, caplog):
+def test_a_run_of_another_job_starts_from_scratch(tmp_path, trained, tiny_base, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         patch.setattr("training.adaptation.write_model_folder", crash)
         with pytest.raises(Crash):
@@ -166,7 +166,7 @@ def test_two_processes_cannot_write_one_output_at_a_time(tmp_path):
     assert run_python(OPEN, out).stdout == "open True\n"
 
 
-def test_a_run_that_has_finished_answers_with_its_report_and_trains_nothing(tmp_path, trained, tiny_base, caplog):
+def test_a_finished_run_returns_its_report_and_trains_nothing(tmp_path, trained, tiny_base, caplog):
     out = tmp_path / "out"
     first = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), out)
     before = weights(out)

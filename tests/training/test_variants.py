@@ -1,4 +1,4 @@
-"""Variants for other runtimes: the same vectors, measured on dev, refused where they rank worse, kept by digest."""
+"""Variants for other runtimes: the same vectors, measured on dev, refused if they rank worse, kept by digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run loads few models, and ranks every split once a state, also when it was killed in between."""
+"""A run loads few models, and ranks every split once per state, even if it was killed in between."""
 
 from collections import Counter
 from contextlib import contextmanager

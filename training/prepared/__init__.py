@@ -1,1 +1,1 @@
-"""Prepared data: BEIR folders, and how rows are chunked, split and laid out in them."""
+"""Prepared data: the BEIR folder, and how pairs, labelled texts and judged queries are written to one."""

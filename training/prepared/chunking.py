@@ -1,4 +1,4 @@
-"""Cuts long answers into chunks on sentence ends."""
+"""Divides long texts into chunks at sentence ends."""
 
 import re
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ _SENTENCE_END = re.compile(r"(?<=[.!?]) |(?<=[。！？])(?=.)")
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text whose white space is collapsed.
+    """The sentences of a text with collapsed white space.
 
-    One ends at ``.``, ``!`` or ``?`` before a space, and at ``。``, ``！`` or ``？``.
+    A sentence ends at ``.``, ``!`` or ``?`` before a space, and at ``。``, ``！`` or ``？``.
     """
     return [sentence.strip() for sentence in _SENTENCE_END.split(text)]
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
-    """The text that was split into them."""
+    """The text whose sentences these are."""
     spaced = [f"{sentence} " if sentence.endswith((".", "!", "?")) else sentence for sentence in sentences]
     return "".join(spaced).strip()
 
 
 def chunk(text: str, size: int = CHUNK_CHARACTERS) -> list[str]:
-    """Cut a text of more than ``size`` characters.
+    """Divide a text of more than ``size`` characters.
 
-    Sentences are packed greedily while the sum of their lengths, the spaces between them not counted, is at most
-    ``size``; a longer sentence is a chunk of its own.
+    Sentences are packed greedily while the sum of their lengths, without the spaces between them, is at most ``size``.
+    A longer sentence is a chunk of its own.
     """
     if len(text) <= size:
         return [text]

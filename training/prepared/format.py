@@ -16,30 +16,30 @@ SPLITS = ("train", "dev", "test")
 MANIFEST = "manifest.json"
 
 Qrels = dict[str, list[str]]
-"""Query id to the ids of its relevant documents; of a training query there may be none that is known."""
+"""Query id to the ids of its relevant documents; a training query may have none that is known."""
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Documents and queries by id, in file order, and which answer which."""
+    """Documents and queries by id, in file order, and which documents are relevant to which queries."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
     qrels: dict[str, Qrels]
     manifest: dict[str, Any]
     negatives: dict[str, Qrels] = field(default_factory=dict)
-    """Documents that were judged not relevant, of the splits that have any: BEIR's score 0."""
+    """Documents that were judged not relevant (score 0 in BEIR), for the splits that have any."""
     parts: Mapping[str, PreparedData] = field(default_factory=dict)
-    """The sets that are joined in it, by name, in the order of their documents and queries; of a single set none."""
+    """The joined sets by name, in the order of their documents and queries; empty for a single set."""
 
     @property
     def labelled(self) -> bool:
-        """Whether documents are texts like the queries, those of one label being relevant to each other."""
+        """Whether documents are labelled texts like the queries, relevant to those with the same label."""
         return self.manifest.get("kind") == "labels"
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the content, as the manifest has it."""
+        """SHA-256 of the content, from the manifest."""
         return str(self.manifest["fingerprint"])
 
 
@@ -73,16 +73,16 @@ def read_prepared(folder: Path) -> PreparedData:
     """Read a folder that ``prepare`` wrote.
 
     Raises:
-        PreparedDataError: a file is missing or malformed, or the content is not what the manifest says.
+        PreparedDataError: a file is missing or malformed, or the content differs from the manifest.
     """
     if not (folder / MANIFEST).is_file():
-        raise PreparedDataError(f"{folder}: holds no {MANIFEST}: expected a folder that 'domain-router prepare' wrote")
+        raise PreparedDataError(f"{folder}: no {MANIFEST} found: expected a folder that 'domain-router prepare' wrote")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if not isinstance(manifest["counts"], dict):
             raise TypeError("counts")
         if manifest["fingerprint"] != _fingerprint(folder):
-            raise PreparedDataError(f"{folder}: the files have changed since they were prepared: prepare them again")
+            raise PreparedDataError(f"{folder}: the files were changed after they were prepared: prepare them again")
         corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}
         queries = {row["_id"]: row["text"] for row in _read_lines(folder / "queries.jsonl")}
         judged = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
@@ -113,7 +113,7 @@ def _read_lines(path: Path) -> Iterable[dict[str, str]]:
 
 
 def _read_qrels(path: Path) -> tuple[Qrels, Qrels]:
-    """What was judged relevant, and what was judged not to be."""
+    """The documents that were judged relevant, and those that were judged not relevant."""
     relevant: Qrels = {}
     others: Qrels = {}
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Several prepared sets that train one model: each stays on its own in ranking, in measuring and in every batch."""
+"""Several prepared sets as one: each is ranked and evaluated separately, and no batch mixes them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from training.prepared.format import SPLITS, PreparedData
 
 
 def join(sets: Mapping[str, PreparedData]) -> PreparedData:
-    """Prepared sets as one, whose parts they are; of a single set, the set itself.
+    """Prepared sets as one, with the sets as its parts; a single set is returned as it is.
 
-    Queries are ranked over the documents of their own set only: what answers them in another set was never judged.
+    Queries are ranked over the documents of their own set only: documents of other sets were never judged for them.
 
     Args:
-        sets: by name, none of them joined itself.
+        sets: by name; none of them is itself joined.
 
     Raises:
-        InvalidNameError: the name of one of several sets is not allowed.
-        TrainingError: there is no set.
+        InvalidNameError: invalid name of one of several sets.
+        TrainingError: no set is given.
     """
     if not sets:
-        raise TrainingError("no prepared data to train on: at least one set is needed")
+        raise TrainingError("no prepared data to train on: expected at least one set")
     if len(sets) == 1:
         return next(iter(sets.values()))
     for name in sets:
@@ -56,7 +56,7 @@ def _manifest(sets: Mapping[str, PreparedData]) -> dict[str, object]:
 
 
 def complete_batch_shares(data: PreparedData, given: Mapping[str, float]) -> dict[str, float]:
-    """The fraction of the batches of every set: what is given, and of the rest the same for each other set.
+    """The fraction of the batches of every set. Sets without a given fraction divide the rest evenly.
 
     Raises:
         TrainingError: a fraction for an unknown set, or fractions that do not sum to 1.
@@ -64,7 +64,7 @@ def complete_batch_shares(data: PreparedData, given: Mapping[str, float]) -> dic
     for name in given:
         if name not in data.parts:
             known = f"expected one of {', '.join(data.parts)}" if data.parts else "expected several sets to train on"
-            raise TrainingError(f"`batch_shares` {name}: no set of that name is trained on: {known}")
+            raise TrainingError(f"`batch_shares` {name}: unknown training set: {known}")
     others = [name for name in data.parts if name not in given]
     rest = 1 - sum(given.values())
     if (rest <= 1e-9) if others else (data.parts and abs(rest) > 1e-9):

@@ -1,4 +1,4 @@
-"""Judged queries to a folder of prepared data."""
+"""Writes judged queries to a folder of prepared data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from training.tables.part_column import PART
 def prepare_judged(
     source: Judgements, out: Path, options: PrepareOptions | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Write a folder of prepared data with what was judged not relevant, too; returns its manifest.
+    """Write a folder of prepared data that keeps the judged negatives; returns its manifest.
 
-    Equal documents are one. The parts are those of the column ``part`` where there is one; where none is for training,
-    nothing is dealt. ``grouped`` keeps near-duplicate queries on one side, and near-duplicate answers where queries
-    do not share a collection. A training query that stands in another part, too, is left out. The folder appears whole
-    or not at all.
+    Equal documents are merged. Splits are taken from a column ``part`` if there is one; if it has no training rows,
+    nothing is split. ``grouped`` keeps near-duplicate queries in one split, and near-duplicate answers unless queries
+    share a collection. A training query that also occurs in dev or test is left out. The folder is written atomically.
 
     Raises:
         OutputError: the folder exists.
@@ -60,7 +59,7 @@ def prepare_judged(
 
 
 def _given(queries: Sequence[JudgedQuery], options: PrepareOptions) -> Split | None:
-    """The parts as they are where none of them is for training, so that nothing can be dealt."""
+    """The splits of the column ``part`` if it has no training rows to split; else None."""
     parts = np.array([query.columns.get(PART, "train") for query in queries])
     if options.split == "test" or "train" in parts:
         return None
@@ -68,7 +67,7 @@ def _given(queries: Sequence[JudgedQuery], options: PrepareOptions) -> Split | N
 
 
 def _without_held_out(queries: Sequence[JudgedQuery], split: Split) -> Split:
-    """The training queries without those that dev or test asks."""
+    """The split without training queries that also occur in dev or test."""
     held_out = {queries[row].text for rows in (split.dev, split.test) for row in rows}
     train = [row for row in split.train.tolist() if queries[row].text not in held_out]
     return replace(split, train=np.array(train, dtype=np.int64))

@@ -1,4 +1,4 @@
-"""From labelled texts to prepared data: of each label some texts are documents, and the others ask for them."""
+"""Converts labelled texts to a retrieval set: half of a label's training texts become documents, the rest queries."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from training.splitting.splits import Indices, Split, held_by_part, split_rows
 def prepare_labels(
     source: Labels, out: Path, options: SplitOptions | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Write a folder of prepared data in which texts of one label are relevant to each other; returns its manifest.
+    """Write a folder of prepared data in which texts with the same label are relevant to each other.
 
-    The texts of the training part are dealt out, label by label: every other one, in random order, is a document. The
-    rest are queries, and so are all texts of the dev and test parts; documents of their label are relevant to them.
-    The parts are those of the column ``part`` where there is one. The folder appears whole or not at all.
+    In random order, every other training text of a label becomes a document. The remaining training texts, and all dev
+    and test texts, become queries; documents with the same label are relevant to them. Splits are taken from a column
+    ``part`` if there is one. The folder is written atomically.
+
+    Returns:
+        The manifest.
 
     Raises:
         OutputError: the folder exists.
-        SourceError: the texts cannot be split, or there is nothing to learn from them.
+        SourceError: the texts cannot be split, or have too few labels or texts per label.
     """
     options = held_by_part(source.texts, options or SplitOptions())
     if options.split == "test":
@@ -64,28 +67,30 @@ def prepare_labels(
 
 
 def _layout(source: Labels, split: Split, seed: int) -> tuple[dict[str, str], dict[str, str], dict[str, Qrels]]:
-    """Corpus, queries and qrels; a query whose label has no document is left out."""
+    """Corpus, queries and qrels; queries whose label has no document are left out."""
     texts = source.texts
-    documents = _deal(texts, split.train, seed)
+    documents = _documents(texts, split.train, seed)
     answers: dict[str, list[str]] = defaultdict(list)
     for row in documents:
         answers[texts[row].label].append(f"d{row}")
     asking = {"train": np.setdiff1d(split.train, documents), "dev": split.dev, "test": split.test}
     asked = {part: [row for row in rows.tolist() if texts[row].label in answers] for part, rows in asking.items()}
     if len(answers) < 2:
-        raise SourceError(f"{source.source}: only {min(answers)!r} is a label of training texts: expected two at least")
+        raise SourceError(
+            f"{source.source}: all training texts have the label {min(answers)!r}: expected at least two labels"
+        )
     if empty := [part for part, rows in asked.items() if not rows]:
         raise SourceError(
-            f"{source.source}: no {empty[0]} text has a training text of its label beside it: "
-            "expected several texts of every label"
+            f"{source.source}: no {empty[0]} text shares its label with a training text that is a document: "
+            "expected several texts per label"
         )
     qrels = {part: {f"q{row}": answers[texts[row].label] for row in rows} for part, rows in asked.items()}
     queries = {f"q{row}": texts[row].text for rows in asked.values() for row in rows}
     return {f"d{row}": texts[row].text for row in documents}, queries, qrels
 
 
-def _deal(texts: Sequence[Labelled], training: Indices, seed: int) -> list[int]:
-    """The positions of the documents: of each label the first, third, fifth ... training text in random order."""
+def _documents(texts: Sequence[Labelled], training: Indices, seed: int) -> list[int]:
+    """Positions of the documents: the first, third, fifth ... training text of each label, in random order."""
     dealt: dict[str, list[int]] = defaultdict(list)
     for row in np.random.default_rng(seed).permutation(training).tolist():
         dealt[texts[row].label].append(row)

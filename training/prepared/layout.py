@@ -1,4 +1,4 @@
-"""Queries and the texts judged for them as corpus, queries and qrels by id, long texts cut into chunks."""
+"""Lays out judged queries as corpus, queries and qrels by id, with long texts divided into chunks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Judged(Protocol):
 
     @property
     def relevant(self) -> Sequence[str]:
-        """What answers it."""
+        """Texts that were judged relevant."""
 
     @property
     def non_relevant(self) -> Sequence[str]:
-        """What was judged not to."""
+        """Texts that were judged not relevant."""
 
 
 class Layout(NamedTuple):
-    """Documents and queries by id, which are relevant to each other, and which were judged not to be."""
+    """Documents and queries by id, with the relevant documents and the judged negatives of each query."""
 
     corpus: dict[str, str]
     queries: dict[str, str]
@@ -44,16 +44,16 @@ def lay_out(
     parts: Sequence[str | None] | None = None,
     others: Iterable[str] = (),
 ) -> Layout:
-    """Every chunk of a relevant text is relevant; no chunk of it is a negative of the query.
+    """Corpus, queries and qrels. Every chunk of a relevant text is relevant, and none is a negative of the query.
 
     Args:
-        judged: rows; those in no part stay in the corpus.
-        split: positions of the rows of each part.
-        chunk_characters: longer texts are cut on sentence ends.
-        merge: equal texts have one id, so that no right answer is wrong.
-        parts: that the source itself has every row in, if it does. Then equal queries of two parts are two, each with
-            what was judged in its own part.
-        others: more documents.
+        judged: rows; the texts of rows in no split stay in the corpus.
+        split: positions of the rows of each split.
+        chunk_characters: longer texts are divided at sentence ends.
+        merge: give equal texts one id, so that no relevant text counts as wrong.
+        parts: the split of every row, if the source says so. Equal queries in two splits then stay separate, each with
+            the judgements of its own split.
+        others: further documents.
     """
     corpus = _Corpus(chunk_characters, merge)
     queries: dict[str, str] = {}

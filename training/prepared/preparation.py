@@ -1,4 +1,4 @@
-"""From question-answer pairs to prepared data: answers cut into chunks, pairs split, all written at once."""
+"""Writes question-answer pairs to a folder of prepared data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from training.splitting.splits import held_by_part, joint_groups, split_rows
 def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
     """Write a folder of prepared data; returns its manifest.
 
-    The parts are those of the column ``part`` where there is one. Unlabelled questions are training queries that no
-    document is known to answer; those that stand in the pairs already, and near-duplicates of held-out questions, are
-    left out. The folder appears whole or not at all.
+    Splits are taken from a column ``part`` if there is one. Unlabelled questions become training queries without a
+    known answer; those that also occur in the pairs, and near-duplicates of held-out questions, are left out. The
+    folder is written atomically.
 
     Raises:
         OutputError: the folder exists.
-        SourceError: the pairs cannot be split, or there are unlabelled questions for data that only measure.
+        SourceError: the pairs cannot be split, or unlabelled questions are given for data that are only measured on.
     """
     options = held_by_part(source.pairs, options or PrepareOptions())
     if source.unlabelled and options.split == "test":
@@ -57,7 +57,7 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
 
 
 def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_out: Sequence[str]) -> dict[str, str]:
-    """By id the questions that are not among the queries and like none of those held out."""
+    """The questions by id that are not among the queries, nor near-duplicates of held-out ones."""
     asked = set(queries.values())
     new = [question for question in dict.fromkeys(unlabelled) if question not in asked]
     if not new:
@@ -71,7 +71,7 @@ def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_o
 
 
 def check_target(out: Path, overwrite: bool = False) -> None:
-    """Make sure that ``out`` may be written, before long work is done.
+    """Make sure that the output may be written, before long work starts.
 
     Raises:
         OutputError: it exists.
@@ -92,13 +92,13 @@ def write_folder(
     """Write prepared data atomically, in place of earlier data; returns the manifest.
 
     Args:
-        out: where to.
+        out: folder to write.
         corpus: documents by id.
-        queries: likewise.
-        qrels: of every split.
-        counts: of the rows that these were made of.
-        negatives: documents that were judged not relevant, of every split; by default none.
-        manifest: what else the manifest says.
+        queries: queries by id.
+        qrels: relevant documents, by split.
+        counts: numbers of source rows, for the manifest.
+        negatives: documents that were judged not relevant, by split; by default none.
+        manifest: further entries of the manifest.
 
     Raises:
         OutputError: the folder cannot be written, or holds anything but prepared data.

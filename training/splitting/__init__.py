@@ -1,1 +1,1 @@
-"""Which rows are for training, for choosing and for testing."""
+"""Splits rows into training, dev and test rows."""

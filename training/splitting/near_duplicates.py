@@ -18,9 +18,9 @@ _ROUNDING = 1e-9
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np.int64]:
-    """A group number for every text; texts whose 3-word shingles have at least that Jaccard similarity share one.
+    """A group number per text. Texts whose 3-word shingles have at least that Jaccard similarity share one.
 
-    Case, punctuation and white space do not count. Similarity is transitive here: a group is a connected component.
+    Case, punctuation and white space are ignored. Groups are the connected components of similar pairs.
 
     Args:
         texts: any number of texts.

@@ -1,4 +1,4 @@
-"""Which rows are for training, for choosing (dev) and for the last measurement (test)."""
+"""Splits rows into training rows, dev rows, by which models are chosen, and test rows."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from training.tables.part_column import PART, Placed
 
 Options = TypeVar("Options", bound=SplitOptions)
 
-DEV_SHARE = 0.1
-DEV_MOST = 1000
+DEV_FRACTION = 0.1
+"""Of the rows that are not test rows."""
+MAX_DEV_ROWS = 1000
 
 Indices = NDArray[np.int64]
 Groups = NDArray[np.int64]
-"""A number for every row; rows that share one belong together."""
+"""A group number per row; rows with the same number belong together."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of rows; no row is in two parts."""
+    """Positions of the rows of each part; no row is in two parts."""
 
     train: Indices
     dev: Indices
@@ -63,10 +64,10 @@ def split_rows(rows: Sequence[Mapping[str, str]], groups: Callable[[], Groups], 
 
 
 def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
-    """The options, with the parts of the column ``part`` as what is held out; unchanged where every row is for testing.
+    """The options with the dev and test rows of the column ``part`` held out; unchanged with the split ``test``.
 
     Raises:
-        SourceError: the options hold rows out themselves.
+        SourceError: the options hold out rows as well.
     """
     parts = {row.columns.get(PART) for row in rows} - {None, "train"}
     if not parts or options.split == "test":
@@ -78,7 +79,7 @@ def held_by_part(rows: Sequence[Placed], options: Options) -> Options:
 
 
 def random_split(count: int, test_size: float, seed: int) -> Split:
-    """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order, dev out of training."""
+    """The reference protocol: scikit-learn's ``train_test_split`` over rows in file order; dev comes from training."""
     _check_count(count)
     if count - math.ceil(count * test_size) < 2:
         raise SourceError(
@@ -91,12 +92,12 @@ def random_split(count: int, test_size: float, seed: int) -> Split:
 
 
 def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
-    """Whole groups only, dealt in random order; one that would overfill the test or dev part goes to training."""
+    """Keeps groups whole, in random order. A group that would overfill the test or dev part goes to training."""
     count = len(groups)
     _check_count(count)
-    test = _deal(groups, round(count * test_size), seed)
+    test = _draw(groups, round(count * test_size), seed)
     rest = np.flatnonzero(~np.isin(np.arange(count), test))
-    dev = rest[_deal(groups[rest], _dev_size(len(rest)), seed + 1)]
+    dev = rest[_draw(groups[rest], _dev_size(len(rest)), seed + 1)]
     train = np.setdiff1d(rest, dev)
     if not (len(train) and len(dev) and len(test)):
         raise SourceError(
@@ -107,7 +108,7 @@ def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
 
 
 def only_test_split(count: int) -> Split:
-    """Every row for testing: data that only measure."""
+    """Every row is a test row, for data that are only measured on."""
     none = np.empty(0, dtype=np.int64)
     return Split(none, none, np.arange(count))
 
@@ -120,15 +121,15 @@ def held_out_split(
     dev: NDArray[np.bool_] | None = None,
     test_size: float = 0.2,
 ) -> Split:
-    """Held-out rows for testing, for choosing, or both; a part for which none are held out is dealt from the others.
+    """Held-out rows become the test part, the dev part, or both; the other parts are drawn from the remaining rows.
 
     Args:
-        groups: what is dealt is whole groups; rows of a group of which one is held out are left out of every other
+        groups: kept whole in the parts that are drawn; if one row of a group is held out, the others are in no other
             part.
-        seed: of what is dealt.
-        test: which rows are held out for testing, ``(n,)``; a row that is held out for dev too is for testing.
+        seed: of the drawn parts.
+        test: which rows are held out for testing, ``(n,)``; rows that are also held out for dev are test rows.
         dev: which rows are held out for dev, ``(n,)``.
-        test_size: share of all rows that are dealt for testing where none are held out for that.
+        test_size: fraction of all rows that are drawn for testing if none are held out.
 
     Raises:
         SourceError: a part is empty.
@@ -148,8 +149,8 @@ def held_out_split(
     train = np.setdiff1d(rest, chosen)
     if not (len(train) and len(chosen) and len(tested)):
         raise SourceError(
-            f"{(held_test | held_dev).sum()} of {count} rows are held out, and what is left cannot be split into "
-            "the other parts: hold out less"
+            f"{(held_test | held_dev).sum()} of {count} rows are held out, and the remaining rows cannot be split "
+            "into the other parts: hold out fewer"
         )
     return Split(train, chosen, tested)
 
@@ -163,11 +164,11 @@ def _check_count(count: int) -> None:
 
 
 def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:
-    return rest[_deal(groups[rest], size, seed)] if len(rest) else rest
+    return rest[_draw(groups[rest], size, seed)] if len(rest) else rest
 
 
 def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
-    """A group number for every pair; two pairs share one where questions or answers are near-duplicates."""
+    """A group number per pair. Pairs whose questions or answers are near-duplicates share one."""
     count = len(questions)
     start = np.tile(np.arange(count), 2)
     end = np.concatenate([count + near_duplicates(questions), 2 * count + near_duplicates(answers)])
@@ -176,8 +177,8 @@ def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
     return np.unique(component, return_inverse=True)[1].ravel()
 
 
-def _deal(groups: Groups, size: int, seed: int) -> Indices:
-    """Positions in randomly drawn whole groups, as many as fit into ``size``."""
+def _draw(groups: Groups, size: int, seed: int) -> Indices:
+    """Positions of randomly drawn whole groups, as many as fit into ``size``."""
     sizes = np.bincount(groups)
     chosen, filled = [], 0
     for group in np.random.default_rng(seed).permutation(len(sizes)):
@@ -188,4 +189,4 @@ def _deal(groups: Groups, size: int, seed: int) -> Indices:
 
 
 def _dev_size(training: int) -> int:
-    return min(DEV_MOST, max(1, round(training * DEV_SHARE)))
+    return min(MAX_DEV_ROWS, max(1, round(training * DEV_FRACTION)))

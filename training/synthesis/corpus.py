@@ -66,6 +66,6 @@ def synthesize(
 
         pairs = ask_pairs(passages, model, options.questions)
     if not pairs:
-        raise SourceError(f"{corpus}: nothing to ask about: expected passages of at least a few sentences")
+        raise SourceError(f"{corpus}: no questions can be made from it: expected passages of at least a few sentences")
     without = len(documents) - len({passage.document for passage in passages})
     return Synthesis(pairs, len(documents), without, len(passages), bad.lines)

@@ -1,4 +1,4 @@
-"""Batches: nothing is lost, and no text counts against a query that it answers."""
+"""Batches: no example is lost, and no document is a negative of a query that it answers."""
 
 from collections import Counter
 
@@ -40,25 +40,25 @@ def test_no_example_of_a_batch_answers_another_query_of_it(problem, size):
             assert others.isdisjoint(answers[example.query])
 
 
-def test_examples_keep_their_order_where_nothing_speaks_against_it():
+def test_examples_keep_their_order_if_none_has_to_wait():
     examples = [Example(query, (query,)) for query in range(10)]
     batches = fill_batches(examples, [{query} for query in range(10)], range(10), 4)
     assert batches == [examples[:4], examples[4:8], examples[8:]]
 
 
 @given(st.integers(1, 40), st.integers(1, 7))
-def test_every_example_finds_a_place_where_no_answer_fits_two_queries(count, size):
+def test_no_example_is_left_out_if_no_answer_fits_two_queries(count, size):
     examples = [Example(query, (query,)) for query in range(count)]
     batches = fill_batches(examples, [{query} for query in range(count)], range(count), size)
     assert [example for batch in batches for example in batch] == examples
 
 
-def test_answers_that_are_nearly_the_same_make_no_batches_of_their_own():
+def test_nearly_equal_answers_add_no_batches():
     examples = [Example(query, (query,)) for query in range(8)]
     batches = fill_batches(examples, [{0}] * 6 + [{6}, {7}], [0] * 6 + [6, 7], 4)
     assert batches == [[examples[0], examples[6], examples[7]], [examples[1]]]
 
 
-def test_one_query_asked_often_fills_no_batch_with_itself():
+def test_a_repeated_query_does_not_fill_a_batch_with_itself():
     examples = [Example(0, (0,)), Example(0, (1,)), Example(1, (2,)), Example(2, (3,))]
     assert fill_batches(examples, [{0, 1}, {2}, {3}], range(4), 3) == [[examples[0], *examples[2:]], [examples[1]]]

@@ -55,7 +55,7 @@ def test_an_easy_triplet_is_the_first_easy_positive_with_the_first_easy_negative
     assert Triplet(1, 1002, 1017) in triplets(ranks(9), ranks(2, 4, 16))
 
 
-def test_an_easy_triplet_takes_a_hard_negative_where_there_is_no_easy_one():
+def test_an_easy_triplet_without_an_easy_negative_takes_a_hard_one():
     assert Triplet(1, 1003, 1001) in triplets(ranks(9), ranks(3), ranked=RANKED[:15])
 
 
@@ -79,7 +79,7 @@ def test_easy_triplets_are_kept_up_to_twice_the_hard_ones():
     assert len(triplets(*hard, *easy[:4])) == 7
 
 
-def test_which_easy_triplets_are_kept_is_drawn_by_the_seed():
+def test_the_seed_decides_which_easy_triplets_are_kept():
     relevant = [ranks(50)] * 3 + [ranks(1)] * 50
     assert triplets(*relevant, seed=1) == triplets(*relevant, seed=1)
     assert triplets(*relevant, seed=1) != triplets(*relevant, seed=2)
@@ -126,13 +126,13 @@ def found(ranked, relevant, documents, max_negative_ratio=1.0):
     return hard_negatives(ranked, relevant, near_duplicates(documents), max_negative_ratio)
 
 
-def test_a_copy_or_near_copy_of_a_right_text_is_no_negative():
+def test_a_near_duplicate_of_a_relevant_document_is_no_negative():
     right = " ".join(f"word{number}" for number in range(60))
     documents = [right, "wrong", right.upper() + "!", "also wrong", f"{right} again"]
     assert found(ranked([2, 1, 0, 4, 3]), [{0}], documents) == [[1, 3]]
 
 
-def test_what_scores_nearly_as_well_as_the_right_text_is_no_negative():
+def test_a_document_that_scores_nearly_as_well_as_a_relevant_one_is_no_negative():
     order = ranked(range(1, 30), best=0.8)  # ranks 1, 2, 3 ... score 0.90, 0.89, 0.88 ...
     assert found(order, [{0}], DOCUMENTS, max_negative_ratio=1.0)[0] == list(range(11, 26))
     assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.95)[0] == list(range(15, 30))
@@ -146,7 +146,7 @@ def test_hard_negatives_accumulate_the_newest_first():
     assert mining.known == [[*range(29, 14, -1), *range(1, 15)]]
 
 
-def test_every_pass_asks_every_query_with_a_right_text_and_mined_negatives():
+def test_every_pass_has_every_query_with_a_relevant_document_and_mined_negatives():
     mining = miner(texts(DOCUMENTS, [0, 1], [2], [3]), passes=4, negatives=3)
     mining.mine(ranked(*[range(10, 30)] * 3), seed=1)
     examples = mining.examples(seed=5)
@@ -166,7 +166,7 @@ def test_every_pass_asks_every_query_with_a_right_text_and_mined_negatives():
     assert mining.examples(seed=6) != examples
 
 
-def test_a_share_of_the_negatives_is_easy():
+def test_a_fraction_of_the_negatives_is_random():
     mining = miner(texts(DOCUMENTS, [0]), passes=200, negatives=2, random_negative_ratio=0.5)
     mining.mine(ranked([0, 1, 2]), seed=1)
     negatives = [text for row in rows(mining.examples(1)) for text in row[2:]]
@@ -175,7 +175,7 @@ def test_a_share_of_the_negatives_is_easy():
     assert set(negatives) == set(DOCUMENTS[1:])
 
 
-def test_where_too_few_negatives_are_mined_wrong_texts_are_drawn():
+def test_random_negatives_fill_up_too_few_mined_ones():
     mining = miner(texts(["right", "right", "wrong"], [0]), negatives=2)
     mining.mine(ranked([0, 1]), seed=1)
     assert mining.examples(1).columns == {

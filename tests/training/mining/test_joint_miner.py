@@ -1,4 +1,4 @@
-"""Turns are dealt so that every set has its fraction of the batches at any time."""
+"""Every set has its fraction of the batches at any time."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from training.mining.joint_miner import take_turns
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=6), st.integers(0, 200))
-def test_no_set_is_ever_a_turn_away_from_its_share(weights, count):
+def test_no_set_is_ever_a_turn_away_from_its_fraction(weights, count):
     shares = [weight / sum(weights) for weight in weights]
     order = take_turns(shares, count)
     assert len(order) == count

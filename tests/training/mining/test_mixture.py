@@ -1,4 +1,4 @@
-"""Mixing in: batches of other data stand evenly between the domain's own, and nothing else changes."""
+"""Mixing: batches of other data come evenly between the domain's own, and nothing else changes."""
 
 from itertools import cycle, pairwise
 
@@ -25,7 +25,7 @@ def endless(*names):
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=30), st.floats(0, 0.9), st.integers(1, 3))
-def test_others_take_their_share_evenly_and_in_turn_and_the_own_stay_in_order(sizes, share, others):
+def test_mixed_batches_come_evenly_and_in_turn_and_the_own_stay_in_order(sizes, share, others):
     own, names = examples(*sizes), ["a", "b", "c"][:others]
     mixed = interleave(own, endless(*names), share)
     batches = list(batches_of(mixed))
@@ -38,7 +38,7 @@ def test_others_take_their_share_evenly_and_in_turn_and_the_own_stay_in_order(si
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-def test_nothing_changes_where_nothing_is_mixed_in():
+def test_nothing_changes_without_mixed_data():
     own = examples(3, 2)
     assert interleave(own, [], 0.5) is own
 
@@ -70,7 +70,7 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
     assert "`fillers`" in card and others.fingerprint in card
 
 
-def test_other_data_mixed_in_give_another_run(tmp_path, trained, others, tiny_base):
+def test_mixed_data_are_part_of_a_runs_identity(tmp_path, trained, others, tiny_base):
     steps = []
     for name, mixed in (("without", {}), ("with", {"fillers": others})):
         report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, mixed=mixed, device="cpu"), tmp_path / name)
@@ -79,12 +79,12 @@ def test_other_data_mixed_in_give_another_run(tmp_path, trained, others, tiny_ba
 
 
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(), Contrastive(freeze_documents=True)])
-def test_a_recipe_that_lays_out_no_batches_mixes_nothing_in(trained, others, tiny_base, recipe):
+def test_a_recipe_that_lays_out_no_batches_cannot_mix(trained, others, tiny_base, recipe):
     with pytest.raises(TrainingError, match="`mixed` can be used with the recipe contrastive only"):
         TrainingJob(trained.data, "words", tiny_base, recipe, mixed={"fillers": others})
 
 
-def test_data_that_only_measure_are_not_mixed_in(tmp_path, trained, tiny_base):
+def test_data_without_training_queries_cannot_be_mixed_in(tmp_path, trained, tiny_base):
     only_test = prepared(filler_pairs(), tmp_path / "data", split="test")
     with pytest.raises(
         TrainingError, match="`mixed` fillers, .* no training queries: prepare them with `split` grouped"
@@ -92,6 +92,6 @@ def test_data_that_only_measure_are_not_mixed_in(tmp_path, trained, tiny_base):
         TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": only_test})
 
 
-def test_a_share_that_leaves_no_room_for_the_own_is_refused():
+def test_a_mix_ratio_that_leaves_no_own_batches_is_refused():
     with pytest.raises(TrainingError, match="^`mix_ratio` 1.0: expected a number from 0 to 0.9$"):
         make_recipe("contrastive", {"mix_ratio": 1.0})

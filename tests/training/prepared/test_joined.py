@@ -110,7 +110,7 @@ def test_the_fingerprint_tells_which_sets_are_joined(sets):
     assert len({join(sets).fingerprint, join(others).fingerprint, sets["words"].fingerprint}) == 3
 
 
-def test_a_batch_is_of_one_set_and_each_set_has_its_share_of_the_batches(sets, joint):
+def test_a_batch_is_of_one_set_and_each_set_has_its_fraction_of_the_batches(sets, joint):
     _, _, examples = joint
     texts = {
         name: {*data.corpus.values(), *(data.queries[query] for query in data.qrels["train"])}
@@ -164,12 +164,12 @@ def test_a_comparison_of_sets_counts_each_the_same():
         ({"words": 0.5, "fillers": 0.4}, "`batch_shares` sum to 0.9: expected 1"),
     ],
 )
-def test_shares_that_cannot_be_kept_are_refused(sets, given_shares, message):
+def test_invalid_batch_shares_are_refused(sets, given_shares, message):
     with pytest.raises(TrainingError, match=message):
         complete_batch_shares(join(sets), given_shares)
 
 
-def test_a_share_of_a_single_set_is_refused(sets):
+def test_batch_shares_of_a_single_set_are_refused(sets):
     with pytest.raises(TrainingError, match="expected several sets to train on"):
         complete_batch_shares(sets["words"], {"words": 0.5})
 

@@ -279,7 +279,7 @@ def test_an_earlier_output_stands_where_overwriting_it_fails(tmp_path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="file"):
         prepare(source(), tmp_path / "file" / "out")
@@ -328,7 +328,7 @@ def test_a_manifest_without_counts_is_reported(tmp_path):
 
 
 def test_a_folder_that_is_no_prepared_data_is_reported(tmp_path):
-    with pytest.raises(PreparedDataError, match=r"holds no manifest\.json: expected a folder that 'domain-router prep"):
+    with pytest.raises(PreparedDataError, match=r"no manifest\.json found: expected a folder that 'domain-router prep"):
         read_prepared(tmp_path)
     with pytest.raises(PreparedDataError, match="nowhere"):
         read_prepared(tmp_path / "nowhere")

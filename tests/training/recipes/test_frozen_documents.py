@@ -1,4 +1,4 @@
-"""Query-only adaptation: queries learn, and documents keep the vectors that an index holds already."""
+"""Query-only adaptation: queries are trained, and documents keep the vectors of an existing index."""
 
 import numpy as np
 import pytest
@@ -53,13 +53,13 @@ def test_the_folder_measures_as_the_report_says(frozen, trained, tmp_path):
     assert state.metrics("test") == pytest.approx(report.adapted_metrics["test"])
 
 
-def test_the_encoder_of_the_router_takes_the_branch_for_queries(frozen):
+def test_the_routers_encoder_uses_the_branch_for_queries(frozen):
     model = load_model(frozen[0], "cpu")
     expected = model.encode_query(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(TorchEncoder(frozen[0], "cpu").encode(TEXTS), expected, atol=1e-6)
 
 
-def test_the_loss_is_each_right_document_against_all_wrong_ones(trained, tiny_base, tmp_path):
+def test_the_loss_is_each_relevant_document_against_all_irrelevant_ones(trained, tiny_base, tmp_path):
     model = load_model(tiny_base.path, "cpu")
     state = State("base", tmp_path, lambda: model, Texts(trained.data), 64, "cpu")
     queries = state.texts.queries["train"][:3]
@@ -79,6 +79,6 @@ def test_a_base_model_with_branches_is_refused(frozen, trained, tmp_path):
 
 
 @pytest.mark.parametrize("other", [{"lora": 4}, {"dims": (16,)}, {"mini_batch": 4}])
-def test_what_does_not_go_with_frozen_documents_is_refused(other):
+def test_options_that_cannot_be_used_with_frozen_documents_are_refused(other):
     with pytest.raises(TrainingError, match=f"^`freeze_documents` cannot be combined with `{next(iter(other))}`"):
         Contrastive(freeze_documents=True, **other)

@@ -1,4 +1,4 @@
-"""How far the result moves from the base model: the least that keeps enough of the gain on dev."""
+"""The interpolation weight: the smallest that keeps enough of the gain on dev."""
 
 import numpy as np
 import pytest
@@ -24,26 +24,26 @@ def sample(*degrees):
     return Sample(at(*degrees), DOCUMENTS, [{RIGHT}] * len(degrees), [(slice(0, len(degrees)), slice(0, 2))])
 
 
-def test_all_of_the_gain_takes_the_first_share_that_answers_every_query():
+def test_keeping_all_of_the_gain_takes_the_first_weight_that_answers_every_query():
     # a query moved from 0 to 60 degrees is past 45 from a share of 0.73 on, one moved to 90 degrees from 0.5 on
     assert choose_weight(sample(0, 0), sample(90, 60), min_gain_kept=1.0) == 0.8
 
 
-def test_less_of_the_gain_takes_a_smaller_share():
+def test_keeping_less_of_the_gain_takes_a_smaller_weight():
     assert choose_weight(sample(0, 0), sample(90, 60), min_gain_kept=0.5) == 0.6
 
 
-def test_where_nothing_is_gained_the_result_stays_near_the_base_model():
+def test_without_a_gain_the_result_stays_near_the_base_model():
     assert choose_weight(sample(90, 90), sample(0, 0), min_gain_kept=0.8) == 0.1
 
 
-def test_a_gain_that_training_loses_again_is_found_on_the_way():
+def test_a_gain_that_further_training_loses_is_found():
     lost_again = sample(170)
     documents = sample(0)
     assert 0.1 <= choose_weight(documents, lost_again, min_gain_kept=1.0) < 1.0
 
 
-def test_the_share_that_was_chosen_is_in_the_report_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):
+def test_the_chosen_weight_is_reported_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
     with texts_encoded() as encoded:
@@ -71,13 +71,13 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
     assert some == len(vectors.queries) + len(vectors.documents)
 
 
-def test_a_share_that_is_given_is_taken(tmp_path, tiny_base):
+def test_a_given_weight_is_used(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, interpolation_weight=0.3)
     report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.iterations[1].interpolation_weight == 0.3
 
 
-def test_a_gain_above_all_of_it_is_refused():
+def test_a_fraction_of_the_gain_above_one_is_refused():
     with pytest.raises(TrainingError, match="^`min_gain_kept` 1.1: expected a number from 0 to 1$"):
         make_recipe("contrastive", {"min_gain_kept": 1.1})

@@ -1,4 +1,4 @@
-"""Slices: the same embeddings and gradients as of the whole batch, without its padding."""
+"""Slices: the embeddings and gradients of the whole batch, without its padding."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_a_slice_is_no_longer_than_its_longest_text(model, monkeypatch):
     assert len(lengths) == 3 and lengths == sorted(lengths) and lengths[0] < lengths[-1]
 
 
-def test_afterwards_the_model_is_as_before(model):
+def test_the_model_is_unchanged_afterwards(model):
     with in_slices(model):
         assert "forward" in vars(model)
     assert "forward" not in vars(model)

@@ -1,4 +1,4 @@
-"""Adapters: what training with --lora leaves, that it is small and exact, and that it loads on its own base only."""
+"""Adapters: what training with `lora` writes, that it is small and exact, and that it loads on its own base only."""
 
 import json
 import shutil
@@ -118,7 +118,7 @@ def test_what_was_measured_is_what_is_stored(adapter, trained, tmp_path):
     assert state.metrics("test") == report.adapted_metrics["test"]
 
 
-def test_half_precision_does_not_change_vectors_to_speak_of(tiny_base, tmp_path):
+def test_half_precision_hardly_changes_vectors(tiny_base, tmp_path):
     model = with_random_adapter(tiny_base)
     save_model(model, tmp_path, tiny_base)
     assert np.allclose(vectors(load_model(tmp_path, "cpu")), vectors(model.eval()), atol=2e-3)
@@ -168,7 +168,7 @@ def test_only_the_adapter_is_trained(adapter, tiny_base):
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
 
 
-def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_model(trained, tiny_base, tmp_path):
+def test_an_adapter_that_beats_nothing_equals_the_base_model(trained, tiny_base, tmp_path):
     for recipe in (
         QUICK.replace(lora=2, interpolation_weight=0.0),
         ReferenceTriplet(iterations=1, lora=2, interpolation_weight=0.0),
@@ -181,7 +181,7 @@ def test_an_adapter_of_both_recipes_that_beats_nothing_is_the_untouched_base_mod
         assert np.allclose(vectors(model), vectors(load_model(tiny_base.path, "cpu")), atol=1e-6)
 
 
-def test_an_adapter_finds_its_base_model_wherever_that_now_is(adapter, tiny_base, tmp_path, copy):
+def test_an_adapter_finds_its_base_model_at_another_place(adapter, tiny_base, tmp_path, copy):
     change(copy / "base_model.json", name=str(tmp_path / "moved"))
     with pytest.raises(BaseModelError, match="which is not available.*moved"):
         load_model(copy, "cpu")
@@ -259,12 +259,12 @@ def test_weights_that_do_not_fit_are_refused_by_name(copy, damage):
         load_model(copy, "cpu")
 
 
-def test_an_adapter_is_no_base_model(adapter):
+def test_an_adapter_cannot_be_a_base_model(adapter):
     with pytest.raises(BaseModelError, match="is an adapter"):
         resolve_base_model(str(adapter[0]))
 
 
-def test_a_model_without_a_transformer_can_have_no_adapter(tiny_base, trained, tmp_path):
+def test_a_model_without_a_transformer_cannot_have_an_adapter(tiny_base, trained, tmp_path):
     tokenizer = load_model(tiny_base.path, "cpu").tokenizer.backend_tokenizer
     SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(
         str(tmp_path / "base")

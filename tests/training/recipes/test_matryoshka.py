@@ -1,4 +1,4 @@
-"""Matryoshka dimensions: leading dimensions are trained and measured as vectors of their own."""
+"""Matryoshka dimensions: leading dimensions are trained and measured separately."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_every_number_of_dimensions_is_measured_on_both_sides(matryoshka):
     assert matryoshka.dims[32].comparison == matryoshka.comparison
 
 
-def test_few_dimensions_are_better_for_having_been_trained(matryoshka):
+def test_training_improves_few_dimensions(matryoshka):
     few = matryoshka.dims[8]
     assert few.adapted["ndcg@10"] > few.base["ndcg@10"]
 
@@ -46,7 +46,7 @@ def test_truncated_vectors_are_the_leading_dimensions_at_unit_length(tmp_path):
 
 
 @pytest.mark.parametrize("dims", [(), (0,), (8, 8), (-1, 4)])
-def test_dimensions_that_make_no_sense_are_refused(dims):
+def test_invalid_dimensions_are_refused(dims):
     with pytest.raises(
         TrainingError,
         match="^`dims` .*: expected (a list of values|at least one number)",

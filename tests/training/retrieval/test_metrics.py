@@ -1,4 +1,4 @@
-"""Metrics: worked examples, and the numbers of other people's code."""
+"""Metrics: worked examples, and agreement with other libraries."""
 
 from math import log2
 
@@ -31,7 +31,7 @@ def test_a_worked_example():
     )
 
 
-def test_a_perfect_ranking_is_one_and_a_wrong_one_nothing():
+def test_a_perfect_ranking_scores_one_and_a_wrong_one_zero():
     perfect = retrieval_metrics(np.array([[2, 1, 0]]), [{2, 1}])
     assert {name: perfect[name] for name in ("mrr@1", "ndcg@1", "ndcg@5", "ndcg@10", "recall@5")} == pytest.approx(
         {"mrr@1": 1, "ndcg@1": 1, "ndcg@5": 1, "ndcg@10": 1, "recall@5": 1}

@@ -23,7 +23,7 @@ def vectors(count, seed, dimension=8):
     blocks=st.tuples(st.integers(1, 12), st.integers(1, 60)),
     seed=st.integers(0, 99),
 )
-def test_ranking_is_that_of_sorting_all_products(queries, documents, k, blocks, seed):
+def test_ranking_equals_sorting_all_products(queries, documents, k, blocks, seed):
     asked, corpus = vectors(queries, seed), vectors(documents, seed + 100)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "QUERY_BLOCK", blocks[0])

@@ -1,4 +1,4 @@
-"""Significance: intervals hold what they should as often as they say, and chance is not taken for a gain."""
+"""Significance: intervals have their nominal coverage, and chance is not taken for a gain."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_the_sides_are_mirror_images():
     assert one.p_value == pytest.approx(other.p_value, abs=0.01)
 
 
-def test_where_nothing_was_gained_one_time_in_twenty_looks_like_a_gain():
+def test_without_a_gain_one_test_in_twenty_is_significant():
     found = [compare(*sides(seed, 0, queries=60), seed) for seed in range(200)]
     for share in (
         np.mean([each.p_value < 0.05 for each in found]),

@@ -1,4 +1,4 @@
-"""Vectors in a file: what was written is read back, by whichever rows, and no map of them stays open."""
+"""Vectors in a file: any rows are read back as written, and no memory map stays open."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_rows_written_in_any_order_are_read_back(tmp_path, whole):
         assert np.array_equal(stored[rows], whole[rows])
 
 
-def test_no_rows_are_kept_too(tmp_path):
+def test_an_empty_file_can_be_read_back(tmp_path):
     assert StoredVectors.create(tmp_path / "vectors.npy", 0, 4)[:].shape == (0, 4)
 
 

@@ -69,7 +69,7 @@ def test_each_process_has_its_slice_of_every_batch(monkeypatch):
     assert len(laid) == 4
 
 
-def test_queries_alone_are_trained_in_one_process(trained, tiny_base, tmp_path, monkeypatch):
+def test_frozen_documents_need_a_single_process(trained, tiny_base, tmp_path, monkeypatch):
     monkeypatch.setattr("training.checks.processes.count", lambda: 2)
     with pytest.raises(TrainingError, match="`freeze_documents` needs a single process"):
         adapt(TrainingJob(trained.data, "words", tiny_base, Contrastive(freeze_documents=True)), tmp_path / "out")

@@ -266,8 +266,8 @@ REFUSED = {
         {"hold_out": (ColumnFilter("a", ("b",)),)},
         "`hold_out` cannot be used with a column 'part'",
     ),
-    "one label": (labels([30]), {}, "samples: only 'l0' is a label of training texts: expected two at least"),
-    "one text of each label": (labels([1] * 30), {}, "samples: no train text has a training text of its label"),
+    "one label": (labels([30]), {}, "samples: all training texts have the label 'l0': expected at least two labels"),
+    "one text of each label": (labels([1] * 30), {}, "samples: no train text shares its label with a training text"),
     "too few": (labels([2]), {}, "2 rows cannot be split three ways"),
 }
 

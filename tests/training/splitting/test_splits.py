@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from tests.training.splitting.test_near_duplicates import jaccard, templates
 from training import SourceError
 from training.sources.pairs import Pair
-from training.splitting.splits import DEV_MOST, grouped_split, held_out_split, joint_groups, random_split
+from training.splitting.splits import MAX_DEV_ROWS, grouped_split, held_out_split, joint_groups, random_split
 
 
 def groups_of(pairs):
@@ -55,7 +55,7 @@ def test_random_is_the_split_of_scikit_learn_with_dev_taken_out_of_training(coun
 
 
 def test_dev_has_a_most_size():
-    assert len(random_split(20_000, 0.2, 42).dev) == DEV_MOST
+    assert len(random_split(20_000, 0.2, 42).dev) == MAX_DEV_ROWS
 
 
 @pytest.mark.parametrize(("count", "test_size"), [(0, 0.2), (2, 0.2), (3, 0.9), (9, 0.9), (10, 0.9), (4, 0.7)])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from router_plugin.cli.model_options import Fields, fields_of, is_given
 from router_plugin.settings import Settings
 from training.llm.options import LanguageModelOptions
-
-if TYPE_CHECKING:
-    from training.llm.options import LanguageModelOptions
 
 
 def existing_registry(url: str | None) -> str | None:
@@ -78,7 +75,7 @@ ExtraDomainsOption = Annotated[
         show_default=False,
     ),
 ]
-RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes; may be given several times.")]
+RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes. Repeatable.", metavar="<path>")]
 FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
 SettingsOptions = Annotated[
     Settings,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -15,9 +14,10 @@ from router_plugin.cli.model_options import shown_default
 from tests.conftest import ROOT
 from training.llm.options import LanguageModelOptions
 from training.options import TrainingOptions
+from training.prepared.options import PrepareOptions
 from training.recipes.recipes import RECIPES
 from training.sources.options import SourceOptions
-from training.splitting.options import SplitOptions
+from training.synthesis.options import SynthesisOptions
 from training.tables.options import ReadOptions
 
 PAGES = ROOT / "docs"
@@ -43,19 +43,12 @@ FLAGS = {"batch_shares": "batch-share", "seeds": "seed", "url": "llm", "mixed": 
 def options(*models: Any) -> str:
     """A table of what sets the fields of models on the command line; fields without a description have no option."""
     fields = {name: field for model in models for name, field in model_fields(model).items() if field.description}
-    rows = (
-        (_flag(name), _values(field), _default(field), _text(field, fields, _flag)) for name, field in fields.items()
-    )
-    return _table(("option", "values", "default", "meaning"), rows)
+    return _one_default("option", fields, _flag)
 
 
 def settings() -> str:
     """A table of what a router may be made with in Python."""
-    fields = model_fields(Settings)
-    rows = (
-        (_code(name), _values(field), _default(field), _text(field, fields, _code)) for name, field in fields.items()
-    )
-    return _table(("setting", "values", "default", "meaning"), rows)
+    return _one_default("setting", model_fields(Settings), _code)
 
 
 def recipes() -> str:
@@ -79,7 +72,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "training": lambda: options(TrainingOptions),
     "settings": settings,
-    "prepare": lambda: options(SplitOptions, SourceOptions, ReadOptions),
+    "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
+    "synthesize": lambda: options(SynthesisOptions),
     "language model": lambda: options(LanguageModelOptions),
 }
 
@@ -97,9 +91,14 @@ def with_tables(page: str) -> str:
     )
 
 
+def _one_default(kind: str, fields: Mapping[str, FieldInfo], link: Callable[[str], str]) -> str:
+    rows = ((link(name), _values(field), _default(field), _text(field, fields, link)) for name, field in fields.items())
+    return _table((kind, "values", "default", "meaning"), rows)
+
+
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [columns, ("---",) * len(columns), *rows]
-    return "".join(re.sub(" +", " ", f"| {' | '.join(line)} |\n") for line in lines).replace("|---|", "|---|")
+    return "".join(re.sub(" +", " ", f"| {' | '.join(line)} |\n") for line in lines)
 
 
 def _flag(name: str) -> str:
@@ -127,8 +126,9 @@ def _shown(field: FieldInfo) -> Shown:
 
 def _text(field: FieldInfo, fields: Mapping[str, FieldInfo], link: Callable[[str], str]) -> str:
     """The description, in which other fields are named as the table names them."""
-    plain = re.sub(r"`(\w+)`", lambda found: link(found[1]) if found[1] in fields else found[0], str(field.description))
-    return plain.replace("|", "\\|")
+    known = {*fields, *FLAGS}
+    text = str(field.description)
+    return re.sub(r"`(\w+)`", lambda found: link(found[1]) if found[1] in known else found[0], text)
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def main() -> None:
         text = path.read_text(encoding="utf-8")
         if (written := with_tables(text)) != text:
             path.write_text(written, encoding="utf-8")
-            print(f"{path.relative_to(Path.cwd())}: written")  # noqa: T201
+            print(f"{path}: written")  # noqa: T201
 
 
 if __name__ == "__main__":

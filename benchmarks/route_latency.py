@@ -235,12 +235,12 @@ def _restart(routes: Sequence[Route], domains: ServedDomains) -> dict[str, float
 def _counted() -> Iterator[Counter[str]]:
     """Count the texts that are embedded as candidates in the block."""
     embedded: Counter[str] = Counter()
-    kept = served_routes.embed_kept
+    kept = served_routes.embed_cached
 
     def counting(texts: Sequence[str], encoder: Any, version: str) -> Any:
         return kept(texts, _Counting(encoder, embedded), version)
 
-    with mock.patch.object(served_routes, "embed_kept", counting):
+    with mock.patch.object(served_routes, "embed_cached", counting):
         yield embedded
 
 

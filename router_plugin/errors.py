@@ -12,11 +12,11 @@ class SettingsError(DomainRouterError):
 
 
 class FittedError(DomainRouterError):
-    """What was fitted to labelled queries cannot be read or written, or is for other models or settings."""
+    """Fitted thresholds cannot be read or written, or were fitted for other models or settings."""
 
 
 class QueryError(DomainRouterError, TypeError):
-    """A query is not text."""
+    """A query is not text, or labels or domains of queries are invalid."""
 
 
 class ComparisonError(DomainRouterError):
@@ -28,7 +28,7 @@ class ClosedError(DomainRouterError):
 
 
 class PluginError(DomainRouterError):
-    """A plugin could not be loaded, or raised; the text names it."""
+    """A plugin could not be loaded, or failed; the text names it."""
 
 
 class NoAnswerError(PluginError):
@@ -36,4 +36,4 @@ class NoAnswerError(PluginError):
 
 
 class JointSpaceError(DomainRouterError):
-    """A joint space cannot be made as it was asked for, or is another one than vectors were made in."""
+    """A joint space cannot be made or loaded, or vectors of two joint spaces would be compared."""

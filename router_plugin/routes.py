@@ -21,10 +21,10 @@ class Route(BaseModel):
     """One decision that the router can make.
 
     Attributes:
-        name: what a decision calls it.
-        utterances: example queries; a query is as near to the route as to the nearest of them.
-        domain: the domain whose queries may take the route, or several; None for every domain's.
-        threshold: least cosine for the route; None for the router's own.
+        name: unique.
+        utterances: example queries, with which queries are compared.
+        domain: the domain or domains whose queries may take the route; None for all.
+        threshold: minimum cosine; None for the router's own.
         description: for people.
         metadata: anything to keep with the route.
     """
@@ -51,7 +51,7 @@ class Route(BaseModel):
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The domains whose queries may take the route; empty for every domain's."""
+        """The domains whose queries may take the route; empty for all."""
         if self.domain is None:
             return ()
         return (self.domain,) if isinstance(self.domain, str) else self.domain
@@ -78,7 +78,7 @@ def load_routes(path: Path) -> list[Route]:
     for index, route in enumerate(routes):
         if route.name in seen:
             place = file.place(("routes", index, "name"))
-            raise RoutesError(f"{place}: route {route.name!r} stands twice")
+            raise RoutesError(f"{place}: duplicate route name {route.name!r}")
         seen.add(route.name)
     return routes
 
@@ -92,18 +92,19 @@ def check_routes(routes: Sequence[Route], domains: Sequence[str]) -> None:
     seen = set()
     for route in routes:
         if route.name in seen:
-            raise RoutesError(f"route {route.name!r} stands twice: names must be distinct")
+            raise RoutesError(f"duplicate route name {route.name!r}")
         if unknown := [domain for domain in route.domains if domain not in domains]:
             raise RoutesError(
-                f"route {route.name!r} is of domain {unknown[0]!r}, which is not registered: "
-                f"expected one of {', '.join(domains)}, or none"
+                f"route {route.name!r}: unknown domain {unknown[0]!r}: expected {', '.join(domains)}, or no domain"
             )
         seen.add(route.name)
 
 
 def _explain(file: YamlFile, error: ValidationError) -> str:
     errors = error.errors()
-    first = next((found for found in errors if found["type"] == "extra_forbidden"), errors[0])  # a typo explains others
+    first = next(
+        (found for found in errors if found["type"] == "extra_forbidden"), errors[0]
+    )  # other errors often follow from a typo
     where = first["loc"]
     problem = first["msg"][0].lower() + first["msg"][1:]
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""From what the stages of the domain classifier measure to probabilities, fitted on queries that were held out.
+"""Turns the measures of the domain classifier's stages into probabilities, fitted on held-out queries.
 
 Which domain, if any of them, is a softmax over pooled measures (Guo et al., 2017, "On Calibration of Modern Neural
 Networks"); whether it is any of them, is a logistic regression on how well the best of them fits.
@@ -20,17 +20,17 @@ from router_plugin.classifier.lexical_stage import FEW
 
 Floats = NDArray[np.float64]
 
-GENERAL_SHARE = 0.2
-"""How much of all queries are taken to be of no domain; the domains share the rest evenly."""
+GENERAL_RATIO = 0.2
+"""Assumed fraction of queries outside all domains; the rest is divided evenly among the domains."""
 
 
 class Measures(NamedTuple):
-    """What was measured of ``n`` texts; column 0 is ``general``.
+    """What the stages measure for ``n`` texts; column 0 is ``general``.
 
     Attributes:
         margins: of the lexical stage, ``(n, d)``.
-        unseen: share of unseen words, ``(n,)``.
-        similarities: of the neighbour stage, ``(n, d)``; None where it was not asked.
+        unseen: fraction of unseen words, ``(n,)``.
+        similarities: of the neighbour stage, ``(n, d)``; None where it was not used.
     """
 
     margins: NDArray[np.float32]
@@ -48,8 +48,8 @@ class Calibration:
     """Probabilities from measures; fitted with and without the neighbour stage.
 
     Attributes:
-        pooling: for each kind of measure its weight, and what is added to it for a text of unseen words only: where
-            words are misspelt, the embedding knows less than the letters do.
+        pooling: for each kind of measure its weight, and what is added to the weight for a text of unseen words only:
+            the embedding of misspelt words is less reliable than their letters.
         rejection: weights of the logistic regression, the constant first.
     """
 
@@ -58,7 +58,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, measures: Measures, labels: NDArray[np.int64]) -> Calibration:
-        """The weights under which the labels are likeliest.
+        """The weights with the maximum likelihood of the labels.
 
         Args:
             measures: of held-out queries.
@@ -70,7 +70,7 @@ class Calibration:
         rows = np.arange(len(targets))
 
         def loss(pooling: Floats) -> tuple[float, Floats]:
-            """And its gradient: of each part what is expected less what the right domain has."""
+            """The loss and its gradient: the expectation of each part minus its value for the right domain."""
             logs = _log_softmax(_pool(parts, pooling))
             likely = np.exp(logs)
             gradient = [weight[own] @ ((likely * part).sum(axis=1) - part[rows, targets]) for part in parts]
@@ -93,15 +93,15 @@ class Calibration:
 
 
 def thresholds(probabilities: Floats, labels: NDArray[np.int64], precision: float) -> Floats:
-    """The least probability of each domain from which on so large a share of the queries given to it are its own.
+    """The minimum probability of each domain with which the desired precision is reached.
 
     Args:
         probabilities: of held-out queries, ``(n, d)``.
         labels: their domains.
-        precision: from 0 to 1.
+        precision: of the queries sent to a domain, the desired fraction that belong to it, from 0 to 1.
 
     Returns:
-        ``(d,)``, 0 for ``general``; where no probability is enough, just more than the greatest.
+        ``(d,)``, 0 for ``general``; where no probability is enough, just above the largest.
     """
     weight, best = _weights(labels), probabilities.argmax(axis=1)
     found = np.zeros(probabilities.shape[1])
@@ -118,9 +118,9 @@ def thresholds(probabilities: Floats, labels: NDArray[np.int64], precision: floa
 
 
 def _as_if_unknown(measures: Measures, labels: NDArray[np.int64]) -> Measures:
-    """The queries of no domain, as if ``general`` knew as little of them as of a domain's.
+    """Queries outside all domains, measured as if ``general`` did not know them.
 
-    So are queries of a field that is not registered: no domain's, and not like everyday ones either.
+    Queries of a field that is not registered look like that: they belong to no domain, and are unlike everyday queries.
     """
     rows = np.flatnonzero(labels == 0)
     others = np.random.default_rng(0).choice(np.flatnonzero(labels > 0), len(rows))
@@ -133,26 +133,26 @@ def _as_if_unknown(measures: Measures, labels: NDArray[np.int64]) -> Measures:
 
 
 def _parts(measures: Measures) -> list[Floats]:
-    """What is pooled: every measure of the domains but ``general``, and it times ``unseen``, ``(n, d - 1)`` each."""
+    """The parts to pool: each measure without ``general``, and the same times ``unseen``; ``(n, d - 1)`` each."""
     kinds = [measures.margins] if measures.similarities is None else [measures.margins, measures.similarities]
     every = [kind[:, 1:].astype(np.float64) for kind in kinds]
     return [part for kind in every for part in (kind, measures.unseen[:, None] * kind)]
 
 
 def _pool(parts: Sequence[Floats], pooling: Floats) -> Floats:
-    """Their weighted sum, ``(n, d - 1)``."""
+    """The weighted sum of the parts, ``(n, d - 1)``."""
     pooled: Floats = sum(weight * part for weight, part in zip(pooling, parts, strict=True))
     return pooled
 
 
 def _log_softmax(pooled: Floats) -> Floats:
-    """As scipy's, with less overhead for a single row."""
+    """Like scipy's, with less overhead for a single row."""
     logs: Floats = pooled - np.logaddexp.reduce(pooled, axis=1, keepdims=True)
     return logs
 
 
 def _fit_of_best(measures: Measures) -> Floats:
-    """How well the best domain fits and how well ``general`` does, ``(n, 3 or 5)``."""
+    """The measures of the best domain and of ``general``, ``(n, 3 or 5)``."""
     columns = [measures.margins[:, 1:].max(axis=1), measures.margins[:, 0], measures.unseen]
     if measures.similarities is not None:
         columns += [10 * measures.similarities[:, 1:].max(axis=1), 10 * measures.similarities[:, 0]]
@@ -160,9 +160,9 @@ def _fit_of_best(measures: Measures) -> Floats:
 
 
 def _weights(labels: NDArray[np.int64]) -> Floats:
-    """The weight of each query: domains count the same, however many queries they have."""
+    """The weight of each query, with which domains have equal weight whatever the number of their queries."""
     counts = np.bincount(labels)
-    share = np.full(len(counts), (1 - GENERAL_SHARE) / (len(counts) - 1))
-    share[0] = GENERAL_SHARE
-    weight: Floats = (share / np.maximum(counts, FEW))[labels] * len(labels)
+    ratio = np.full(len(counts), (1 - GENERAL_RATIO) / (len(counts) - 1))
+    ratio[0] = GENERAL_RATIO
+    weight: Floats = (ratio / np.maximum(counts, FEW))[labels] * len(labels)
     return weight

@@ -26,28 +26,28 @@ from router_plugin.settings import Settings
 log = logging.getLogger(__name__)
 
 SURE = 0.8
-"""The lexical stage decides alone for a domain from this probability on. It never does for ``general``, which needs the
-base model's embedding anyway."""
+"""The lexical stage alone decides for a domain with at least this probability. It never decides for ``general``, which
+needs the base model's embedding anyway."""
 
 UNKNOWN = 0.25
-"""Nor does it where a greater share of the words and pairs of words of a query than this is in no known query."""
+"""It does not decide if a larger fraction of the words and pairs of words of a query is in no known query."""
 
 FOLDS = 2
 
 EVIDENCE = 6
-"""Features of a query that are named for each domain."""
+"""Features in the evidence for each domain."""
 
 CALIBRATION_QUERIES = 300
-"""Queries of each domain that calibration looks at."""
+"""Queries of each domain that calibration uses."""
 
 QUERIES = 15_000
-"""Queries that are fitted on, of all domains together: each gives as many, so that fifty domains take no minutes."""
-LEAST_QUERIES = 100
-"""Queries that a domain gives at least, where it has so many."""
+"""Queries to fit on, for all domains together and the same number for each, so that fifty domains take only seconds."""
+MIN_QUERIES = 100
+"""Minimum number of queries of a domain, if it has as many."""
 
 
 class CascadeClassifier:
-    """Probabilities of ``general`` and the registered domains; each of 30 queries or more weighs the same."""
+    """Probabilities of ``general`` and the domains; every domain of 30 queries or more has the same weight."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class CascadeClassifier:
 
         Args:
             general: queries that belong to no domain.
-            profiles: the registered domains'.
-            base: the base model. Where a profile was made with another one, the lexical stage decides alone.
-            sure: the lexical stage decides alone for a domain from this probability on; more than 1 for never.
-            unknown: it does not where a greater share of the words is in no known query; 1 for whatever there is.
-            precision: share of the queries given to a domain that shall be its own; see ``thresholds``.
+            profiles: of the domains.
+            base: the base model. If a profile was built with another one, only the lexical stage is used.
+            sure: minimum probability of a domain for the lexical stage to decide alone; above 1 for never.
+            unknown: maximum fraction of words in no known query for it to decide alone; 1 for any.
+            precision: desired precision per domain: of the queries sent to it, the fraction that belong to it.
         """
         self.domains: Sequence[str] = (GENERAL, *profiles)
         self.thresholds: Mapping[str, float] = dict.fromkeys(self.domains, 0.0)
@@ -76,13 +76,15 @@ class CascadeClassifier:
         if not profiles:
             return
         if foreign := [name for name, profile in profiles.items() if profile.base != base.digest]:
-            log.warning("the profiles of %s were made with another base model: only spelling counts", foreign)
+            log.warning(
+                "the profiles of %s were built with another base model: only lexical features are used", foreign
+            )
         elif general.base == base.digest:
             self._neighbours = NeighbourStage([profile.embeddings for profile in every])
         self._corrector = Corrector(word for profile in every for word in profile.vocabulary)
-        most = max(LEAST_QUERIES, QUERIES // len(every))
-        folds = list(zip(*(_in_folds(profile, most) for profile in every), strict=True))
-        with threadpool_limits(1, "blas"):  # the vectors are short: threads cost more than they save
+        limit = max(MIN_QUERIES, QUERIES // len(every))
+        folds = list(zip(*(_in_folds(profile, limit) for profile in every), strict=True))
+        with threadpool_limits(1, "blas"):  # threads cost more than they save, because the vectors are short
             self._lexical = LexicalStage(folds)
             self._calibrate(folds, precision)
 
@@ -101,7 +103,9 @@ class CascadeClassifier:
         unsure = np.flatnonzero(new | (probabilities[:, 1:].max(axis=1) < self._sure))
         if self._neighbours is None or not len(unsure):
             return Classification(probabilities)
-        asked = np.unique(np.concatenate([np.searchsorted(owner, unsure), best[unsure]]))  # whole texts and best pieces
+        asked = np.unique(
+            np.concatenate([np.searchsorted(owner, unsure), best[unsure]])
+        )  # whole texts and their best pieces
         embedded = self._embed([*(queries[row] for row in unsure.tolist()), *(texts[row] for row in asked.tolist())])
         near = self._neighbours.similarities(np.stack([embedded[texts[row]] for row in asked.tolist()]))
         pooled = self._pooled.probabilities(measures.take(asked)._replace(similarities=near))
@@ -127,12 +131,12 @@ class CascadeClassifier:
         return Evidence(text, found, bool(embedded))
 
     def _embed(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The base model's embedding of every different text."""
+        """The base model's embedding of each distinct text."""
         different = list(dict.fromkeys(texts))
         return dict(zip(different, self._base.encode(different), strict=True))
 
     def _measure(self, texts: Sequence[str]) -> Measures:
-        """What the lexical stage says of texts: of their spelling corrected, but of new words as they stand."""
+        """Measures of the lexical stage: margins with spelling corrected, the fraction of unseen words without."""
         counts = lexical_features(texts)
         weighting = self._lexical.weighting
         features, unseen = weighting(counts), weighting.unseen(counts)
@@ -144,17 +148,17 @@ class CascadeClassifier:
         return Measures(margins, unseen)
 
     def _calibrate(self, folds: Sequence[Sequence[Profile]], precision: float) -> None:
-        """Fit probabilities and thresholds on what is measured of held-out queries, some of them misspelt."""
+        """Fit probabilities and thresholds on the measures of held-out queries, some of them misspelt."""
         found = [self._held_out(folds, fold) for fold in range(len(folds))]
         clean, misspelt = (_joined(part) for part in zip(*found, strict=True))
         measures, labels = _joined([clean, misspelt])
         self._cheap = Calibration.fit(measures._replace(similarities=None), labels)
         self._pooled = self._cheap if self._neighbours is None else Calibration.fit(measures, labels)
-        least = thresholds(self._pooled.probabilities(clean[0]), clean[1], precision)
-        self.thresholds = dict(zip(self.domains, least.tolist(), strict=True))
+        minimums = thresholds(self._pooled.probabilities(clean[0]), clean[1], precision)
+        self.thresholds = dict(zip(self.domains, minimums.tolist(), strict=True))
 
     def _held_out(self, folds: Sequence[Sequence[Profile]], fold: int) -> tuple[_Labelled, _Labelled]:
-        """Measures of some queries of a fold, and of those misspelt ones whose embeddings are known."""
+        """Measures of some queries of a fold, and of its misspelt queries whose embeddings are known."""
         own, labels = folds[fold], domain_of_each(folds[fold])
         place = np.concatenate([np.arange(profile.lexical.shape[0]) for profile in own])
         embedded = np.concatenate([np.arange(p.lexical.shape[0]) < len(p.misspelt_embeddings) for p in own])
@@ -194,15 +198,15 @@ def _strongest(added: Mapping[str, NDArray[np.float32]], column: int) -> dict[st
     return {name: float(added[name][column]) for name in order[:EVIDENCE] if added[name][column] > 0}
 
 
-def _in_folds(profile: Profile, most: int) -> list[Profile]:
-    """So much of a profile at most, in parts."""
+def _in_folds(profile: Profile, limit: int) -> list[Profile]:
+    """A random part of a profile, at most ``limit`` queries, in folds."""
     count = profile.lexical.shape[0]
-    some = np.random.default_rng(0).permutation(count)[:most]
+    some = np.random.default_rng(0).permutation(count)[:limit]
     return [profile.take(np.sort(part)) for part in np.array_split(some, FOLDS)]
 
 
 def _best_piece(probabilities: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of every text the piece that most surely belongs to a domain."""
+    """For each text, the piece with the highest probability of a domain."""
     sure = probabilities[:, 1:].max(axis=1)
     order = np.lexsort((-sure, owner))
     return order[np.unique(owner[order], return_index=True)[1]]

@@ -1,4 +1,4 @@
-"""The profile of the ``general`` domain: everyday queries of no specialist field, which come with this package."""
+"""The profile of the ``general`` domain: everyday queries outside specialist fields, which come with this package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def everyday_queries() -> list[str]:
 
 
 def everyday_profile(base: BaseEmbedder) -> Profile:
-    """Their profile: the one that comes with the package where it was made with the same base model, else made now."""
+    """Their profile: the one of the package if it was built with the same base model, else one that is built now."""
     with as_file(_FOLDER) as folder:
         ready = Profile.load(folder)
     if ready.base == base.digest:
@@ -25,7 +25,7 @@ def everyday_profile(base: BaseEmbedder) -> Profile:
 
 
 def rebuild() -> None:
-    """Make the profile that comes with the package anew, with the default base model: after an edit of the queries."""
+    """Build the package's profile again, with the default base model, after an edit of the queries."""
     from registry import resolve_base_model
     from registry.model_folders.base_models import weights_sha256
     from router_plugin.encoders.torch_encoder import TorchEncoder

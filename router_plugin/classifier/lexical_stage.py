@@ -22,14 +22,14 @@ Margins = NDArray[np.float32]
 COST = 1.0
 
 TOLERANCE = 0.75
-"""How far from its optimum a machine may stop: farther, domains of few queries suffer."""
+"""LinearSVC tolerance. Larger values hurt domains with few queries."""
 
 FEW = 30
-"""A domain of fewer queries counts less than the others: one query must not decide what becomes of all."""
+"""A domain with fewer queries counts less than the others, so that single queries do not have a large effect."""
 
 
 class Weighting:
-    """TF-IDF with sublinear counts; words and character n-grams of a text are of unit length each.
+    """TF-IDF with sublinear counts; the words and the character n-grams of a text each have unit length.
 
     Salton and Buckley, 1988, "Term-Weighting Approaches in Automatic Text Retrieval".
     """
@@ -49,11 +49,11 @@ class Weighting:
         return csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
 
     def unseen(self, counts: csr_matrix, fitted: bool = False) -> NDArray[np.float32]:
-        """Share of the words and pairs of words of each text that no other query has that was fitted on, ``(n,)``.
+        """Fraction of the words and pairs of words of each text that no other fitted query has, ``(n,)``.
 
         Args:
             counts: of the texts.
-            fitted: whether the texts are queries that were fitted on themselves.
+            fitted: whether the texts are among the fitted queries.
         """
         rows = _rows(counts)
         word = counts.indices < WORD_BUCKETS
@@ -68,22 +68,22 @@ def _rows(counts: csr_matrix) -> NDArray[np.int64]:
 
 
 class LexicalStage:
-    """One linear support vector machine a domain against all others (Fan et al., 2008, "LIBLINEAR").
+    """For each domain a linear support vector machine against all others (Fan et al., 2008, "LIBLINEAR").
 
-    Each is the mean of several, of which none was fitted on one of the folds of the queries (Breiman, 1996, "Bagging
-    Predictors"): so what is held out costs nothing extra.
+    Each is the mean of several, one per fold of the queries, which is not fitted on that fold (Breiman, 1996, "Bagging
+    Predictors"). Their margins on held-out queries therefore need no extra fit.
 
     Attributes:
         weighting: of the features.
-        held_out: for each fold the margins of its queries, and of the same ones misspelt, by the machines that were not
-            fitted on it, ``(n, d)`` each.
+        held_out: for each fold the margins of its queries, and of the same queries misspelt, by the machines that were
+            not fitted on it, ``(n, d)`` each.
     """
 
     def __init__(self, folds: Sequence[Sequence[Profile]]) -> None:
         """Fit them.
 
         Args:
-            folds: for each fold of the queries the part of every domain's profile that is in it.
+            folds: for each fold, the part of every domain's profile that is in it.
         """
         self.weighting = Weighting(vstack([profile.lexical for fold in folds for profile in fold], format="csr"))
         clean = [self._features([profile.lexical for profile in fold]) for fold in folds]
@@ -101,11 +101,11 @@ class LexicalStage:
         ]
 
     def margins(self, features: csr_matrix) -> Margins:
-        """How far each text lies on its side of every domain's boundary, ``(n, d)``; below 0 on the other side."""
+        """Signed distance of each text from every domain's boundary, ``(n, d)``; above 0 on the domain's side."""
         return _margins(features, self._heads)
 
     def contributions(self, text: str) -> dict[str, Margins]:
-        """What each word, pair of words and character n-gram of a text adds to its margins, ``(d,)`` each."""
+        """What each word, pair of words and character n-gram of a text adds to the margins, ``(d,)`` each."""
         weighted = self.weighting(lexical_features([text]))
         value = dict(zip(weighted.indices.tolist(), weighted.data.tolist(), strict=True))
         return {name: value[bucket] * self._heads.weights[bucket] for name, bucket in named_features(text).items()}
@@ -115,7 +115,7 @@ class LexicalStage:
 
 
 def domain_of_each(profiles: Sequence[Profile]) -> NDArray[np.int64]:
-    """For each query of all profiles in turn the number of its domain, ``(n,)``."""
+    """The number of the domain of each query of the profiles, in their order, ``(n,)``."""
     return np.repeat(np.arange(len(profiles)), [profile.lexical.shape[0] for profile in profiles])
 
 
@@ -130,7 +130,7 @@ def _margins(features: csr_matrix, heads: _Heads) -> Margins:
 
 
 def _fit(features: csr_matrix, labels: NDArray[np.int64], domains: int) -> _Heads:
-    """A machine for every domain; one that no row belongs to is never likely."""
+    """A machine for every domain; one without rows is never likely."""
     heads = _Heads(np.zeros((BUCKETS, domains), dtype=np.float32), np.full(domains, -1, dtype=np.float32))
     present = np.unique(labels)
     if len(present) < 2:
@@ -152,7 +152,7 @@ def _fit(features: csr_matrix, labels: NDArray[np.int64], domains: int) -> _Head
 
 
 def _used(features: csr_matrix) -> tuple[NDArray[np.int64], csr_matrix]:
-    """The columns that hold anything, and these alone, in double precision."""
+    """The numbers of the columns that are not empty, and the matrix of these columns in double precision."""
     held = np.bincount(features.indices, minlength=BUCKETS) > 0
     place = (np.cumsum(held) - 1).astype(np.int32)
     values = (features.data.astype(np.float64), place[features.indices], features.indptr)

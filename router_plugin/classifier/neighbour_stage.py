@@ -1,6 +1,6 @@
-"""The dear stage of the domain classifier: how near a query is to the nearest known ones of each domain.
+"""The expensive stage: k-nearest-neighbour similarity in the base model's space.
 
-Sun et al., 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", for why that tells the unknown.
+Sun et al., 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", show that it detects unknown queries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Vectors = NDArray[np.float32]
 
 
 class NeighbourStage:
-    """The mean cosine with the nearest known queries of every domain."""
+    """The mean cosine with the three nearest known queries of every domain."""
 
     def __init__(self, embeddings: Sequence[Vectors]) -> None:
         """
@@ -36,7 +36,7 @@ def _nearest(queries: Vectors, known: Vectors) -> NDArray[np.float32]:
         return np.zeros(len(queries), dtype=np.float32)
     similar, rows = queries @ known.T, np.arange(len(queries))
     total: NDArray[np.float32] = np.zeros(len(queries), dtype=np.float32)
-    for _ in range(count):  # the best three one after another: faster than to partition all
+    for _ in range(count):  # one after another, which is faster than a partition of all
         best = similar.argmax(axis=1)
         total += similar[rows, best] / np.float32(count)
         similar[rows, best] = -np.inf

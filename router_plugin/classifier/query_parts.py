@@ -1,13 +1,13 @@
-"""The parts of a text that may be the question: a wrapper around it, or pages before it, say nothing of its domain."""
+"""Finds the parts of a text that may be the question: wrappers and long texts around it say little about its domain."""
 
 from __future__ import annotations
 
 import re
 
-MOST_WORDS = 60
-"""A longer text is looked at as a whole, and at its first and its last sentence alone."""
-LEAST_WORDS = 3
-"""Of a sentence that can be looked at alone."""
+MAX_WORDS = 60
+"""A longer text is classified as a whole, and by its first and its last sentence separately."""
+MIN_WORDS = 3
+"""A shorter sentence is not classified separately."""
 
 _ENDS = re.compile(r"(?<=[.!?])\s+|\n+|(?<=\w):\s+|</?\w+>|\s(?:-{2,}|\"{3,}|`{3,}|#{2,})\s")
 _WRAPPER = re.compile(
@@ -24,15 +24,15 @@ _WRAPPER = re.compile(
 
 
 def pieces(text: str) -> list[str]:
-    """The text without instructions, greetings and names of roles; if it is long its first and its last sentence, too.
+    """The text without instructions, greetings and names of roles; if it is long, also its first and its last sentence.
 
-    A text that is nothing but such things stays as it is.
+    A text that consists only of such things stays as it is.
     """
     parts = [part for part in _ENDS.split(text) if part.strip()]
     if len(parts) > 1:
         parts = [part for part in parts if not _WRAPPER.fullmatch(part.strip())] or [text]
     words = " ".join(parts).split()
-    if len(words) <= MOST_WORDS:
+    if len(words) <= MAX_WORDS:
         return [" ".join(words)]
-    sentences = [part.split() for part in parts if len(part.split()) >= LEAST_WORDS] or [words]
-    return [" ".join(words), " ".join(sentences[0][:MOST_WORDS]), " ".join(sentences[-1][-MOST_WORDS:])]
+    sentences = [part.split() for part in parts if len(part.split()) >= MIN_WORDS] or [words]
+    return [" ".join(words), " ".join(sentences[0][:MAX_WORDS]), " ".join(sentences[-1][-MAX_WORDS:])]

@@ -1,4 +1,4 @@
-"""Corrects misspelt words by the words that the domains' queries share, for telling domains apart only."""
+"""Corrects misspelt words with the vocabulary of the domains' queries. Used only to classify, never to embed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 from registry.classifier_profiles.features import normalised, words
 
 SHORTEST = 4
-"""A shorter word is one error away from too many others."""
-LEAST_UNKNOWN = 0.25
-"""Share of the words of a text that must be unknown for it to be corrected."""
-MOST = 24
-"""Unknown words of a text that are looked up: a text that has more is not misspelt but foreign or very long."""
+"""Shorter words are one error away from too many others, and are not corrected."""
+MIN_UNKNOWN = 0.25
+"""Minimum fraction of unknown words for a text to be corrected."""
+MAX_UNKNOWN = 24
+"""Maximum number of unknown words: a text with more is not misspelt but in another language, or very long."""
 
 
 class Corrector:
-    """Replaces unknown words by the nearest known ones: one error away, or two where the word is long.
+    """Replaces unknown words by the nearest known ones: at most one error away, or two for long words.
 
-    A text of which most words are known stays as it is: what else it has are names and rare words, not errors.
+    A text with few unknown words stays as it is: they are names and rare words rather than errors.
     """
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
@@ -28,7 +28,7 @@ class Corrector:
         """The words of a text, corrected."""
         read = words(normalised(text))
         unknown = {word for word in read if word not in self._known}
-        if not unknown or len(unknown) > MOST or len(unknown) < LEAST_UNKNOWN * len(read):
+        if not unknown or len(unknown) > MAX_UNKNOWN or len(unknown) < MIN_UNKNOWN * len(read):
             return text
         nearest = {word: self._nearest(word) for word in unknown}
         return " ".join(nearest.get(word, word) for word in read)

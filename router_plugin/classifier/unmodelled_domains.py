@@ -1,4 +1,4 @@
-"""Domains without a model of their own yet: known by labelled queries or by a description, served by the base model."""
+"""Domains without a model, known by labelled queries or a description, and served by the base model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _YAML = (".yaml", ".yml")
 
 
 class UnmodelledDomain(pydantic.BaseModel):
-    """A domain without a model: example queries of it, or what it is about, or both."""
+    """A domain without a model, described by example queries, by a text, or by both."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class UnmodelledDomain(pydantic.BaseModel):
     def examples(self) -> list[str]:
         """Its queries, and the phrases of its name and description, each once.
 
-        No questions are made of the phrases: all domains would share the words of the templates.
+        The phrases are not turned into questions, because all domains would share the words of the templates.
         """
         phrases = re.split(r"[.,;:\n]| and | or ", self.description)
         name = [re.sub("[-_]", " ", self.name)] if self.description else []
@@ -86,8 +86,8 @@ def _of_labelled_queries(path: Path) -> list[UnmodelledDomain]:
     return [UnmodelledDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
 
 
-def own_profile(domain: UnmodelledDomain, base: BaseModelFiles, encode: Encode) -> Profile:
-    """The classifier profile of such a domain, which is made once and kept on this machine.
+def built_profile(domain: UnmodelledDomain, base: BaseModelFiles, encode: Encode) -> Profile:
+    """The classifier profile of a domain, which is built once and cached on this machine.
 
     Args:
         domain: the domain.
@@ -112,15 +112,17 @@ def _checked(file: YamlFile, number: int, entry: object) -> UnmodelledDomain:
 
 
 def check_names(domains: Sequence[UnmodelledDomain], registered: Sequence[str]) -> None:
-    """Make sure that every domain is there once.
+    """Make sure that names are distinct, and none is registered.
 
     Raises:
-        DomainRouterError: one is given twice, or registered.
+        DomainRouterError: a name is duplicate, or registered.
     """
     names: set[str] = set(registered)
     for domain in domains:
         if domain.name in registered:
-            raise DomainRouterError(f"domain {domain.name} is registered: its model brought what tells its queries")
+            raise DomainRouterError(
+                f"`extra_domains`: domain {domain.name} is registered, and its model knows its queries: leave it out"
+            )
         if domain.name in names:
-            raise DomainRouterError(f"domain {domain.name} is given twice")
+            raise DomainRouterError(f"duplicate domain {domain.name}")
         names.add(domain.name)

@@ -19,7 +19,7 @@ class _Kept(NamedTuple):
 
 
 class QueryCache:
-    """So many embeddings at most, the longest unused dropped first. Safe to use from several threads.
+    """A limited number of embeddings; the least recently used are dropped. Safe to use from several threads.
 
     An embedding is found by what its encoder makes of the text, see :meth:`router_plugin.contracts.Encoder.key`; and by
     the last of such texts without asking the encoder.
@@ -32,24 +32,24 @@ class QueryCache:
         self._lock = threading.Lock()
 
     def get(self, version: str, text: str) -> NDArray[np.float32] | None:
-        """The embedding of exactly this text, ``(d,)``, by that model version; None where it is not known."""
+        """The embedding of exactly this text by that model version, ``(d,)``; None where it is not cached."""
         with self._lock:
             place = self._places.get((version, text))
             return None if place is None else self._use(place)
 
     def get_equal(self, version: str, key: Hashable) -> NDArray[np.float32] | None:
-        """The embedding of all texts of which the encoder makes the key; None where it is not known."""
+        """The embedding of the texts that have this key for the encoder; None where it is not cached."""
         with self._lock:
             return self._use((version, key))
 
     def put(self, version: str, text: str, key: Hashable, embedding: NDArray[np.float32]) -> None:
-        """Remember an embedding."""
+        """Cache an embedding."""
         if not self._size:
             return
         place = version, key
         with self._lock:
             self._forget(place)
-            self._kept[place] = _Kept(text, embedding.copy())  # not a row of a batch that stays in memory for its sake
+            self._kept[place] = _Kept(text, embedding.copy())  # a row would keep the whole batch in memory
             self._places[version, text] = place
             if len(self._kept) > self._size:
                 self._forget(next(iter(self._kept)))

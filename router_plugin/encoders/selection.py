@@ -26,30 +26,32 @@ AUTO = "auto"
 TORCH = "torch"
 
 
-def check_choice(backend: str) -> None:
-    """Make sure that a setting names something to run on.
+def check_choice(backend: str, device: str | None) -> None:
+    """Make sure that a backend can be used here, on the device that was chosen; None for the default device.
 
     Raises:
-        VariantError: it does not, or the runtime is not installed.
+        VariantError: it is unknown, its runtime is not installed, or it does not run on that device.
     """
     if backend in (AUTO, TORCH):
         return
     if not is_installed(check_backend(backend)):
-        raise VariantError(f"backend {backend} is not installed here: pip install 'domain-router[{runtime(backend)}]'")
+        raise VariantError(f"`backend` {backend} is not installed: pip install 'domain-router[{runtime(backend)}]'")
+    if device not in (None, "cpu"):
+        raise VariantError(f"`backend` {backend} runs on the CPU only, and cannot be used with `device` {device}")
 
 
 def compiled_encoder(
     folder: Path, base: BaseModelFiles, backend: str, device: str | None, trust_remote_code: bool
 ) -> CompiledModel | None:
-    """The variant of a model that shall be used.
+    """The variant of a model that is used; None where torch runs it.
 
     Args:
-        folder: of the model; that of the base model has no variants stored, so one is made and kept on this machine.
+        folder: of the model. The base model's folder has no variants: one is built and cached on this machine.
         base: the base model.
-        backend: ``auto``, the fastest that was stored with the model; ``torch``; or one by name, which models that do
-            not have it, torch runs.
-        device: variants are for the CPU; None for a GPU where torch finds one.
-        trust_remote_code: let the base model run code of its own when its variant is made.
+        backend: ``auto``, the fastest that is stored with the model; ``torch``; or a name. Torch runs the models that
+            do not have it.
+        device: variants run on the CPU only; None for a GPU where torch finds one.
+        trust_remote_code: let the base model run its own code when its variant is built.
 
     Raises:
         VariantError: a stored variant is damaged.
@@ -63,18 +65,18 @@ def compiled_encoder(
 
 
 def chosen_variant(folder: Path, base: BaseModelFiles, backend: str, device: str | None) -> Backend | None:
-    """Which variant of a model that is; None for torch. See :func:`compiled_encoder` for the arguments."""
+    """The name of that variant; None for torch. See :func:`compiled_encoder` for the arguments."""
     if backend == TORCH or not on_cpu(device):
         return None
     stored = [name for name in stored_variants(folder) if backend in (AUTO, name) and is_installed(name)]
     if stored:
         return stored[0]
-    whole = backend != AUTO and folder == base.path  # of the base model in full precision, which nobody need measure
+    whole = backend != AUTO and folder == base.path  # the base model in full precision, which needs no measurement
     return check_backend(runtime(backend)) if whole else None
 
 
 def on_cpu(device: str | None) -> bool:
-    """Whether models run on the CPU; None is for a GPU where torch finds one."""
+    """Whether models run on the CPU; for None, whether torch finds no GPU."""
     if device is not None or importlib.util.find_spec("torch") is None:
         return device in (None, "cpu")
     import torch
@@ -83,7 +85,7 @@ def on_cpu(device: str | None) -> bool:
 
 
 def _of_base(base: BaseModelFiles, variant: Backend, trust_remote_code: bool) -> CompiledModel | None:
-    """The base model's variant, made at its first use."""
+    """The base model's variant, built at its first use."""
     try:
         return CompiledModel(
             cached_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))

@@ -1,4 +1,4 @@
-"""One resident base model on torch, and the adapters of many domains on it: a batch of several domains is one pass."""
+"""One base model on torch with the adapters of many domains: a batch of several domains is one forward pass."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from registry.model_folders.tokenizer import Tokens, by_length, features, shared
 
 BATCH = 32
 _NO_ADAPTER = "__base__"
-"""What peft calls the base model in a batch of several adapters."""
+"""peft's name for the base model in a batch of several adapters."""
 
 
 class SharedBackbone:
-    """A base model whose adapters take their rows of a batch each. Safe to use from several threads."""
+    """A base model whose adapters each process their own rows of a batch. Safe to use from several threads."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         self.model = model
-        self._lock = threading.RLock()  # a new member is tried while it is held
+        self._lock = threading.RLock()  # held while a new member is tried, which encodes
         self._names = (f"adapter-{number}" for number in count())
         self._members: WeakValueDictionary[str, SharedEncoder] = WeakValueDictionary()
         self._attached: dict[str, ref[SharedEncoder]] = {}
@@ -53,7 +53,7 @@ class SharedBackbone:
         """
         if not is_adapter(folder):
             return self.base
-        identity = identity_of(folder)  # another adapter may come to stand at the same path
+        identity = identity_of(folder)  # the same path may hold another adapter later
         with self._lock:
             encoder = self._members.get(identity)
             if encoder is None:
@@ -96,19 +96,19 @@ class SharedBackbone:
         return {name: torch.from_numpy(part).to(self.model.device) for name, part in fed.items()}
 
     def _adapt(self, rows: list[str]) -> None:
-        """Whose each row of the next batch is."""
+        """Set the adapter of each row of the next batch."""
         self._rows = rows
         self._alone = rows[0] if rows[0] in self._plain and len(set(rows)) == 1 else None
 
     def _hook(self) -> None:
-        """Let every layer that has adapters know that."""
+        """Replace the forward function of every layer with adapters."""
         for layer in self.model.modules():
             if isinstance(layer, LoraLayer) and id(layer) not in self._hooked:
                 layer.forward = partial(self._forward, layer, layer.forward)
                 self._hooked.add(id(layer))
 
     def _forward(self, layer: Any, mixed: Callable[..., Tensor], states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """A layer's output: of one adapter by two small products, of several as peft has it."""
+        """A layer's output: for a single adapter by two small products, for several by peft."""
         if self._alone is None:
             return mixed(states, *args, adapter_names=self._rows, **kwargs)
         output: Tensor = layer.get_base_layer()(states)
@@ -119,7 +119,7 @@ class SharedBackbone:
         return output
 
     def _try_alone(self, encoder: SharedEncoder) -> None:
-        """Take an adapter for a plain one, whose products add up to what peft says of it, if it is."""
+        """Mark an adapter as plain if the two products give the same vectors as peft."""
         wanted = encoder.encode(_PROBES)
         self._plain.add(encoder.adapter)
         if not np.allclose(encoder.encode(_PROBES), wanted, atol=1e-4):
@@ -127,7 +127,7 @@ class SharedBackbone:
 
 
 class SharedEncoder:
-    """One domain's encoder on a shared base model."""
+    """The encoder of one domain on a shared base model."""
 
     nbytes = 0
     runtime = "torch"
@@ -160,9 +160,9 @@ _PROBES = ["what is it?", "the second of two questions is longer than the first"
 
 
 def shared_backbone(base: BaseModelFiles, device: str | None, trust_remote_code: bool) -> SharedBackbone | None:
-    """This process's one such model of a base model on a device, for as long as anybody holds it or a member of it.
+    """The one shared model of this process for a base model and a device. It lives as long as somebody holds a member.
 
-    None where the model is of a kind that :class:`SharedBackbone` cannot run.
+    None if :class:`SharedBackbone` cannot run this kind of model.
 
     Raises:
         BaseModelError: the files of the base model were changed since it was opened.

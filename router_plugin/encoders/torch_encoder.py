@@ -34,7 +34,7 @@ class TorchEncoder:
         self._model = load_sentence_transformer(folder, base, device, trust_remote_code)
         self._prompt = InputConfig.of(self._model).prompt("query")
         self.nbytes = sum(part.nbytes for part in self._model.state_dict().values() if isinstance(part, Tensor))
-        self._lock = threading.Lock()  # a fast tokenizer refuses to be used by two threads at a time
+        self._lock = threading.Lock()  # a fast tokenizer must not be used by two threads at a time
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``."""

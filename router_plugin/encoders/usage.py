@@ -1,4 +1,4 @@
-"""How often each domain of a registry was asked for, kept on this machine from one start to the next."""
+"""Counts the queries of each domain of a registry, across restarts on this machine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from registry.shared.home import cache_folder
 from registry.shared.outputs import make_folder, write_atomically
 
 EVERY = 60.0
-"""Seconds between two writes; the last counts are written when the process ends."""
+"""Seconds between two writes. The last counts are written when the process ends."""
 
 
 class Usage:
-    """Queries by domain. Safe to use from several threads; of several processes the last to write counts."""
+    """Queries by domain. Safe to use from several threads; of several processes, the last one to write wins."""
 
     def __init__(self, registry: str) -> None:
         """
         Args:
-            registry: URL of the registry, whose counts are kept apart from another's.
+            registry: URL of the registry; each has its own counts.
         """
         name = hashlib.sha256(registry.encode()).hexdigest()[:16]
         self._file = cache_folder("usage") / f"{name}.json"
@@ -47,17 +47,17 @@ class Usage:
         with self._lock:
             self._finish()
 
-    def most_used(self, number: int, among: Collection[str]) -> list[str]:
-        """The domains asked for most, the first one most."""
+    def most_used(self, limit: int, among: Collection[str]) -> list[str]:
+        """The domains with most queries, the most used first."""
         with self._lock:
-            return [domain for domain, _ in self._counts.most_common() if domain in among][:number]
+            return [domain for domain, _ in self._counts.most_common() if domain in among][:limit]
 
 
 def _read(file: Path) -> Counter[str]:
     try:
         counts = json.loads(file.read_text(encoding="utf-8"))
         return Counter({str(domain): int(count) for domain, count in counts.items()})
-    except (OSError, ValueError, AttributeError, TypeError):  # not there, or not what we wrote
+    except (OSError, ValueError, AttributeError, TypeError):  # missing, or damaged
         return Counter()
 
 
@@ -67,5 +67,5 @@ def _write(file: Path, counts: Counter[str]) -> None:
     try:
         make_folder(file.parent)
         write_atomically(file, json.dumps(counts))
-    except OutputError:  # counts are a hint, and no query fails for their sake
+    except OutputError:  # counts are a hint: no query must fail because of them
         return

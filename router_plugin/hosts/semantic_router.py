@@ -22,10 +22,10 @@ DOMAIN = "domain"
 
 
 class DomainRoutedRouter(BaseRouter):
-    """Scores the host's own routes by two-stage routing; ``fit``, thresholds, ``Chain`` and ``Merge`` work as ever.
+    """Scores the host's routes by two-stage routing; ``fit``, thresholds, ``Chain`` and ``Merge`` work as usual.
 
-    A route belongs to the domain in ``metadata["domain"]``, or to those in such a list, or to all where there is none.
-    Its score is the cosine with the nearest utterance in the space of the query's domain, or -1 where it is of others.
+    A route belongs to the domain in ``metadata["domain"]``, or to the domains of such a list, or without it to all.
+    Its score is the cosine with the nearest utterance in the space of the query's domain; -1 if it belongs to others.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class DomainRoutedRouter(BaseRouter):
     async def _on_add(self, routes: list[HostRoute]) -> None:
         try:
             await asyncio.to_thread(self.domain_router.set_routes, _own(self.routes))
-        except Exception:  # whatever it was, it goes on to the caller, and the routes are as before
+        except Exception:  # passed on to the caller; the routes are as before
             self.routes = self.routes[: len(self.routes) - len(routes)]
             raise
 

@@ -1,4 +1,4 @@
-"""Writes a joint space as one SentenceTransformer folder, with all that it needs elsewhere."""
+"""Writes a joint space as one self-contained SentenceTransformer folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MARKER = f"{_MODULE}/{CONFIG}"
 
 
 def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) -> None:
-    """Write a folder that sentence-transformers loads, and that may be moved. It appears atomically.
+    """Write a folder that sentence-transformers loads, and that can be moved. It appears atomically.
 
     Args:
-        space: the joint space. The folder holds copies of its models: a later champion is not in it.
+        space: the joint space. The folder has copies of its models: a later champion is not in it.
         out: the folder to write.
         overwrite: replace an earlier export.
 
     Raises:
         OutputError: the folder may not be written.
-        JointSpaceError: an adapter runs on another base model than ``general``, or models run code of their own.
+        JointSpaceError: an adapter runs on another base model than ``general``, or models run their own code.
     """
     check_target(out, overwrite)
     _check_exportable(space)
@@ -61,7 +61,9 @@ def check_target(out: Path, overwrite: bool = False) -> None:
 def _check_exportable(space: JointSpace) -> None:
     domains = space.domains
     if domains.settings.trust_remote_code:
-        raise JointSpaceError("models that run code of their own cannot be exported: the folder holds no code")
+        raise JointSpaceError(
+            "`trust_remote_code`: models that run their own code cannot be exported, as the folder contains no code"
+        )
     for name, folder in domains.folders.items():
         if is_adapter(folder) and (wanted := base_of(folder)).weights_sha256 != domains.base.digest:
             raise JointSpaceError(

@@ -26,12 +26,12 @@ CONFIG = "joint_space.json"
 
 
 class Exported(pydantic.BaseModel):
-    """What ``joint_space.json`` holds beside the models of the folder.
+    """The content of ``joint_space.json``, next to the models of the folder.
 
     Attributes:
         identifier: of the record.
         record: of the joint space.
-        backend: what the models run on, as of :class:`router_plugin.Settings`.
+        backend: see :class:`router_plugin.Settings`.
         extra_domains: the domains without a model.
     """
 
@@ -46,12 +46,12 @@ class Exported(pydantic.BaseModel):
 class JointSpaceModule(InputModule):
     """The only module of an exported joint space: texts to vectors. Called from several threads.
 
-    ``encode``, ``encode_query`` and ``encode_document`` find out the domain of a text, or take it from their argument
-    ``domain``, which is that of all texts of the call.
+    ``encode``, ``encode_query`` and ``encode_document`` classify each text, unless their argument ``domain`` names the
+    domain of all texts of the call.
 
     Attributes:
-        folder: holds the models and the record.
-        identifier: of the joint space; vectors of another one do not compare.
+        folder: with the models and the record.
+        identifier: of the joint space. Vectors of another one cannot be compared.
     """
 
     config_file_name = CONFIG
@@ -60,7 +60,7 @@ class JointSpaceModule(InputModule):
     forward_kwargs = {"domain"}  # noqa: RUF012
 
     def __init__(self, folder: Path | str) -> None:
-        """Read what the folder says; its models are opened where the device is known, by :meth:`on_model_ready`.
+        """Read the record. The models are opened when the device is known, by :meth:`on_model_ready`.
 
         Raises:
             JointSpaceError: the folder is not what ``domain-router joint-space`` wrote.
@@ -75,7 +75,7 @@ class JointSpaceModule(InputModule):
         self.identifier = self._exported.identifier
         if self.identifier != self._exported.record.identifier:
             raise JointSpaceError(f"{path} is damaged: {self.identifier} is not the identifier of its record")
-        self.register_buffer("_placed", torch.empty(0), persistent=False)  # so that it knows its device
+        self.register_buffer("_placed", torch.empty(0), persistent=False)  # which tells the device
         self._space: JointSpace | None = None
 
     @property
@@ -84,7 +84,7 @@ class JointSpaceModule(InputModule):
 
         Raises:
             DamagedArtifactError: a file is missing or was changed.
-            JointSpaceError: it is another one than was exported, because something it depends on differs here.
+            JointSpaceError: it differs from the exported one, because something it depends on is different here.
         """
         device = str(self._placed.device)
         if self._space is None or self._space.domains.settings.device != device:
@@ -95,7 +95,7 @@ class JointSpaceModule(InputModule):
         """Open the joint space.
 
         Raises:
-            JointSpaceError: the model cuts vectors, or as of :attr:`space`.
+            JointSpaceError: the model truncates vectors, or see :attr:`space`.
         """
         dims, dimension = getattr(model, "truncate_dim", None), self.space.dimension
         if dims is not None and dims < dimension:
@@ -105,7 +105,7 @@ class JointSpaceModule(InputModule):
             )
 
     def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
-        """The texts as they are: each domain's encoder reads them in its own way."""
+        """The texts as they are: each domain's encoder tokenizes them itself."""
         return {"texts": self._prepend_prompt(list(inputs), prompt) if prompt else list(inputs)}
 
     def forward(self, features: dict[str, Any], domain: str | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -120,12 +120,12 @@ class JointSpaceModule(InputModule):
         return {**features, "sentence_embedding": torch.from_numpy(vectors).to(self._placed.device)}
 
     def get_embedding_dimension(self) -> int:
-        """Numbers of a vector."""
+        """Dimension of a vector."""
         return self.space.dimension
 
     @property
     def max_seq_length(self) -> int | None:
-        """Tokens that every registered model reads, and perhaps more; None where none of them has a limit."""
+        """The smallest maximum length of the registered models, in tokens; None where none of them has a limit."""
         lengths = [version.max_length for version in self.space.domains.champions.values() if version.max_length]
         return min(lengths, default=None)
 
@@ -151,7 +151,7 @@ class JointSpaceModule(InputModule):
         return cls(folder or Path(model_name_or_path, subfolder))
 
     def __getstate__(self) -> dict[str, Any]:
-        """For other processes and copies, which open the folder by themselves."""
+        """For copies and other processes, which open the folder themselves."""
         return {**self.__dict__, "_space": None}
 
     def _open(self, device: str) -> JointSpace:
@@ -170,6 +170,6 @@ class JointSpaceModule(InputModule):
         if space.identifier != self.identifier:
             raise JointSpaceError(
                 f"{self.folder} would make other vectors here than those of joint space {self.identifier}: "
-                f"{space.record.differences(record)}: undo that, or export the joint space again"
+                f"{space.record.differences(record)}: undo this, or export the joint space again"
             )
         return space

@@ -1,4 +1,4 @@
-"""What decides the vectors of a joint space, the identifier made of it, and what tells one joint space from another."""
+"""All that determines the vectors of a joint space, its identifier, and the differences between two joint spaces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pydantic
 from router_plugin.errors import JointSpaceError
 
 FORMAT = 1
-"""Another number wherever a new version of this package makes other vectors of the same models."""
+"""Changes when a new version of this package makes different vectors with the same models."""
 
 _DIGITS = 16
 
@@ -20,13 +20,13 @@ class _Record(pydantic.BaseModel):
 
 
 class Block(_Record):
-    """One domain's part of a joint space.
+    """The part of one domain in a joint space.
 
     Attributes:
         domain: its name.
-        model: what it is embedded with, for people: ``medical@3``, or the base model's name.
-        digest: of all that embeds its texts and tells them apart.
-        runtime: what the model runs on; the vectors of two runtimes differ a little.
+        model: its model, for people: ``medical@3``, or the base model's name.
+        digest: of the model or, for a domain without one, of its examples.
+        runtime: that the model runs on. The vectors of two runtimes differ slightly.
     """
 
     domain: str
@@ -36,7 +36,7 @@ class Block(_Record):
 
 
 class SpaceRecord(_Record):
-    """All that decides the vectors of a joint space; what each of it means, :class:`router_plugin.JointSpace` says.
+    """All that determines the vectors of a joint space; see :class:`router_plugin.JointSpace`.
 
     Attributes:
         blocks: of the domains, in order.
@@ -54,7 +54,7 @@ class SpaceRecord(_Record):
 
     @property
     def identifier(self) -> str:
-        """Hexadecimal digits that stand for all of it but the names of models."""
+        """Hexadecimal digits of a digest of everything except the names of models."""
         content = self.model_dump(mode="json", exclude={"blocks": {"__all__": {"model"}}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 
@@ -62,7 +62,7 @@ class SpaceRecord(_Record):
         """Make sure that vectors may be compared with those of this joint space.
 
         Args:
-            other: the record of the space that they were made in; or its identifier, which cannot say what differs.
+            other: the record of the space in which they were made, or its identifier, which does not say what differs.
 
         Raises:
             JointSpaceError: they may not; the text says what differs and what to do.
@@ -73,15 +73,15 @@ class SpaceRecord(_Record):
         facts = ", ".join(f"{name} {value}" for name, value in self._facts().items())
         why = f"this one has {facts}" if isinstance(other, str) else self.differences(other)
         raise JointSpaceError(
-            f"vectors of joint space {identifier} do not compare with those of {self.identifier}: {why}: "
+            f"vectors of joint space {identifier} cannot be compared with those of {self.identifier}: {why}: "
             f"embed the texts again in {self.identifier}"
         )
 
     def differences(self, before: SpaceRecord) -> str:
-        """What is other than in another record, in words."""
+        """What differs from an earlier record, in words."""
         was, now = before._facts(), self._facts()
         found = [
-            f"{name} was {was.get(name, 'not there')}, is {now.get(name, 'not there')}"
+            f"{name} was {was.get(name, 'missing')}, is {now.get(name, 'missing')}"
             for name in {**was, **now}
             if was.get(name) != now.get(name)
         ]

@@ -21,11 +21,11 @@ from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
 from router_plugin.serving.texts import check_batch
 
 _CHOOSING = {"domain_classifier", "encoder"}
-"""Hooks whose plugins decide what vectors are."""
+"""Hooks of plugins that affect the vectors."""
 
 
 class JointSpace:
-    """Embeds texts of all domains so that their cosines may be compared. Safe to use from several threads.
+    """Embeds texts of all domains in one space, in which cosines can be compared. Safe to use from several threads.
 
     With the probabilities p_d(x) of the domains, kept for the likeliest few and renormalised, and the unit vectors
     e_d(x) of the domains' encoders, a text is embedded as
@@ -33,35 +33,35 @@ class JointSpace:
         z(x) = ⊕_d sqrt(p_d(x)) e_d(x)     so that |z(x)| = 1 and cos(z(x), z(y)) = Σ_d sqrt(p_d(x) p_d(y)) cos_d(x, y).
 
     The weights are the terms of the Bhattacharyya kernel (Jebara, Kondor and Howard, 2004, "Probability Product
-    Kernels"). Kept for one domain it is two-stage routing: within a domain the cosine is the encoder's own, between
-    domains it is 0.
+    Kernels"). With one domain per text this is two-stage routing: within a domain the cosine is the encoder's own, and
+    between domains it is 0.
 
     Attributes:
-        domains: whose vectors are joined.
-        top: so many of the likeliest domains keep their probabilities.
-        block: numbers of each domain's part of a vector, one after another in the order of ``domains.names``.
-        dimension: numbers of a vector.
-        record: all that decides the vectors.
-        identifier: stands for the record; vectors of another identifier do not compare, see :meth:`check`.
+        domains: whose spaces are joined.
+        top: maximum number of domains of a text, the likeliest ones.
+        block: dimension of each domain's part of a vector, in the order of ``domains.names``.
+        dimension: of a vector.
+        record: all that determines the vectors.
+        identifier: of the record. Vectors with another identifier cannot be compared, see :meth:`check`.
     """
 
     def __init__(self, domains: ServedDomains, top: int = 1, dims: int | None = None) -> None:
         """
         Args:
             domains: ``general`` among them.
-            top: 1 for the domain that two-stage routing picks, with the thresholds of the domains' settings; more for
-                so many of the likeliest.
-            dims: leading numbers of every encoder's vectors that are kept, and made unit vectors again (Kusupati et
-                al., 2022, "Matryoshka Representation Learning"); None for all. Vectors of fewer numbers end in zeros.
+            top: 1 for the domain that two-stage routing chooses, with the thresholds of the domains' settings; a larger
+                number for that many of the likeliest domains.
+            dims: leading dimensions to keep of every encoder's vectors, which are normalised again (Kusupati et al.,
+                2022, "Matryoshka Representation Learning"); None for all. Shorter vectors are padded with zeros.
 
         Raises:
             JointSpaceError: ``top`` is below 1, or ``dims`` below 1 or more than any encoder has.
         """
         largest = max(map(domains.dimension, set(domains.encoded_by.values())))
         if top < 1:
-            raise JointSpaceError(f"top {top}: expected at least 1")
+            raise JointSpaceError(f"`top` {top}: expected at least 1")
         if dims is not None and not 1 <= dims <= largest:
-            raise JointSpaceError(f"dims {dims}: expected from 1 to {largest}, the most that an encoder has")
+            raise JointSpaceError(f"`dims` {dims}: expected from 1 to {largest}, the largest dimension of an encoder")
         self.domains, self.top, self.block = domains, top, dims or largest
         self.dimension = self.block * len(domains.names)
         self.record = self._record()
@@ -72,10 +72,10 @@ class JointSpace:
         """Make sure that vectors may be compared with this space's.
 
         Args:
-            made_in: the record of the space that they were made in; or its identifier, which cannot say what differs.
+            made_in: the record of the space in which they were made; or its identifier, which cannot tell what differs.
 
         Raises:
-            JointSpaceError: they may not; the text says both identifiers and what to do.
+            JointSpaceError: they may not; the text gives both identifiers and says what to do.
         """
         self.record.check(made_in)
 
@@ -83,7 +83,7 @@ class JointSpace:
         """Unit vectors, ``(n, dimension)``. An empty text is ``general``; one that is too long is cut.
 
         Raises:
-            QueryError: something is not text.
+            QueryError: a text is not a string.
             PluginError: a plugin failed.
         """
         return self.encode_documents(texts)
@@ -95,12 +95,12 @@ class JointSpace:
 
         Args:
             texts: any number.
-            domains: of each text the domain whose part of the vector takes all of it; None where it is to be found out,
-                as for a query. Without it that is so for all texts.
+            domains: of each text, the domain into whose part of the vector it goes entirely; None for a text that is
+                classified like a query. By default all are classified.
 
         Raises:
-            JointSpaceError: there is no such domain, or the texts are more or fewer.
-            QueryError: something is not text.
+            JointSpaceError: a domain is unknown, or the numbers of texts and domains differ.
+            QueryError: a text is not a string.
             PluginError: a plugin failed.
         """
         check_batch(texts)
@@ -118,12 +118,12 @@ class JointSpace:
     def _sum(
         self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Pair, Vector]
     ) -> NDArray[np.float32]:
-        """The direct sums, every text embedded once by every encoder that it needs.
+        """The direct sums; each encoder embeds each of its texts once.
 
         Args:
             texts: clean.
             weights: of each.
-            known: vectors by those that embedded them, and text.
+            known: vectors by encoder and text.
         """
         by = self.domains.encoded_by
         asked = dict.fromkeys((by[name], text) for text, each in zip(texts, weights, strict=True) for name in each)
@@ -131,27 +131,27 @@ class JointSpace:
         vectors = {**known, **dict(zip(new, self.domains.embed(new), strict=True))}
         joint = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
-            for name, share in weights[row].items():
+            for name, weight in weights[row].items():
                 part = vectors[by[name], text][: self.block]
                 start = self._start[name]
-                joint[row, start : start + len(part)] = np.sqrt(share) / np.linalg.norm(part) * part
+                joint[row, start : start + len(part)] = np.sqrt(weight) / np.linalg.norm(part) * part
         return joint
 
     def _weigh(self, probabilities: NDArray[np.float64]) -> Weights:
         classifier = self.domains.classifier
         if self.top > 1:
             return likeliest_few(probabilities, classifier.domains, self.top)
-        least = self.domains.settings.min_confidence
-        return likeliest(probabilities, classifier.domains, classifier.thresholds, least)
+        minimum = self.domains.settings.min_confidence
+        return likeliest(probabilities, classifier.domains, classifier.thresholds, minimum)
 
     def _declared(self, domains: Sequence[str | None] | None, texts: int) -> Sequence[str | None]:
         if domains is None:
             return [None] * texts
         if len(domains) != texts:
-            raise JointSpaceError(f"{len(domains)} domains were declared of {texts} texts: expected as many")
+            raise JointSpaceError(f"`domains`: expected one for every text: {texts} texts, {len(domains)} domains")
         for name in domains:
             if name is not None and name not in self._start:
-                raise JointSpaceError(f"there is no domain {name!r} here: expected {', '.join(self._start)}, or None")
+                raise JointSpaceError(f"unknown domain {name!r}: expected {', '.join(self._start)}, or None")
         return domains
 
     def _record(self) -> SpaceRecord:
@@ -181,5 +181,5 @@ class JointSpace:
 
 
 def _digest(domain: UnmodelledDomain) -> str:
-    """Of what tells the queries of a domain without a model: its vectors are those of ``general``."""
+    """Of the examples of a domain without a model, whose vectors are those of ``general``."""
     return hashlib.sha256(json.dumps(domain.examples()).encode()).hexdigest()

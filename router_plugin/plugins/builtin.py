@@ -46,7 +46,7 @@ class CompiledEncoderPlugin:
 
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder | None:
-        """The variant of the folder that the settings ask for, if it has one."""
+        """The variant that the settings choose, if the folder has it."""
         from router_plugin.encoders.selection import compiled_encoder
 
         return compiled_encoder(folder, base, settings.backend, settings.device, settings.trust_remote_code)
@@ -64,8 +64,8 @@ class TorchEncoderPlugin:
         from router_plugin.encoders.torch_encoder import TorchEncoder
 
         if is_adapter(folder) or folder == base.path:
-            own = find_base(folder, base) if is_adapter(folder) else base
-            if shared := shared_backbone(own, settings.device, settings.trust_remote_code):
+            needed = find_base(folder, base) if is_adapter(folder) else base
+            if shared := shared_backbone(needed, settings.device, settings.trust_remote_code):
                 return shared.member(folder)
         return TorchEncoder(folder, settings.device, settings.trust_remote_code, base)
 

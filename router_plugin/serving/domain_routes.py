@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_plugin.routes import Route
-from router_plugin.serving.candidate_store import embed_kept
+from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domains import ServedDomains
 
@@ -74,7 +74,7 @@ class DomainRoutes:
         """
         name = self._domains.encoded_by[domain]
         with self._domains.encoder(name) as encoder:
-            embed = partial(embed_kept, encoder=encoder, version=self._domains.artifacts[name])
+            embed = partial(embed_cached, encoder=encoder, version=self._domains.artifacts[name])
             return Candidates.embedded(self._routes, embed, previous)
 
 

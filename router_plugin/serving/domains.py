@@ -1,4 +1,4 @@
-"""The domains of a registry as queries meet them: what tells them apart, and what embeds their texts."""
+"""The domains of a registry as they are served: the classifier that tells them apart, and their encoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, check_names, load_domains, own_profile
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, built_profile, check_names, load_domains
 from router_plugin.contracts import (
     BaseEmbedder,
     Classification,
@@ -82,7 +82,7 @@ class ServedDomains:
         closed with the domains; one that is given as an object is not.
         """
         self.settings = settings or Settings()
-        check_choice(self.settings.backend)
+        check_choice(self.settings.backend, self.settings.device)
         self.plugins = plugin_manager or plugins()
         extra = load_domains(Path(extra_domains)) if isinstance(extra_domains, (str, Path)) else extra_domains
         self.extra_domains = tuple(extra)
@@ -138,7 +138,7 @@ class ServedDomains:
         """The domain classifier and the plugin that chose it."""
         encode = partial(_by_base, self._embedding)
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
-        profiles |= {each.name: own_profile(each, self.base, encode) for each in self.extra_domains}
+        profiles |= {each.name: built_profile(each, self.base, encode) for each in self.extra_domains}
         base = BaseEmbedder(self.base.digest, encode)
         name, classifier = self.plugins.first_result(
             "domain_classifier", profiles=profiles, base=base, settings=self.settings
@@ -202,7 +202,7 @@ class ServedDomains:
         return tuple(self._versions)
 
     def version(self, domain: str) -> str:
-        """What a domain is served with: ``medical@3``, or the base model's name."""
+        """The model that serves a domain: ``medical@3``, or the base model's name."""
         version = self._versions[domain]
         return version.name if version else self.base.name
 
@@ -212,7 +212,7 @@ class ServedDomains:
         return f"{version.name} {version.artifact}" if version else self.base.identity
 
     def dimension(self, domain: str) -> int:
-        """Numbers in a vector of the domain's encoder; that of the base model is loaded to learn it."""
+        """Dimension of the vectors of a domain; the base model is loaded to find out its own."""
         version = self._versions[domain]
         return version.dimension if version else len(self.embed([(GENERAL, "")])[0])
 
@@ -250,7 +250,7 @@ class ServedDomains:
         return Classification(probabilities, {filled[row]: vector for row, vector in answer.embedded.items()})
 
     def evidence(self, text: str) -> Evidence | None:
-        """What speaks for the domains of a text; None where the classifier cannot tell.
+        """What speaks for the domains of a text; None where the classifier cannot explain.
 
         Raises:
             PluginError: the classifier failed.

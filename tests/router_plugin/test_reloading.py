@@ -28,7 +28,7 @@ from router_plugin import (
 )
 from router_plugin.plugins.manager import Plugins
 from router_plugin.serving import domain_routes
-from router_plugin.serving.candidate_store import embed_kept
+from router_plugin.serving.candidate_store import embed_cached
 from tests.conftest import EXAMPLES
 from training import publish
 
@@ -76,7 +76,7 @@ def embedded(monkeypatch):
         texts.extend(asked)
         return encoder.encode(asked)  # and nothing comes from the disk
 
-    monkeypatch.setattr(domain_routes, "embed_kept", counting)
+    monkeypatch.setattr(domain_routes, "embed_cached", counting)
     return texts
 
 
@@ -188,7 +188,7 @@ def test_a_reload_that_fails_leaves_the_router_as_it_was(store, other_legal, mon
             def fail(*_, **__):
                 raise RuntimeError("out of memory")
 
-            patch.setattr(domain_routes, "embed_kept", fail)
+            patch.setattr(domain_routes, "embed_cached", fail)
             with pytest.raises(RuntimeError, match="out of memory"):
                 router.reload()
         assert router.state is state
@@ -206,9 +206,9 @@ def test_routes_that_are_changed_during_a_reload_are_served_after_it(store, othe
             if "eviction" not in {route.name for route in router.routes}:
                 router.add_routes([added])
                 assert router.route(RENT).model_version == "legal@1"
-            return embed_kept(texts, encoder, version)
+            return embed_cached(texts, encoder, version)
 
-        monkeypatch.setattr(domain_routes, "embed_kept", embed)
+        monkeypatch.setattr(domain_routes, "embed_cached", embed)
         router.reload()
         decision = router.route(RENT)
         assert (decision.route, decision.model_version) == ("eviction", "legal@2")

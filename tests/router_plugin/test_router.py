@@ -362,7 +362,7 @@ def test_a_route_of_an_unregistered_domain_is_refused_naming_the_registered_ones
     before = router.routes
     with pytest.raises(RoutesError, match=r"'stars'.*'astrology'.*general, finance, legal, medical"):
         router.set_routes([Route(name="stars", domain="astrology", utterances=("x",))])
-    with pytest.raises(RoutesError, match="'a' stands twice"):
+    with pytest.raises(RoutesError, match="duplicate route name 'a'"):
         router.set_routes([Route(name="a", utterances=("x",))] * 2)
     assert router.routes == before
 

@@ -98,7 +98,7 @@ ROUTE = "routes:\n  - name: first\n    utterances: [x]\n  - name: second\n"
         ("routes:\n  - name: 5\n    utterances: [x]\n", 2, ("name", "string")),
         ("routes:\n  - name: a\n    utterances: hello\n", 3, ("utterances",)),
         ("routes:\n  - name: a\n    name: b\n    utterances: [x]\n", 3, ("duplicate key 'name'",)),
-        (GOOD + "  - name: a\n    utterances: [y]\n", 4, ("'a' stands twice",)),
+        (GOOD + "  - name: a\n    utterances: [y]\n", 4, ("duplicate route name 'a'",)),
         (GOOD + "    threshold: 1.5\n", 4, ("threshold", "less than or equal to 1")),
         (GOOD + "    threshold: -2\n", 4, ("threshold", "greater than or equal to -1")),
         (GOOD + "    threshold: .nan\n", 4, ("threshold",)),
@@ -253,7 +253,7 @@ def test_any_bytes_give_routes_or_a_routes_error(tmp_path, content):
 
 def test_routes_of_several_sources_must_differ_in_name():
     routes = [Route(name="a", utterances=("x",)), Route(name="a", utterances=("y",))]
-    with pytest.raises(RoutesError, match="'a' stands twice"):
+    with pytest.raises(RoutesError, match="duplicate route name 'a'"):
         check_routes(routes, ["general"])
 
 

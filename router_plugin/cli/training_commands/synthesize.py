@@ -89,5 +89,10 @@ def _summary(found: Synthesis, model: ChatModel | None) -> dict[str, Any]:
     if model is None:
         return counts
     spent = model.spending
-    costs = {"requests": spent.requests, "tokens_in": spent.input_tokens, "tokens_out": spent.output_tokens, "cost": spent.cost}
+    costs = {
+        "requests": spent.requests,
+        "tokens_in": spent.input_tokens,
+        "tokens_out": spent.output_tokens,
+        "cost": spent.cost,
+    }
     return {**counts, **costs}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_plugin.classifier.query_parts import MOST_WORDS, pieces
+from router_plugin.classifier.query_parts import MAX_WORDS, pieces
 
 QUESTION = "how do I renew my passport"
 
@@ -32,7 +32,7 @@ def test_what_is_nothing_but_a_wrapper_stays(text):
 def test_of_a_long_text_the_first_and_the_last_sentence_stand_alone_too():
     long = "This is where it begins. " + "Then more of the same is said. " * 40 + QUESTION
     whole, first, last = pieces(long)
-    assert len(whole.split()) > MOST_WORDS
+    assert len(whole.split()) > MAX_WORDS
     assert (first, last) == ("This is where it begins.", QUESTION)
 
 

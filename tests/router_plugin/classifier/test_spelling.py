@@ -5,7 +5,7 @@ import random
 import pytest
 
 from registry.classifier_profiles.typos import misspell
-from router_plugin.classifier.spelling import MOST, Corrector
+from router_plugin.classifier.spelling import MAX_UNKNOWN, Corrector
 
 CORRECTOR = Corrector(["transfer", "money", "savings", "account", "please", "from", "the", "to"])
 
@@ -30,7 +30,7 @@ def test_words_that_are_nearly_known_are_corrected(written, meant):
         "kto to jest",
         "",
         "1234567 7654321",
-        " ".join(f"unknownword{chr(97 + number)}" for number in range(MOST + 1)),
+        " ".join(f"unknownword{chr(97 + number)}" for number in range(MAX_UNKNOWN + 1)),
     ],
 )
 def test_known_foreign_and_mostly_known_texts_stay_as_they_are(text):

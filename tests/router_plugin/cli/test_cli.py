@@ -140,7 +140,7 @@ def test_the_options_of_route_reach_the_router(cli, served, tiny_base):
 
 
 def test_routes_of_several_files_must_differ_in_name(cli, served):
-    mistake(cli("route", "x", "--routes", ROUTES, "--routes", ROUTES, "--registry", served), "stands twice")
+    mistake(cli("route", "x", "--routes", ROUTES, "--routes", ROUTES, "--registry", served), "duplicate route name")
 
 
 def test_the_registry_may_be_named_by_the_environment(cli, served, monkeypatch):

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from registry import DamagedArtifactError, Registry, resolve_base_model
-from registry.errors import BaseModelError
+from registry.errors import BaseModelError, VariantError
 from registry.model_folders.adapter_files import WEIGHTS
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import shared_tokens
@@ -391,6 +391,11 @@ def test_a_variant_of_the_base_model_that_cannot_be_kept_is_made_anew_or_torch_r
 def test_an_unknown_backend_is_an_error():
     with pytest.raises(SettingsError, match="^`backend` 'tensorrt': expected auto, torch, openvino-int8, openvino, "):
         Settings(backend="tensorrt")
+
+
+def test_a_backend_for_the_cpu_is_refused_on_another_device(tmp_path):
+    with pytest.raises(VariantError, match="`backend` openvino runs on the CPU only, .* with `device` cuda"):
+        ServedDomains(str(tmp_path / "registry"), settings=Settings(backend="openvino", device="cuda"))
 
 
 def test_the_most_used_domains_are_loaded_at_the_next_start(served, routes, tmp_path, monkeypatch):

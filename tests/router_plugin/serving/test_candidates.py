@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from router_plugin import DomainRouter, Route, RoutesError, ServedDomains, Settings, SettingsError
-from router_plugin.serving.candidate_store import embed_kept
+from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domain_routes import DomainRoutes
 from router_plugin.serving.strategies import DISCOUNT
@@ -72,9 +72,9 @@ def counted(monkeypatch):
             texts.extend(missing)
             return encoder.encode(missing)
 
-        return embed_kept(asked, _Wrapped(encode), version)
+        return embed_cached(asked, _Wrapped(encode), version)
 
-    monkeypatch.setattr(served_routes, "embed_kept", counting)
+    monkeypatch.setattr(served_routes, "embed_cached", counting)
     return texts
 
 
@@ -152,7 +152,7 @@ def alive(kind):
 
 def test_adding_and_removing_say_what_is_wrong(router):
     before = router.routes
-    with pytest.raises(RoutesError, match="stands twice"):
+    with pytest.raises(RoutesError, match="duplicate route name"):
         router.add_routes([before[0]])
     with pytest.raises(RoutesError, match="unknown route 'nowhere'"):
         router.remove_route("nowhere")
@@ -161,20 +161,20 @@ def test_adding_and_removing_say_what_is_wrong(router):
 
 def test_kept_vectors_are_of_one_version_and_runtime():
     encoder = Counting()
-    first = embed_kept(["a", "b", "a"], encoder, "one@1")
+    first = embed_cached(["a", "b", "a"], encoder, "one@1")
     assert encoder.texts == ["a", "b"]
     np.testing.assert_array_equal(first[0], first[2])
-    np.testing.assert_array_equal(embed_kept(["b"], encoder, "one@1")[0], first[1])
+    np.testing.assert_array_equal(embed_cached(["b"], encoder, "one@1")[0], first[1])
     assert encoder.texts == ["a", "b"]
-    embed_kept(["b"], encoder, "one@2")
+    embed_cached(["b"], encoder, "one@2")
     encoder.runtime = "other"
-    embed_kept(["b"], encoder, "one@1")
+    embed_cached(["b"], encoder, "one@1")
     assert encoder.texts == ["a", "b", "b", "b"]
     del Counting.runtime
     try:
         anonymous = Counting()
-        embed_kept(["b"], anonymous, "one@1")
-        embed_kept(["b"], anonymous, "one@1")
+        embed_cached(["b"], anonymous, "one@1")
+        embed_cached(["b"], anonymous, "one@1")
         assert anonymous.texts == ["b", "b"]
     finally:
         Counting.runtime = "counting"
@@ -189,15 +189,15 @@ def test_a_start_that_is_killed_goes_on_from_there(monkeypatch):
 
     monkeypatch.setattr("router_plugin.serving.candidate_store.BLOCK", 2)
     with pytest.raises(KeyboardInterrupt):
-        embed_kept(["a", "b", "c"], Killed(), "one@1")
+        embed_cached(["a", "b", "c"], Killed(), "one@1")
     encoder = Counting()
-    embed_kept(["a", "b", "c"], encoder, "one@1")
+    embed_cached(["a", "b", "c"], encoder, "one@1")
     assert encoder.texts == ["c"]
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut off", "no unit vector", "another length", "no number"])
 def test_damaged_vectors_are_made_anew(damage, disk, caplog):
-    expected = embed_kept(["a", "b"], Counting(), "one@1")
+    expected = embed_cached(["a", "b"], Counting(), "one@1")
     (file,) = disk.glob("*.db")
     vector = {
         "no unit vector": 2 * expected[0],
@@ -211,9 +211,9 @@ def test_damaged_vectors_are_made_anew(damage, disk, caplog):
     else:
         with sqlite3.connect(file) as database:
             database.execute("UPDATE entries SET value = ? WHERE rowid = 1", (vector[damage].tobytes(),))
-    np.testing.assert_array_equal(embed_kept(["a", "b"], Counting(), "one@1"), expected)
+    np.testing.assert_array_equal(embed_cached(["a", "b"], Counting(), "one@1"), expected)
     encoder = Counting()
-    np.testing.assert_array_equal(embed_kept(["a", "b"], encoder, "one@1"), expected)
+    np.testing.assert_array_equal(embed_cached(["a", "b"], encoder, "one@1"), expected)
     assert encoder.texts == []
 
 
@@ -221,16 +221,16 @@ def test_where_nothing_can_be_kept_candidates_are_embedded_all_the_same(disk, ca
     disk.parent.mkdir(parents=True)
     disk.write_text("a file where the folder would be")
     encoder = Counting()
-    assert embed_kept(["a"], encoder, "one@1").shape == (1, 8)
+    assert embed_cached(["a"], encoder, "one@1").shape == (1, 8)
     assert "the next start embeds candidates again" in caplog.text
 
 
 def test_many_threads_and_stores_keep_all():
     texts = [str(number) for number in range(64)]
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda start: embed_kept(texts[start : start + 32], Counting(), "one@1"), range(0, 33, 4)))
+        list(threads.map(lambda start: embed_cached(texts[start : start + 32], Counting(), "one@1"), range(0, 33, 4)))
     encoder = Counting()
-    embed_kept(texts, encoder, "one@1")
+    embed_cached(texts, encoder, "one@1")
     assert encoder.texts == []
 
 

@@ -304,7 +304,7 @@ def test_an_edit_is_detected(tmp_path, name):
     prepare(source(), tmp_path / "out")
     path = tmp_path / "out" / name
     path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
-    with pytest.raises(PreparedDataError, match="have changed since they were prepared"):
+    with pytest.raises(PreparedDataError, match="were changed after they were prepared"):
         read_prepared(tmp_path / "out")
 
 

@@ -147,7 +147,7 @@ def test_near_duplicates_of_held_out_pairs_are_in_no_part(seed):
 @pytest.mark.parametrize("grouped", [False, True])
 def test_holding_out_all_or_nearly_all_is_refused(grouped):
     for kept in (0, 1):
-        with pytest.raises(SourceError, match=f"{20 - kept} of 20 rows are held out.*hold out less"):
+        with pytest.raises(SourceError, match=f"{20 - kept} of 20 rows are held out.*hold out fewer"):
             held_out_split(groups_of(different(20)) if grouped else np.arange(20), seed=1, test=np.arange(20) >= kept)
 
 

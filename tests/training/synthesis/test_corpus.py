@@ -23,5 +23,5 @@ def test_a_corpus_becomes_pairs_and_what_gave_none_is_counted(tmp_path):
 
 def test_a_corpus_without_passages_is_refused(tmp_path):
     (tmp_path / "short.txt").write_text("See below.", encoding="utf-8")
-    with pytest.raises(SourceError, match=r"nothing to ask about: expected passages"):
+    with pytest.raises(SourceError, match=r"no questions can be made from it: expected passages"):
         synthesize(tmp_path)

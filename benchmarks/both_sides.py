@@ -45,6 +45,7 @@ from voting import vote
 
 import training.retrieval.states
 from registry import resolve_base_model
+from registry.model_folders.base_models import DEFAULT_BASE_MODEL
 from training import PreparedData, PrepareOptions, TrainingJob, adapt, prepare, read_pairs, read_prepared
 from training.recipes.recipes import RECIPES, make_recipe
 from training.reporting.report import TrainingReport
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", help="repeatable; by default 42")
     parser.add_argument("--clinc", action="store_true", help="also measure CLINC150 intents")
     parser.add_argument("--plot", type=Path, default=None, help="SVG or PNG file for the plot")
+    parser.add_argument("--base-model", default=DEFAULT_BASE_MODEL)
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -96,7 +98,8 @@ def main() -> None:
         results[name] = _train(name, numbers, medquad, others, arguments)
         if arguments.clinc:
             clinc = arguments.data / "clinc150.jsonl.gz"
-            results[name]["clinc150"] = [_accuracy(clinc, path) for path in (_base(), arguments.out / name)]
+            base = resolve_base_model(arguments.base_model).path
+            results[name]["clinc150"] = [_accuracy(clinc, path) for path in (base, arguments.out / name)]
         _print(results)
     if arguments.plot:
         _plot(results, arguments.plot)
@@ -125,10 +128,6 @@ def _random(arguments: argparse.Namespace) -> bool:
     return bool(arguments.protocol == "random")
 
 
-def _base() -> Path:
-    return resolve_base_model().path
-
-
 def _train(
     name: str,
     numbers: Sequence[str],
@@ -143,7 +142,7 @@ def _train(
             Path(file).stem: _mixed(Path(file), arguments) for file in filter(None, options.pop("mix", "").split(","))
         }
         recipe = make_recipe(options.pop("recipe", "contrastive"), options)
-        base, seeds = resolve_base_model(), arguments.seed or [42]
+        base, seeds = resolve_base_model(arguments.base_model), arguments.seed or [42]
         with _watched() as spent:
             adapt(
                 TrainingJob(

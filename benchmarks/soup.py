@@ -25,6 +25,7 @@ from rich.table import Table
 from sentence_transformers import SentenceTransformer
 
 from registry import resolve_base_model
+from registry.model_folders.base_models import DEFAULT_BASE_MODEL
 from training import PreparedData, read_prepared
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import TorchBlocks, load_model
@@ -42,11 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="working folder of both_sides.py")
     parser.add_argument("--model", action="append", required=True, help="a variant; repeatable")
+    parser.add_argument("--base-model", default=DEFAULT_BASE_MODEL)
     arguments = parser.parse_args()
     folders = sorted(path.parent for path in (arguments.out / "data").glob("*/manifest.json"))
     sets = {folder.name: read_prepared(folder) for folder in folders}
     sets = {name: data for name, data in sets.items() if data.qrels["test"]}
-    base = load_model(resolve_base_model().path)
+    base = load_model(resolve_base_model(arguments.base_model).path)
     mean = averaged([load_model(arguments.out / name) for name in arguments.model])
     reports = {name: TrainingReport.load(arguments.out / name) for name in arguments.model}
     results = {name: _of_set(name, data, base, mean, reports) for name, data in sets.items()}

@@ -1,12 +1,13 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
-# make lint: lint and types.  make unit: the fast tests.  make clean: remove what these made.
+# make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
+# make clean: remove what these made.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test lint unit clean
+.PHONY: quickstart test lint unit coverage clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
@@ -16,6 +17,11 @@ test: lint
 
 unit: $(VENV)/.test
 	$(PYTEST) -m "not docs and not slow and not data"
+
+coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
+coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
+coverage: lint
+	$(PYTEST) --cov --cov-report=term-missing
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -30,4 +36,4 @@ $(VENV)/.quickstart $(VENV)/.test: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) quickstart work
+	rm -rf $(VENV) quickstart work .coverage*

@@ -37,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(server.close)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run modules with long tests first, so that no worker is left with one when the others are done."""
+    long = {item.path for item in items for name in ("docs", "slow", "data") if item.get_closest_marker(name)}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def shared_data(name: str) -> Path:
     """A real data set from outside the repository; the test is skipped where it is missing."""
     path = SHARED_DATA / name

@@ -155,6 +155,10 @@ def become(streams: list[int], folder: str, environment: dict[str, str]) -> None
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
+    if "COVERAGE_PROCESS_START" in environment:
+        import coverage
+
+        coverage.process_startup()
     if base := environment.get(BASE):
         from registry.model_folders import base_models
 

@@ -33,7 +33,7 @@ class TrainingJob(TrainingOptions):
         recipe: how to train.
         extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
             too.
-        mixed: other prepared data by name, whose training queries are learnt from too.
+        mixed: other prepared data by name, whose training queries are used for training, too.
         single_set_baselines: for any of several sets, by name, the model that was trained on it alone; the report
             compares with it.
         judge: grades the documents that each iteration ranks first for the training queries and that are not known to

@@ -34,7 +34,7 @@ def one_thread(quick_maps: None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: BaseModelFiles) -> Trained:
-    """Two iterations on data that can be learnt."""
+    """Two iterations on data that can be learned."""
     folder = tmp_path_factory.mktemp("trained")
     data = prepared(word_pairs(), folder / "data", test_size=0.3)
     report = adapt(TrainingJob(data, "words", tiny_base, LEARNING, device="cpu"), folder / "out")

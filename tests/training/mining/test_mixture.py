@@ -51,16 +51,16 @@ def others(tmp_path_factory):
 def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_their_own(
     tmp_path, trained, others, tiny_base, monkeypatch
 ):
-    learnt = []
+    trained_on = []
     monkeypatch.setattr(
         "training.recipes.distributed.finetune",
-        lambda model, given, *rest: learnt.append(given) or finetune(model, given, *rest),
+        lambda model, given, *rest: trained_on.append(given) or finetune(model, given, *rest),
     )
     report = adapt(
         TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": others}, device="cpu"), tmp_path / "out"
     )
     own, fillers = ({data.queries[name] for name in data.qrels["train"]} for data in (trained.data, others))
-    batches = [set(batch["anchor"]) for batch in batches_of(learnt[0])]
+    batches = [set(batch["anchor"]) for batch in batches_of(trained_on[0])]
     assert {"own" if batch <= own else "fillers" if batch <= fillers else "both" for batch in batches} == {
         "own",
         "fillers",

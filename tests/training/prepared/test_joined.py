@@ -53,16 +53,16 @@ def train_both(sets, alone, tiny_base, out):
 
 @pytest.fixture(scope="module")
 def joint(sets, alone, tiny_base, tmp_path_factory):
-    """The folder of one model of both, its report, and what it learnt from."""
-    learnt = []
+    """The folder of one model of both, its report, and the data it was trained on."""
+    trained_on = []
     out = tmp_path_factory.mktemp("joint") / "model"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "training.recipes.distributed.finetune",
-            lambda model, each, *rest: learnt.append(each) or finetune(model, each, *rest),
+            lambda model, each, *rest: trained_on.append(each) or finetune(model, each, *rest),
         )
         report = train_both(sets, alone, tiny_base, out)
-    return out, report, learnt[0]
+    return out, report, trained_on[0]
 
 
 def unit(count, seed):

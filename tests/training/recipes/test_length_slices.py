@@ -16,7 +16,7 @@ def model(request, tiny_base):
     return model
 
 
-def learnt(model):
+def finetuned(model):
     """The embeddings of the texts, and all gradients of a loss over them."""
     model.zero_grad()
     embeddings = model(model.preprocess(TEXTS))["sentence_embedding"]
@@ -32,9 +32,9 @@ def without_positions(model):
 
 def test_slices_give_the_embeddings_and_gradients_of_the_whole_batch(model):
     without_positions(model)
-    embeddings, gradients = learnt(model)
+    embeddings, gradients = finetuned(model)
     with in_slices(model):
-        sliced, sliced_gradients = learnt(model)
+        sliced, sliced_gradients = finetuned(model)
     torch.testing.assert_close(sliced, embeddings, rtol=1e-4, atol=1e-5)
     for gradient, other in zip(gradients, sliced_gradients, strict=True):
         if gradient.shape[0] != model[0].auto_model.config.max_position_embeddings:  # whose places differ on the left

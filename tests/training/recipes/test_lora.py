@@ -31,7 +31,7 @@ RECIPE = LEARNING.replace(lora=16, min_steps=60)
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory, trained, tiny_base):
-    """The folder and the report of two iterations on data that can be learnt."""
+    """The folder and the report of two iterations on data that can be learned."""
     out = tmp_path_factory.mktemp("adapter") / "out"
     return out, adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), out)
 

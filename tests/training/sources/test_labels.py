@@ -1,4 +1,4 @@
-"""Labelled texts: read with their place, dealt out as documents and queries, learnt from without false negatives."""
+"""Labelled texts: read with their place, divided into documents and queries, trained on without false negatives."""
 
 import json
 from collections import defaultdict

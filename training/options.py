@@ -28,7 +28,7 @@ class TrainingOptions:
         TrainingError: a value of another type or out of range.
     """
 
-    error: ClassVar = TrainingError
+    error: ClassVar[type[TrainingError]] = TrainingError
 
     batch_shares: Annotated[
         dict[str, Annotated[float, Field(gt=0, lt=1)]],

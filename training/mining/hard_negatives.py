@@ -102,8 +102,9 @@ def hard_negatives(
 
     A near-duplicate of a relevant document is discarded. So is a document that scores more than ``max_negative_ratio``
     times the best relevant document: an unlabelled document with nearly that score is often relevant (Moreira et al.,
-    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). A document that was
-    judged irrelevant is a negative whatever it scores.
+    2024, "NV-Retriever: Improving text embedding models with effective hard-negative mining", 3.2). If that score is
+    negative, the limit is as far below it as it would be below a positive one. A document that was judged irrelevant is
+    a negative whatever it scores.
 
     Args:
         ranked: the first documents of every query, and the score of its best relevant document.
@@ -122,7 +123,12 @@ def hard_negatives(
         strict=True,
     ):
         right = groups[sorted(wanted)]
-        sure = (scores <= max_negative_ratio * best) | np.isin(positions, sorted(judged))
+        sure = (scores <= _limit(best, max_negative_ratio)) | np.isin(positions, sorted(judged))
         sure &= ~np.isin(groups[positions], right)
         found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
     return found
+
+
+def _limit(best: float, ratio: float) -> float:
+    """The highest score of a negative: never above that of the best relevant document, whatever its sign."""
+    return best - (1 - ratio) * abs(best) if np.isfinite(best) else -np.inf

@@ -1,7 +1,11 @@
 """Mining: each of the reference rules on rankings made by hand."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.training.samples import no_longer_than
 from training import PreparedData, TrainingError
@@ -137,6 +141,24 @@ def test_a_document_that_scores_nearly_as_well_as_a_relevant_one_is_no_negative(
     assert found(order, [{0}], DOCUMENTS, max_negative_ratio=1.0)[0] == list(range(11, 26))
     assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.95)[0] == list(range(15, 30))
     assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.0) == [[]]
+
+
+scores = st.floats(-1, 1, width=32)
+
+
+@given(best=scores | st.just(-math.inf), others=st.lists(scores, min_size=1, max_size=15), ratio=st.floats(0, 1))
+def test_no_negative_scores_above_the_best_relevant_document_whatever_its_sign(best, others, ratio):
+    order = Ranked(np.arange(1, len(others) + 1)[None], np.float32([sorted(others)[::-1]]), np.float32([best]))
+    documents = [f"document {number}" for number in range(len(others) + 1)]
+    (few,), (more,) = (found(order, [{0}], documents, max_negative_ratio) for max_negative_ratio in (ratio, 1.0))
+    assert [number for number in more if order.scores[0][number - 1] > best] == []
+    assert set(few) <= set(more)
+
+
+def test_the_margin_below_a_negative_score_is_that_below_a_positive_one():
+    order = Ranked(np.arange(1, 5)[None], np.float32([[-0.47, -0.49, -0.51, -0.54]]), np.float32([-0.5]))
+    assert found(order, [{0}], DOCUMENTS, max_negative_ratio=1.0) == [[3, 4]]
+    assert found(order, [{0}], DOCUMENTS, max_negative_ratio=0.95) == [[4]]
 
 
 def test_hard_negatives_accumulate_the_newest_first():

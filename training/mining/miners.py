@@ -129,22 +129,26 @@ class NegativeMiner:
         groups = self.texts.document_groups
         judged = [each for each in self.texts.negatives["train"][query] if groups[each] not in answers]
         mined = draw.permutation([each for each in self.known[query] if each not in judged])
-        hard = [*draw.permutation(judged), *mined][: draw.binomial(self.negatives, 1 - self.random_negative_ratio)]
-        return Example(
-            query, (positive, *map(int, hard), *self._easy(query, self.negatives - len(hard), answers, draw))
-        )
+        chosen = [*draw.permutation(judged), *mined][: draw.binomial(self.negatives, 1 - self.random_negative_ratio)]
+        hard = [int(document) for document in chosen]
+        return Example(query, (positive, *hard, *self._easy(query, hard, answers, draw)))
 
-    def _easy(self, query: int, count: int, answers: set[int], draw: np.random.Generator) -> Sequence[int]:
-        """Any wrong documents."""
-        groups = self.texts.document_groups
-        if count and len(answers) > groups.max():
+    def _easy(self, query: int, hard: Sequence[int], answers: set[int], draw: np.random.Generator) -> Sequence[int]:
+        """Any wrong documents besides the hard ones; none comes again, near-duplicates included, before all have."""
+        count, groups = self.negatives - len(hard), self.texts.document_groups
+        wrong = int(groups.max()) + 1 - len(answers)
+        if count and not wrong:
             question = self.texts.queries["train"][query]
             raise TrainingError(f"every text of the corpus answers {question!r}: no negative is left to train on")
         chosen: list[int] = []
+        taken = {int(groups[document]) for document in hard}
         while len(chosen) < count:
+            if len(taken) == wrong:  # all of them have come: they begin again
+                taken = set()
             other = int(draw.integers(len(groups)))
-            if groups[other] not in answers:
+            if groups[other] not in answers and groups[other] not in taken:
                 chosen.append(other)
+                taken.add(int(groups[other]))
         return chosen
 
 

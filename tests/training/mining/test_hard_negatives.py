@@ -1,6 +1,7 @@
 """Mining: each of the reference rules on rankings made by hand."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -195,6 +196,18 @@ def test_a_fraction_of_the_negatives_is_random():
     hard = sum(text in DOCUMENTS[1:3] for text in negatives) / len(negatives)
     assert 0.45 < hard < 0.62
     assert set(negatives) == set(DOCUMENTS[1:])
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.integers(1, 12), st.integers(0, 99))
+def test_no_negative_of_a_query_comes_again_before_all_others_have(wrong, mined, negatives, seed):
+    documents = ["right", *(f"wrong number {number}" for number in range(wrong)), "WRONG NUMBER 0!"]
+    mining = miner(texts(documents, [0]), negatives=negatives)
+    mining.mine(ranked(range(1, 1 + min(mined, wrong))), seed=1)
+    (row,) = rows(mining.examples(seed))
+    times = Counter(text.strip("!").lower() for text in row[2:])
+    assert "right" not in times
+    assert max(times.values()) - min(times.values()) <= 1
+    assert len(times) == min(wrong, negatives)
 
 
 def test_random_negatives_fill_up_too_few_mined_ones():

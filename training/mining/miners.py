@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,6 +17,10 @@ from training.mining.hard_negatives import Triplet, hard_negatives, reference_tr
 from training.retrieval.ranking import Ranked
 from training.retrieval.texts import Texts
 
+log = logging.getLogger(__name__)
+
+LEFT_OUT = 0.1
+"""Fraction of an iteration's examples that may be left out without a word."""
 _PASS = 1000
 """Added to the seed for each further pass."""
 
@@ -84,6 +89,7 @@ class NegativeMiner:
     random_negative_ratio: float
     max_negative_ratio: float
     known: list[list[int]] = field(default_factory=list)
+    _told: bool = False
 
     def mine(self, ranked: Ranked, seed: int) -> int:
         """Add the hard negatives of this ranking; returns the number of distinct ones.
@@ -103,7 +109,8 @@ class NegativeMiner:
     def examples(self, seed: int) -> Examples:
         """Passes over the queries in random order, each time with a random relevant document and other negatives.
 
-        Queries without a known relevant document are left out.
+        Queries without a known relevant document are left out, and those that fit into no batch; see
+        :func:`training.mining.batching.fill_batches`.
         """
         draw = np.random.default_rng(seed)
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups.tolist()
@@ -113,6 +120,7 @@ class NegativeMiner:
             order = [query for query in draw.permutation(len(relevant)) if relevant[query]]
             drawn = [self._draw(int(query), answers[query], draw) for query in order]
             batches += fill_batches(drawn, answers, groups, self.batch_size)
+        self._warn(self.passes * sum(map(bool, relevant)), [len(batch) for batch in batches])
         queries, documents = self.texts.queries["train"], self.texts.documents
         columns: dict[str, list[str]] = {"anchor": [], "positive": []}
         columns |= {f"negative_{number}": [] for number in range(1, self.negatives + 1)}
@@ -121,6 +129,19 @@ class NegativeMiner:
             for column, text in zip(columns.values(), row, strict=True):
                 column.append(text)
         return Examples(columns, [len(batch) for batch in batches])
+
+    def _warn(self, drawn: int, batches: Sequence[int]) -> None:
+        """Say once if many of the examples that were drawn are in no batch."""
+        left = drawn - sum(batches)
+        if left > LEFT_OUT * drawn and not self._told:
+            self._told = True
+            log.warning(
+                "%d of the %d examples of an iteration are left out: too many queries have the same answers, which "
+                "must not meet in a batch: with %d examples a batch, hardly any would be",
+                left,
+                drawn,
+                sum(batches) // len(batches),
+            )
 
     def _draw(self, query: int, answers: set[int], draw: np.random.Generator) -> Example:
         """A query with any document that answers it and some that do not."""

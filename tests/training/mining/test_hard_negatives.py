@@ -1,6 +1,7 @@
 """Mining: each of the reference rules on rankings made by hand."""
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -219,6 +220,25 @@ def test_random_negatives_fill_up_too_few_mined_ones():
         "negative_1": ["wrong"],
         "negative_2": ["wrong"],
     }
+
+
+def many_queries_of_few_answers(batch_size):
+    relevant = [[number % 3] for number in range(60)]
+    mining = miner(texts(DOCUMENTS, *relevant), batch_size=batch_size)
+    mining.mine(ranked(*[range(10, 30)] * 60), seed=1)
+    return mining
+
+
+def test_examples_that_fit_into_no_batch_are_counted_once_with_a_size_at_which_they_do(caplog):
+    mining = many_queries_of_few_answers(batch_size=16)
+    used = len(mining.examples(1))
+    mining.examples(2)
+    (record,) = caplog.records
+    assert f"{60 - used} of the 60 examples" in record.message
+    size = int(re.search(r"with (\d+) examples a batch", record.message)[1])
+    caplog.clear()
+    assert len(many_queries_of_few_answers(size).examples(1)) > 0.9 * 60
+    assert not caplog.records
 
 
 def test_a_query_that_every_text_answers_is_reported():

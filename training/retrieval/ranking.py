@@ -54,8 +54,8 @@ def top_k(
         device: where the products are computed.
 
     Yields:
-        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. The
-        order of equal scores is undefined.
+        For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. Of equal
+        scores the first document comes first, whatever ``k`` and the sizes of blocks.
     """
     for start in range(0, len(queries), QUERY_BLOCK):
         block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
@@ -63,12 +63,26 @@ def top_k(
         positions = torch.empty(len(block), 0, dtype=torch.long, device=device)
         for offset in range(0, len(documents), DOCUMENT_BLOCK):
             part = torch.tensor(documents[offset : offset + DOCUMENT_BLOCK], device=device)
-            best = (block @ part.T).topk(min(k, len(part)), dim=1)
-            scores = torch.cat([scores, best.values], dim=1)
-            positions = torch.cat([positions, best.indices + offset], dim=1)
-            scores, order = scores.topk(min(k, scores.shape[1]), dim=1)
-            positions = positions.gather(1, order)
+            best, where = _first(block @ part.T, k)
+            scores, order = torch.cat([scores, best], dim=1).sort(dim=1, descending=True, stable=True)
+            positions = torch.cat([positions, where + offset], dim=1).gather(1, order)
+            scores, positions = scores[:, :k], positions[:, :k]
         yield scores.cpu().numpy(), positions.cpu().numpy()
+
+
+def _first(products: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The highest values of every row and their columns, of equal values the first columns.
+
+    ``topk`` takes any of equal values; rows in which the last one is among several are few, and sorted as a whole.
+    """
+    values, columns = products.topk(min(k, products.shape[1]), dim=1)
+    tied = (products >= values[:, -1:]).sum(dim=1) > values.shape[1]
+    if tied.any():
+        whole = products[tied].sort(dim=1, descending=True, stable=True)
+        values[tied], columns[tied] = whole.values[:, :k], whole.indices[:, :k]
+    columns, order = columns.sort(dim=1)
+    values, order = values.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return values, columns.gather(1, order)
 
 
 def ranking(queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu") -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.retrieval import ranking as module
+from training.retrieval.metrics import query_metrics
 from training.retrieval.ranking import ranking, top_k
 from training.retrieval.vectors import StoredVectors
 
@@ -37,10 +38,29 @@ def test_ranking_equals_sorting_all_products(queries, documents, k, blocks, seed
         np.testing.assert_allclose(np.concatenate(scores), -np.sort(-products, axis=1)[:, :k], atol=1e-6)
 
 
-def test_equal_documents_are_all_ranked(monkeypatch):
-    monkeypatch.setattr(module, "DOCUMENT_BLOCK", 4)
-    corpus = np.repeat(vectors(1, 0), 10, axis=0)
-    assert sorted(ranking(corpus[:1], corpus, 10)[0].tolist()) == list(range(10))
+@settings(deadline=None, max_examples=60)
+@given(
+    kinds=st.lists(st.integers(0, 3), min_size=1, max_size=60),
+    k=st.integers(1, 80),
+    blocks=st.tuples(st.integers(1, 3), st.integers(1, 60)),
+)
+def test_of_equal_documents_the_first_ones_come_first(kinds, k, blocks):
+    axes = np.eye(4, dtype=np.float32)  # whose products are exact
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "QUERY_BLOCK", blocks[0])
+        patch.setattr(module, "DOCUMENT_BLOCK", blocks[1])
+        ranked = ranking(axes, axes[kinds], k)
+    for query in range(4):
+        order = sorted(range(len(kinds)), key=lambda document: kinds[document] != query)
+        assert ranked[query].tolist() == order[:k]
+
+
+def test_a_model_to_which_all_texts_are_the_same_finds_nothing_but_what_stands_first():
+    same = np.full((200, 4), 0.5, dtype=np.float32)
+    ranked = ranking(same, same, 100)
+    assert ranked.tolist() == [list(range(100))] * 200
+    found = query_metrics(ranked, [{number} for number in range(200)])
+    assert found["mrr@10"].tolist() == [1 / (number + 1) for number in range(10)] + [0.0] * 190
 
 
 def test_vectors_in_a_file_are_ranked_as_those_in_memory(tmp_path, monkeypatch):

@@ -100,12 +100,22 @@ def encode(
 
     Texts are encoded longest first, so that a batch has texts of similar lengths, and memory runs out at the start or
     not at all.
+
+    Raises:
+        TrainingError: a vector is not finite. It could not be ranked: not-a-number counts as the highest score.
     """
     order = np.argsort([-len(text) for text in texts], kind="stable")
     vectors = StoredVectors.create(path, len(texts), encoder.dimension)
     with bar(f"encoding {what}", len(texts)) as advance:
         for start in range(0, len(order), BLOCK):
             block = order[start : start + BLOCK]
-            vectors[block] = encoder.encode([texts[index] for index in block], kind, batch_size)
+            found = encoder.encode([texts[index] for index in block], kind, batch_size)
+            if not np.isfinite(found).all():
+                text = texts[block[int(np.isfinite(found).all(axis=1).argmin())]]
+                raise TrainingError(
+                    f"encoding {what}: the vector of {text!r:.80} is not finite: the weights are damaged or overflow: "
+                    "take another `base_model`, or a lower `learning_rate` if it was trained before"
+                )
+            vectors[block] = found
             advance(len(block))
     return vectors

@@ -1,0 +1,42 @@
+"""Encoding: every vector is kept under its text, and none that could not be ranked."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from training import TrainingError
+from training.retrieval.encoding import encode
+
+
+class Lengths:
+    """Encodes a text as its length, or as what a text says that is no finite number."""
+
+    dimension = 2
+
+    def encode(self, texts, kind, batch_size):
+        return np.array([[float(text) if text in BROKEN else len(text), 0] for text in texts], dtype=np.float32)
+
+
+BROKEN = ("nan", "inf", "-inf")
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text("ab", max_size=5), min_size=1, max_size=20))
+def test_every_text_has_the_vector_that_it_was_given(tmp_path, texts):
+    vectors = encode(Lengths(), texts, "document", 4, "texts", tmp_path / "v.npy")
+    assert vectors[:, 0].tolist() == list(map(len, texts))
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("place", [0, 3, 599])
+def test_a_vector_that_is_not_finite_is_refused_and_its_text_named(tmp_path, broken, place):
+    assert not math.isfinite(float(broken))
+    texts = ["a" * (number % 7) for number in range(600)]
+    texts[place] = broken
+    with pytest.raises(
+        TrainingError, match=f"^encoding queries: the vector of '{broken}' is not finite: .*`base_model`"
+    ):
+        encode(Lengths(), texts, "query", 32, "queries", tmp_path / "v.npy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     import typer
     from pydantic.fields import FieldInfo
+
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+"""Numbers like 5e-5, which YAML 1.1 takes for text, because they have no point or the exponent has no sign."""
 
 
 class ConfigError(DomainRouterError):
@@ -45,14 +50,33 @@ def read_config(path: Path, parameters: Iterable[Any], types: Mapping[str, Field
     for key, value in content.items():
         if key not in known:
             raise ConfigError(f"{file.place((key,))}: unknown option {key!r}: expected {any_of(sorted(known))}")
-        try:
-            adapter(types[known[key]]).validate_json(json.dumps(value, default=str), strict=True)
-        except ValidationError as error:
-            said = fault(types[known[key]], error.errors()[0])
-            raise ConfigError(f"{file.place((key,))}: {key} {value!r}: {said}") from None
+        field = types[known[key]]
+        if said := _fault(field, value):
+            number = _with_numbers(value)
+            if _fault(field, number):
+                raise ConfigError(f"{file.place((key,))}: {key} {value!r}: {said}")
+            value = number
         pairs = isinstance(value, dict)
         values[known[key]] = [f"{name}={each}" for name, each in value.items()] if pairs else value
     return values
+
+
+def _fault(field: FieldInfo, value: Any) -> str | None:
+    """What is wrong with a value; None if nothing is."""
+    try:
+        adapter(field).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        return fault(field, error.errors()[0])
+    return None
+
+
+def _with_numbers(value: Any) -> Any:
+    """The same with numbers in place of texts like 5e-5."""
+    if isinstance(value, dict):
+        return {name: _with_numbers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(each) for each in value]
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
 def config_text(context: typer.Context, values: Mapping[str, Any]) -> str:

@@ -79,6 +79,19 @@ def test_a_printed_config_gives_the_same_run(tmp_path_factory, recipe, options, 
     assert printed("train", "--config", file) == file.read_text(encoding="utf-8")
 
 
+written = st.floats(1e-9, 1).map(lambda number: f"{number:e}".replace("e-0", "e-"))
+
+
+@settings(deadline=None, max_examples=10, phases=[Phase.generate])
+@given(rate=st.one_of(written, st.sampled_from(["5e-5", "1E-3", ".5e0", "2.e-05"])), loss=written)
+def test_numbers_with_an_exponent_are_numbers_however_they_are_written(tmp_path_factory, rate, loss):
+    file = tmp_path_factory.mktemp("config") / "train.yaml"
+    file.write_text(f"learning_rate: {rate}\nmax_loss:\n  test: {loss}\nrevision: 1e5\n", encoding="utf-8")
+    config = yaml.safe_load(printed(*TRAIN, "--config", file))
+    assert (config["learning_rate"], config["max_loss"]) == (float(rate), {"test": float(loss)})
+    assert config["revision"] == "1e5"
+
+
 def test_a_config_trains_as_the_flags_do(cli, prepared, tiny_base, tmp_path):
     common = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, "--iterations", 1)
     common += ("--min-steps", 1, "--batch-size", 8, "--device", "cpu", "--seed", 3)
@@ -95,6 +108,8 @@ def test_a_config_trains_as_the_flags_do(cli, prepared, tiny_base, tmp_path):
         ("domain: legal\nmargin: 0.2\n", "recipe contrastive has no --margin"),
         ("recipe: other\n", "unknown recipe 'other': expected contrastive or triplet"),
         ("recipe: triplet\n\nmargin: 0\n", "train.yaml, line 3: margin 0: expected a number greater than 0"),
+        ("learning_rate: -5e-5\n", "line 1: learning_rate '-5e-5': expected a number greater than 0"),
+        ("learning_rate: 5e-5x\n", "line 1: learning_rate '5e-5x': expected a number greater than 0"),
         ("concurrency: 8\n", "--concurrency cannot be used without --llm"),
         ("freeze_documents: true\nlora: 4\n", "--freeze-documents cannot be combined with --lora: leave one out"),
     ],

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
 from registry import names
 from registry.errors import InvalidNameError
@@ -12,7 +12,7 @@ from registry.errors import InvalidNameError
 TEST = "test"
 """The reserved name of a domain's own test split among the test sets of a record."""
 
-Metrics = dict[str, dict[str, float]]
+Metrics = dict[str, dict[str, FiniteFloat]]
 """Split name to metric name to value, as in ``metrics["test"]["mrr@5"]``."""
 
 
@@ -62,17 +62,17 @@ class DatasetRecord(Record):
 class ComparisonRecord(Record):
     """Adapted minus base: the mean over queries, its 95 % interval, and the p-value of a paired test."""
 
-    difference: float
-    low: float
-    high: float
-    p_value: float
+    difference: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+    p_value: FiniteFloat
 
 
 class ComparedMetrics(Record):
     """Metrics of the base and of the adapted model on the same queries."""
 
-    base: dict[str, float]
-    adapted: dict[str, float]
+    base: dict[str, FiniteFloat]
+    adapted: dict[str, FiniteFloat]
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="by metric")
 
 
@@ -81,7 +81,9 @@ class EvaluationRecord(ComparedMetrics):
 
     fingerprint: str
     queries: int
-    max_loss: float | None = Field(None, description="MRR@5 that the adapted model may lose at most; None for no limit")
+    max_loss: FiniteFloat | None = Field(
+        None, description="MRR@5 that the adapted model may lose at most; None for no limit"
+    )
     lost_too_much: bool = False
 
 
@@ -114,7 +116,7 @@ class ModelRecord(Lineage):
     normalized: bool
     improved: bool = Field(description="whether the model beat the untouched base on the dev split")
     comparison: dict[str, ComparisonRecord] = Field(default_factory=dict, description="on the test split, by metric")
-    max_loss: float | None = Field(None, description="on the test split; as of an EvaluationRecord")
+    max_loss: FiniteFloat | None = Field(None, description="on the test split; as of an EvaluationRecord")
     lost_too_much: bool = False
     extra_test_sets: dict[str, EvaluationRecord] = Field(
         default_factory=dict, description="by name: the sets of the dataset, if several, and other test sets"

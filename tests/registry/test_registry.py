@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version as distribution_version
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sqlalchemy import update
 
 from registry import NotRegisteredError, Observer, Profile, Registry, RegistryError
-from registry.records import ModelRecord
+from registry.records import ComparisonRecord, EvaluationRecord, ModelRecord
 from registry.storage.tables import model_versions
 from tests.registry.samples import FILES, make_record, make_report, write_model
 
@@ -96,6 +98,22 @@ def test_any_record_is_read_back_unchanged(registry: Registry, folder, options, 
     version = registry.publish(folder, record)
     assert registry.get(version.name) == version
     assert ModelRecord(**{name: getattr(version, name) for name in ModelRecord.model_fields}) == record
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_record_with_a_figure_that_is_not_finite_cannot_be_made(number):
+    """JSON has no such number, so that not every database would keep the record, and no page could be made of it."""
+    metrics, comparison = (
+        {"dev": {"mrr@5": 0.5}, "test": {"mrr@5": number}},
+        {"difference": number, "low": 0, "high": 1},
+    )
+    for changed in ({"base_metrics": metrics}, {"adapted_metrics": metrics}, {"max_loss": number}):
+        with pytest.raises(ValidationError, match="finite number"):
+            make_record(**changed)
+    with pytest.raises(ValidationError, match="finite number"):
+        ComparisonRecord(**comparison, p_value=0.5)
+    with pytest.raises(ValidationError, match="finite number"):
+        EvaluationRecord(fingerprint="a" * 64, queries=1, base={"mrr@5": 0.5}, adapted={"mrr@5": number})
 
 
 def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):

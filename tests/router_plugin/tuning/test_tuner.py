@@ -114,6 +114,18 @@ def test_fitting_takes_effect_is_kept_and_can_be_applied_again(example, domains,
     assert [path.name for path in tmp_path.iterdir() if "fitted" in path.name] == ["fitted.json"]
 
 
+def test_a_route_that_is_removed_and_added_again_has_nothing_of_the_old_one(example):
+    Tuner(example).fit(*LABELLED)
+    example.remove_route("tenancy")
+    assert "tenancy" not in example.scores([TENANCY[0]])[0]
+    again = Route(name="tenancy", utterances=("the moon is made of cheese",), threshold=0.123)
+    example.add_routes([again])
+    assert [route for route in example.routes if route.name == "tenancy"] == [again]
+    same, old = example.scores(["the moon is made of cheese", TENANCY[0]])
+    assert same["tenancy"] == pytest.approx(1, abs=1e-5)
+    assert old["tenancy"] < 0.99
+
+
 def test_a_fitted_router_says_how_sure_it_is(example, monkeypatch):
     monkeypatch.setattr("router_plugin.tuning.fitting.MIN_QUERIES", 2)
     assert example.route(TENANCY[0]).confidence is None

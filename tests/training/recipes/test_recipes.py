@@ -114,14 +114,17 @@ def test_epochs_are_added_to_reach_min_steps_up_to_max_epochs():
     assert Contrastive(batch_size=10, epochs=20).miner(Queries).passes == 20
 
 
-def test_gradients_are_the_same_with_few_texts_in_memory_as_with_the_whole_batch(tiny_base):
+@pytest.mark.parametrize("prompt", ["", "find what is meant: "])
+def test_gradients_are_the_same_with_few_texts_in_memory_as_with_the_whole_batch(tiny_base, prompt):
+    """Also where a prompt is read, but left out of the mean: each batch is read twice, and must be the same twice."""
     anchors = ["apple pie", "a bridge over water", "castle walls", "the desert sun", "engine oil"]
     columns = [anchors, [f"all about {text}" for text in anchors], [f"nothing of {text}" for text in anchors]]
     gradients = []
     for mini_batch in (None, 2):
         model = load_model(tiny_base.path, "cpu").eval()  # no dropout, which would draw anew
+        model[1].include_prompt = not prompt
         loss = Contrastive(mini_batch=mini_batch).loss(model)
-        loss([model.preprocess(texts) for texts in columns], torch.empty(0)).backward()
+        loss([model.preprocess(texts, prompt=prompt or None) for texts in columns], torch.empty(0)).backward()
         gradients.append({name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None})
     whole, few = gradients
     assert whole.keys() == few.keys() and any(gradient.abs().max() > 1e-3 for gradient in whole.values())

@@ -76,6 +76,29 @@ def test_windows_line_ends_do_not_count(tmp_path):
     assert read_pairs(str(path)).pairs == PAIRS
 
 
+@pytest.mark.parametrize(
+    "word", ["null", "NULL", "None", "nan", "NaN", "NA", "N/A", "n/a", "<NA>", "true", "1e5", "007"]
+)
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_words_that_others_take_for_missing_values_or_numbers_are_text(tmp_path, word, separator):
+    path = tmp_path / ("pairs.csv" if separator == "," else "pairs.tsv")
+    path.write_text(f"question{separator}answer\n{word}{separator}a\nq{separator}{word}\n", encoding="utf-8")
+    assert read_pairs(str(path)).pairs == [Pair(word, "a"), Pair("q", word)]
+
+
+def test_other_columns_may_change_their_type_their_order_and_be_missing(tmp_path):
+    rows = [
+        {"question": "q0", "answer": "a0", "note": None},
+        {"note": {"by": "x"}, "answer": "a1", "question": "q1"},
+        {"question": "q2", "answer": "a2", "note": [1, "two"], "added": "later"},
+        {"question": "q3", "answer": "a3"},
+    ]
+    for kind, content in (("jsonl", json_lines(rows)), ("json", json.dumps(rows).encode())):
+        path = tmp_path / f"pairs.{kind}"
+        path.write_bytes(content)
+        assert read_pairs(str(path)).pairs == [Pair(f"q{number}", f"a{number}") for number in range(4)]
+
+
 @pytest.mark.parametrize("question", [QUESTION_COLUMNS[0].upper(), *QUESTION_COLUMNS])
 @pytest.mark.parametrize("answer", [" Answer ", *ANSWER_COLUMNS])
 def test_usual_columns_are_found_in_any_case(tmp_path, question, answer):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+import sys
 import threading
 import tracemalloc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -317,6 +319,23 @@ def routes():
 def answers(router):
     found = router.route_many([query for query in QUERIES if query])
     return [(decision.domain, decision.route, pytest.approx(decision.score, abs=2e-3)) for decision in found]
+
+
+def test_threads_that_encode_and_count_tokens_at_once_do_not_disturb_each_other(tiny_base):
+    encoder = TorchEncoder(tiny_base.path, "cpu")
+    texts = [f"text {number} " * (1 + number * 7 % 60) for number in range(40)]
+    alone = [(encoder.encode([text])[0], encoder.truncates(text)) for text in texts]
+    assert {cut for _, cut in alone} == {True, False}
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda text: (encoder.encode([text])[0], encoder.truncates(text)), texts * 10))
+    finally:
+        sys.setswitchinterval(interval)
+    for (vector, cut), (expected, expected_cut) in zip(found, alone * 10, strict=True):
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+        assert cut == expected_cut
 
 
 def test_a_router_with_a_small_budget_and_no_cache_decides_alike(served, routes):

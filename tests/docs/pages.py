@@ -19,8 +19,8 @@ TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-
 SERVING = ("route", "strategies", "joint-space", "semantic-router", "plugins")
 """Those that serve from the registry that the quickstart leaves."""
 
-ARCHITECTURE = ("architecture",)
-"""Shows nothing to run."""
+ARCHITECTURE = ("architecture", "field-reports")
+"""Show nothing to run."""
 
 REPLACED = {
     "make test": "make -n test",  # which would run this test again

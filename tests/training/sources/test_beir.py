@@ -145,6 +145,13 @@ def test_files_may_be_compressed_and_ids_numbers(tmp_path):
     assert (found.text, found.relevant) == ("ask", ("T x",))
 
 
+@pytest.mark.parametrize("title", [{}, {"title": None}, {"title": ""}, {"title": " "}])
+def test_a_document_may_have_no_title(tmp_path, title):
+    write(tmp_path, [{"_id": "d0", **title, "text": "x"}], QUERIES[:1], test=["q0\td0\t1"])
+    (found,) = read_beir(str(tmp_path)).queries
+    assert found.relevant == ("x",)
+
+
 GOOD = {"documents": DOCUMENTS[:3], "queries": QUERIES[:3], "test": ["q0\td0\t1"]}
 BAD = {
     "unknown query": (

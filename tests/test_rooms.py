@@ -11,7 +11,7 @@ from .conftest import ROOT
 
 FLOORS = {
     "registry": [
-        {"errors", "names"},
+        {"errors", "names", "texts"},
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},

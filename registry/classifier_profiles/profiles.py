@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.classifier_profiles.features import BUCKETS, lexical_features, normalised, words
+from registry.classifier_profiles.features import BUCKETS, WORDS, lexical_features, read_words, reads_alike
 from registry.classifier_profiles.typos import misspell
 from registry.errors import DamagedArtifactError
+from registry.texts.forms import text_key
+from registry.texts.words import is_unspaced
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -28,7 +30,9 @@ MAX_QUERIES = 1500
 MAX_MISSPELT = 150
 MAX_WORDS = 20_000
 
-FORMAT = "2"
+FORMAT = "3"
+_FORMAT_WITHOUT_WORDS = "2"
+"""The format before that, in which words were read by version 1."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Profile:
         misspelt_embeddings: unit vectors of the first of the misspelt queries, ``(at most MAX_MISSPELT, d)``, float32.
         vocabulary: the words that occur in at least two of all the domain's queries, by descending frequency.
         base: digest of the base model's weights; embeddings of different base models cannot be compared.
+        words: version by which the words of the queries were read; see
+            :func:`registry.classifier_profiles.features.read_words`.
+        any_words: whether every version reads these queries alike.
     """
 
     lexical: csr_matrix
@@ -50,6 +57,8 @@ class Profile:
     misspelt_embeddings: NDArray[np.float32]
     vocabulary: tuple[str, ...]
     base: str
+    words: int = WORDS
+    any_words: bool = False
 
     @classmethod
     def from_queries(
@@ -60,7 +69,7 @@ class Profile:
         seed: int = 42,
         embeddings: NDArray[np.float32] | None = None,
     ) -> Profile:
-        """The profile of a domain, from at most ``MAX_QUERIES`` of its queries.
+        """The profile of a domain, from at most ``MAX_QUERIES`` of its queries, each once.
 
         Args:
             queries: the domain's queries, at least one.
@@ -69,7 +78,8 @@ class Profile:
             seed: of the sample.
             embeddings: unit vectors of the queries, ``(len(queries), d)``; by default they are computed.
         """
-        sample = np.random.default_rng(seed).permutation(len(queries))[:MAX_QUERIES]
+        different = np.array(_first_of_each(queries), dtype=np.int64)
+        sample = different[np.random.default_rng(seed).permutation(len(different))[:MAX_QUERIES]]
         chosen = [queries[index] for index in sample]
         draw = random.Random(seed)
         misspelt = [misspell(query, draw) for query in chosen]
@@ -78,8 +88,9 @@ class Profile:
             encode(chosen) if embeddings is None else np.asarray(embeddings)[sample],
             lexical_features(misspelt),
             encode(misspelt[:MAX_MISSPELT]),
-            _shared_words(queries),
+            _shared_words(queries[index] for index in different),
             base,
+            any_words=all(map(reads_alike, (*chosen, *misspelt))),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Profile:
@@ -108,7 +119,13 @@ class Profile:
             "misspelt.embeddings": self.misspelt_embeddings.astype(np.float16),
             "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
         }
-        save_file(arrays, folder / FILE_NAME, metadata={"format": FORMAT, "base": self.base})
+        metadata = {
+            "format": FORMAT,
+            "base": self.base,
+            "words": str(self.words),
+            "any_words": "yes" if self.any_words else "no",
+        }
+        save_file(arrays, folder / FILE_NAME, metadata=metadata)
         (folder / FILE_NAME).chmod(0o644)
 
     @classmethod
@@ -124,7 +141,7 @@ class Profile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
+                if metadata.get("format") not in (FORMAT, _FORMAT_WITHOUT_WORDS):
                     raise ValueError(
                         f"its format is {metadata.get('format')}, expected {FORMAT}: train the model again"
                     )
@@ -140,6 +157,7 @@ class Profile:
                 if vectors.ndim != 2 or vectors.shape != (expected, embeddings.shape[1]):
                     raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
             base = metadata["base"]
+            read, any_words = _reading(metadata, vocabulary)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise DamagedArtifactError(f"{path} is not a classifier profile: {error}") from error
         return cls(
@@ -149,11 +167,35 @@ class Profile:
             misspelt_embeddings.astype(np.float32),
             tuple(filter(None, vocabulary.split("\n"))),
             base,
+            read,
+            any_words,
         )
 
 
+def _reading(metadata: Mapping[str, str], vocabulary: str) -> tuple[int, bool]:
+    """The version by which words were read, and whether every version reads them alike.
+
+    Profiles of the earlier format do not say it: there it is judged by the words that queries have in common.
+    """
+    if metadata["format"] == _FORMAT_WITHOUT_WORDS:
+        return 1, bool(vocabulary) and reads_alike(vocabulary)
+    version = int(metadata["words"])
+    if version not in (1, WORDS):
+        raise ValueError(f"its words are read by version {version}, expected at most {WORDS}: install a later release")
+    return version, metadata["any_words"] == "yes"
+
+
+def _first_of_each(queries: Sequence[str]) -> list[int]:
+    """The positions of the queries without those that repeat an earlier one."""
+    first: dict[str, int] = {}
+    for position, query in enumerate(queries):
+        first.setdefault(text_key(query), position)
+    return list(first.values())
+
+
 def _shared_words(queries: Iterable[str]) -> tuple[str, ...]:
-    counts = Counter(word for query in queries for word in set(words(normalised(query))))
+    read = (set(read_words(query).words) for query in queries)
+    counts = Counter(word for found in read for word in found if not is_unspaced(word))
     shared = sorted((-count, word) for word, count in counts.items() if count > 1)
     return tuple(word for _, word in shared[:MAX_WORDS])
 

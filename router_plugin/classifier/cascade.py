@@ -14,7 +14,7 @@ from scipy.sparse import vstack
 from threadpoolctl import threadpool_limits
 
 from registry import GENERAL, Profile
-from registry.classifier_profiles.features import lexical_features
+from registry.classifier_profiles.features import WORDS, lexical_features
 from router_plugin.classifier.calibration import Calibration, Measures, thresholds
 from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import NeighbourStage
@@ -81,11 +81,12 @@ class CascadeClassifier:
             )
         elif general.base == base.digest:
             self._neighbours = NeighbourStage([profile.embeddings for profile in every])
-        self._corrector = Corrector(word for profile in every for word in profile.vocabulary)
+        self._words = _version_of_words({GENERAL: general, **profiles})
+        self._corrector = Corrector((word for profile in every for word in profile.vocabulary), self._words)
         limit = max(MIN_QUERIES, QUERIES // len(every))
         folds = list(zip(*(_in_folds(profile, limit) for profile in every), strict=True))
         with threadpool_limits(1, "blas"):  # threads cost more than they save, because the vectors are short
-            self._lexical = LexicalStage(folds)
+            self._lexical = LexicalStage(folds, self._words)
             self._calibrate(folds, precision)
 
     def classify(self, queries: Sequence[str]) -> Classification:
@@ -137,13 +138,13 @@ class CascadeClassifier:
 
     def _measure(self, texts: Sequence[str]) -> Measures:
         """Measures of the lexical stage: margins with spelling corrected, the fraction of unseen words without."""
-        counts = lexical_features(texts)
+        counts = lexical_features(texts, self._words)
         weighting = self._lexical.weighting
         features, unseen = weighting(counts), weighting.unseen(counts)
         margins = self._lexical.margins(features)
         corrected = [self._corrector.correct(text) if unseen[row] else text for row, text in enumerate(texts)]
         if changed := [row for row, text in enumerate(texts) if corrected[row] is not text]:
-            rows = weighting(lexical_features([corrected[row] for row in changed]))
+            rows = weighting(lexical_features([corrected[row] for row in changed], self._words))
             margins[changed] = self._lexical.margins(rows)
         return Measures(margins, unseen)
 
@@ -190,6 +191,20 @@ def _joined(parts: Sequence[_Labelled]) -> _Labelled:
         np.concatenate(near) if near else None,
     )
     return joined, np.concatenate([labels for _, labels in parts])
+
+
+def _version_of_words(profiles: Mapping[str, Profile]) -> int:
+    """The version by which queries are read: that of the profiles."""
+    versions = {name: profile.words for name, profile in profiles.items() if not profile.any_words}
+    if set(versions.values()) == {1}:
+        return 1
+    if earlier := [name for name, version in versions.items() if version < WORDS]:
+        log.warning(
+            "the classifier profiles of %s were made by an earlier release, which read words of some scripts in "
+            "another way: train these models again",
+            earlier,
+        )
+    return WORDS
 
 
 def _strongest(added: Mapping[str, NDArray[np.float32]], column: int) -> dict[str, float]:

@@ -12,7 +12,13 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from registry.classifier_profiles.features import BUCKETS, WORD_BUCKETS, lexical_features, named_features
+from registry.classifier_profiles.features import (
+    BUCKETS,
+    WORD_BUCKETS,
+    WORDS,
+    lexical_features,
+    named_features,
+)
 
 if TYPE_CHECKING:
     from registry import Profile
@@ -79,12 +85,14 @@ class LexicalStage:
             not fitted on it, ``(n, d)`` each.
     """
 
-    def __init__(self, folds: Sequence[Sequence[Profile]]) -> None:
+    def __init__(self, folds: Sequence[Sequence[Profile]], words: int = WORDS) -> None:
         """Fit them.
 
         Args:
             folds: for each fold, the part of every domain's profile that is in it.
+            words: version by which the words of texts are read.
         """
+        self._words = words
         self.weighting = Weighting(vstack([profile.lexical for fold in folds for profile in fold], format="csr"))
         clean = [self._features([profile.lexical for profile in fold]) for fold in folds]
         misspelt = [self._features([profile.misspelt for profile in fold]) for fold in folds]
@@ -106,9 +114,10 @@ class LexicalStage:
 
     def contributions(self, text: str) -> dict[str, Margins]:
         """What each word, pair of words and character n-gram of a text adds to the margins, ``(d,)`` each."""
-        weighted = self.weighting(lexical_features([text]))
+        weighted = self.weighting(lexical_features([text], self._words))
         value = dict(zip(weighted.indices.tolist(), weighted.data.tolist(), strict=True))
-        return {name: value[bucket] * self._heads.weights[bucket] for name, bucket in named_features(text).items()}
+        named = named_features(text, self._words)
+        return {name: value[bucket] * self._heads.weights[bucket] for name, bucket in named.items()}
 
     def _features(self, counts: Sequence[csr_matrix]) -> csr_matrix:
         return self.weighting(vstack(counts, format="csr"))

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from registry import DamagedArtifactError, Profile
 from registry.classifier_profiles.features import BUCKETS, lexical_features
 from registry.classifier_profiles.profiles import FILE_NAME, MAX_QUERIES
+from registry.texts.forms import text_key
 from tests.registry.samples import run_python
 
 QUERIES = ["What is tachycardia?", "Wie groß ist die Dosis?", "心臓の病気", "Is warfarin safe with aspirin?", "", "ﬁne"]
@@ -39,13 +40,16 @@ def profile():
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6, unique_by=text_key)
+)
 @example(["a" * 100_000])
 def test_a_saved_profile_is_read_back_unchanged(tmp_path, queries):
     before = Profile.from_queries(queries, encode, "b" * 64)
     before.save(tmp_path)
     after = Profile.load(tmp_path)
     assert (after.base, after.vocabulary) == (before.base, before.vocabulary)
+    assert (after.words, after.any_words) == (before.words, before.any_words)
     assert after.lexical.shape == after.misspelt.shape == (len(queries), BUCKETS)
     assert after.lexical.dtype == after.embeddings.dtype == np.float32
     for read, written in ((after.lexical, before.lexical), (after.misspelt, before.misspelt)):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
+
+from registry.texts.words import near_key
 
 _BUCKETS = (1 << 31) - 1
 _TEXT_BLOCK = 1024
@@ -18,17 +19,18 @@ _ROUNDING = 1e-9
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np.int64]:
-    """A group number per text. Texts whose 3-word shingles have at least that Jaccard similarity share one.
+    """A group number per text. Texts that are nearly the same share one.
 
-    Case, punctuation and white space are ignored. Groups are the connected components of similar pairs.
+    They are if they differ in normal form, case, punctuation or white space only, or if their 3-word shingles have at
+    least that Jaccard similarity. Symbols are words, see :func:`registry.texts.words.tokens`. Groups are the connected
+    components of similar pairs.
 
     Args:
         texts: any number of texts.
         threshold: Jaccard similarity of two near-duplicates, in (0, 1].
     """
-    words = [" ".join(re.findall(r"\w+", text.casefold())) for text in texts]
     number: dict[str, int] = {}
-    same = np.array([number.setdefault(text, len(number)) for text in words], dtype=np.int64)
+    same = np.array([number.setdefault(near_key(text), len(number)) for text in texts], dtype=np.int64)
     if not number:
         return same
     count = len(number)
@@ -38,17 +40,17 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np
     return groups
 
 
+def _runs_of_three(text: str) -> Iterator[str]:
+    words = ["^", *text.split(" "), "$"]
+    return map(" ".join, zip(words, words[1:], words[2:], strict=False))
+
+
 def _shingles(texts: list[str]) -> csr_matrix:
     """Which text has which shingle, rarest shingles first: all 3-word runs, and the shorter ones at a text's edges."""
     vectorizer = HashingVectorizer(
-        ngram_range=(3, 3),
-        n_features=_BUCKETS,
-        alternate_sign=False,
-        norm=None,
-        binary=True,
-        token_pattern=r"\S+",
+        analyzer=_runs_of_three, n_features=_BUCKETS, alternate_sign=False, norm=None, binary=True
     )
-    matrix = vectorizer.transform([f"^ {text} $" for text in texts]).tocsr()
+    matrix = vectorizer.transform(texts).tocsr()
     known, column = np.unique(matrix.indices, return_inverse=True)
     rank = np.empty(len(known), dtype=np.int64)
     rank[np.argsort(np.bincount(column, minlength=len(known)), kind="stable")] = np.arange(len(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ from training.splitting.options import SplitOptions
 from training.tables.column_filter import ColumnFilter, matching_rows
 from training.tables.part_column import PART, Placed
 
+log = logging.getLogger(__name__)
+
 Options = TypeVar("Options", bound=SplitOptions)
 
 DEV_FRACTION = 0.1
 """Of the rows that are not test rows."""
 MAX_DEV_ROWS = 1000
+
+_OCCURRENCES = (100, 30, 10, 3)
+"""Limits that are tried in turn; texts that occur less often always tie."""
 
 Indices = NDArray[np.int64]
 Groups = NDArray[np.int64]
@@ -92,19 +98,35 @@ def random_split(count: int, test_size: float, seed: int) -> Split:
 
 
 def grouped_split(groups: Groups, test_size: float, seed: int) -> Split:
-    """Keeps groups whole, in random order. A group that would overfill the test or dev part goes to training."""
+    """Keeps groups whole, in random order. A group that would overfill the test or dev part goes to training.
+
+    Where every group would, the smallest one goes in: three groups are enough. A warning is logged if one group has
+    most of the rows, as with answers like "yes": then the other parts say little about it.
+
+    Raises:
+        SourceError: there are fewer than three groups.
+    """
     count = len(groups)
     _check_count(count)
-    test = _draw(groups, round(count * test_size), seed)
-    rest = np.flatnonzero(~np.isin(np.arange(count), test))
-    dev = rest[_draw(groups[rest], _dev_size(len(rest)), seed + 1)]
-    train = np.setdiff1d(rest, dev)
-    if not (len(train) and len(dev) and len(test)):
+    different = len(np.unique(groups))
+    if different < 3:
         raise SourceError(
-            f"{count} rows in {len(np.unique(groups))} groups of near-duplicates cannot be split three ways: "
-            "add different rows, or choose `split` random"
+            f"{count} rows in {different} group{'' if different == 1 else 's'} of near-duplicates cannot be split "
+            "three ways: a group stays together. Add rows whose texts are unlike these, or choose `split` test for "
+            "data that are only measured on"
         )
-    return Split(train, dev, test)
+    test = _draw(groups, round(count * test_size), seed, left=2)
+    rest = np.flatnonzero(~np.isin(np.arange(count), test))
+    dev = rest[_draw(groups[rest], _dev_size(len(rest)), seed + 1, left=1)]
+    largest = int(np.bincount(groups).max())
+    if largest > count / 2:
+        log.warning(
+            "%d of %d rows are near-duplicates of each other, or have a text in common, and stay together: the dev and "
+            "test parts are drawn from the others",
+            largest,
+            count,
+        )
+    return Split(np.setdiff1d(rest, dev), dev, test)
 
 
 def only_test_split(count: int) -> Split:
@@ -164,27 +186,97 @@ def _check_count(count: int) -> None:
 
 
 def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:
-    return rest[_draw(groups[rest], size, seed)] if len(rest) else rest
+    return rest[_draw(groups[rest], size, seed, left=1)] if len(rest) else rest
 
 
 def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
-    """A group number per pair. Pairs whose questions or answers are near-duplicates share one."""
+    """A group number per pair. Pairs that have nearly the same text share one.
+
+    A question and an answer may be that text, too: with pairs that go both ways, as in data of duplicate questions, one
+    direction would otherwise be trained on and the other tested on. In dialogues, texts like "ok" would so tie nearly
+    all pairs. Where more than half of the pairs would be one group, the texts that occur most often tie questions to
+    questions and answers to answers only, and a warning is logged.
+    """
     count = len(questions)
-    start = np.tile(np.arange(count), 2)
-    end = np.concatenate([count + near_duplicates(questions), 2 * count + near_duplicates(answers)])
-    graph = coo_matrix((np.ones(2 * count), (start, end)), shape=(3 * count, 3 * count))
+    rows, texts = np.tile(np.arange(count), 2), near_duplicates([*questions, *answers])
+    number, is_answer = int(texts.max(initial=-1)) + 1, np.repeat([False, True], count)
+    times = np.bincount(texts, minlength=number)[texts]
+
+    def tied(limit: float) -> Groups:
+        return _tied(count, rows, texts + number * (is_answer & (times > limit)))
+
+    groups = tied(math.inf)
+    if _largest(groups) <= count / 2:
+        return groups
+    most = max(count / 2, _largest(tied(0)))
+    limit = next((limit for limit in _OCCURRENCES if _largest(tied(limit)) <= most), _OCCURRENCES[-1])
+    fewer = tied(limit)
+    if _largest(fewer) == _largest(groups):
+        return groups
+    log.warning(
+        "texts that occur more than %d times, like %r, do not keep questions and answers together: otherwise %d of %d "
+        "pairs would have to be in one part",
+        limit,
+        [*questions, *answers][int(times.argmax())][:60],
+        _largest(groups),
+        count,
+    )
+    return fewer
+
+
+def query_groups(queries: Sequence[str], relevant: Sequence[Sequence[str]]) -> Groups:
+    """A group number per query of a collection. Queries that are near-duplicates share one.
+
+    So do a query and those that it, or a near-duplicate of it, is relevant to as a document. Documents alone keep no
+    queries together: many queries may have the same answer.
+
+    Args:
+        queries: at least one.
+        relevant: the relevant documents of each.
+    """
+    number: dict[str, int] = {}
+    found = [(row, number.setdefault(text, len(number))) for row, texts in enumerate(relevant) for text in texts]
+    texts = near_duplicates([*queries, *number])
+    asked, answers = texts[: len(queries)], texts[len(queries) :]
+    ties = [(row, answers[text]) for row, text in found]
+    rows, ends = np.array([*enumerate(asked), *ties], dtype=np.int64).T
+    tied = np.isin(ends, asked)
+    return _tied(len(queries), rows[tied], ends[tied])
+
+
+def _largest(groups: Groups) -> int:
+    return int(np.bincount(groups).max(initial=0))
+
+
+def _tied(count: int, rows: Indices, texts: Groups) -> Groups:
+    """A group number per row, from 0 without gaps; rows with a text in common share one.
+
+    Args:
+        count: number of rows.
+        rows: of each text, ``(n,)``.
+        texts: the group of each text, ``(n,)``.
+    """
+    size = count + int(texts.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(rows)), (rows, count + texts)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][:count]
     return np.unique(component, return_inverse=True)[1].ravel()
 
 
-def _draw(groups: Groups, size: int, seed: int) -> Indices:
-    """Positions of randomly drawn whole groups, as many as fit into ``size``."""
+def _draw(groups: Groups, size: int, seed: int, left: int) -> Indices:
+    """Positions of randomly drawn whole groups, as many as fit into ``size``; the smallest one where none fits.
+
+    At least ``left`` groups are not drawn.
+    """
     sizes = np.bincount(groups)
-    chosen, filled = [], 0
-    for group in np.random.default_rng(seed).permutation(len(sizes)):
-        if sizes[group] and filled + sizes[group] <= size:
+    order = [group for group in np.random.default_rng(seed).permutation(len(sizes)).tolist() if sizes[group]]
+    chosen: list[int] = []
+    filled = 0
+    for group in order:
+        if filled + sizes[group] <= size and len(chosen) < len(order) - left:
             chosen.append(group)
             filled += sizes[group]
+    if not chosen and len(order) > left:
+        chosen.append(min(order, key=lambda group: int(sizes[group])))
     return np.flatnonzero(np.isin(groups, chosen))
 
 

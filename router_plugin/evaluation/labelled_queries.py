@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.shared.texts import clean
+from registry.texts.forms import collapsed
 from router_plugin.errors import QueryError
 
 TEXT, DOMAIN, ROUTE = "text", "domain", "route"
@@ -36,6 +37,7 @@ def read_labelled_queries(
     """
     from training.tables.rows import read_rows
 
+    named = {collapsed(name): name for name in known or ()}
     queries: list[str] = []
     labels: list[str | None] = []
     columns: dict[str, None] = {}
@@ -47,6 +49,8 @@ def read_labelled_queries(
             raise QueryError(f"{row.place}: {row.fault}")
         if not isinstance(text, str) or not text.strip():
             raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
+        if isinstance(label, str):
+            label = named.get(collapsed(label), label)
         if label is not None and (not isinstance(label, str) or (known is not None and label not in known)):
             expected = ", ".join(known) if known else "a name"
             raise QueryError(f"{row.place}: unknown {column} {label!r}: expected {expected}, or none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.texts.forms import collapsed
 from router_plugin.routes import load_routes
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def read_routes(source: str, options: ReadOptions, *, where: ColumnFilter | None
     rows = [
         Labelled(
             f"{source}, route {route.name!r}, utterance {number}",
-            " ".join(utterance.split()),
-            route.name,
+            collapsed(utterance),
+            collapsed(route.name),
             {ROUTE: route.name} | ({DOMAIN: route.domain} if isinstance(route.domain, str) else {}),
         )
         for route in load_routes(Path(source))

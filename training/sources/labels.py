@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from registry.texts.forms import text_key
 from training.errors import SourceError
 from training.tables.column_filter import ColumnFilter, matching_rows
 from training.tables.options import DEFAULTS, ReadOptions
@@ -38,7 +39,7 @@ class Labels:
 
     Attributes:
         source: file or data set.
-        texts: those with a label, in order, each once whatever its case.
+        texts: those with a label, in order, each once whatever its case and normal form.
         out_of_scope: number of rows without a label.
         repeated: number of rows that repeat an earlier text with the same label.
         skipped: one line for each bad row.
@@ -150,7 +151,7 @@ def _once(rows: Sequence[Labelled], bad: BadRows) -> tuple[list[Labelled], int]:
     seen: dict[str, Labelled] = {}
     repeated = 0
     for row in rows:
-        first = seen.setdefault(row.text.casefold(), row)
+        first = seen.setdefault(text_key(row.text), row)
         if first.label != row.label:
             bad.add(
                 f"{row.place}: {row.text!r:.80} has the label {row.label!r}, but at {first.place} it has "

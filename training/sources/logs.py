@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from registry.texts.forms import text_key
 from training.errors import SourceError
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
 from training.tables.column_filter import ColumnFilter
@@ -124,9 +125,9 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilt
     texts: dict[str, _Votes] = defaultdict(_Votes)
     for row in rows:
         if row.rejected is not None:
-            texts[row.text.casefold()].against[row.rejected] += 1
+            texts[text_key(row.text)].against[row.rejected] += 1
         elif row.has_feedback:
-            texts[row.text.casefold()].rows.append(row)
+            texts[text_key(row.text)].rows.append(row)
     voted = [votes for votes in texts.values() if votes.rows]
     winners = [winner for winner in (votes.winner() for votes in voted) if winner]
     if not any(winner.label for winner in winners):

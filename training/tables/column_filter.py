@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from registry.texts.forms import collapsed
 from training.errors import SourceError
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ class ColumnFilter:
             ValueError: the text is not of that form.
         """
         column, _, listed = text.partition("=")
-        values = tuple(value.strip() for value in listed.split(",") if value.strip())
+        values = tuple(filter(None, map(collapsed, listed.split(","))))
         if not column.strip() or not values:
             raise ValueError("expected COLUMN=VALUE or COLUMN=VALUE,VALUE")
-        return cls(column.strip(), values)
+        return cls(collapsed(column), values)
 
     def __str__(self) -> str:
         return f"{self.column}={','.join(self.values)}"
@@ -66,13 +67,14 @@ def matching_rows(
 
     chosen = np.zeros(len(rows), dtype=bool)
     for each in filters:
-        found = [row.get(each.column) for row in rows]
+        found = [None if value is None else collapsed(value) for value in (row.get(each.column) for row in rows)]
         known = sorted({value for value in found if value is not None})
         if not known:
             raise SourceError(f"`{parameter}` {each.column}: no row has that column with text or a number in it")
-        for value in each.values:
+        wanted = [collapsed(value) for value in each.values]
+        for value in wanted:
             if value not in known:
                 others = ", ".join(known[:_SHOWN]) + (" ..." if len(known) > _SHOWN else "")
                 raise SourceError(f"`{parameter}` {each.column}={value}: no row has that value: found {others}")
-        chosen |= np.array([value in each.values for value in found])
+        chosen |= np.array([value in wanted for value in found])
     return chosen

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from registry.shared.wording import first_line
+from registry.texts.forms import collapsed, text_key, visible
 from training.errors import SourceError
 from training.runs.progress import track
 from training.tables.options import DEFAULTS, ReadOptions
@@ -69,7 +70,7 @@ def read_source(
 
 
 def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual: Sequence[str], role: str) -> str:
-    """The text of a column, white space collapsed.
+    """The text of a column, in normal form C, white space collapsed.
 
     Args:
         place: of the row.
@@ -86,7 +87,7 @@ def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual:
 
 
 def plain_text(place: str, name: str, value: Any) -> str:
-    """The text in a column of a row, white space collapsed.
+    """The text in a column of a row, in normal form C, white space collapsed.
 
     Raises:
         SourceError: it is not text, or empty.
@@ -95,8 +96,8 @@ def plain_text(place: str, name: str, value: Any) -> str:
         raise SourceError(f"{place}: {name} is {type(value).__name__}: expected text")
     if _SURROGATE.search(value):
         raise SourceError(f"{place}: {name} holds half of a surrogate pair: expected Unicode text")
-    text = " ".join(value.split())
-    if not text:
+    text = collapsed(value)
+    if not visible(text).strip():
         raise SourceError(f"{place}: {name} is empty: expected text")
     return text
 
@@ -122,13 +123,13 @@ def column_found(fields: Mapping[str, Any], column: str | None, usual: Sequence[
 def plain_fields(fields: Mapping[str, Any], columns: Iterable[str]) -> dict[str, str]:
     """Some columns as text, without those that the row lacks or that hold neither text nor a number."""
     found = {column: fields.get(column if column in fields else _named(fields, (column,))) for column in columns}
-    return {column: str(value).strip() for column, value in found.items() if isinstance(value, (str, int, float))}
+    return {column: collapsed(str(value)) for column, value in found.items() if isinstance(value, (str, int, float))}
 
 
 def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
     """The first of these names that a field has, in any case; None if no field has one."""
-    by_name = {str(name).strip().casefold(): name for name in fields}
-    return next((by_name[name.casefold()] for name in names if name.casefold() in by_name), None)
+    by_name = {text_key(str(name)): name for name in fields}
+    return next((by_name[key] for key in map(text_key, names) if key in by_name), None)
 
 
 def _rows(source: str, options: ReadOptions) -> Iterator[Row]:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from training.prepared.chunking import join_sentences, split_sentences
-from training.synthesis.passages import MIN_WORDS, Passage, SyntheticPair, count_words
+from registry.texts.forms import text_key
+from registry.texts.sentences import split_sentences
+from registry.texts.words import count_words
+from training.synthesis.key_words import candidate_key_words
+from training.synthesis.passages import MIN_WORDS, Passage, SyntheticPair
 
 KEEP_SENTENCE = 0.1
 """Probability that a sentence that is a query also stays in its passage (0.1 is the value of Lee et al.)."""
@@ -19,7 +22,6 @@ SENTENCE_WORDS = (4, 40)
 """Minimum and maximum length of a sentence that becomes a query."""
 KEYWORDS = (2, 5)
 """Minimum and maximum number of keywords in a query."""
-_WORD = r"(?u)\b[^\W\d_][\w'-]+\b"
 
 
 def extract_pairs(passages: Sequence[Passage], seed: int) -> list[SyntheticPair]:
@@ -64,9 +66,10 @@ def _inverse_cloze(text: str, draw: np.random.Generator) -> tuple[str, str]:
     if not usable:
         return "", text
     chosen = usable[draw.integers(len(usable))]
+    question = sentences[chosen].strip()
     if draw.random() < KEEP_SENTENCE:
-        return sentences[chosen], text
-    return sentences[chosen], join_sentences(sentences[:chosen] + sentences[chosen + 1 :])
+        return question, text
+    return question, "".join(sentences[:chosen] + sentences[chosen + 1 :]).strip()
 
 
 def _unique_captions(passages: Sequence[Passage]) -> list[str]:
@@ -74,32 +77,33 @@ def _unique_captions(passages: Sequence[Passage]) -> list[str]:
     captions = [caption(passage) for passage in passages]
     sections: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for text, passage in zip(captions, passages, strict=True):
-        sections[text].add((passage.document, passage.heading))
-    return [text if len(sections[text]) == 1 else "" for text in captions]
+        sections[text_key(text)].add((passage.document, passage.heading))
+    return [text if len(sections[text_key(text)]) == 1 else "" for text in captions]
 
 
 def caption(passage: Passage) -> str:
     """Title and heading; only one of them if it contains the other."""
     title, heading = passage.title, passage.heading
-    if heading.casefold() in title.casefold():
+    title_key, heading_key = text_key(title), text_key(heading)
+    if heading_key in title_key:
         return title
-    return heading if title.casefold() in heading.casefold() else f"{title}: {heading}"
+    return heading if title_key in heading_key else f"{title}: {heading}"
 
 
 def _keywords(texts: Sequence[str], draw: np.random.Generator) -> list[str]:
     """A few words of high weight of each text, in its order; empty for a text with too few different words."""
-    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True, token_pattern=_WORD)
+    vectorizer = TfidfVectorizer(sublinear_tf=True, analyzer=candidate_key_words)
     try:
         weights: csr_matrix = vectorizer.fit_transform(texts).tocsr()
     except ValueError:  # no words but stop words
         return [""] * len(texts)
-    names, analyze = vectorizer.get_feature_names_out(), vectorizer.build_analyzer()
+    names = vectorizer.get_feature_names_out()
     fewest, most = KEYWORDS
     counts = draw.integers(fewest, most + 1, size=len(texts))
     found = []
     for row, text, count in zip(weights, texts, counts, strict=True):
         best: NDArray[np.int64] = row.indices[np.lexsort((row.indices, -row.data))][:count]
         chosen = {str(names[index]) for index in best}
-        in_order = [word for word in dict.fromkeys(analyze(text)) if word in chosen]
+        in_order = [word for word in dict.fromkeys(candidate_key_words(text)) if word in chosen]
         found.append(" ".join(in_order) if len(in_order) >= fewest else "")
     return found

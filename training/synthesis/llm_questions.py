@@ -10,6 +10,7 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
+from registry.texts.forms import collapsed, text_key
 from training.llm.chat import ChatModel, Prompt
 from training.synthesis.passages import Passage, SyntheticPair
 
@@ -70,5 +71,4 @@ def _check(count: int, answer: Questions) -> None:
 
 
 def _different(answer: Questions) -> list[str]:
-    collapsed = [" ".join(question.split()) for question in answer.questions]
-    return list({question.casefold(): question for question in collapsed}.values())
+    return list({text_key(question): collapsed(question) for question in answer.questions}.values())

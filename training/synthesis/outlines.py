@@ -10,6 +10,8 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from registry.texts.forms import collapsed
+
 _SKIPPED = frozenset(
     {"script", "style", "noscript", "template", "svg", "nav", "footer"} | {"button", "datalist", "select", "textarea"}
 )
@@ -65,8 +67,8 @@ def read_plain(text: str) -> Outline:
     titled = (
         rest.startswith(("\n", "\r\n")) and len(first) <= _MAX_TITLE_CHARACTERS and not first.rstrip().endswith(".")
     )
-    title, body = (_collapsed(first), rest) if titled else ("", text)
-    return Outline(title, _with_text([Section("", _collapsed(body))]))
+    title, body = (collapsed(first), rest) if titled else ("", text)
+    return Outline(title, _with_text([Section("", collapsed(body))]))
 
 
 class _Reader(HTMLParser):
@@ -81,7 +83,7 @@ class _Reader(HTMLParser):
 
     def outline(self) -> Outline:
         """The outline of the text so far."""
-        found = [Section(heading, _collapsed("".join(parts))) for heading, parts in self._sections]
+        found = [Section(heading, collapsed("".join(parts))) for heading, parts in self._sections]
         return Outline(self._title or self._page_title, _with_text(found))
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
@@ -108,7 +110,7 @@ class _Reader(HTMLParser):
         return len(self._sections) > 1 or any(map(str.strip, self._sections[0][1]))
 
     def _end_caption(self, tag: str) -> None:
-        caption, self._caption = _collapsed("".join(self._caption or ())), None
+        caption, self._caption = collapsed("".join(self._caption or ())), None
         if tag == "title":
             self._page_title = caption
         elif tag == "h1" and not self._title:
@@ -116,10 +118,6 @@ class _Reader(HTMLParser):
             self._sections.append(("", []))
         else:
             self._sections.append((caption, []))
-
-
-def _collapsed(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _with_text(sections: list[Section]) -> tuple[Section, ...]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from registry.texts.forms import text_key
+from registry.texts.words import count_words
 from training.prepared.chunking import CHUNK_CHARACTERS, chunk
 from training.synthesis.documents import Document
 
 MIN_WORDS = 8
 """Shorter passages are left out: they say too little to answer a question."""
-_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
-"""Letters of Thai, Lao, Japanese and Chinese, which are written without spaces between words."""
 
 
 class Passage(NamedTuple):
@@ -41,10 +40,5 @@ def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) ->
         for heading, text in document.sections:
             for part in chunk(text, size):
                 if count_words(part) >= MIN_WORDS:
-                    found.setdefault(part, Passage(document.id, document.title, heading, part))
+                    found.setdefault(text_key(part), Passage(document.id, document.title, heading, part))
     return list(found.values())
-
-
-def count_words(text: str) -> int:
-    """Words between spaces; of a script without spaces every letter counts as one."""
-    return len(_UNSPACED.sub(" ", text).split()) + len(_UNSPACED.findall(text))

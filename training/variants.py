@@ -80,5 +80,6 @@ def _measure(variant: CompiledModel, texts: Texts, encode_batch: int) -> float:
     queries = variant.encode(texts.queries["dev"], "query", encode_batch)
     documents = variant.encode(texts.documents, "document", encode_batch)
     spans = texts.spans("dev")
-    metrics = query_metrics(ranked(queries, documents, DEPTH, spans)[1], texts.relevant["dev"])
+    found = ranked(queries, documents, DEPTH, spans, left_out=texts.own["dev"])[1]
+    metrics = query_metrics(found, texts.relevant["dev"])
     return mean_metrics(metrics, [queries for queries, _ in spans])[MEASURE]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.mining.hard_negatives import HARD_NEGATIVE_RANKS
+from training.retrieval.ranking import NOTHING
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 from training.runs.run import Run
@@ -66,10 +67,13 @@ class GradedRelevance:
 
     def update(self, state: State, step: str) -> dict[str, int]:
         """Grade what a state ranks first; returns how many documents were judged, and are relevant or unknown."""
-        ranked = state.ranked("train")[:, :HARD_NEGATIVE_RANKS]
+        ranked, answers = state.ranked("train")[:, :HARD_NEGATIVE_RANKS], self._texts.answer_groups()
         grades: list[Grade] = []
         for start in range(0, len(ranked), BLOCK):
-            block = {start + row: self._candidates(start + row, top) for row, top in enumerate(ranked[start:][:BLOCK])}
+            block = {
+                query: self._candidates(query, ranked[query], answers[query])
+                for query in range(start, min(start + BLOCK, len(ranked)))
+            }
             found = self._run.step(f"{step}-graded-{start}", partial(self._grade, block))
             for query, document, grade in found["grades"]:
                 self._take(query, document, grade)
@@ -77,11 +81,10 @@ class GradedRelevance:
         relevant = sum(grade is not None and grade >= RELEVANT for grade in grades)
         return {"judged": len(grades), "relevant": relevant, "unknown": grades.count(None)}
 
-    def _candidates(self, query: int, top: NDArray[np.int64]) -> list[int]:
-        """The first documents that are not known to answer the query and were not graded for it before."""
+    def _candidates(self, query: int, top: NDArray[np.int64], right: set[int]) -> list[int]:
+        """The first documents that are in no group of answers and were not graded for the query before."""
         groups = self._texts.document_groups
-        right = set(groups[sorted(self._texts.relevant["train"][query])].tolist())
-        new = [int(document) for document in top if groups[document] not in right]
+        new = [int(document) for document in top if document != NOTHING and groups[document] not in right]
         return [document for document in new if document not in self._seen[query]][: self._depth]
 
     def _grade(self, block: Mapping[int, Sequence[int]]) -> dict[str, Any]:

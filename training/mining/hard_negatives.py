@@ -9,7 +9,7 @@ from itertools import compress, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from training.retrieval.ranking import DEPTH, Ranked
+from training.retrieval.ranking import DEPTH, NOTHING, Ranked
 
 HARD_NEGATIVE_RANKS = 15
 """Ranks, from the first, whose irrelevant documents are hard negatives."""
@@ -48,7 +48,7 @@ def bucket_by_rank(ranked: NDArray[np.int64], relevant: set[int], negatives: Seq
         relevant: positions of the relevant documents.
         negatives: positions of documents that were judged irrelevant.
     """
-    top = [int(document) for document in ranked[:DEPTH]]
+    top = [int(document) for document in ranked[:DEPTH] if document != NOTHING]
     rank = {document: index for index, document in enumerate(top)}
     judged = sorted(set(negatives) - relevant, key=lambda document: (rank.get(document, DEPTH), document))
     others = [document not in relevant and document not in judged for document in top]
@@ -97,6 +97,7 @@ def hard_negatives(
     groups: NDArray[np.int64],
     max_negative_ratio: float,
     wrong: Sequence[set[int]] | None = None,
+    answers: Sequence[set[int]] | None = None,
 ) -> list[list[int]]:
     """The hard negatives of every query, best first: 15 at most, of the first 100 documents.
 
@@ -112,19 +113,21 @@ def hard_negatives(
         groups: for each document the group of its near-duplicates.
         max_negative_ratio: fraction of the best relevant document's score.
         wrong: the positions that were judged irrelevant for every query; by default none.
+        answers: for every query further groups of documents that are no negatives; by default none.
     """
     found = []
-    for positions, scores, best, wanted, judged in zip(
+    for positions, scores, best, wanted, judged, further in zip(
         ranked.positions[:, :DEPTH],
         ranked.scores[:, :DEPTH],
         ranked.best_relevant,
         relevant,
-        wrong or repeat(set(), len(relevant)),
+        wrong or repeat(set[int](), len(relevant)),
+        answers or repeat(set[int](), len(relevant)),
         strict=True,
     ):
-        right = groups[sorted(wanted)]
+        right = {*groups[sorted(wanted)].tolist(), *further}
         sure = (scores <= _limit(best, max_negative_ratio)) | np.isin(positions, sorted(judged))
-        sure &= ~np.isin(groups[positions], right)
+        sure &= (positions != NOTHING) & ~np.isin(groups[positions], sorted(right))
         found.append([int(document) for document in positions[sure][:HARD_NEGATIVE_RANKS]])
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.mining.examples import Examples, concatenate
 from training.mining.miners import MakeMiner, Miner, endless
-from training.retrieval.ranking import Ranked
+from training.retrieval.ranking import NOTHING, Ranked
 from training.retrieval.texts import Texts
 
 
@@ -70,8 +70,9 @@ def take_turns(fractions: Sequence[float], count: int) -> list[int]:
 def _within(ranked: Ranked, queries: slice, documents: slice) -> Ranked:
     """A set's rows, with its documents counted from 0."""
     depth = min(ranked.positions.shape[1], documents.stop - documents.start)
+    positions = ranked.positions[queries, :depth]
     return Ranked(
-        ranked.positions[queries, :depth] - documents.start,
+        np.where(positions == NOTHING, NOTHING, positions - documents.start),
         ranked.scores[queries, :depth],
         ranked.best_relevant[queries],
     )

@@ -9,12 +9,13 @@ from itertools import count
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.errors import TrainingError
 from training.mining.batching import Example, fill_batches
 from training.mining.examples import Batch, Examples, batches_of
 from training.mining.hard_negatives import Triplet, hard_negatives, reference_triplets
-from training.retrieval.ranking import Ranked
+from training.retrieval.ranking import NOTHING, Ranked
 from training.retrieval.texts import Texts
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,18 @@ class TripletMiner:
         """
         relevant, negatives = self.texts.relevant["train"], self.texts.negatives["train"]
         self.triplets = [each for each in self.triplets if each.negative not in relevant[each.query]]
-        self.triplets += reference_triplets(ranked.positions, relevant, negatives, self.easy_per_hard, seed)
+        positions = self._without_queries(ranked.positions)
+        self.triplets += reference_triplets(positions, relevant, negatives, self.easy_per_hard, seed)
         return len(self.triplets)
+
+    def _without_queries(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The ranking without near-duplicates of the queries, unless they are relevant."""
+        groups, near = self.texts.document_groups, self.texts.query_groups
+        found: NDArray[np.int64] = positions.copy()
+        for query in np.flatnonzero(near >= 0).tolist():
+            row, relevant = found[query], sorted(self.texts.relevant["train"][query])
+            row[(groups[row] == near[query]) & ~np.isin(row, relevant)] = NOTHING
+        return found
 
     def examples(self, seed: int) -> Examples:
         """All triplets so far."""
@@ -96,9 +107,9 @@ class NegativeMiner:
 
         Earlier ones that have been judged relevant since are removed.
         """
-        relevant, groups = self.texts.relevant["train"], self.texts.document_groups
-        found = hard_negatives(ranked, relevant, groups, self.max_negative_ratio, self.texts.wrong)
-        right = [set(groups[sorted(wanted)].tolist()) for wanted in relevant]
+        groups, right = self.texts.document_groups, self.texts.answer_groups()
+        relevant = self.texts.relevant["train"]
+        found = hard_negatives(ranked, relevant, groups, self.max_negative_ratio, self.texts.wrong, right)
         before = [
             [document for document in documents if groups[document] not in answers]
             for documents, answers in zip(self.known or [[] for _ in found], right, strict=True)
@@ -114,7 +125,7 @@ class NegativeMiner:
         """
         draw = np.random.default_rng(seed)
         relevant, groups = self.texts.relevant["train"], self.texts.document_groups.tolist()
-        answers = [{groups[document] for document in wanted} for wanted in relevant]
+        answers = self.texts.answer_groups()
         batches = []
         for _ in range(self.passes):
             order = [query for query in draw.permutation(len(relevant)) if relevant[query]]

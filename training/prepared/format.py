@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import PreparedDataError
+from training.sources.own_documents import OWN, read_own, write_own
 
 SPLITS = ("train", "dev", "test")
 MANIFEST = "manifest.json"
@@ -29,6 +30,9 @@ class PreparedData:
     manifest: dict[str, Any]
     negatives: dict[str, Qrels] = field(default_factory=dict)
     """Documents that were judged not relevant (score 0 in BEIR), for the splits that have any."""
+    own: Qrels = field(default_factory=dict)
+    """Documents that are the query itself, such as chunks of a longer document with its text: they are not ranked for
+    it. Documents whose whole text is the query's need not be named."""
     parts: Mapping[str, PreparedData] = field(default_factory=dict)
     """The joined sets by name, in the order of their documents and queries; empty for a single set."""
 
@@ -49,6 +53,7 @@ def write_prepared(
     queries: Mapping[str, str],
     qrels: Mapping[str, Qrels],
     negatives: Mapping[str, Qrels] | None = None,
+    own: Qrels | None = None,
     **manifest: Any,
 ) -> dict[str, Any]:
     """Write a BEIR folder into an empty folder; returns its manifest."""
@@ -62,6 +67,7 @@ def write_prepared(
             unknown = {query: [""] for query, documents in qrels[split].items() if not documents}
             for score, judged in ((1, qrels[split]), (0, unknown), (0, (negatives or {}).get(split, {}))):
                 table.writerows((query, document, score) for query, names in judged.items() for document in names)
+    write_own(folder, own or {})
     manifest["fingerprint"] = _fingerprint(folder)
     text = json.dumps(manifest, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -86,16 +92,18 @@ def read_prepared(folder: Path) -> PreparedData:
         corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}
         queries = {row["_id"]: row["text"] for row in _read_lines(folder / "queries.jsonl")}
         judged = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
+        own = read_own(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreparedDataError(f"{folder}: is damaged ({error}): prepare it again") from error
     qrels = {split: relevant for split, (relevant, _) in judged.items()}
     negatives = {split: others for split, (_, others) in judged.items() if others}
-    return PreparedData(corpus, queries, qrels, manifest, negatives)
+    return PreparedData(corpus, queries, qrels, manifest, negatives, own)
 
 
 def _fingerprint(folder: Path) -> str:
     sha256 = hashlib.sha256()
-    for name in ("corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in SPLITS)):
+    own = (OWN,) if (folder / OWN).is_file() else ()
+    for name in ("corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in SPLITS), *own):
         content = (folder / name).read_bytes()
         sha256.update(f"{name} {len(content)}\n".encode())
         sha256.update(content)

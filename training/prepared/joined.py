@@ -39,7 +39,12 @@ def join(sets: Mapping[str, PreparedData]) -> PreparedData:
         }
         for part in SPLITS
     }
-    return PreparedData(corpus, queries, qrels, _manifest(sets), parts=dict(sets))
+    own = {
+        f"{name}/{query}": [f"{name}/{document}" for document in documents]
+        for name, data in sets.items()
+        for query, documents in data.own.items()
+    }
+    return PreparedData(corpus, queries, qrels, _manifest(sets), own=own, parts=dict(sets))
 
 
 def _manifest(sets: Mapping[str, PreparedData]) -> dict[str, object]:

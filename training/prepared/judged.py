@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from registry.texts.forms import text_key
 from training.prepared.layout import lay_out
 from training.prepared.options import PrepareOptions
 from training.prepared.preparation import check_target, write_folder
 from training.sources.judged import JudgedQuery, Judgements
-from training.splitting.near_duplicates import near_duplicates
-from training.splitting.splits import Groups, Split, held_by_part, joint_groups, split_rows
+from training.splitting.splits import Groups, Split, held_by_part, joint_groups, query_groups, split_rows
 from training.tables.part_column import PART
 
 
@@ -26,7 +26,8 @@ def prepare_judged(
 
     Equal documents are merged. Splits are taken from a column ``part`` if there is one; if it has no training rows,
     nothing is split. ``grouped`` keeps near-duplicate queries in one split, and near-duplicate answers unless queries
-    share a collection. A training query that also occurs in dev or test is left out. The folder is written atomically.
+    share a collection; in any case a query stays with those that it is an answer to. A training query that also occurs
+    in dev or test is left out. The folder is written atomically.
 
     Raises:
         OutputError: the folder exists.
@@ -46,6 +47,7 @@ def prepare_judged(
         laid.queries,
         laid.qrels,
         negatives=laid.negatives,
+        own=laid.own,
         kind=source.kind,
         source=source.source,
         options=options.model_dump(),
@@ -68,14 +70,14 @@ def _given(queries: Sequence[JudgedQuery], options: PrepareOptions) -> Split | N
 
 def _without_held_out(queries: Sequence[JudgedQuery], split: Split) -> Split:
     """The split without training queries that also occur in dev or test."""
-    held_out = {queries[row].text for rows in (split.dev, split.test) for row in rows}
-    train = [row for row in split.train.tolist() if queries[row].text not in held_out]
+    held_out = {text_key(queries[row].text) for rows in (split.dev, split.test) for row in rows}
+    train = [row for row in split.train.tolist() if text_key(queries[row].text) not in held_out]
     return replace(split, train=np.array(train, dtype=np.int64))
 
 
 def _groups(source: Judgements) -> Groups:
     if source.documents is not None:
-        return near_duplicates([query.text for query in source.queries])
+        return query_groups([query.text for query in source.queries], [query.relevant for query in source.queries])
     questions, answers = zip(*_pairs(source.queries), strict=True)
     starts = accumulate((len(query.relevant) for query in source.queries[:-1]), initial=0)
     return np.unique(joint_groups(questions, answers)[list(starts)], return_inverse=True)[1].ravel()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from registry.shared.outputs import check_free, staged_folder
+from registry.texts.forms import text_key
 from training.errors import SourceError
 from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
-from training.prepared.layout import lay_out
+from training.prepared.layout import Layout, lay_out
 from training.prepared.options import PrepareOptions
 from training.sources.pairs import Pairs
 from training.splitting.near_duplicates import near_duplicates
@@ -20,8 +21,8 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     """Write a folder of prepared data; returns its manifest.
 
     Splits are taken from a column ``part`` if there is one. Unlabelled questions become training queries without a
-    known answer; those that also occur in the pairs, and near-duplicates of held-out questions, are left out. The
-    folder is written atomically.
+    known answer; those that also occur in the pairs, and near-duplicates of held-out questions and answers, are left
+    out. The folder is written atomically.
 
     Raises:
         OutputError: the folder exists.
@@ -38,12 +39,13 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
         options,
     )
     laid = lay_out(pairs, split, options.chunk_characters, merge=options.split != "random")
-    added = _new_questions(source.unlabelled, laid.queries, [*laid.qrels["dev"], *laid.qrels["test"]])
+    added = _new_questions(source.unlabelled, laid)
     return write_folder(
         out,
         laid.corpus,
         laid.queries | added,
         {**laid.qrels, "train": laid.qrels["train"] | {name: [] for name in added}},
+        own=laid.own,
         kind="pairs",
         source=source.source,
         options=options.model_dump(),
@@ -56,13 +58,17 @@ def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, ove
     )
 
 
-def _new_questions(unlabelled: Sequence[str], queries: Mapping[str, str], held_out: Sequence[str]) -> dict[str, str]:
-    """The questions by id that are not among the queries, nor near-duplicates of held-out ones."""
-    asked = set(queries.values())
-    new = [question for question in dict.fromkeys(unlabelled) if question not in asked]
+def _new_questions(unlabelled: Sequence[str], laid: Layout) -> dict[str, str]:
+    """The questions by id that are not among the queries, nor near-duplicates of held-out ones or of their answers."""
+    asked = set(map(text_key, laid.queries.values()))
+    different = {text_key(question): question for question in reversed(unlabelled)}
+    new = [question for key, question in reversed(different.items()) if key not in asked]
     if not new:
         return {}
-    groups = near_duplicates([queries[name] for name in held_out] + new)
+    qrels = [*laid.qrels["dev"].items(), *laid.qrels["test"].items()]
+    held_out = [laid.queries[query] for query, _ in qrels]
+    held_out += [laid.corpus[name] for name in dict.fromkeys(name for _, names in qrels for name in names)]
+    groups = near_duplicates(held_out + new)
     known = set(groups[: len(held_out)].tolist())
     likes = groups[len(held_out) :]
     return {
@@ -87,6 +93,7 @@ def write_folder(
     *,
     counts: Mapping[str, int],
     negatives: Mapping[str, Qrels] | None = None,
+    own: Qrels | None = None,
     **manifest: Any,
 ) -> dict[str, Any]:
     """Write prepared data atomically, in place of earlier data; returns the manifest.
@@ -98,12 +105,25 @@ def write_folder(
         qrels: relevant documents, by split.
         counts: numbers of source rows, for the manifest.
         negatives: documents that were judged not relevant, by split; by default none.
+        own: documents that are a query itself, by query; by default none.
         manifest: further entries of the manifest.
 
     Raises:
         OutputError: the folder cannot be written, or holds anything but prepared data.
     """
-    counts = {**counts, "chunks": len(corpus), "queries": len(queries)}
+    found = {query: names for query, names in (own or {}).items() if query in queries}
+    counts = {**counts, **({"own_text": len(found)} if found else {})}
+    counts |= {"chunks": len(corpus), "queries": len(queries)}
     counts |= {f"{part}_queries": len(qrels[part]) for part in SPLITS}
     with staged_folder(out, overwrite=True, marker=MANIFEST) as folder:
-        return write_prepared(folder, corpus, queries, qrels, negatives, **manifest, counts=counts)
+        unlike = _of_other_text(found, queries, corpus)
+        return write_prepared(folder, corpus, queries, qrels, negatives, unlike, **manifest, counts=counts)
+
+
+def _of_other_text(own: Qrels, queries: Mapping[str, str], corpus: Mapping[str, str]) -> Qrels:
+    """The own documents whose text is not that of the query; the others are found by it."""
+    unlike = {
+        query: [name for name in names if text_key(corpus[name]) != text_key(queries[query])]
+        for query, names in own.items()
+    }
+    return {query: names for query, names in unlike.items() if names}

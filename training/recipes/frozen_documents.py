@@ -19,7 +19,7 @@ class FrozenDocuments(nn.Module):
     """InfoNCE of each relevant document of a query against all irrelevant documents of the corpus.
 
     With frozen embeddings the whole corpus costs one matrix product, so negatives need not be sampled or mined.
-    Near-duplicates of a relevant document are not negatives.
+    Near-duplicates of a relevant document, and of the query itself, are not negatives.
     """
 
     def __init__(self, model: SentenceTransformer, base: State, scale: float) -> None:
@@ -34,6 +34,7 @@ class FrozenDocuments(nn.Module):
         self.scale = scale
         self._documents = torch.tensor(base.documents[:])
         self._relevant = [sorted(relevant) for relevant in base.texts.relevant["train"]]
+        self._answers = [sorted(groups) for groups in base.texts.answer_groups()]
         self._groups = base.texts.document_groups
 
     def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
@@ -47,12 +48,10 @@ class FrozenDocuments(nn.Module):
         embeddings = functional.normalize(self.model(queries)["sentence_embedding"], dim=-1)
         self._documents = self._documents.to(embeddings)
         scores = self.scale * embeddings @ self._documents.T
-        return torch.stack(
-            [self._loss(row, self._relevant[query]) for row, query in zip(scores, labels.tolist(), strict=True)]
-        ).mean()
+        return torch.stack([self._loss(row, query) for row, query in zip(scores, labels.tolist(), strict=True)]).mean()
 
-    def _loss(self, scores: Tensor, relevant: list[int]) -> Tensor:
-        near = np.isin(self._groups, self._groups[relevant])
+    def _loss(self, scores: Tensor, query: int) -> Tensor:
+        relevant, near = self._relevant[query], np.isin(self._groups, self._answers[query])
         wrong = scores.masked_fill(torch.from_numpy(near).to(scores.device), -torch.inf).logsumexp(dim=0)
         right = scores[relevant]
         return (torch.logaddexp(right, wrong) - right).mean()

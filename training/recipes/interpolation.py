@@ -82,7 +82,7 @@ def choose_weight(base: Sample, trained: Sample, min_gain_kept: float) -> float:
 def _score(base: Sample, trained: Sample, weight: float) -> float:
     queries = _between(base.queries, trained.queries, weight)
     documents = _between(base.documents, trained.documents, weight)
-    metrics = query_metrics(ranked(queries, documents, 10, base.spans)[1], base.relevant)
+    metrics = query_metrics(ranked(queries, documents, 10, base.spans, left_out=base.own)[1], base.relevant)
     return mean_metrics(metrics, [queries for queries, _ in base.spans])[DECIDING]
 
 

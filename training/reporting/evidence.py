@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from registry.records import Record
 from training.mining.examples import Examples
 from training.reporting.maps import Maps, draw_maps
-from training.retrieval.ranking import DEPTH
+from training.retrieval.ranking import DEPTH, NOTHING
 from training.retrieval.states import BASE_STATE, States
 from training.retrieval.texts import Texts
 
@@ -31,7 +31,7 @@ class Example(Record):
 
 @dataclass(frozen=True)
 class Change:
-    """A query whose best relevant document changed its rank, and the document that now ranks first."""
+    """A query whose best relevant document changed its rank, and the document that now ranks first, if any."""
 
     query: str
     relevant: str
@@ -78,7 +78,7 @@ def gather(states: States, chosen: str, texts: Texts, examples: dict[str, list[E
     before, after = first_ranks(base, relevant), first_ranks(kept, relevant)
     gains = _reciprocal(after) - _reciprocal(before)
     changes = [
-        Change(question, texts.documents[document], old, new, texts.documents[first])
+        Change(question, texts.documents[document], old, new, "" if first == NOTHING else texts.documents[first])
         for question, document, old, new, first in zip(
             texts.queries["test"], best.tolist(), before.tolist(), after.tolist(), kept[:, 0].tolist(), strict=True
         )

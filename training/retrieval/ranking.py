@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,9 @@ Embeddings = NDArray[np.float32] | StoredVectors
 
 Span = tuple[slice, slice]
 """Consecutive queries, and the consecutive documents that they are ranked over."""
+
+LeftOut = Sequence[Collection[int]]
+"""For each query the positions of documents that are not ranked for it: a query is not compared with itself."""
 
 NOTHING = -1
 """In place of a document's position, if a query has no more documents."""
@@ -43,7 +46,7 @@ class Ranked(NamedTuple):
 
 
 def top_k(
-    queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu"
+    queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu", left_out: LeftOut = ()
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Rank documents by inner product, which is cosine for unit vectors.
 
@@ -52,21 +55,28 @@ def top_k(
         documents: ``(n, d)``.
         k: documents to keep; fewer if the corpus is smaller.
         device: where the products are computed.
+        left_out: for each query the positions of documents that are not ranked; by default all are.
 
     Yields:
         For each block of queries its scores and document positions, best first: ``(block, min(k, n))`` each. Of equal
-        scores the first document comes first, whatever ``k`` and the sizes of blocks.
+        scores the first document comes first, whatever ``k`` and the sizes of blocks. Rows of queries with fewer ranked
+        documents end in ``NOTHING`` with the score -inf.
     """
     for start in range(0, len(queries), QUERY_BLOCK):
+        rows, columns = _pairs(left_out[start : start + QUERY_BLOCK])
         block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
         scores = torch.empty(len(block), 0, device=device)
         positions = torch.empty(len(block), 0, dtype=torch.long, device=device)
         for offset in range(0, len(documents), DOCUMENT_BLOCK):
             part = torch.tensor(documents[offset : offset + DOCUMENT_BLOCK], device=device)
-            best, where = _first(block @ part.T, k)
+            products = block @ part.T
+            here = (columns >= offset) & (columns < offset + len(part))
+            products[torch.from_numpy(rows[here]), torch.from_numpy(columns[here] - offset)] = -torch.inf
+            best, where = _first(products, k)
             scores, order = torch.cat([scores, best], dim=1).sort(dim=1, descending=True, stable=True)
             positions = torch.cat([positions, where + offset], dim=1).gather(1, order)
             scores, positions = scores[:, :k], positions[:, :k]
+        positions[torch.isneginf(scores)] = NOTHING
         yield scores.cpu().numpy(), positions.cpu().numpy()
 
 
@@ -85,16 +95,31 @@ def _first(products: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return values, columns.gather(1, order)
 
 
-def ranking(queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu") -> NDArray[np.int64]:
+def ranking(
+    queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu", left_out: LeftOut = ()
+) -> NDArray[np.int64]:
     """Document positions of all queries, best first: ``(q, min(k, n))``; see :func:`top_k`."""
-    blocks = [positions for _, positions in top_k(queries, documents, k, device)]
+    blocks = [positions for _, positions in top_k(queries, documents, k, device, left_out)]
     return np.concatenate(blocks) if blocks else np.empty((0, min(k, len(documents))), dtype=np.int64)
 
 
 def ranked(
-    queries: Embeddings, documents: Embeddings, k: int, spans: Sequence[Span], device: str = "cpu"
+    queries: Embeddings,
+    documents: Embeddings,
+    k: int,
+    spans: Sequence[Span],
+    device: str = "cpu",
+    left_out: LeftOut = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Scores and document positions of all queries, best first, each span of queries over its own documents.
+
+    Args:
+        queries: ``(q, d)``.
+        documents: ``(n, d)``.
+        k: documents to keep.
+        spans: of queries and documents.
+        device: where the products are computed.
+        left_out: for each query the positions of documents of its span that are not ranked; by default all are.
 
     Returns:
         ``(q, w)`` each, where w is k or the largest number of documents if that is smaller. Rows of queries with
@@ -105,11 +130,19 @@ def ranked(
     positions = np.full((len(queries), width), NOTHING, dtype=np.int64)
     for rows, of in spans:
         row = rows.start
-        for found, where in top_k(_rows(queries, rows), _rows(documents, of), k, device):
+        apart = [{position - of.start for position in each} for each in left_out[rows]]
+        for found, where in top_k(_rows(queries, rows), _rows(documents, of), k, device, apart):
             block = np.s_[row : row + len(found), : found.shape[1]]
-            scores[block], positions[block] = found, where + of.start
+            scores[block], positions[block] = found, np.where(where == NOTHING, NOTHING, where + of.start)
             row += len(found)
     return scores, positions
+
+
+def _pairs(left_out: LeftOut) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of what is left out."""
+    pairs = [(row, column) for row, columns in enumerate(left_out) for column in columns]
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return rows, columns
 
 
 def _length(rows: slice) -> int:

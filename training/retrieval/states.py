@@ -28,11 +28,12 @@ BASE_STATE = "base"
 
 @dataclass(frozen=True)
 class Sample:
-    """A state's unit vectors of some queries and documents, and which documents are relevant to each query."""
+    """A state's unit vectors of some queries and documents, and each query's relevant and own documents."""
 
     queries: NDArray[np.float32]
     documents: NDArray[np.float32]
     relevant: list[set[int]]
+    own: list[set[int]]
     spans: list[Span]
 
 
@@ -114,7 +115,9 @@ class State:
             queries, documents = self.query_embeddings(split), self.documents
             if dims is not None:
                 queries, documents = queries.truncated(dims), documents.truncated(dims)
-            scores, positions = ranked(queries, documents, DEPTH, self.texts.spans(split), self._device)
+            scores, positions = ranked(
+                queries, documents, DEPTH, self.texts.spans(split), self._device, self.texts.own[split]
+            )
             partial = path.with_suffix(".partial.npz")
             np.savez(partial, scores=scores, positions=positions.astype(np.int32))
             partial.rename(path)
@@ -142,6 +145,7 @@ class State:
             self._some(self._queries(split), self.texts.queries[split], queries, "query"),
             self._some(self._corpus, self.texts.documents, documents, "document"),
             [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
+            [{position[own] for own in self.texts.own[split][query] if own in position} for query in queries],
             [(_among(queries, rows), _among(documents, of)) for rows, of in self.texts.spans(split)],
         )
 

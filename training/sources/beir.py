@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from registry.texts.forms import collapsed
+from registry.texts.words import near_key
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
+from training.sources.own_documents import OWN, read_own
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import PART, PARTS
 from training.tables.reading import BadRows, plain_fields, plain_text, read_source
@@ -26,6 +29,7 @@ class _Entry:
     place: str
     name: str
     text: str
+    untitled: str
     columns: Mapping[str, str]
 
 
@@ -56,13 +60,15 @@ def read_beir(source: str, options: ReadOptions = DEFAULTS) -> Judgements:
     judged = [(part, path) for path in sorted(folder.glob("qrels/*.tsv")) for part in [_part(path)]]
     if not judged:
         raise SourceError(f"{folder / 'qrels'}: no .tsv file found: expected train.tsv, dev.tsv or test.tsv")
-    documents = {each.name: each.text for each in _entries(folder, "corpus", (), bad)}
+    entries = {each.name: each for each in _entries(folder, "corpus", (), bad)}
+    documents = {name: each.text for name, each in entries.items()}
     queries = {each.name: each for each in _entries(folder, "queries", options.columns, bad)}
+    own = _own_documents(folder, queries, entries)
     rows: list[JudgedQuery] = []
     without = 0
     for part, path in judged:
         by_query = _by_query(path, documents, queries, bad)
-        found = [_query(queries[name], part, documents, given) for name, given in by_query.items()]
+        found = [_query(queries[name], part, documents, given, own.get(name, ())) for name, given in by_query.items()]
         rows += [row for row in found if row.relevant]
         without += len(found) - len([row for row in found if row.relevant])
     if not rows:
@@ -91,7 +97,8 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> l
             raise SourceError(f"{place}: has no _id: expected a text or a number")
         text = fields.get("text")
         whole = f"{found.get('title', '')} {text}" if isinstance(text, str) else text
-        return _Entry(place, found["_id"], plain_text(place, "text", whole), plain_fields(fields, columns))
+        untitled = collapsed(text) if isinstance(text, str) else ""
+        return _Entry(place, found["_id"], plain_text(place, "text", whole), untitled, plain_fields(fields, columns))
 
     seen: dict[str, _Entry] = {}
     for each in read_source(str(path), entry, bad):
@@ -146,18 +153,39 @@ def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
         score = math.nan
     if math.isnan(score):
         raise SourceError(f"{place}: the score is {fields[-1]!r:.80}: expected a number")
-    return _Judgement(place, fields[0].strip(), fields[-2].strip(), score)
+    return _Judgement(place, collapsed(fields[0]), collapsed(fields[-2]), score)
 
 
 def _is_header(fields: Sequence[str]) -> bool:
     return fields[-1].strip().casefold() in ("score", "relevance", "rel", "label", "grade")
 
 
-def _query(query: _Entry, part: str, documents: Mapping[str, str], judged: Sequence[_Judgement]) -> JudgedQuery:
+def _own_documents(
+    folder: Path, queries: Mapping[str, _Entry], documents: Mapping[str, _Entry]
+) -> dict[str, tuple[str, ...]]:
+    """The documents that are a query itself: with its id and its words, perhaps below a title; or as prepared."""
+    try:
+        known = read_own(folder)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{folder / OWN}: cannot be read: {error}") from error
+    found = {
+        query: tuple(documents[name].text for name in names if name in documents) for query, names in known.items()
+    }
+    for name, query in queries.items():
+        document = documents.get(name)
+        if document and near_key(query.text) in (near_key(document.text), near_key(document.untitled)):
+            found[name] = (*found.get(name, ()), document.text)
+    return found
+
+
+def _query(
+    query: _Entry, part: str, documents: Mapping[str, str], judged: Sequence[_Judgement], own: tuple[str, ...]
+) -> JudgedQuery:
     return JudgedQuery(
         query.place,
         query.text,
         tuple(documents[each.document] for each in judged if each.score >= 1),
         tuple(documents[each.document] for each in judged if each.score < 1),
         {**query.columns, PART: part},
+        own,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from registry.texts.forms import text_key
 from training.tables.part_column import PART
 
 
@@ -18,6 +19,7 @@ class JudgedQuery:
         relevant: texts that answer it, at least one.
         non_relevant: texts that were judged not to answer it.
         columns: additional columns of its row, including ``part`` if it has one.
+        own: documents that are the query itself, such as one with its id, even if they have a title before its text.
     """
 
     place: str
@@ -25,6 +27,7 @@ class JudgedQuery:
     relevant: tuple[str, ...]
     non_relevant: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
 
 
 @dataclass
@@ -49,15 +52,30 @@ class Judgements:
 
 
 def merged(queries: Sequence[JudgedQuery]) -> tuple[list[JudgedQuery], int]:
-    """Merge queries of equal text and part; also returns how many texts were judged both ways: they are relevant."""
-    found: dict[tuple[str, str | None], tuple[JudgedQuery, dict[str, None], dict[str, None]]] = {}
+    """Merge queries of the same text and part; also returns how many texts were judged both ways: they are relevant.
+
+    Of texts that are the same, the first one is kept.
+    """
+    found: dict[tuple[str, str | None], _Merged] = {}
     for query in queries:
-        _, right, wrong = found.setdefault((query.text, query.columns.get(PART)), (query, {}, {}))
-        right |= dict.fromkeys(query.relevant)
-        wrong |= dict.fromkeys(query.non_relevant)
-    both = sum(len(right.keys() & wrong.keys()) for _, right, wrong in found.values())
-    rows = [
-        replace(first, relevant=tuple(right), non_relevant=tuple(text for text in wrong if text not in right))
-        for first, right, wrong in found.values()
-    ]
-    return rows, both
+        every = found.setdefault((text_key(query.text), query.columns.get(PART)), _Merged(query))
+        for texts, given in ((every.right, query.relevant), (every.wrong, query.non_relevant), (every.own, query.own)):
+            for text in given:
+                texts.setdefault(text_key(text), text)
+    both = sum(len(every.right.keys() & every.wrong.keys()) for every in found.values())
+    return [every.query() for every in found.values()], both
+
+
+@dataclass
+class _Merged:
+    """Queries that are the same, and their texts by key."""
+
+    first: JudgedQuery
+    right: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
+
+    def query(self) -> JudgedQuery:
+        """One query with all their texts."""
+        wrong = tuple(text for key, text in self.wrong.items() if key not in self.right)
+        return replace(self.first, relevant=(*self.right.values(),), non_relevant=wrong, own=(*self.own.values(),))

@@ -49,6 +49,11 @@ class Pair:
         """No text is known to be wrong."""
         return ()
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """No document but an equal one is known to be the question itself."""
+        return ()
+
 
 @dataclass
 class Pairs:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from training.errors import SourceError
@@ -33,7 +36,8 @@ def read_triplets(
         source: a JSONL, JSON, CSV, TSV or Parquet file, plain or ``.gz``, or the id of a Hub data set.
         options: for reading.
         question: the query's column; by default the first of ``ANCHOR_COLUMNS`` that the row has, in any case.
-        answer: the column of its positive, or of a list of positives; likewise of ``POSITIVE_COLUMNS``.
+        answer: the column of its positive, or of a list of positives; likewise of ``POSITIVE_COLUMNS``. In a table of
+            text, a list is written as in JSON or Python.
         negative: the columns of its negatives, or of lists of negatives; by default all columns called ``negative``,
             ``neg`` or ``hard_negative``, with or without a number.
 
@@ -67,6 +71,19 @@ def _negatives(place: str, fields: Mapping[str, Any], named: Sequence[str]) -> l
 
 def _texts(place: str, name: str, value: Any) -> Iterator[str]:
     """The texts of a cell: one, a list of texts, or none."""
-    for each in value if isinstance(value, list) else [value]:
+    listed = _written_list(value) if isinstance(value, str) else value
+    for each in listed if isinstance(listed, list) else [value]:
         if each is not None and each != "":
             yield plain_text(place, name, each)
+
+
+def _written_list(cell: str) -> list[str | None] | None:
+    """The texts of a list that is written into a cell of text, as JSON or as Python does it; None if it is no list."""
+    text = cell.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found = read(text)
+            return found if isinstance(found, list) and all(isinstance(each, str | None) for each in found) else None
+    return None

@@ -28,8 +28,8 @@ DEV_FRACTION = 0.1
 """Of the rows that are not test rows."""
 MAX_DEV_ROWS = 1000
 
-_OCCURRENCES = (100, 30, 10, 3)
-"""Limits that are tried in turn; texts that occur less often always tie."""
+_OFTEN = (100, 30, 10)
+"""Occurrences of a text that are often, tried in turn."""
 
 Indices = NDArray[np.int64]
 Groups = NDArray[np.int64]
@@ -194,34 +194,39 @@ def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
 
     A question and an answer may be that text, too: with pairs that go both ways, as in data of duplicate questions, one
     direction would otherwise be trained on and the other tested on. In dialogues, texts like "ok" would so tie nearly
-    all pairs. Where more than half of the pairs would be one group, the texts that occur most often tie questions to
-    questions and answers to answers only, and a warning is logged.
+    all pairs. Where more than half of the pairs would be one group, texts that occur often tie questions to questions
+    and answers to answers only, and a warning is logged.
     """
     count = len(questions)
-    rows, texts = np.tile(np.arange(count), 2), near_duplicates([*questions, *answers])
-    number, is_answer = int(texts.max(initial=-1)) + 1, np.repeat([False, True], count)
-    times = np.bincount(texts, minlength=number)[texts]
-
-    def tied(limit: float) -> Groups:
-        return _tied(count, rows, texts + number * (is_answer & (times > limit)))
-
-    groups = tied(math.inf)
-    if _largest(groups) <= count / 2:
+    texts = near_duplicates([*questions, *answers])
+    times = np.bincount(texts)[texts] if count else texts
+    groups = _of_pairs(texts)
+    if _largest(groups) <= count / 2 or times.max() <= _OFTEN[-1]:
         return groups
-    most = max(count / 2, _largest(tied(0)))
-    limit = next((limit for limit in _OCCURRENCES if _largest(tied(limit)) <= most), _OCCURRENCES[-1])
-    fewer = tied(limit)
-    if _largest(fewer) == _largest(groups):
-        return groups
+    most = max(count / 2, _largest(_of_pairs(texts, times > 0)))
+    limit = next((limit for limit in _OFTEN if _largest(_of_pairs(texts, times > limit)) <= most), 0)
     log.warning(
-        "texts that occur more than %d times, like %r, do not keep questions and answers together: otherwise %d of %d "
-        "pairs would have to be in one part",
-        limit,
+        "texts that occur often, like %r, do not keep questions and answers together: otherwise %d of %d pairs would "
+        "have to be in one part",
         [*questions, *answers][int(times.argmax())][:60],
         _largest(groups),
         count,
     )
-    return fewer
+    return _of_pairs(texts, times > limit)
+
+
+def _of_pairs(texts: Groups, frequent: NDArray[np.bool_] | bool = False) -> Groups:
+    """Groups of pairs, from the groups of all questions, then of all answers, ``(2 n,)``.
+
+    Args:
+        texts: the groups.
+        frequent: which texts do not tie a question to an answer, ``(2 n,)``; a pair and its reverse are tied anyway.
+    """
+    count = len(texts) // 2
+    number, is_answer = int(texts.max(initial=-1)) + 1, np.repeat([False, True], count)
+    both = np.unique(np.sort(texts.reshape(2, count), axis=0), axis=1, return_inverse=True)[1].ravel()
+    ends = [texts + number * (is_answer & frequent), 2 * number + both]
+    return _tied(count, np.tile(np.arange(count), 3), np.concatenate(ends))
 
 
 def query_groups(queries: Sequence[str], relevant: Sequence[Sequence[str]]) -> Groups:

@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+import unicodedata
 
 import numpy as np
 import pytest
@@ -74,6 +75,51 @@ def test_empty_texts_are_equal_and_no_problem():
     groups = near_duplicates(["", "a", "\u200b", " ", "b"])
     assert same(groups, 0, 2, 3)
     assert len(set(groups.tolist())) == 3
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["बाल क्या है", "बिल क्या है", "बैल क्या है", "बोल क्या है"],
+        ["กินยาตอนเช้า", "กันยาตอนเช้า"],
+        ["كَتَبَ الولد", "كُتِبَ الولد"],
+        ["C++ for beginners", "C# for beginners", "C for beginners"],
+        ["a tip of $5", "a tip of 5 %", "a tip of 5"],
+        ["👍", "👎", "👍👎", "...", "?!", "-", ""],
+        ["我要退款", "我要付款"],
+        ["ខ្ញុំបាត់ប័ណ្ណ", "ខ្ញុំបានប័ណ្ណ"],
+    ],
+    ids=ascii,
+)
+def test_texts_that_differ_in_marks_or_symbols_are_kept_apart(texts):
+    assert len(set(near_duplicates(texts).tolist())) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Où est passée ma carte bancaire ?",
+        "मैंने अपना कार्ड खो दिया है, क्या करूँ?",
+        "請問我的信用卡丟了應該怎麼辦？",
+        "ทำบัตรหายต้องทำอย่างไร",
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_normal_forms_and_punctuation_make_near_duplicates(text, form):
+    others = [unicodedata.normalize(form, text), f"«{text}»", text.replace(" ", "\u3000"), f"\u200b{text.upper()}"]
+    assert len(set(near_duplicates([text, *others]).tolist())) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "我的信用卡丢了，请问应该怎么办？我已经打过电话，但是没有人接。请尽快帮我挂失并寄一张新卡到我的地址，谢谢。",
+        "ฉันทำบัตรเครดิตหายเมื่อวานนี้ที่สถานีรถไฟและโทรหาธนาคารแล้วแต่ไม่มีใครรับสาย กรุณาช่วยอายัดบัตรและส่งบัตรใหม่",
+    ],
+)
+def test_a_letter_more_in_a_long_text_without_spaces_makes_a_near_duplicate(text):
+    assert same(near_duplicates([text, text[1:], "别的" * 20]), 0, 1)
+    assert not same(near_duplicates([text, text[::-1]]), 0, 1)
 
 
 def test_one_text_is_a_group():

@@ -1,6 +1,6 @@
 """Splits: every row in exactly one part, the reference protocol as published, and no near-duplicate across parts."""
 
-from itertools import chain, combinations
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +11,14 @@ from sklearn.model_selection import train_test_split
 from tests.training.splitting.test_near_duplicates import jaccard, templates
 from training import SourceError
 from training.sources.pairs import Pair
-from training.splitting.splits import MAX_DEV_ROWS, grouped_split, held_out_split, joint_groups, random_split
+from training.splitting.splits import (
+    MAX_DEV_ROWS,
+    grouped_split,
+    held_out_split,
+    joint_groups,
+    query_groups,
+    random_split,
+)
 
 
 def groups_of(pairs):
@@ -172,3 +179,83 @@ def test_parts_that_are_held_out_have_no_near_duplicates_in_each_other_or_in_tra
     assert set(split.dev) <= set(np.flatnonzero(dev))
     for one, other in combinations(parts(split), 2):
         assert not set(groups[one]) & set(groups[other])
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 40), min_size=3, max_size=12), st.sampled_from([0.01, 0.2, 0.5, 0.9]), st.integers(0, 99)
+)
+def test_three_groups_of_any_size_are_enough(sizes, test_size, seed):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = grouped_split(groups, test_size, seed)
+    assert all(parts(split)) and sorted(chain(*parts(split))) == list(range(len(groups)))
+    for one, other in combinations(parts(split), 2):
+        assert set(groups[one]).isdisjoint(groups[other])
+    if min(sizes) > len(groups) * test_size:
+        assert len(split.test) == min(sizes)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(st.integers(1, 20), min_size=2, max_size=8), st.sampled_from([0.05, 0.5]), st.integers(0, 99))
+def test_beside_a_held_out_part_two_groups_are_enough(sizes, test_size, seed):
+    groups = np.repeat(np.arange(len(sizes) + 1), [3, *sizes])
+    for held in ({"test": groups == 0}, {"dev": groups == 0}):
+        split = held_out_split(groups, seed, test_size=test_size, **held)
+        assert all(parts(split)) and sorted(chain(*parts(split))) == list(range(len(groups)))
+
+
+def test_two_groups_are_refused_with_advice_that_helps():
+    groups = np.repeat([0, 1], 50)
+    with pytest.raises(SourceError, match=r"100 rows in 2 groups .* unlike these, or choose `split` test") as error:
+        grouped_split(groups, 0.2, 42)
+    assert "random" not in str(error.value)
+
+
+WORDS = [
+    f"{first}{second}" for first in ("sun", "rain", "snow", "wind", "hail") for second in ("day", "fall", "storm", "y")
+]
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 999), st.integers(1, 4))
+def test_pairs_that_go_both_ways_stay_together(seed, length):
+    draw = np.random.default_rng(seed)
+    texts = [f"{number} {' '.join(draw.choice(WORDS, length))}" for number in range(40)]
+    forth = [Pair(*texts[at : at + 2]) for at in range(0, 40, 2)]
+    back = [Pair(pair.answer.upper(), f"{pair.question}!") for pair in forth]
+    groups = groups_of(forth + back)
+    assert groups[:20].tolist() == groups[20:].tolist()
+    assert len(set(groups.tolist())) == 20
+
+
+def test_queries_of_a_collection_stay_with_those_that_they_answer_but_not_with_those_that_have_the_same_answer():
+    queries = ["how do I pay", "Paying - how?", "where is my card", "my card is where", "who are you"]
+    relevant = [["paying how"], ["a page"], ["My card is where?"], ["a page"], ["a page", "something else"]]
+    assert query_groups(queries, relevant).tolist() == [0, 0, 1, 1, 2]
+
+
+def dialogue(length, seed):
+    """Turns of a conversation, of which some are the same in every conversation."""
+    draw = np.random.default_rng(seed)
+    return [
+        str(draw.choice(["ok", "thanks a lot"]))
+        if turn % 3 == 2
+        else " ".join(f"w{word}" for word in draw.integers(9999, size=6))
+        for turn in range(length)
+    ]
+
+
+def test_a_text_that_every_dialogue_has_does_not_tie_them_all(caplog):
+    turns = [dialogue(6, seed) for seed in range(60)]
+    pairs = [Pair(*pair) for each in turns for pair in pairwise(each)]
+    groups = groups_of([*pairs, Pair(pairs[0].answer, pairs[0].question)])
+    assert groups[-1] == groups[0]
+    assert np.bincount(groups).max() <= len(pairs) / 2
+    assert "do not keep questions and answers together" in caplog.text
+
+
+def test_one_large_group_is_told(caplog):
+    groups = np.array([0] * 30 + [1, 2, 3])
+    split = grouped_split(groups, 0.2, 42)
+    assert "30 of 33 rows are near-duplicates" in caplog.text
+    assert len(split.train) >= 30

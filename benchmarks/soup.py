@@ -97,7 +97,8 @@ def _reciprocal_ranks(model: SentenceTransformer, texts: Texts) -> np.ndarray:
         blocks.encode(texts.queries["test"], "query", 64),
         blocks.encode(texts.documents, "document", 64),
     )
-    return query_metrics(ranking(queries, documents, 10), texts.relevant["test"])[MEASURE]
+    found = ranking(queries, documents, 10, left_out=texts.own["test"])
+    return query_metrics(found, texts.relevant["test"])[MEASURE]
 
 
 def _print(results: dict[str, dict[str, float]]) -> None:

@@ -33,8 +33,8 @@ class Sample:
     queries: NDArray[np.float32]
     documents: NDArray[np.float32]
     relevant: list[set[int]]
-    own: list[set[int]]
     spans: list[Span]
+    own: Sequence[set[int]] = ()
 
 
 class State:
@@ -145,8 +145,8 @@ class State:
             self._some(self._queries(split), self.texts.queries[split], queries, "query"),
             self._some(self._corpus, self.texts.documents, documents, "document"),
             [{position[document] for document in self.texts.relevant[split][query]} for query in queries],
-            [{position[own] for own in self.texts.own[split][query] if own in position} for query in queries],
             [(_among(queries, rows), _among(documents, of)) for rows, of in self.texts.spans(split)],
+            [{position[own] for own in self.texts.own[split][query] if own in position} for query in queries],
         )
 
     def over(self, what: str, texts: Texts, folder: str) -> State:

@@ -74,13 +74,13 @@ class Texts:
         """For each training query the groups of documents that are never its negatives.
 
         They are those of documents that are relevant to it, or to another query with the same text, as far as that is
-        known now; and those of near-duplicates of the query itself.
+        known now; those of its own documents, and of near-duplicates of it.
         """
-        groups, relevant = self.document_groups, self.relevant["train"]
+        groups, near = self.document_groups, self.query_groups.tolist()
         found: dict[str, set[int]] = defaultdict(set)
         keys = [text_key(text) for text in self.queries["train"]]
-        for key, wanted, near in zip(keys, relevant, self.query_groups.tolist(), strict=True):
-            found[key].update(groups[sorted(wanted)].tolist(), () if near < 0 else (near,))
+        for key, right, own, group in zip(keys, self.relevant["train"], self.own["train"], near, strict=True):
+            found[key].update(groups[sorted(right | own)].tolist(), () if group < 0 else (group,))
         return [set(found[key]) for key in keys]
 
     @cached_property

@@ -78,6 +78,7 @@ _WORDS = {
     "at_odds": "with conflicting feedback",
     "rejected": "rejected without another route",
     "without_relevant": "without a relevant document",
+    "own_text": "queries that are documents themselves",
 }
 _TOTALS = {"pairs", "texts", "labels", "rows", "documents", "different_queries", "left_out", "chunks"}
 

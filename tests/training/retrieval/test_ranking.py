@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from training.retrieval import ranking as module
 from training.retrieval.metrics import query_metrics
-from training.retrieval.ranking import ranking, top_k
+from training.retrieval.ranking import NOTHING, ranking, top_k
 from training.retrieval.vectors import StoredVectors
 
 
@@ -36,6 +36,21 @@ def test_ranking_equals_sorting_all_products(queries, documents, k, blocks, seed
     assert ranked.tolist() == np.argsort(-products, axis=1)[:, :k].tolist()
     if queries:
         np.testing.assert_allclose(np.concatenate(scores), -np.sort(-products, axis=1)[:, :k], atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(1, 12), st.integers(1, 40), st.integers(1, 50), st.integers(1, 60), st.integers(0, 99), st.data())
+def test_what_is_left_out_of_a_ranking_is_as_if_it_were_not_there(queries, documents, k, block, seed, data):
+    asked, corpus = vectors(queries, seed), vectors(documents, seed + 100)
+    some = st.sets(st.integers(0, documents - 1))
+    left_out = data.draw(st.lists(some, min_size=queries, max_size=queries))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "QUERY_BLOCK", 5)
+        patch.setattr(module, "DOCUMENT_BLOCK", block)
+        found = ranking(asked, corpus, k, left_out=left_out)
+    for row, query, apart in zip(found.tolist(), asked, left_out, strict=True):
+        kept = [position for position in np.argsort(-(corpus @ query)).tolist() if position not in apart]
+        assert row == [*kept, *[NOTHING] * documents][: len(row)]
 
 
 @settings(deadline=None, max_examples=60)

@@ -21,6 +21,7 @@ from training.job import TrainingJob
 from training.judges.relevance import GradedRelevance
 from training.mining.mixture import Mixture
 from training.model_folder import write_model_folder
+from training.prepared.joined import join
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
 from training.recipes.interpolation import DevSample, choose_weight, interpolate
@@ -85,7 +86,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
     with _open_run(job, out) as run:
         if run.resumed:
             log.warning("resuming the unfinished run in %s", run.folder)
-        texts, recipe = Texts(job.training_set), job.recipe
+        texts, recipe = Texts(join(job.kept_apart.sets)), job.recipe
         states = States(
             run, job.base.path, load, texts, job.encode_batch, device, recipe.same_documents, job.encode_with
         )
@@ -117,6 +118,8 @@ def _report(job: TrainingJob, results: TestResults, model: SentenceTransformer, 
         **results.fields(),
         **describe_model(model),
         single_set_baselines=job.baselines(),
+        left_out=job.kept_apart.left_out,
+        seen_in_training=job.kept_apart.seen,
         device=str(model.device),
         threads=torch.get_num_threads(),
         seconds=round(seconds, 1),
@@ -138,7 +141,7 @@ class _Loop:
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         recipe, shares = self.job.recipe, self.job.complete_batch_shares
-        mixture = Mixture(recipe.miner, self.texts, self.job.mixed, recipe.mixed_fraction, shares)
+        mixture = Mixture(recipe.miner, self.texts, self.job.kept_apart.mixed, recipe.mixed_fraction, shares)
         history = [self.run.step(BASE_STATE, partial(self.measure, BASE_STATE))]
         for number in range(1, recipe.iterations + 1):
             name, state = self.name(number), self.states[history[-1]["name"]]

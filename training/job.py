@@ -13,6 +13,7 @@ from training.judges.relevance import RelevanceJudge
 from training.options import TrainingOptions
 from training.prepared.format import PreparedData
 from training.prepared.joined import complete_batch_shares, join
+from training.prepared.overlap import KeptApart, keep_apart
 from training.recipes.recipes import Contrastive, Recipe
 from training.reporting.report import Baseline, TrainingIdentity
 from training.reporting.single_set_baselines import baseline_summary
@@ -64,6 +65,16 @@ class TrainingJob(TrainingOptions):
     def training_set(self) -> PreparedData:
         """The data as one set, whose parts are the sets that were given."""
         return self.data if isinstance(self.data, PreparedData) else join(self.data)
+
+    @cached_property
+    def kept_apart(self) -> KeptApart:
+        """The data as they are trained on, without training queries that another set holds out.
+
+        Raises:
+            TrainingError: no training query of a set is left.
+        """
+        sets = self.training_set.parts or {"": self.training_set}
+        return keep_apart(sets, self.mixed, self.extra_test_sets)
 
     @cached_property
     def complete_batch_shares(self) -> dict[str, float]:

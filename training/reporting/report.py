@@ -82,6 +82,12 @@ class TrainingReport(TrainingIdentity, ModelRecord):
     dims: dict[int, ComparedMetrics] = Field(description="on the test split, by the number of leading dimensions")
     seeds: list[SeedResult]
     single_set_baselines: dict[str, Baseline] = Field(description="by the set that each was trained on")
+    left_out: dict[str, int] = Field(
+        default_factory=dict, description="training queries of each set that were left out: another set holds them out"
+    )
+    seen_in_training: dict[str, int] = Field(
+        default_factory=dict, description="queries of other test sets that are near-duplicates of training queries"
+    )
     device: str
     threads: int
     seconds: float

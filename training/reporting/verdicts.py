@@ -58,10 +58,15 @@ def headline_gains(record: ModelRecord) -> list[str]:
     ]
 
 
-def warnings(record: ModelRecord) -> list[str]:
-    """A sentence for each reason not to use the model."""
-    unimproved = [] if record.improved else ["No iteration beat the base model on dev: these are its weights."]
-    return [*unimproved, *broken_limits(record)]
+def warnings(report: TrainingReport) -> list[str]:
+    """A sentence for each reason not to use the model, or not to trust its figures."""
+    unimproved = [] if report.improved else ["No iteration beat the base model on dev: these are its weights."]
+    seen = [
+        f"Of the {report.evaluations[name].queries} queries of {name}, {number} are near-duplicates of training "
+        "queries."
+        for name, number in report.seen_in_training.items()
+    ]
+    return [*unimproved, *broken_limits(report), *seen]
 
 
 def broken_limits(record: ModelRecord) -> list[str]:

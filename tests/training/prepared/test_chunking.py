@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,3 +66,24 @@ def test_sentences_of_a_script_without_spaces_are_cut_apart_and_joined_as_they_w
 
 def test_an_end_mark_inside_a_word_ends_nothing():
     assert chunk("version 3.5 of it. yes", 12) == ["version 3.5 of it.", "yes"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "मेरा कार्ड कल खो गया। ",
+        "أين بطاقتي الآن؟ ",
+        "میرا کارڈ گم ہو گیا ہے۔ ",
+        "我的信用卡丢了。",
+        "ฉันทำบัตรหายเมื่อวาน ",
+        "បាត់ប័ណ្ណ។ ",
+        "ကတ်ပျောက်တယ်။ ",
+    ],
+)
+def test_long_texts_of_every_script_are_divided_at_sentence_ends(sentence):
+    text = (sentence * 100).strip()
+    parts = chunk(text, 200)
+    assert len(parts) > 3
+    assert all(len(part) <= 200 + part.count(" ") for part in parts)
+    assert all(part.endswith(sentence.strip()) for part in parts)
+    assert (" " if sentence.endswith(" ") else "").join(parts) == text

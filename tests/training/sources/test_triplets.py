@@ -1,5 +1,6 @@
 """Triplets: read with their place, all that was judged is kept, and mining takes what was judged wrong first."""
 
+import csv
 import json
 from collections import defaultdict
 
@@ -65,6 +66,27 @@ def test_negatives_are_columns_or_lists_and_may_be_missing(tmp_path, negatives):
     assert judged(read(tmp_path, [{"query": "a", "pos": ["b", "c"], "prompt": "p", **negatives}])) == [
         ("a", ("b", "c"), ("d", "e"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ('["n1", "n2"]', ("n1", "n2")),
+        ("['n1', 'it''s \\'n2\\'']", ("n1", "its 'n2'")),
+        ('["comma, within", "a \\"quote\\""]', ("comma, within", 'a "quote"')),
+        ("[]", ()),
+        ("[None, 'n1']", ("n1",)),
+        ("[1] a footnote", ("[1] a footnote",)),
+        ("[2020]", ("[2020]",)),
+        ("[sic]", ("[sic]",)),
+        ("[__import__('os')]", ("[__import__('os')]",)),
+    ],
+)
+def test_a_cell_of_a_table_may_hold_a_list(tmp_path, cell, expected):
+    with (tmp_path / "triplets.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("anchor", "positive", "negative"), ("q", '["a", "b"]', cell)])
+    (query,) = read_triplets(str(tmp_path / "triplets.csv")).queries
+    assert (query.relevant, query.non_relevant) == (("a", "b"), expected)
 
 
 def test_named_columns_win_over_the_usual_ones(tmp_path):

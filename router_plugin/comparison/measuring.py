@@ -7,7 +7,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from router_plugin.comparison.tasks import Question, Task
 from router_plugin.router import DomainRouter
+from router_plugin.serving.scores import Scored
 from router_plugin.settings import Settings
 from router_plugin.tuning.tuner import Tuner
 
@@ -114,8 +115,10 @@ def measure(task: Task, configuration: Configuration) -> Figures:
     resident = _peak_mb()
     _fit(router, task, configuration)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
-    ranks = [row for part in blocks for row in router.rank(texts[part], DEPTH, known[part] if known else None)]
-    decisions = [row for part in blocks for row in router.route_many(texts[part], known[part] if known else None)]
+    examined = [found for part in blocks for found in router.examine(texts[part], known[part] if known else None)]
+    scored = [_without_own(found, each) for found, each in zip(examined, task.questions, strict=True)]
+    ranks = [found.nearest(DEPTH) for found in scored]
+    decisions = [router.decide(found) for found in scored]
     routed = [
         decision.route in each.relevant if each.relevant else decision.route is None
         for decision, each in zip(decisions, task.questions, strict=True)
@@ -137,6 +140,15 @@ def measure(task: Task, configuration: Configuration) -> Figures:
         adding_embeds=_adding_embeds(task, configuration),
         adding_trains_on={UNADAPTED: "nothing", MULTI: "all domains"}.get(configuration.name, "its own"),
     )
+
+
+def _without_own(scored: Scored, question: Question) -> Scored:
+    """The scores without routes that are the question itself."""
+    if not question.own:
+        return scored
+    routes = scored.state.served.routes
+    kept = [routes[position].name not in question.own for position in scored.positions.tolist()]
+    return replace(scored, positions=scored.positions[kept], scores=scored.scores[kept])
 
 
 def _ready(task: Task, configuration: Configuration) -> tuple[DomainRouter, float]:

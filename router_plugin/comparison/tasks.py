@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from registry import GENERAL
 from registry.names import check_domain
+from registry.texts.forms import text_key
 from router_plugin.errors import ComparisonError, RoutesError
 from router_plugin.evaluation.labelled_queries import DOMAIN, ROUTE, read_labelled_queries
 from router_plugin.routes import Route
@@ -19,11 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """A query whose right routes are known. Without any, it should get none."""
+    """A query whose right routes are known. Without any, it should get none.
+
+    Attributes:
+        text: the query.
+        domain: that it belongs to.
+        relevant: the names of the right routes.
+        own: the names of routes that are the query itself, and are not compared with it.
+    """
 
     text: str
     domain: str
     relevant: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,8 @@ def routing_task(routes: Sequence[Route], queries: Path, fit: Path | None = None
 def retrieval_task(data: Mapping[str, PreparedData], split: str = "test") -> Task:
     """Retrieval: every document is a route of its domain, and the queries of a split are the questions.
 
+    A document of any domain that is a question itself, and not relevant to it, is not compared with it.
+
     Args:
         data: prepared data of each domain.
         split: train, dev or test.
@@ -79,16 +91,21 @@ def retrieval_task(data: Mapping[str, PreparedData], split: str = "test") -> Tas
     """
     routes: list[Route] = []
     questions: list[Question] = []
+    same: dict[str, list[str]] = defaultdict(list)
+    for domain, prepared in data.items():
+        for document, text in prepared.corpus.items():
+            same[text_key(text)].append(f"{domain}/{document}")
     for domain, prepared in data.items():
         check_domain(domain)
         if split not in prepared.qrels:
             raise ComparisonError(f"`split` {split}: expected one of {', '.join(prepared.qrels)}")
         names = {document: f"{domain}/{document}" for document in prepared.corpus}
         routes += [Route(name=names[key], domain=domain, utterances=(text,)) for key, text in prepared.corpus.items()]
-        questions += [
-            Question(prepared.queries[query], domain, tuple(names[document] for document in documents))
-            for query, documents in prepared.qrels[split].items()
-        ]
+        for query, documents in prepared.qrels[split].items():
+            text, relevant = prepared.queries[query], [names[document] for document in documents]
+            itself = [*same.get(text_key(text), ()), *(names[document] for document in prepared.own.get(query, ()))]
+            own = tuple(name for name in dict.fromkeys(itself) if name not in relevant)
+            questions.append(Question(text, domain, tuple(relevant), own))
     if not questions:
         raise ComparisonError(f"the prepared data have no {split} queries")
     return Task(tuple(routes), tuple(questions))

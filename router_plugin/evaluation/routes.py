@@ -42,7 +42,8 @@ class RouteEvaluation:
     """Figures of a router on labelled queries.
 
     Attributes:
-        queries: their number.
+        queries: their number, without those that are utterances.
+        utterances: number of queries that were left out because they are utterances of routes themselves.
         accuracy: fraction that got the route of their label, or correctly got none.
         in_scope_accuracy: the same for queries whose label is a route; None if there are none.
         out_of_scope_recall: fraction of the queries without a route that got none; None if there are none.
@@ -52,6 +53,7 @@ class RouteEvaluation:
     """
 
     queries: int
+    utterances: int
     accuracy: float
     in_scope_accuracy: float | None
     out_of_scope_recall: float | None
@@ -64,14 +66,23 @@ class RouteEvaluation:
         return asdict(self)
 
 
-def evaluate_routes(decisions: Sequence[Decision], labels: Sequence[str | None]) -> RouteEvaluation:
-    """Compare decisions with the right routes, None for no route."""
+def evaluate_routes(
+    decisions: Sequence[Decision], labels: Sequence[str | None], utterances: int = 0
+) -> RouteEvaluation:
+    """Compare decisions with the right routes.
+
+    Args:
+        decisions: at least one.
+        labels: of each decision the right route, None for no route.
+        utterances: how many queries were left out because they are utterances.
+    """
     right = np.array([decision.route == label for decision, label in zip(decisions, labels, strict=True)])
     in_scope = np.array([label is not None for label in labels])
     wrong = [(decision, label) for decision, label in zip(decisions, labels, strict=True) if decision.route != label]
     wrong.sort(key=lambda each: np.inf if each[0].score is None else -each[0].score)
     return RouteEvaluation(
         queries=len(labels),
+        utterances=utterances,
         accuracy=float(right.mean()),
         in_scope_accuracy=_fraction(right[in_scope].tolist()),
         out_of_scope_recall=_fraction(right[~in_scope].tolist()),

@@ -74,7 +74,7 @@ def fit(
         return
     print_table(f"Thresholds in {out}", ("route", "threshold"), list(fitted.thresholds.items()))
     print_table(
-        f"Accuracy on the {len(queries)} queries used for tuning",
+        f"Accuracy on the {after.queries} queries used for tuning",
         ("before", "after"),
         [(before.accuracy, after.accuracy)],
     )

@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from registry import GENERAL, InvalidNameError
+from registry.texts.forms import text_key
 from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings, SettingsError
 from router_plugin.comparison.measuring import Configuration, measure
 from router_plugin.comparison.page import comparison_page
 from router_plugin.comparison.strategies import CONFIGURATIONS, Comparison, compare
 from router_plugin.comparison.tasks import Question, Task, retrieval_task, routing_task
 from router_plugin.errors import ComparisonError
+from tests.training.samples import prepared
 from training import read_prepared
+from training.sources.pairs import Pair
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
 ROUTES = (
@@ -188,6 +192,32 @@ def test_a_task_of_prepared_data_has_every_document_as_a_route_of_its_domain(tin
         retrieval_task({"legal": legal}, "fair")
     with pytest.raises(InvalidNameError, match="'A b'"):
         retrieval_task({"A b": legal})
+
+
+WORDINGS = [
+    ("Can my landlord keep the deposit?", "may a lessor retain what I paid as security"),
+    ("How do I contest a will?", "what can I do against a last testament"),
+    ("Is a spoken contract valid?", "does an agreement bind me that nobody wrote down"),
+]
+
+
+def test_a_question_among_the_documents_is_not_compared_with_itself(served, tmp_path):
+    pairs = [Pair(*pair) for pair in WORDINGS] + [Pair(answer.upper(), question) for question, answer in WORDINGS]
+    data = prepared(pairs, tmp_path / "both", split="test")
+    task = retrieval_task({"legal": data})
+    names = {text_key(route.utterances[0]): route.name for route in task.routes}
+    assert [each.own for each in task.questions] == [(names[text_key(each.text)],) for each in task.questions]
+    oracle = Configuration("oracle", ANYTHING.replace(query_cache=0), str(served))
+    found = measure(task, oracle)
+    with_own = measure(Task(task.routes, tuple(replace(each, own=()) for each in task.questions)), oracle)
+    assert with_own.quality.accuracy == with_own.routed == 0
+    assert found.quality.accuracy == found.routed > 0
+    assert found.quality.mrr > with_own.quality.mrr
+
+
+def test_a_relevant_document_that_is_the_question_is_compared_with_it(tmp_path):
+    data = prepared([Pair(text, text.upper()) for text, _ in WORDINGS], tmp_path / "same", split="test")
+    assert not any(each.own for each in retrieval_task({"legal": data}).questions)
 
 
 def test_the_command_compares_labelled_queries_and_prepared_data(cli, served, tiny_models, tmp_path, monkeypatch):

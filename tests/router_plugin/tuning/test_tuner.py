@@ -167,6 +167,27 @@ def test_wrong_labels_are_told(example, queries, labels, expected):
             call(queries, labels)
 
 
+COPIES = ["PILLS and\u00a0tablets", "ｒｅｎｔ and landlords", "is aspirin safe with wine"]
+"""Utterances in other forms."""
+
+
+def test_queries_that_are_utterances_are_left_out_and_counted(example, domains, caplog):
+    queries, labels = [*COPIES, *LABELLED[0]], ["drugs", "tenancy", "drugs", *LABELLED[1]]
+    fitted = Tuner(example).fit(queries, labels)
+    assert "3 of 12 queries are utterances of routes" in caplog.text
+    assert fitted == Tuner(DomainRouter.over(domains, KNOWN)).fit(*LABELLED)
+    found = Tuner(example).evaluate(queries, np.array(labels))
+    assert (found.queries, found.utterances) == (9, 3)
+    assert replace(found, utterances=0) == Tuner(example).evaluate(*LABELLED)
+
+
+def test_utterances_are_used_where_there_are_no_other_queries(example):
+    labels = ["drugs", "tenancy", "drugs"]
+    assert set(Tuner(example).fit(COPIES, labels).thresholds) == {"drugs", "tenancy"}
+    found = Tuner(example).evaluate(COPIES, labels)
+    assert (found.queries, found.utterances) == (3, 0)
+
+
 def test_figures_are_of_the_decisions(example):
     decision = replace(example.route(TENANCY[0]), route="a")
     given = [("a", 0.9), ("a", 0.8), (None, 0.1), ("b", 0.7), (None, None)]

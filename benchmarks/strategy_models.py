@@ -12,6 +12,7 @@ from typing import Any
 from strategy_tasks import Given
 
 from registry import Registry, resolve_base_model
+from registry.texts.forms import text_key
 from training import Contrastive, PreparedData, TrainingJob, adapt, publish
 from training.prepared.format import SPLITS
 from training.prepared.preparation import write_folder
@@ -80,13 +81,13 @@ def union(given: Given, name: str, data: Mapping[str, PreparedData]) -> Prepared
     names: dict[tuple[str, str], str] = {}
     for domain, each in data.items():
         for key, text in each.corpus.items():
-            names[domain, key] = documents.setdefault(text.casefold(), f"{domain}-{key}")
+            names[domain, key] = documents.setdefault(text_key(text), f"{domain}-{key}")
     corpus = {names[domain, key]: text for domain, each in data.items() for key, text in each.corpus.items()}
     queries: dict[str, str] = {}
     relevant: dict[str, dict[str, None]] = defaultdict(dict)
     place: dict[str, str] = {}
     for split, domain, text, answers in _asked(data):
-        if (folded := text.casefold()) not in documents:
+        if (folded := text_key(text)) not in documents:
             queries.setdefault(folded, text)
             place.setdefault(folded, split)
             relevant[folded] |= {names[domain, answer]: None for answer in answers}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from registry.texts.sentences import split_sentences
+from registry.texts.words import count_words, is_unspaced
+
 MAX_WORDS = 60
 """A longer text is classified as a whole, and by its first and its last sentence separately."""
 MIN_WORDS = 3
@@ -31,8 +34,16 @@ def pieces(text: str) -> list[str]:
     parts = [part for part in _ENDS.split(text) if part.strip()]
     if len(parts) > 1:
         parts = [part for part in parts if not _WRAPPER.fullmatch(part.strip())] or [text]
-    words = " ".join(parts).split()
-    if len(words) <= MAX_WORDS:
-        return [" ".join(words)]
-    sentences = [part.split() for part in parts if len(part.split()) >= MIN_WORDS] or [words]
-    return [" ".join(words), " ".join(sentences[0][:MAX_WORDS]), " ".join(sentences[-1][-MAX_WORDS:])]
+    whole = " ".join(" ".join(parts).split())
+    if count_words(whole) <= MAX_WORDS:
+        return [whole]
+    sentences = [sentence for part in parts for sentence in split_sentences(part)]
+    sentences = [sentence for sentence in sentences if count_words(sentence) >= MIN_WORDS] or [whole]
+    return [whole, _shortened(sentences[0], slice(MAX_WORDS)), _shortened(sentences[-1], slice(-MAX_WORDS, None))]
+
+
+def _shortened(sentence: str, kept: slice) -> str:
+    """Some words of a sentence, or as many characters where it is written without spaces."""
+    if is_unspaced(sentence):
+        return sentence[kept].strip()
+    return " ".join(sentence.split()[kept])

@@ -17,9 +17,13 @@ from registry.names import check_domain
 from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
 from registry.shared.wording import first_fault
+from registry.texts.forms import collapsed, text_key
 from router_plugin.contracts import Encode
 from router_plugin.evaluation.labelled_queries import DOMAIN, read_labelled_queries
 
+_BETWEEN_PHRASES = re.compile(
+    r"[.,;:\n\u060c\u061b\u06d4\u0964\u104a\u104b\u1362-\u1365\u17d4\u3001\u3002\uff0c\uff1a\uff1b]| and | or "
+)
 _YAML = (".yaml", ".yml")
 
 
@@ -48,10 +52,10 @@ class UnmodelledDomain(pydantic.BaseModel):
 
         The phrases are not turned into questions, because all domains would share the words of the templates.
         """
-        phrases = re.split(r"[.,;:\n]| and | or ", self.description)
+        phrases = _BETWEEN_PHRASES.split(self.description)
         name = [re.sub("[-_]", " ", self.name)] if self.description else []
-        given = (text.strip() for text in (*self.queries, *name, *phrases))
-        return list(dict.fromkeys(filter(None, given)))
+        given = map(collapsed, (*self.queries, *name, *phrases))
+        return list({text_key(text): text for text in reversed([*given]) if text_key(text)}.values())[::-1]
 
 
 def load_domains(path: Path) -> list[UnmodelledDomain]:

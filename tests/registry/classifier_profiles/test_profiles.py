@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from registry import DamagedArtifactError, Profile
-from registry.classifier_profiles.features import BUCKETS, lexical_features
+from registry.classifier_profiles.features import (
+    BUCKETS,
+    lexical_features,
+    named_features,
+    read_words,
+    reads_alike,
+)
 from registry.classifier_profiles.profiles import FILE_NAME, MAX_QUERIES
 from registry.texts.forms import text_key
 from tests.registry.samples import run_python
@@ -77,6 +83,74 @@ def test_features_do_not_change_between_releases():
     row = lexical_features(["Ab c"])
     assert sorted(row.indices.tolist()) == FROZEN
     assert set(row.data.tolist()) == {1.0}
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(st.characters(codec="cp1252"), max_size=40) | st.text("Привет κόσμε 한국어 ёй", max_size=30))
+def test_every_version_reads_plain_text_alike(text):
+    if reads_alike(text):
+        assert (lexical_features([text], 1) != lexical_features([text])).nnz == 0
+        assert named_features(text, 1) == named_features(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["What’s my balance, €5?", "Où est ma carte №5 …", "Где моя карта", "잔액이 얼마", "ﬁne ½"]
+)
+def test_text_without_marks_that_is_written_with_spaces_is_read_as_before(text):
+    assert reads_alike(text)
+    assert read_words(text, 1) == read_words(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "earlier", "now"),
+    [
+        ("कार्ड खो", ["क", "र", "ड", "ख"], ["कार्ड", "खो"]),
+        ("كَتَبَ", ["ك", "ت", "ب"], ["كَتَبَ"]),
+        ("信用卡丢了", ["信用卡丢了"], ["信用", "用卡", "卡丢", "丢了"]),
+        ("Wi\u00adFi", ["wi", "fi"], ["wifi"]),
+    ],
+)
+def test_a_version_says_how_words_are_read(text, earlier, now):
+    assert read_words(text, 1).words == earlier
+    assert read_words(text).words == now
+    assert not reads_alike(text)
+
+
+def test_text_without_spaces_has_the_character_n_grams_of_the_whole():
+    assert "'用卡丢'" in named_features("信用卡丢了") and "' 信用'" in named_features("信用卡丢了")
+
+
+def earlier(profile, folder):
+    """The profile as an earlier release stored it."""
+    profile.save(folder)
+    content = load_file(folder / FILE_NAME)
+    save_file(content, folder / FILE_NAME, metadata={"format": "2", "base": profile.base})
+    return Profile.load(folder)
+
+
+ENGLISH = ["what is an overdraft", "what is a mortgage", "close an account"]
+HINDI = ["कार्ड खो गया", "कार्ड नया चाहिए", "खाता बंद करना"]
+
+
+@pytest.mark.parametrize(("queries", "any_words"), [(ENGLISH, True), (HINDI, False), (["one", "two"], False)])
+def test_a_profile_of_an_earlier_release_is_read_and_says_so(tmp_path, queries, any_words):
+    read = earlier(Profile.from_queries(queries, encode, "b" * 64), tmp_path)
+    assert (read.words, read.any_words) == (1, any_words)
+    read.save(tmp_path)
+    assert (Profile.load(tmp_path).words, Profile.load(tmp_path).any_words) == (1, any_words)
+
+
+def test_a_new_profile_says_whether_every_version_reads_it_alike(tmp_path):
+    for queries, expected in ((ENGLISH, True), ([*ENGLISH, HINDI[0]], False)):
+        profile = Profile.from_queries(queries, encode, "b" * 64)
+        assert (profile.words, profile.any_words) == (2, expected)
+
+
+def test_a_repeated_query_counts_once(profile):
+    copies = [f" {query.upper()}" for query in QUERIES]
+    again = Profile.from_queries([*QUERIES, *copies], encode, "b" * 64)
+    assert again.lexical.shape == profile.lexical.shape
+    assert Profile.from_queries(["my secret", "MY SECRET"], encode, "b" * 64).vocabulary == ()
 
 
 def test_equivalent_spellings_have_equal_features():
@@ -152,6 +226,8 @@ METADATA = {"format": "2", "base": "b" * 64}
         ({}, {"base": "b" * 64}),
         ({}, {"format": "1", "base": "b" * 64}),
         ({}, {"format": "2"}),
+        ({}, {"format": "3", "base": "b" * 64}),
+        ({}, {"format": "3", "base": "b" * 64, "words": "9", "any_words": "yes"}),
         ({"lexical.counts": None}, METADATA),
         ({"embeddings": None}, METADATA),
         ({"embeddings": np.zeros((2, 8), np.float16)}, METADATA),

@@ -267,3 +267,34 @@ def test_the_everyday_profile_is_made_anew_for_another_base_model():
     profile = everyday_profile(BaseEmbedder("f" * 64, encode))
     assert profile.base == "f" * 64
     assert profile.embeddings.shape == (len(everyday_queries()), 2)
+
+
+SPOKEN = {
+    "cards": ["कार्ड खो गया", "नया कार्ड चाहिए", "कार्ड बंद करो"],
+    "loans": ["ऋण कैसे मिलेगा", "ऋण की दर क्या है", "ऋण बंद करो"],
+}
+
+
+def spoken(name, version):
+    """A domain's profile as the present release, or the one before, makes it of Hindi queries."""
+    queries = [f"{text} {number}" for number in range(12) for text in SPOKEN[name]]
+    vectors = np.tile(np.float32([1, 0]), (len(queries), 1))
+    profile = Profile.from_queries(queries, lambda texts: vectors[: len(texts)], "0" * 64)
+    read = [
+        lexical_features(texts, version) for texts in (queries, [misspell(text, random.Random(0)) for text in queries])
+    ]
+    return replace(profile, lexical=read[0], misspelt=read[1], words=version, any_words=False)
+
+
+@pytest.mark.parametrize("versions", [(1, 1), (2, 2), (1, 2)])
+def test_queries_are_read_as_the_profiles_were(general, versions, caplog):
+    profiles = {name: spoken(name, version) for name, version in zip(SPOKEN, versions, strict=True)}
+    classifier = CascadeClassifier(general, profiles, BaseEmbedder("0" * 64, None))
+    expected = 1 if versions == (1, 1) else 2
+    assert classifier._words == expected
+    assert ("['cards'] were made by an earlier release" in caplog.text) == (versions == (1, 2))
+    known = classifier._lexical.weighting.unseen(lexical_features(["ऋण बंद करो"], expected))
+    assert known == 0
+    if len(set(versions)) == 1:
+        chosen = classifier.classify(["मेरा कार्ड खो गया", "ऋण कैसे मिलेगा मुझे"]).probabilities[:, 1:].argmax(axis=1)
+        assert chosen.tolist() == [0, 1]

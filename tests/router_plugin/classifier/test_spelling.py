@@ -37,6 +37,13 @@ def test_known_foreign_and_mostly_known_texts_stay_as_they_are(text):
     assert CORRECTOR.correct(text) == text
 
 
+def test_words_with_marks_are_corrected_and_text_without_spaces_is_not():
+    hindi = Corrector(["खाता", "पासवर्ड", "बदलना", "信用", "用卡"])
+    assert hindi.correct("पासवरड बदलन") == "पासवर्ड बदलना"
+    assert hindi.correct("信用证丢了怎么办") == "信用证丢了怎么办"
+    assert hindi.correct("ทำบัตรเครดิตหาย") == "ทำบัตรเครดิตหาย"
+
+
 def test_as_many_errors_are_made_as_asked_for():
     text = "how do I transfer money to my savings account " * 40
     draw = random.Random(0)

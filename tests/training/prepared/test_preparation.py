@@ -183,7 +183,7 @@ def test_the_protocol_of_real_questions_gives_the_published_queries(tmp_path):
     counts = prepare(pairs, tmp_path / "out", PrepareOptions(split="test", chunk_characters=10_000))["counts"]
     assert counts["pairs"] == 690
     assert counts["queries"] == counts["test_queries"] == 651
-    assert counts["chunks"] == 653 - 2  # of the published answers two are copies but for white space, which we collapse
+    assert counts["chunks"] == 653 - 3  # of the published answers two are copies but for white space, and one for case
 
 
 def test_a_source_whose_name_is_not_utf8_can_be_prepared(tmp_path):

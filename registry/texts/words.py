@@ -53,7 +53,7 @@ _MEANT = (
     r"|(?<!\S)[:;]'?-?[()\[\]{}|/\\<>]+(?!\S)"  # an emoticon
 )
 """Punctuation that is a symbol where it stands."""
-_SHAPES = bytes.maketrans(_SYMBOLS.encode() + b"*/\\\"'([{-;", b"$" * (len(_SYMBOLS) + 3) + b"     " + b".:")
+_SHAPES = bytes.maketrans(_SYMBOLS.encode() + b"*\"'([{-;", b"$" * (len(_SYMBOLS) + 1) + b"     " + b".:")
 """Symbols and what may be one to ``$``, opening marks to a space, hyphens to full stops, semicolons to colons."""
 _WORDLESS = "\0"
 """Begins the key of a text without words, so that it equals that of no text with words."""
@@ -116,7 +116,8 @@ def is_unspaced(text: str) -> bool:
 def _only_words(key: str) -> bool:
     """Whether no punctuation of an ASCII text can be a symbol; much faster than to look for symbols by a pattern."""
     shapes = key.encode().translate(_SHAPES)
-    return not (b"$" in shapes or b" ." in shapes or b" :" in shapes or shapes.startswith((b".", b":")))
+    starts = b" ." in shapes or b" :" in shapes or shapes.startswith((b".", b":"))
+    return not (starts or b"$" in shapes or b" / " in shapes)
 
 
 def _read(found: re.Match[str]) -> Iterable[str]:

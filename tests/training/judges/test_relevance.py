@@ -33,7 +33,7 @@ from training.mining.hard_negatives import hard_negatives
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.reporting.report import TrainingReport
 from training.reporting.report_page import PAGE
-from training.retrieval.ranking import Ranked
+from training.retrieval.ranking import NOTHING, Ranked
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 from training.runs.run import Run
@@ -104,6 +104,14 @@ def test_each_iteration_judges_the_first_documents_that_are_neither_known_nor_ju
     relevance.update(state, "two")
     assert judge.asked == [("zero", documents[3]), ("zero", documents[4]), ("one", documents[3]), ("one", documents[2])]
     assert texts.wrong == [{1, 2, 3, 4}, {2, 3, 4, 5}]
+
+
+def test_a_judge_is_not_asked_about_the_query_itself(run):
+    corpus = {"d0": "ZERO", "d1": "zero!", "d2": "right", "d3": "another"}
+    texts = Texts(PreparedData(corpus, {"q0": "zero"}, {"train": {"q0": ["d2"]}}, {}))
+    judge = Words(grade=lambda query, document: 0)
+    GradedRelevance(judge, 5, run, texts).update(FakeState([[1, 2, 3, NOTHING]]), "one")
+    assert judge.asked == [("zero", "another")]
 
 
 def test_grades_from_2_are_relevant_lower_ones_wrong_and_unknown_ones_neither(run):

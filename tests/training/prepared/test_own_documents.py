@@ -4,8 +4,12 @@ import json
 
 import pytest
 
+from tests.training.samples import QUICK, prepared, word_pairs
 from training import (
     PrepareOptions,
+    ReferenceTriplet,
+    TrainingJob,
+    adapt,
     prepare,
     prepare_judged,
     prepare_labels,
@@ -15,6 +19,9 @@ from training import (
     read_triplets,
 )
 from training.prepared.joined import join
+from training.retrieval.encoding import load_model
+from training.retrieval.metrics import retrieval_metrics
+from training.retrieval.ranking import ranking
 from training.retrieval.texts import Texts
 from training.sources.own_documents import OWN
 from training.sources.pairs import Pair, Pairs
@@ -117,6 +124,29 @@ def test_a_question_that_another_pair_has_as_its_answer_is_its_own(tmp_path, spl
     assert {query.casefold() for query in found} == {text.casefold() for pair in WORDINGS for text in pair}
     assert all({text.casefold() for text in own} == {query.casefold()} for query, own in found.items())
     assert data.manifest["counts"]["own_text"] == len(data.queries)
+
+
+@pytest.mark.parametrize("recipe", [QUICK, ReferenceTriplet(iterations=1, epochs=1)], ids=lambda recipe: recipe.name)
+def test_a_model_is_trained_on_questions_that_are_documents(tmp_path, tiny_base, recipe):
+    pairs = word_pairs()
+    both = [*pairs, *(Pair(pair.answer, pair.question) for pair in pairs)]
+    data = prepared(both, tmp_path / "data", test_size=0.3)
+    report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
+    texts, model = Texts(data), load_model(tmp_path / "out", "cpu")
+    queries, documents = model.encode_query(texts.queries["test"]), model.encode_document(texts.documents)
+    found = ranking(queries, documents, 100, left_out=texts.own["test"])
+    assert all(texts.own["test"])
+    measured = retrieval_metrics(found, texts.relevant["test"])
+    assert measured["mrr@5"] == pytest.approx(report.adapted_metrics["test"]["mrr@5"], abs=1e-3)
+
+
+def test_a_corpus_of_which_one_document_is_left_can_be_measured_on(tmp_path, tiny_base):
+    documents = [{"_id": "a", "text": "one question"}, {"_id": "b", "text": "one answer"}]
+    source = write_beir(tmp_path / "in", documents, [{"_id": "a", "text": "One question"}], [("a", "b", 1)])
+    alone = prepared_beir(source, tmp_path / "alone")
+    data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
+    job = TrainingJob(data, "words", tiny_base, QUICK, extra_test_sets={"alone": alone}, device="cpu")
+    assert adapt(job, tmp_path / "out").extra_test_sets["alone"].base["mrr@1"] == 1
 
 
 def test_an_anchor_is_no_negative_of_itself(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training import Contrastive, PreparedData
-from training.mining.hard_negatives import Triplet
+from training.mining.hard_negatives import Triplet, bucket_by_rank
+from training.mining.joint_miner import _within
 from training.mining.miners import NegativeMiner, TripletMiner
 from training.recipes.frozen_documents import FrozenDocuments
 from training.retrieval.metrics import retrieval_metrics
@@ -66,6 +67,30 @@ def test_near_duplicates_of_a_query_and_answers_to_its_copies_are_never_negative
     assert found.answer_groups() == [{groups[0], groups[1], groups[2]}] * 2 + [{groups[3]}]
     found.relevant["train"][0].add(3)
     assert groups[3] in found.answer_groups()[1]
+
+
+def test_a_document_that_is_nearly_the_query_is_ranked_but_is_no_negative():
+    found = texts(["an answer", "What is it?!", *DOCUMENTS[2:]], ["what is it"], [[0]])
+    assert found.own["train"] == [set()]
+    assert found.document_groups[1] in found.answer_groups()[0]
+    miner = NegativeMiner(found, 4, 8, 2, 0.5, 1.0)
+    miner.mine(every_rank(1, len(DOCUMENTS)), seed=1)
+    assert 1 not in miner.known[0] and len(miner.known[0]) == 15
+
+
+def test_a_set_of_which_nothing_is_left_to_rank_is_no_problem():
+    """A joined set whose queries have fewer documents than ranks."""
+    one = texts(["WHAT IS IT", "right", "wrong"], ["what is it"], [[1]])
+    ranks = Ranked(
+        np.array([[1, 2, NOTHING]]), np.array([[0.9, 0.5, -np.inf]], np.float32), np.array([0.9], np.float32)
+    )
+    triplets, negatives = TripletMiner(one, easy_per_hard=2), NegativeMiner(one, 1, 8, 1, 0.0, 1.0)
+    triplets.mine(ranks, seed=1)
+    negatives.mine(ranks, seed=1)
+    assert negatives.known == [[2]]
+    assert NOTHING not in bucket_by_rank(ranks.positions[0], {1}).hard_negatives
+    of_joined = Ranked(np.array([[8, 9, NOTHING]]), ranks.scores, ranks.best_relevant)
+    assert _within(of_joined, slice(0, 1), slice(7, 10)).positions.tolist() == [[1, 2, NOTHING]]
 
 
 def every_rank(count, documents, best=1.0):

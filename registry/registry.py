@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
+from registry.paths import PathLike, local_path
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
 from registry.storage.artifacts import open_store
-from registry.storage.database import open_database, reading, write
+from registry.storage.database import empty_database, open_database, reading, write
 from registry.storage.file_lists import digest_of
 from registry.storage.location import locate
 from registry.storage.tables import alias_moves, aliases, model_versions
@@ -39,23 +40,36 @@ class Observer:
 class Registry:
     """Model versions and aliases of one store. Safe to use from several threads and processes."""
 
-    def __init__(self, url: str | None = None, observer: Observer | None = None) -> None:
-        """Open a registry; it is created if it does not exist.
+    def __init__(self, url: PathLike | None = None, observer: Observer | None = None) -> None:
+        """Open a registry. One that does not exist is empty, and nothing is written before the first publication.
 
         Args:
             url: a folder, or a database URL with ``?artifacts=``; see :func:`registry.storage.location.locate`.
             observer: notified of every change made through this object.
+
+        Raises:
+            RegistryError: the URL is invalid, or the registry cannot be opened.
+            OutputError: no registry is named, and the folder for what is kept on this machine is unknown.
         """
-        location = locate(url)
-        self.url = location.database.render_as_string()
-        self._artifacts = open_store(location.artifacts, location.cache)
-        self._engine = open_database(location.database)
+        self._location = locate(url)
+        self.url = self._location.database.render_as_string()
+        self._artifacts = open_store(self._location.artifacts)
+        self._opened = open_database(self._location.database) if self._location.exists else None
         self._observers = [observer] if observer else []
 
     @classmethod
-    def open(cls, url: str | None = None, observer: Observer | None = None) -> Registry:
+    def open(cls, url: PathLike | None = None, observer: Observer | None = None) -> Registry:
         """The same as the constructor."""
         return cls(url, observer)
+
+    def create(self) -> None:
+        """Create the registry, if it does not exist, before the first publication would.
+
+        Raises:
+            RegistryError: it cannot be written.
+        """
+        if self._opened is None:
+            self._opened = open_database(self._location.database)
 
     def observe(self, observer: Observer) -> None:
         """Notify one more observer of every change made through this object."""
@@ -63,9 +77,19 @@ class Registry:
 
     def close(self) -> None:
         """Close the connections to the database."""
-        self._engine.dispose()
+        if self._opened:
+            self._opened.dispose()
 
-    def publish(self, folder: Path, record: ModelRecord) -> ModelVersion:
+    @property
+    def _engine(self) -> Engine:
+        """The database; an empty one as long as nobody has created the registry."""
+        if self._opened is None and not self._location.exists:
+            return empty_database()
+        self.create()
+        assert self._opened is not None
+        return self._opened
+
+    def publish(self, folder: PathLike, record: ModelRecord) -> ModelVersion:
         """Store a model folder as the next version of its domain.
 
         The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
@@ -74,9 +98,11 @@ class Registry:
         Raises:
             RegistryError: the folder does not exist, or the registry cannot be written.
         """
+        folder = local_path(folder, RegistryError)
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
         artifact, files = self._artifacts.put(folder)
+        self.create()
 
         def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
             newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
@@ -134,9 +160,9 @@ class Registry:
             raise NotRegisteredError(f"unknown model {reference} in {self.url}: {self._known(wanted.domain)}")
         return self._read(row)
 
-    def find_by_content(self, folder: Path) -> ModelVersion | None:
+    def find_by_content(self, folder: PathLike) -> ModelVersion | None:
         """The newest version with exactly the files of a model folder; None if no version has them."""
-        digest = digest_of(folder)
+        digest = digest_of(local_path(folder, RegistryError))
         return next((version for version in reversed(self.versions()) if version.artifact == digest), None)
 
     def champions(self) -> list[ModelVersion]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from registry import OutputError, Registry, RegistryError
+from registry import DomainRouterError, OutputError, Registry, RegistryError
 from registry.shared.build_cache import cached_folder
 from registry.shared.home import cache_folder, home
 from registry.storage.location import locate
@@ -59,7 +59,7 @@ def test_everything_is_kept_in_the_folder_that_the_variable_names(
 
 def test_child_processes_use_the_same_folder(tmp_path: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "home"))
-    run_python("from registry import Registry\nRegistry.open()")
+    run_python("from registry import Registry\nRegistry.open().create()")
     assert (tmp_path / "home" / "registry" / "registry.db").is_file()
     assert list(user.iterdir()) == []
 
@@ -84,11 +84,12 @@ def test_empty_relative_and_tilde_values(
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("s3://bucket", "expected a folder"), ("~nobody-here/x", "the home folder is unknown")]
+    ("value", "said"),
+    [("s3://bucket", "is a URL: expected a path"), ("~nobody-here/x", "there is no user nobody-here")],
 )
 def test_a_value_that_is_not_a_folder_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
     monkeypatch.setenv(VARIABLE, value)
-    with pytest.raises(OutputError, match=f"{value}: {said}.*{VARIABLE}|{VARIABLE} {value}: {said}"):
+    with pytest.raises(OutputError, match=f"{VARIABLE} {value}: {said}"):
         home()
 
 
@@ -103,7 +104,22 @@ def test_an_unwritable_folder_stops_only_what_has_to_be_kept_there(
     ):
         AnswerCache()
     with pytest.raises(RegistryError, match=f"{tmp_path}/file"):
-        Registry.open()
+        Registry.open().create()
+
+
+def test_without_a_home_folder_only_what_has_to_be_kept_there_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The user of a container may have neither a variable HOME nor an entry in the user database."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999)
+    keep_everything(str(tmp_path / "registry"), tmp_path)
+    assert "your home folder is unknown, and DOMAIN_ROUTER_HOME is not set" in caplog.text
+    assert not (tmp_path / "~").exists()
+    for keep in (AnswerCache, Registry.open):
+        with pytest.raises(DomainRouterError, match=f"home folder is unknown: set {VARIABLE}"):
+            keep()
 
 
 def test_only_one_module_knows_the_folder() -> None:

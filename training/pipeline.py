@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from registry import BaseModelFiles, NotRegisteredError, Registry, resolve_base_model
+from registry.paths import PathLike, local_path
 from training.adaptation import adapt
 from training.job import TrainingJob
 from training.prepared.format import read_prepared
@@ -16,9 +15,9 @@ from training.sources.pairs import read_pairs
 
 
 def train_domain(
-    source: str,
+    source: PathLike,
     domain: str,
-    folder: Path,
+    folder: PathLike,
     registry: Registry,
     *,
     recipe: Recipe | None = None,
@@ -40,6 +39,7 @@ def train_domain(
         DomainRouterError: see :func:`training.read_pairs`, :func:`training.prepare`, :func:`training.adapt` and
             :func:`training.publish`.
     """
+    folder = local_path(folder)
     prepared, model = folder / domain, folder / f"{domain}-model"
     if not prepared.exists():
         prepare(read_pairs(source), prepared)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from registry.paths import PathLike
 from training.errors import SourceError
 from training.prepared.judged import prepare_judged
 from training.prepared.labelled import prepare_labels
@@ -34,8 +34,8 @@ class PreparedSource:
 
 def prepare_source(
     kind: SourceKind,
-    source: str,
-    out: Path,
+    source: PathLike,
+    out: PathLike,
     *,
     reading: ReadOptions = DEFAULTS,
     splitting: PrepareOptions | None = None,
@@ -66,7 +66,9 @@ def prepare_source(
     return PreparedSource(_write(kind, content, out, splitting, overwrite), content.skipped)
 
 
-def _write(kind: SourceKind, content: object, out: Path, options: PrepareOptions, overwrite: bool) -> dict[str, Any]:
+def _write(
+    kind: SourceKind, content: object, out: PathLike, options: PrepareOptions, overwrite: bool
+) -> dict[str, Any]:
     if isinstance(content, Labels):
         split = SplitOptions(**{name: getattr(options, name) for name in SplitOptions.model_fields})
         return prepare_labels(content, out, split, overwrite)

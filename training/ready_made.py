@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from registry import ModelVersion, Registry
+from registry.paths import PathLike, local_path
 from training.errors import TrainingError
 from training.publishing import publish
 
@@ -18,14 +19,14 @@ def ready_made_domains() -> dict[str, Path]:
     return {found.parent.name: found.parent for found in sorted(home.glob("*/modules.json"))} if home else {}
 
 
-def find_model(name: str) -> Path:
+def find_model(name: PathLike) -> Path:
     """The model folder of a ready-made domain, or the folder of that path.
 
     Raises:
         TrainingError: it is neither.
     """
     known = ready_made_domains()
-    folder = known.get(name, Path(name))
+    folder = known.get(str(name)) or local_path(name, TrainingError)
     if not folder.is_dir():
         raise TrainingError(
             f"{name} is neither a folder with report.json that 'domain-router train' wrote nor a ready-made domain: "
@@ -34,7 +35,7 @@ def find_model(name: str) -> Path:
     return folder
 
 
-def add_ready_made(name: str, registry: Registry) -> ModelVersion:
+def add_ready_made(name: PathLike, registry: Registry) -> ModelVersion:
     """Register a ready-made domain and make it the champion, unless the registry has it already.
 
     Raises:

@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from registry.classifier_profiles.features import BUCKETS, WORDS, lexical_features, read_words, reads_alike
 from registry.classifier_profiles.typos import misspell
 from registry.errors import DamagedArtifactError
+from registry.paths import PathLike, local_path
 from registry.texts.forms import text_key
 from registry.texts.words import is_unspaced
 
@@ -108,10 +108,11 @@ class Profile:
             misspelt_embeddings=self.misspelt_embeddings[embedded],
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: PathLike) -> None:
         """Write the profile into a model folder; embeddings in half precision."""
         from safetensors.numpy import save_file
 
+        path = local_path(folder) / FILE_NAME
         arrays = {
             **_arrays("lexical", self.lexical),
             **_arrays("misspelt", self.misspelt),
@@ -125,11 +126,11 @@ class Profile:
             "words": str(self.words),
             "any_words": "yes" if self.any_words else "no",
         }
-        save_file(arrays, folder / FILE_NAME, metadata=metadata)
-        (folder / FILE_NAME).chmod(0o644)
+        save_file(arrays, path, metadata=metadata)
+        path.chmod(0o644)
 
     @classmethod
-    def load(cls, folder: Path) -> Profile:
+    def load(cls, folder: PathLike) -> Profile:
         """Read the profile of a model folder.
 
         Raises:
@@ -137,7 +138,7 @@ class Profile:
         """
         from safetensors import SafetensorError, safe_open
 
-        path = folder / FILE_NAME
+        path = local_path(folder) / FILE_NAME
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}

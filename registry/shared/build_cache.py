@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +10,13 @@ from filelock import FileLock
 
 from registry.errors import OutputError
 from registry.shared.digests import sha256_of
-from registry.shared.home import cache_folder
+from registry.shared.home import cache_folder, temporary_folder
 from registry.shared.outputs import make_folder, staged_folder
 
 log = logging.getLogger(__name__)
 
 DIGESTS = "SHA256SUMS"
 """The file that lists the others, as ``sha256sum`` writes and checks it."""
-_TEMPORARY: dict[Path, tempfile.TemporaryDirectory[str]] = {}
-_LOCK = threading.Lock()
 
 
 def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
@@ -33,14 +29,13 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         key: identifies what it is built from, and is a file name.
         make: fills a new, empty folder; if it raises, nothing is kept.
     """
-    parent = cache_folder(kind)
-    folder = parent / key
+    folder = cache_folder(kind) / key
     if _is_whole(folder):
         return folder
     try:
         return _build(folder, make)
     except (OSError, OutputError) as error:
-        return _build(_temporary(parent, error) / key, make)
+        return _build(temporary_folder(folder.parent, str(error)) / key, make)
 
 
 def _build(folder: Path, make: Callable[[Path], None]) -> Path:
@@ -53,15 +48,6 @@ def _build(folder: Path, make: Callable[[Path], None]) -> Path:
                 make(staging)
                 (staging / DIGESTS).write_text(_listing(staging), encoding="utf-8")
     return folder
-
-
-def _temporary(parent: Path, error: Exception) -> Path:
-    """A temporary folder instead of one that cannot be written, removed when the process ends."""
-    with _LOCK:
-        if parent not in _TEMPORARY:
-            _TEMPORARY[parent] = tempfile.TemporaryDirectory(prefix="domain-router-")
-            log.warning("%s cannot be used as a cache, each process builds its own: %s", parent, error)
-        return Path(_TEMPORARY[parent].name)
 
 
 def _listing(folder: Path) -> str:

@@ -6,17 +6,20 @@ import hashlib
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import fsspec
 from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
-from registry.errors import DamagedArtifactError, RegistryError
+from registry.errors import DamagedArtifactError, OutputError, RegistryError
 from registry.records import ArtifactFile
 from registry.shared.digests import sha256_of_stream
-from registry.shared.outputs import make_folder, move_into_place, new_folder_beside, staged_folder
+from registry.shared.home import cache_folder, writable_cache_folder
+from registry.shared.outputs import make_folder, move_into_place, new_folder_beside
 from registry.storage.file_lists import (
     artifact_paths,
     check_files,
@@ -27,14 +30,17 @@ from registry.storage.file_lists import (
 )
 
 _BLOCK = 1 << 20
+_COPIES = "artifacts"
+"""The cache of local copies of remote artifacts."""
+_SHARED = 0o666
+"""Mode of lock files: all users who may write the store's folder may take them."""
 
 
-def open_store(url: str, copies: Path) -> ArtifactStore:
+def open_store(url: str) -> ArtifactStore:
     """The store at a path or fsspec URL.
 
     Args:
         url: where the artifacts are.
-        copies: folder for local copies of remote artifacts.
 
     Raises:
         RegistryError: the URL's file system is unknown, or its package is not installed.
@@ -43,7 +49,7 @@ def open_store(url: str, copies: Path) -> ArtifactStore:
         system, root = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError, OSError) as error:
         raise RegistryError(f"artifact store {url.partition('://')[0]}:// cannot be opened: {error}") from error
-    return LocalStore(Path(root)) if type(system) is LocalFileSystem else RemoteStore(system, root, copies)
+    return LocalStore(Path(root)) if type(system) is LocalFileSystem else RemoteStore(system, root)
 
 
 class ArtifactStore(ABC):
@@ -76,7 +82,7 @@ class LocalStore(ArtifactStore):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._locks = root.with_name(f"{root.name}.locks")
+        self._locks = root / ".locks"
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         """See :class:`ArtifactStore`."""
@@ -84,9 +90,23 @@ class LocalStore(ArtifactStore):
             files = tuple(_copy(folder / path, staging / path, path) for path in artifact_paths(folder))
             digest = digest_of_list(files)
             with self.lock(digest):
-                if problems_of(self.root / digest, files):  # else the same content is there already
-                    move_into_place(staging, self.root / digest)
+                self.take(staging, digest, files)
         return digest, files
+
+    def take(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
+        """Move a finished folder into its place, unless the same content is there already.
+
+        Raises:
+            OutputError: the system does not allow it.
+        """
+        place = self.root / digest
+        if not problems_of(place, files):
+            return
+        try:
+            move_into_place(staging, place)
+        except OutputError:
+            if problems_of(place, files):  # else another process was faster, where locks do not work
+                raise
 
     def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
         """See :class:`ArtifactStore`."""
@@ -97,14 +117,25 @@ class LocalStore(ArtifactStore):
         """See :class:`ArtifactStore`."""
         return problems_of(self.root / digest, files)
 
-    def lock(self, digest: str) -> FileLock:
+    @contextmanager
+    def lock(self, digest: str) -> Iterator[None]:
         """Held by the one thread or process that writes the folder of an artifact.
 
-        Raises:
-            OutputError: the system does not allow it.
+        Its file lies in the store, where all who share the store find it. Where the system has no locks, as some
+        network file systems, or does not let this user take it, nothing is locked: whoever writes an artifact copes
+        with another one who was faster.
         """
-        make_folder(self._locks)
-        return FileLock(self._locks / digest)
+        lock = FileLock(self._locks / digest, mode=_SHARED)
+        try:
+            make_folder(self._locks)
+            lock.acquire()
+        except (OSError, OutputError, NotImplementedError):
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 class RemoteStore(ArtifactStore):
@@ -113,15 +144,19 @@ class RemoteStore(ArtifactStore):
     The files of an artifact appear one by one, but nothing refers to its digest before the registry's row exists.
     """
 
-    def __init__(self, system: fsspec.AbstractFileSystem, root: str, copies: Path) -> None:
+    def __init__(self, system: fsspec.AbstractFileSystem, root: str) -> None:
         self._system = system
         self._root = root
-        self._copies = LocalStore(copies)
+
+    @cached_property
+    def _cache(self) -> Path:
+        return cache_folder(_COPIES)
 
     def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
         """See :class:`ArtifactStore`. What is uploaded is the local copy, whose digests were taken as it was made."""
-        digest, files = self._copies.put(folder)
-        copy = self._copies.root / digest
+        copies = LocalStore(writable_cache_folder(_COPIES))
+        digest, files = copies.put(folder)
+        copy = copies.root / digest
         with explained(f"{folder} cannot be stored in {self._root}"):
             for file in files:
                 if self._holds(digest, file):
@@ -133,21 +168,24 @@ class RemoteStore(ArtifactStore):
 
     def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
         """See :class:`ArtifactStore`. A local copy that is whole serves while the remote store cannot be reached."""
-        if self._copies.verify(digest, files):
-            with explained(f"{self._root}/{digest} cannot be copied to {self._copies.root}"), self._copies.lock(digest):
-                if self._copies.verify(digest, files):  # else another process has downloaded it meanwhile
-                    self._download(digest, files)
-        return self._copies.fetch(digest, files)
+        copies = LocalStore(self._cache)
+        if copies.verify(digest, files):
+            copies = LocalStore(writable_cache_folder(_COPIES))
+            with (
+                explained(f"{self._root}/{digest} cannot be copied to {copies.root}"),
+                copies.lock(digest),
+                new_folder_beside(copies.root / "new") as staging,
+            ):
+                if copies.verify(digest, files):  # else another process has downloaded it meanwhile
+                    if problems := self._get(digest, files, staging):
+                        raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
+                    copies.take(staging, digest, files)
+        return copies.fetch(digest, files)
 
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """See :class:`ArtifactStore`."""
         with explained(f"{self._root}/{digest} cannot be copied"), tempfile.TemporaryDirectory() as scratch:
             return self._get(digest, files, Path(scratch))
-
-    def _download(self, digest: str, files: Sequence[ArtifactFile]) -> None:
-        with staged_folder(self._copies.root / digest, overwrite=True) as staging:
-            if problems := self._get(digest, files, staging):
-                raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
 
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
         """Copy the stored files into a folder; what is wrong with them, one line each."""

@@ -50,6 +50,14 @@ def _open(url: URL) -> Engine:
     return engine
 
 
+def empty_database() -> Engine:
+    """A registry's database without any rows, in memory. To be used from one thread."""
+    engine = create_engine("sqlite://")
+    _let_sqlalchemy_begin(engine)
+    tables.metadata.create_all(engine)
+    return engine
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for reading.

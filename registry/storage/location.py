@@ -4,39 +4,52 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from registry.errors import RegistryError
-from registry.shared.home import cache_folder, home
+from registry.errors import OutputError, RegistryError
+from registry.paths import PathLike, local_path
+from registry.shared.home import home
 
 VARIABLE = "DOMAIN_ROUTER_REGISTRY"
 
 
 @dataclass(frozen=True)
 class Location:
-    """A database, an artifact store, and a folder for local copies of remote artifacts."""
+    """A database and an artifact store."""
 
     database: URL
     artifacts: str
-    cache: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether the database does; taken for granted of one on a server."""
+        return self.file is None or self.file.exists()
+
+    @property
+    def file(self) -> Path | None:
+        """The database's file; None for a database server, and for a database in memory."""
+        if self.database.get_backend_name() != "sqlite" or self.database.database in (None, "", ":memory:"):
+            return None
+        return Path(str(self.database.database))
 
 
-def registry_url(url: str | None) -> str:
+def registry_url(url: PathLike | None) -> str:
     """The URL of a registry; for None that of the environment variable ``DOMAIN_ROUTER_REGISTRY``, else the default.
+
+    An empty text counts as None.
 
     Raises:
         OutputError: the folder for what is kept on this machine is unknown.
     """
-    return str(url or os.environ.get(VARIABLE) or home() / "registry")
+    named = ("" if url is None else os.fspath(url), os.environ.get(VARIABLE, ""))
+    return next((given for given in named if given.strip()), None) or str(home() / "registry")
 
 
 def is_known(url: str) -> bool:
     """Whether a URL is one that :func:`locate` resolves: a folder, or a URL whose scheme is that of a database."""
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme == "file":
+    if _is_folder(url):
         return True
     try:
         make_url(url).get_dialect()
@@ -47,7 +60,7 @@ def is_known(url: str) -> bool:
     return True
 
 
-def locate(url: str | None) -> Location:
+def locate(url: PathLike | None) -> Location:
     """Resolve a registry URL.
 
     Args:
@@ -60,15 +73,13 @@ def locate(url: str | None) -> Location:
         RegistryError: the URL is invalid.
         OutputError: the folder for what is kept on this machine is unknown.
     """
-    url = registry_url(url)
-    cache = cache_folder("artifacts")
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme == "file":
-        folder = _expanded(Path(unquote(rest) if separator else url)).absolute()
+    given, url = url, registry_url(url)
+    if _is_folder(url):
+        folder = local_path(url, RegistryError, f"registry{_source(given, url)}").absolute()
         if folder.exists() and not folder.is_dir():
             raise RegistryError(f"registry {folder} is a file: expected a folder")
         database = URL.create("sqlite", database=str(folder / "registry.db"))
-        return Location(database, str(folder / "artifacts"), cache)
+        return Location(database, str(folder / "artifacts"))
     try:
         database = make_url(url)
         database.get_dialect()
@@ -82,27 +93,51 @@ def locate(url: str | None) -> Location:
             f"registry {database.render_as_string()} does not say where the artifacts are: "
             "add ?artifacts=FOLDER or ?artifacts=s3://bucket/prefix"
         )
-    return Location(database.difference_update_query(["artifacts"]), artifacts, cache)
+    if _is_folder(artifacts):
+        artifacts = str(local_path(artifacts, RegistryError, "artifacts in").absolute())
+    if (file := database.database or "").startswith("~") and database.get_backend_name() == "sqlite":
+        database = database.set(database=str(local_path(file, RegistryError, "registry")))
+    return Location(database.difference_update_query(["artifacts"]), artifacts)
 
 
-def is_there(url: str) -> bool:
-    """Whether a registry exists, or an empty folder for one; always true for a database server.
+def check_exists(url: PathLike | None) -> None:
+    """Make sure that a registry that is to be read exists, or is the default one, or an empty folder for one.
 
     Raises:
-        RegistryError: the URL is invalid.
+        RegistryError: it is not there, or the URL is invalid.
+        OutputError: see :func:`locate`.
     """
-    database = locate(url).database
-    if database.get_backend_name() != "sqlite" or database.database in (None, "", ":memory:"):
-        return True
-    file = Path(str(database.database))
-    return file.exists() or (file.parent.is_dir() and not any(file.parent.iterdir()))
+    given = registry_url(url)
+    location = locate(url)
+    if location.exists or (location.file and _is_empty(location.file.parent)) or _is_default(given):
+        return
+    raise RegistryError(
+        f"{given}{_source(url, given)}: no registry found: expected an existing one; 'models add' and "
+        "'train --register' create one"
+    )
 
 
-def _expanded(path: Path) -> Path:
+def _source(given: PathLike | None, url: str) -> str:
+    """Where a URL is from, in words, if not from the caller."""
+    return "" if given is not None and os.fspath(given) == url else f" (from {VARIABLE})"
+
+
+def _is_default(url: str) -> bool:
     try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise RegistryError(f"registry {path}: unknown home folder: name the folder without ~") from error
+        return url == str(home() / "registry")
+    except OutputError:  # the home folder is unknown
+        return False
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and not any(folder.iterdir())
+    except OSError:
+        return False
+
+
+def _is_folder(url: str) -> bool:
+    return "://" not in url or url.lower().startswith("file:")
 
 
 def _without_password(url: str) -> str:

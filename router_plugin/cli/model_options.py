@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from registry.shared.options import Shown, adapter, bounds, fault, model_fields, plain_type
+from router_plugin.cli.named_values import PATH, named_path
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -145,6 +146,8 @@ def _added_parameters(types: Mapping[str, FieldInfo]) -> list[inspect.Parameter]
         "--config",
         help="YAML file of options, such as --print-config writes; flags override it. Paths in it are relative to the "
         "current folder.",
+        parser=named_path,
+        metavar=PATH,
         show_default=False,
         is_eager=True,
         callback=read,
@@ -164,7 +167,7 @@ def _option(name: str, fields: Mapping[str, FieldInfo], described: Fields) -> in
     kind = plain_type(field.annotation)
     repeated = get_origin(kind) in (tuple, dict) and not shown.joined
     item = FieldInfo.from_annotation(get_args(kind)[0]) if repeated and get_origin(kind) is tuple else field
-    parsed = shown.joined or item is not field or kind in (int, float) or get_origin(kind) is Literal
+    parsed = shown.joined or item is not field or kind in (int, float, Path) or get_origin(kind) is Literal
     one_default = len(described.models) == 1 and not (repeated or field.default_factory or field.is_required())
     default = field.default if one_default else None
     option = typer.Option(
@@ -228,4 +231,4 @@ def _metavar(kind: Any, field: FieldInfo, shown: Shown) -> str:
         return f"<{'|'.join(get_args(kind))}>"
     if {"ge", "le"} <= limits.keys():
         return f"<{limits['ge']} to {limits['le']}>"
-    return f"<{getattr(kind, '__name__', kind)}>"
+    return PATH if kind is Path else f"<{getattr(kind, '__name__', kind)}>"

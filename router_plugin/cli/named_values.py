@@ -1,4 +1,4 @@
-"""Values that an option takes by name, such as prepared folders from ``NAME=DIR``."""
+"""Values on the command line: paths, and what an option takes by name, such as prepared folders from ``NAME=DIR``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from registry import DomainRouterError
+from registry.paths import local_path
 
 if TYPE_CHECKING:
     from training.prepared.format import PreparedData
+
+
+PATH = "<path>"
+"""How help shows an option that takes a path."""
+
+
+def named_path(text: str) -> Path:
+    """A path on the command line; see :func:`registry.paths.local_path`.
+
+    Raises:
+        typer.BadParameter: it is empty or a URL, or names an unknown user.
+    """
+    try:
+        return local_path(text)
+    except DomainRouterError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def named(parameter: str, value: str, given: Sequence[str]) -> dict[str, str]:
@@ -35,13 +54,13 @@ def joined_sets(parameter: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which gets the name of the folder."""
     from training.prepared.joined import join
 
-    parts = (
-        (text, Path(text).resolve().name, text)
-        if Path(text).is_dir() or "=" not in text
-        else (text, *_parts(parameter, "DIR", text))
-        for text in given
-    )
-    return join(_read(_by_name(parameter, parts)))
+    return join(_read(_by_name(parameter, ((text, *_named_set(parameter, text)) for text in given))))
+
+
+def _named_set(parameter: str, text: str) -> tuple[str, str]:
+    if "=" in text and not local_path(text).is_dir():
+        return _parts(parameter, "DIR", text)
+    return local_path(text).resolve().name, text
 
 
 def _parts(parameter: str, value: str, text: str) -> tuple[str, str]:
@@ -63,4 +82,4 @@ def _by_name(parameter: str, parts: Iterable[tuple[str, str, str]]) -> dict[str,
 def _read(folders: Mapping[str, str]) -> dict[str, PreparedData]:
     from training.prepared.format import read_prepared
 
-    return {name: read_prepared(Path(folder)) for name, folder in folders.items()}
+    return {name: read_prepared(folder) for name, folder in folders.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pydantic
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from registry.errors import OutputError
+from registry.paths import PathLike, local_path
 from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from router_plugin.errors import FittedError
@@ -33,7 +33,7 @@ class Fitted(pydantic.BaseModel):
     confidence: tuple[float, ...]
     made_for: dict[str, str]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write it as JSON, atomically.
 
         Raises:
@@ -45,12 +45,13 @@ class Fitted(pydantic.BaseModel):
             raise FittedError(str(error)) from error
 
     @classmethod
-    def load(cls, path: Path) -> Fitted:
+    def load(cls, path: PathLike) -> Fitted:
         """Read it.
 
         Raises:
             FittedError: the file cannot be read, or is not what :meth:`save` writes.
         """
+        path = local_path(path, FittedError)
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError as error:

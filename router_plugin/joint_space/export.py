@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.adapter_files import base_of, is_adapter
 from registry.pages.templates import render_card
+from registry.paths import PathLike
 from registry.shared.outputs import check_free, staged_folder
 from registry.snapshot import Snapshot
 from router_plugin.encoders.selection import on_cpu
@@ -23,7 +24,7 @@ _TEMPLATE = Path(__file__).with_name("joint_space_card_template.md")
 _MARKER = f"{_MODULE}/{CONFIG}"
 
 
-def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) -> None:
+def export_joint_space(space: JointSpace, out: PathLike, overwrite: bool = False) -> None:
     """Write a folder that sentence-transformers loads, and that can be moved. It appears atomically.
 
     Args:
@@ -49,7 +50,7 @@ def export_joint_space(space: JointSpace, out: Path, overwrite: bool = False) ->
         (staging / _CARD).write_text(card, encoding="utf-8")
 
 
-def check_target(out: Path, overwrite: bool = False) -> None:
+def check_target(out: PathLike, overwrite: bool = False) -> None:
     """Make sure that ``out`` may be written, before models are opened.
 
     Raises:

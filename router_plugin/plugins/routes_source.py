@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
+from registry.paths import PathLike
 from registry.texts.forms import collapsed
 from router_plugin.routes import load_routes
 
@@ -28,7 +29,7 @@ def routes_kind() -> SourceKind:
     )
 
 
-def read_routes(source: str, options: ReadOptions, *, where: ColumnFilter | None = None) -> Labels:
+def read_routes(source: PathLike, options: ReadOptions, *, where: ColumnFilter | None = None) -> Labels:
     """Read the utterances of a routes file, with the columns ``route`` and ``domain``.
 
     Args:
@@ -43,6 +44,7 @@ def read_routes(source: str, options: ReadOptions, *, where: ColumnFilter | None
     from training.sources.labels import Labelled, collect
     from training.tables.reading import BadRows
 
+    source = os.fspath(source)
     rows = [
         Labelled(
             f"{source}, route {route.name!r}, utterance {number}",
@@ -50,7 +52,7 @@ def read_routes(source: str, options: ReadOptions, *, where: ColumnFilter | None
             collapsed(route.name),
             {ROUTE: route.name} | ({DOMAIN: route.domain} if isinstance(route.domain, str) else {}),
         )
-        for route in load_routes(Path(source))
+        for route in load_routes(source)
         for number, utterance in enumerate(route.utterances, 1)
     ]
     return collect(source, rows, BadRows(options.skip_bad), where)

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from registry.shared.home import cache_folder
+from registry.errors import OutputError
+from registry.paths import PathLike, local_path
+from registry.shared.home import home
 from registry.shared.sqlite_cache import CacheError, SqliteCache
 from training.errors import LanguageModelError
 
@@ -27,7 +28,7 @@ class AnswerCache:
     A damaged file is an error, and not replaced: its answers were paid for.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: PathLike | None = None) -> None:
         """
         Args:
             folder: holds the file; by default ``cache/llm`` in :func:`registry.shared.home.home`.
@@ -35,8 +36,8 @@ class AnswerCache:
         Raises:
             LanguageModelError: nothing can be kept there.
         """
-        self._cache = SqliteCache((folder or cache_folder("llm")) / FILE)
         with _in_words():
+            self._cache = SqliteCache((local_path(folder, OutputError) if folder else home() / "cache" / "llm") / FILE)
             self._cache.create()
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -62,6 +63,7 @@ class AnswerCache:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except CacheError as error:
-        remedy = "remove the file, or choose another `cache`" if error.damaged else "choose another `cache`"
+    except OutputError as error:
+        damaged = isinstance(error, CacheError) and error.damaged
+        remedy = "remove the file, or choose another `cache`" if damaged else "choose another `cache`"
         raise LanguageModelError(f"answers cannot be kept: {error}: {remedy}") from error

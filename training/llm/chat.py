@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import pydantic
 
+from registry.paths import PathLike
 from training.errors import LanguageModelError
 from training.llm.answer_cache import AnswerCache, content_key
 from training.llm.endpoint import Endpoint, UnusableAnswer
@@ -56,7 +56,7 @@ class ChatModel:
         key_variable: str | None = None,
         concurrency: int = 4,
         timeout: float = 60.0,
-        cache: Path | None = None,
+        cache: PathLike | None = None,
         spending: Spending | None = None,
     ) -> None:
         """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from registry.paths import AS_PATH
 from registry.shared.options import Options, Shown
 from training.errors import LanguageModelError
 
@@ -44,6 +45,7 @@ class LanguageModelOptions(Options):
     ] = None
     cache: Annotated[
         Path | None,
+        AS_PATH,
         Field(description="Folder in which answers are kept."),
         Shown(default="~/.domain-router/cache/llm"),
     ] = None

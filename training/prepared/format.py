@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from registry.paths import PathLike, local_path
 from training.errors import PreparedDataError
 from training.sources.own_documents import OWN, read_own, write_own
 
@@ -75,12 +76,13 @@ def write_prepared(
     return written
 
 
-def read_prepared(folder: Path) -> PreparedData:
+def read_prepared(folder: PathLike) -> PreparedData:
     """Read a folder that ``prepare`` wrote.
 
     Raises:
         PreparedDataError: a file is missing or malformed, or the content differs from the manifest.
     """
+    folder = local_path(folder, PreparedDataError)
     if not (folder / MANIFEST).is_file():
         raise PreparedDataError(f"{folder}: no {MANIFEST} found: expected a folder that 'domain-router prepare' wrote")
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from registry.paths import PathLike
 from registry.texts.forms import text_key
 from training.prepared.layout import lay_out
 from training.prepared.options import PrepareOptions
@@ -20,7 +20,7 @@ from training.tables.part_column import PART
 
 
 def prepare_judged(
-    source: Judgements, out: Path, options: PrepareOptions | None = None, overwrite: bool = False
+    source: Judgements, out: PathLike, options: PrepareOptions | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
     """Write a folder of prepared data that keeps the judged negatives; returns its manifest.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from registry.paths import PathLike
 from training.errors import SourceError
 from training.prepared.format import Qrels
 from training.prepared.preparation import check_target, write_folder
@@ -20,7 +20,7 @@ from training.splitting.splits import Indices, Split, held_by_part, split_rows
 
 
 def prepare_labels(
-    source: Labels, out: Path, options: SplitOptions | None = None, overwrite: bool = False
+    source: Labels, out: PathLike, options: SplitOptions | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
     """Write a folder of prepared data in which texts with the same label are relevant to each other.
 

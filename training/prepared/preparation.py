@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from registry.paths import PathLike
 from registry.shared.outputs import check_free, staged_folder
 from registry.texts.forms import text_key
 from training.errors import SourceError
@@ -17,7 +17,9 @@ from training.splitting.near_duplicates import near_duplicates
 from training.splitting.splits import held_by_part, joint_groups, split_rows
 
 
-def prepare(source: Pairs, out: Path, options: PrepareOptions | None = None, overwrite: bool = False) -> dict[str, Any]:
+def prepare(
+    source: Pairs, out: PathLike, options: PrepareOptions | None = None, overwrite: bool = False
+) -> dict[str, Any]:
     """Write a folder of prepared data; returns its manifest.
 
     Splits are taken from a column ``part`` if there is one. Unlabelled questions become training queries without a
@@ -76,7 +78,7 @@ def _new_questions(unlabelled: Sequence[str], laid: Layout) -> dict[str, str]:
     }
 
 
-def check_target(out: Path, overwrite: bool = False) -> None:
+def check_target(out: PathLike, overwrite: bool = False) -> None:
     """Make sure that the output may be written, before long work starts.
 
     Raises:
@@ -86,7 +88,7 @@ def check_target(out: Path, overwrite: bool = False) -> None:
 
 
 def write_folder(
-    out: Path,
+    out: PathLike,
     corpus: Mapping[str, str],
     queries: Mapping[str, str],
     qrels: Mapping[str, Qrels],

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
 from registry import ModelRecord
+from registry.paths import PathLike, local_path
 from registry.records import TEST, ComparedMetrics, ComparisonRecord, Lineage, Record
 from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
@@ -101,21 +102,22 @@ class TrainingReport(TrainingIdentity, ModelRecord):
         """What the registry keeps."""
         return ModelRecord(**{name: getattr(self, name) for name in ModelRecord.model_fields})
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: PathLike) -> None:
         """Write ``report.json`` into a model folder.
 
         Raises:
             OutputError: the file cannot be written.
         """
-        write_atomically(folder / REPORT, self.model_dump_json(indent=2) + "\n")
+        write_atomically(local_path(folder) / REPORT, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> TrainingReport:
+    def load(cls, folder: PathLike) -> TrainingReport:
         """Read the report of a model folder.
 
         Raises:
             TrainingError: the folder has no report, or it cannot be read, or another build wrote it.
         """
+        folder = local_path(folder, TrainingError)
         path = folder / REPORT
         try:
             content = path.read_bytes()

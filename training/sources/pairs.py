@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from registry.paths import PathLike
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
 from training.tables.reading import BadRows, plain_fields, read_source, text_field
@@ -73,12 +75,12 @@ class Pairs:
 
 
 def read_pairs(
-    source: str,
+    source: PathLike,
     options: ReadOptions = DEFAULTS,
     *,
     question: str | None = None,
     answer: str | None = None,
-    unlabelled: str | None = None,
+    unlabelled: PathLike | None = None,
 ) -> Pairs:
     """Read question-answer pairs.
 
@@ -94,6 +96,8 @@ def read_pairs(
             other rows have one.
     """
 
+    source = os.fspath(source)
+
     def pair(place: str, fields: Mapping[str, Any]) -> Pair:
         return Pair(
             text_field(place, fields, question, QUESTION_COLUMNS, "question"),
@@ -104,7 +108,8 @@ def read_pairs(
 
     bad = BadRows(options.skip_bad)
     rows = read_source(source, pair, bad, options)
-    return Pairs(source, with_parts(rows, bad), bad.lines, _questions(unlabelled, question) if unlabelled else [])
+    asked = _questions(os.fspath(unlabelled), question) if unlabelled else []
+    return Pairs(source, with_parts(rows, bad), bad.lines, asked)
 
 
 def _questions(source: str, question: str | None) -> list[str]:

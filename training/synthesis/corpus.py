@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry.paths import PathLike, local_path
 from training.errors import SourceError
 from training.synthesis.documents import read_documents
 from training.synthesis.extraction import extract_pairs
@@ -37,7 +37,7 @@ class Synthesis:
 
 
 def synthesize(
-    corpus: Path,
+    corpus: PathLike,
     options: SynthesisOptions | None = None,
     model: ChatModel | None = None,
     *,
@@ -55,6 +55,7 @@ def synthesize(
         SourceError: the corpus cannot be read, something in it is bad, or no passage gives a question.
         LanguageModelError: the model cannot be called, or the budget is used up.
     """
+    corpus = local_path(corpus, SourceError)
     options = options or SynthesisOptions()
     bad = BadRows(skip_bad)
     documents = read_documents(corpus, bad, text=options.text, title=options.title)

@@ -9,6 +9,7 @@ import typer
 
 from registry import GENERAL, DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import ExtraDomainsOption, JsonOption, RegistryOption
 from router_plugin.cli.printing import print_figures, print_json, print_table
 
@@ -22,11 +23,14 @@ def evaluate(
     file: Annotated[
         Path,
         typer.Argument(
+            parser=named_path,
             help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and domain; a query "
-            "of no domain has none, or general."
+            "of no domain has none, or general.",
         ),
     ],
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots.", show_default=False)] = None,
+    html: Annotated[
+        Path | None, typer.Option(parser=named_path, metavar=PATH, help="Write a page with plots.", show_default=False)
+    ] = None,
     extra_domains: ExtraDomainsOption = None,
     base_model: Annotated[
         str | None, typer.Option(help="The base model.", show_default="the champions' base model")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
     JsonOption,
     RegistryOption,
@@ -32,13 +33,18 @@ def compare(
     queries: Annotated[
         Path | None,
         typer.Option(
+            parser=named_path,
+            metavar=PATH,
             help="Labelled queries with the columns text and route, and domain if it is not the route's.",
             show_default=False,
         ),
     ] = None,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     fit: Annotated[
-        Path | None, typer.Option(help="Other labelled queries, to tune thresholds on.", show_default=False)
+        Path | None,
+        typer.Option(
+            parser=named_path, metavar=PATH, help="Other labelled queries, to tune thresholds on.", show_default=False
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -52,7 +58,9 @@ def compare(
     multi_registry: Annotated[
         str | None,
         typer.Option(
-            help="Its registry, if that is a different one.", show_default="--registry", callback=existing_registry
+            help="Its registry, if that is a different one.",
+            show_default="--registry",
+            callback=lambda url: url and existing_registry(url),
         ),
     ] = None,
     configurations: Annotated[
@@ -67,7 +75,9 @@ def compare(
         str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
     ] = None,
     settings: Annotated[Settings, fields_of(Settings, "backend")],
-    html: Annotated[Path | None, typer.Option(help="Write a page with a plot.", show_default=False)] = None,
+    html: Annotated[
+        Path | None, typer.Option(parser=named_path, metavar=PATH, help="Write a page with a plot.", show_default=False)
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

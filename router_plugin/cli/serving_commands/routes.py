@@ -9,6 +9,7 @@ import typer
 
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.model_options import with_fields
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
@@ -17,7 +18,6 @@ from router_plugin.cli.options import (
     RoutesOption,
     SettingsOptions,
     check_settings,
-    named_path,
 )
 from router_plugin.cli.printing import print_figures, print_json, print_table, shown
 
@@ -35,8 +35,9 @@ app = typer.Typer(
 FileArgument = Annotated[
     Path,
     typer.Argument(
+        parser=named_path,
         help="JSONL, JSON, CSV, TSV or Parquet file of labelled queries, with the columns text and route; a query "
-        "that should get no route has none."
+        "that should get no route has none.",
     ),
 ]
 
@@ -47,7 +48,7 @@ def fit(
     context: typer.Context,
     file: FileArgument,
     *,
-    out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar="<path>")],
+    out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar=PATH)],
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     extra_domains: ExtraDomainsOption = None,
     settings: SettingsOptions,

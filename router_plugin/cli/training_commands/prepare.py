@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperCommand
 
 from router_plugin.cli.model_options import fields_of, with_fields
-from router_plugin.cli.options import JsonOption, named_path, refuse_options
+from router_plugin.cli.named_values import PATH, named_path
+from router_plugin.cli.options import JsonOption, refuse_options
 from router_plugin.cli.printing import print_json
 from router_plugin.plugins.source_kinds import find_source_kind, source_kinds
 from training.prepared.options import PrepareOptions
@@ -44,7 +45,7 @@ def prepare(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar="<path>")],
+    out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar=PATH)],
     kind: Annotated[str, typer.Option(help="Kind of the source, see below.", metavar="KIND")] = "pairs",
     splitting: Annotated[PrepareOptions, fields_of(PrepareOptions)],
     options: Annotated[SourceOptions, fields_of(SourceOptions)],

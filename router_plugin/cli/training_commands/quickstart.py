@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry import DomainRouterError
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import JsonOption
 from router_plugin.cli.printing import print_json
 
@@ -24,10 +25,12 @@ STEPS = 15
 
 
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="Working folder: prepared data, models and registry.")] = Path(
-        "quickstart"
-    ),
-    examples: Annotated[Path, typer.Option(help="The examples folder of the repository.")] = Path("examples"),
+    folder: Annotated[
+        Path, typer.Option(parser=named_path, metavar=PATH, help="Working folder: prepared data, models and registry.")
+    ] = Path("quickstart"),
+    examples: Annotated[
+        Path, typer.Option(parser=named_path, metavar=PATH, help="The examples folder of the repository.")
+    ] = Path("examples"),
     json: JsonOption = False,
 ) -> None:
     """Register and route with two domains, one of them trained here. A killed run continues when started again."""

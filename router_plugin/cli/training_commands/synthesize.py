@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from router_plugin.cli.model_options import fields_of, with_fields
-from router_plugin.cli.options import JsonOption, LlmOptions, named_path, refuse_options
+from router_plugin.cli.named_values import PATH, named_path
+from router_plugin.cli.options import JsonOption, LlmOptions, refuse_options
 from router_plugin.cli.printing import print_json
 from training.synthesis.options import SynthesisOptions
 
@@ -22,11 +23,14 @@ EXAMPLE = "Example: domain-router synthesize docs --out work/docs-pairs.jsonl"
 @with_fields
 def synthesize(
     context: typer.Context,
-    corpus: Annotated[Path, typer.Argument(help="Text, Markdown, HTML or JSONL file, another table, or a folder.")],
+    corpus: Annotated[
+        Path,
+        typer.Argument(parser=named_path, help="Text, Markdown, HTML or JSONL file, another table, or a folder."),
+    ],
     out: Annotated[
         Path,
         typer.Option(
-            help="JSONL file to write: question, answer, document, title, kind.", parser=named_path, metavar="<path>"
+            help="JSONL file to write: question, answer, document, title, kind.", parser=named_path, metavar=PATH
         ),
     ],
     *,

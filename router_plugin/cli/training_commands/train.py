@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from registry.names import DEFAULT_BASE_MODEL
+from registry.paths import is_path
 from router_plugin.cli.model_options import Fields, fields_of, with_fields
-from router_plugin.cli.named_values import joined_sets, named, prepared_sets
+from router_plugin.cli.named_values import PATH, joined_sets, named, named_path, prepared_sets
 from router_plugin.cli.options import (
     JsonOption,
     LlmOptions,
     NewRegistryOption,
     existing_registry,
-    named_path,
     usable_device,
 )
 from router_plugin.cli.printing import print_json, print_table
@@ -45,7 +45,7 @@ def train(
         typer.Argument(metavar="[NAME=]DIR...", help="Folder that prepare wrote; several folders give one model."),
     ],
     domain: Annotated[str, typer.Option(help="Name of the domain.")],
-    out: Annotated[Path, typer.Option(help="Model folder to write.", parser=named_path, metavar="<path>")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.", parser=named_path, metavar=PATH)],
     *,
     base_model: Annotated[str, typer.Option(help="SentenceTransformer folder or Hub id.")] = DEFAULT_BASE_MODEL,
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the Hub.")] = None,
@@ -132,6 +132,8 @@ def train(
         **vars(options),
     )
     store = open_registry(registry) if register else None
+    if store:
+        store.create()
     report = adapt(job, out, overwrite=overwrite)
     if not processes.is_main_process():
         return
@@ -172,8 +174,8 @@ def _baselines(given: Sequence[str], registry: str | None) -> dict[str, ModelRec
 
     found = {}
     for name, model in named("single_set_baselines", "MODEL", given).items():
-        if Path(model).is_dir():
-            found[name] = TrainingReport.load(Path(model)).record()
+        if is_path(model) or Path(model).is_dir():
+            found[name] = TrainingReport.load(model).record()
         else:
             found[name] = open_registry(existing_registry(registry)).get(model)
     return found

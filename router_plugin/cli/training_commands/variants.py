@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router_plugin.cli.model_options import fields_of, with_fields
-from router_plugin.cli.named_values import joined_sets
+from router_plugin.cli.named_values import joined_sets, named_path
 from router_plugin.cli.options import JsonOption
 from router_plugin.cli.printing import print_json, print_table
 from training.options import TrainingOptions
@@ -21,7 +21,9 @@ EXAMPLE = "Example: domain-router variants work/legal-model --data work/legal --
 
 @with_fields
 def variants(
-    model: Annotated[Path, typer.Argument(help="Model folder that train wrote, not registered yet.")],
+    model: Annotated[
+        Path, typer.Argument(parser=named_path, help="Model folder that train wrote, not registered yet.")
+    ],
     data: Annotated[
         list[str],
         typer.Option(metavar="[NAME=]DIR", help="Prepared folder that it was trained on; repeatable."),

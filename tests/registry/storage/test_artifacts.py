@@ -8,8 +8,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from filelock import FileLock, Timeout
 
 from registry import DamagedArtifactError, Registry, RegistryError
+from registry.storage.artifacts import LocalStore
 from tests.registry.samples import make_record, write_model
 
 WEIGHTS = "model.safetensors"
@@ -169,12 +171,9 @@ def test_an_unreadable_file_is_reported(tmp_path, folder):
         registry.fetch(first)
 
 
-@pytest.mark.parametrize("kind", ["folder", "remote"])
-def test_a_store_that_cannot_be_written_is_named(tmp_path, folder, monkeypatch, kind):
+def test_a_store_that_cannot_be_written_is_named(tmp_path, folder):
     (tmp_path / "file").write_text("x")
-    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "file"))
-    artifacts = f"{tmp_path}/file/models" if kind == "folder" else "memory://models"
-    registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={artifacts}")
+    registry = Registry.open(f"sqlite:///{tmp_path}/other.db?artifacts={tmp_path}/file/models")
     with pytest.raises(RegistryError, match=f"{folder} cannot be stored in {tmp_path}/file/"):
         registry.publish(folder, make_record())
     assert registry.versions() == []
@@ -215,7 +214,7 @@ def test_nothing_but_artifacts_is_left_in_the_store(registry: Registry, folder):
     (folder / "bad name").write_text("x")
     with pytest.raises(ValueError, match="bad name"):
         registry.publish(folder, make_record())
-    assert [path.name for path in registry.fetch(version).parent.iterdir()] == [version.artifact]
+    assert names_in(registry.fetch(version).parent) == {version.artifact}
 
 
 def test_leftovers_of_a_killed_publisher_are_removed_after_a_day(registry: Registry, folder):
@@ -224,7 +223,7 @@ def test_leftovers_of_a_killed_publisher_are_removed_after_a_day(registry: Regis
         write_model(store / name)
         os.utime(store / name, (time.time() - age * 3600,) * 2)
     version = registry.publish(folder, make_record())
-    assert {path.name for path in store.iterdir()} == {version.artifact, ".new.domain-router-89abcdef"}
+    assert names_in(store) == {version.artifact, ".new.domain-router-89abcdef"}
 
 
 def test_a_damaged_local_copy_of_a_remote_artifact_is_repaired(remote: Registry, folder):
@@ -267,7 +266,56 @@ def test_a_damaged_remote_artifact_never_replaces_what_is_cached(remote: Registr
     (copy / "modules.json").unlink()
     with pytest.raises(DamagedArtifactError, match=WEIGHTS):
         remote.fetch(version)
-    assert [path.name for path in copy.parent.iterdir()] == [version.artifact]
+    assert names_in(copy.parent) == {version.artifact}
+
+
+def names_in(store: Path) -> set[str]:
+    """What lies in a store beside its locks."""
+    return {path.name for path in store.iterdir()} - {".locks"}
+
+
+def test_the_locks_of_a_store_lie_in_it_and_may_be_taken_by_all_who_write_there(tmp_path, folder):
+    registry = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts={tmp_path}/models")
+    version = registry.publish(folder, make_record())
+    lock = tmp_path / "models" / ".locks" / version.artifact
+    assert lock.stat().st_mode & 0o666 == 0o666
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "models", "registry.db"}
+
+
+def test_users_with_homes_of_their_own_lock_each_other_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "one"))
+    with LocalStore(tmp_path / "models").lock("x"):
+        monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "other"))
+        with pytest.raises(Timeout):
+            FileLock(tmp_path / "models" / ".locks" / "x").acquire(timeout=0)
+
+
+def test_a_publisher_that_was_overtaken_succeeds_where_locks_do_not_work(tmp_path, folder, monkeypatch):
+    """A rename onto a folder that is not empty fails; what is there is what was to be stored."""
+    one, other = LocalStore(tmp_path / "models"), LocalStore(tmp_path / "models")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / ".locks").write_text("no folder")
+    rename, pending = Path.rename, [other]
+
+    def overtaken(path: Path, target: Path) -> Path:
+        if pending and ".new." in path.name:
+            pending.pop().put(folder)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    digest, files = one.put(folder)
+    assert one.verify(digest, files) == []
+    assert names_in(tmp_path / "models") == {digest}
+
+
+def test_a_home_that_cannot_be_written_stops_nobody_from_a_remote_store(tmp_path, folder, monkeypatch, caplog):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "file"))
+    registry = Registry.open(f"sqlite:///{tmp_path}/remote.db?artifacts=memory://unwritable")
+    version = registry.publish(folder, make_record())
+    assert (registry.fetch(version) / WEIGHTS).read_text() == "weights"
+    assert registry.verify(version) == []
+    assert f"{tmp_path}/file/cache/artifacts cannot be used as a cache" in caplog.text
 
 
 def test_permissions_follow_the_umask(registry: Registry, folder, tmp_path):

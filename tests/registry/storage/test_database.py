@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, inspect
 
-from registry import Registry, RegistryError
+from registry import NotRegisteredError, Registry, RegistryError
 from registry.storage.tables import HEAD, metadata
 from tests.registry.samples import make_record, run_python, write_model
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_migrations_produce_the_declared_tables(tmp_path):
-    Registry.open(str(tmp_path)).close()
+    Registry.open(str(tmp_path)).create()
     engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -46,7 +46,7 @@ def test_the_tables_name_the_newest_migration():
 def test_every_migration_can_be_reverted(tmp_path):
     from alembic import command
 
-    Registry.open(str(tmp_path)).close()
+    Registry.open(str(tmp_path)).create()
     engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
     config = Config()
     config.set_main_option("script_location", "registry.storage:migrations")
@@ -147,6 +147,7 @@ def test_a_database_that_cannot_be_written_is_named_with_advice(tmp_path, folder
 
 def test_a_database_with_missing_tables_is_named(tmp_path, folder):
     registry = Registry.open(str(tmp_path / "registry"))
+    registry.create()
     with sqlite3.connect(tmp_path / "registry" / "registry.db") as database:
         database.execute("DROP TABLE aliases")
     for read in (registry.champions, lambda: registry.get("medical"), lambda: registry.aliases("medical")):
@@ -155,7 +156,7 @@ def test_a_database_with_missing_tables_is_named(tmp_path, folder):
 
 
 def test_a_registry_made_by_a_newer_version_is_refused_with_advice(tmp_path):
-    Registry.open(str(tmp_path)).close()
+    Registry.open(str(tmp_path)).create()
     with sqlite3.connect(tmp_path / "registry.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(RegistryError, match="registry.db.*9999"):
@@ -175,7 +176,31 @@ def test_a_registry_that_cannot_be_created_is_refused_by_name(tmp_path):
     (tmp_path / "taken" / "registry.db").mkdir(parents=True)
     for place in (tmp_path / "file" / "registry", tmp_path / "taken"):
         with pytest.raises(RegistryError, match=str(place)):
-            Registry.open(str(place))
+            Registry.open(str(place)).create()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_reading_a_registry_that_does_not_exist_makes_nothing(tmp_path, folder, there):
+    place = tmp_path / "registry"
+    if there:
+        place.mkdir()
+    registry = Registry.open(place)
+    assert (registry.versions(), registry.champions(), registry.aliases("medical")) == ([], [], {})
+    assert registry.find_by_content(folder) is None
+    for ask in (registry.get, registry.promote, registry.rollback):
+        with pytest.raises(NotRegisteredError):
+            ask("medical")
+    registry.close()
+    assert {path.name for path in tmp_path.rglob("*")} & {"registry", "registry.db", "artifacts"} <= (
+        {"registry"} if there else set()
+    )
+
+
+def test_a_reader_sees_what_is_published_to_a_registry_that_did_not_exist_when_it_was_opened(tmp_path, folder):
+    reader = Registry.open(tmp_path / "registry")
+    assert reader.versions() == []
+    Registry.open(tmp_path / "registry").publish(folder, make_record())
+    assert [version.name for version in reader.champions()] == ["medical@1"]
 
 
 def test_a_registry_is_created_with_its_folders(tmp_path, folder):

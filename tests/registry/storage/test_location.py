@@ -8,7 +8,7 @@ from sqlalchemy.dialects import registry as dialects
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from registry import NotRegisteredError, Registry, RegistryError
-from registry.storage.location import VARIABLE, locate
+from registry.storage.location import VARIABLE, check_exists, locate
 from tests.registry.samples import make_record, write_model
 
 SECRET = "hunter2"
@@ -62,7 +62,7 @@ def test_a_tilde_is_the_home_folder(home):
 
 @pytest.mark.parametrize("url", ["~nobody-here/models", "file://~nobody-here/models"])
 def test_an_unknown_home_folder_is_refused_by_name(url):
-    with pytest.raises(RegistryError, match="registry ~nobody-here/models: unknown home folder"):
+    with pytest.raises(RegistryError, match="registry .*~nobody-here/models: there is no user nobody-here"):
         locate(url)
 
 
@@ -84,7 +84,6 @@ def test_a_database_url_says_where_the_artifacts_are(home):
     location = locate("postgresql+psycopg://user@db:5432/models?sslmode=require&artifacts=s3://bucket/models")
     assert location.artifacts == "s3://bucket/models"
     assert location.database.host == "db" and location.database.query == {"sslmode": "require"}
-    assert location.cache == home / ".domain-router" / "cache" / "artifacts"
 
 
 def test_without_a_url_the_environment_decides_and_then_the_home_folder(home, tmp_path, monkeypatch):
@@ -101,6 +100,34 @@ def test_the_environment_variable_opens_that_registry(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "shared"))
     Registry.open().publish(write_model(tmp_path / "model"), make_record())
     assert Registry.open(str(tmp_path / "shared")).get("medical").version == 1
+
+
+@pytest.mark.parametrize("way", ["argument", "variable"])
+def test_a_registry_that_is_to_be_read_must_exist_however_it_is_named(tmp_path, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    if way == "variable":
+        monkeypatch.setenv(VARIABLE, "typo")
+    with pytest.raises(RegistryError, match="typo.*: no registry found") as error:
+        check_exists("typo" if way == "argument" else None)
+    assert (VARIABLE in str(error.value)) == (way == "variable")
+    (tmp_path / "typo").mkdir()
+    check_exists(Path("typo"))
+    (tmp_path / "typo" / "notes.txt").write_text("not a registry")
+    with pytest.raises(RegistryError, match="typo: no registry found"):
+        check_exists(Path("typo"))
+    Registry.open("typo").create()
+    check_exists(None if way == "variable" else "typo")
+
+
+def test_the_default_registry_may_be_missing(home):
+    check_exists(None)
+    assert not home.exists()
+
+
+def test_a_tilde_in_a_database_url_is_the_home_folder(home):
+    location = locate("sqlite:///~/registry.db?artifacts=~/models")
+    assert location.database.database == str(home / "registry.db")
+    assert location.artifacts == str(home / "models")
 
 
 def test_a_file_instead_of_a_folder_is_refused_by_name(tmp_path):
@@ -143,7 +170,7 @@ def test_artifacts_on_an_unknown_file_system_are_refused_by_name(tmp_path):
 )
 def test_no_error_shows_a_password(url):
     with pytest.raises(RegistryError) as error:
-        Registry.open(url)
+        Registry.open(url).create()
     shown = str(error.value)
     assert SECRET not in shown
     assert "host" in shown or "127.0.0.1" in shown

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import math
+import os
+import re
+import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from registry.paths import PathLike, local_path
 from registry.texts.forms import collapsed
 from registry.texts.words import near_key
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.own_documents import OWN, read_own
+from training.tables.cells import cell_text, is_missing
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import PART, PARTS
-from training.tables.reading import BadRows, plain_fields, plain_text, read_source
+from training.tables.reading import BadRows, column_found, plain_fields, plain_text, read_source
+from training.tables.rows import SUFFIXES, open_unzipped
 
-_ENDINGS = (".jsonl", ".jsonl.gz")
+_ENDINGS = tuple(kind + end for kind in SUFFIXES for end in ("", ".gz"))
+_QRELS = (".tsv", ".csv", ".tsv.gz", ".csv.gz")
+_NUMBER = re.compile(r"(-?\d+)(\.0+)?")
+_DIGITS = 1000
+"""Python converts no longer numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +51,28 @@ class _Judgement:
     score: float
 
 
-def read_beir(source: str, options: ReadOptions = DEFAULTS) -> Judgements:
+def read_beir(source: PathLike, options: ReadOptions = DEFAULTS) -> Judgements:
     """Read a BEIR folder; a score of 1 or more is relevant, and one below is judged non-relevant.
 
     Args:
         source: a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``),
-            each plain or ``.gz``, and ``qrels/*.tsv``: query, document and score, or the four columns of TREC.
+            each also in another format of tables, and ``qrels/*.tsv``: query, document and score, or the four columns
+            of TREC. There an id may be in quotes, and a number may be written otherwise: 7, 7.0 or 007.
         options: for reading; ``columns`` are those of the queries.
 
     Raises:
         SourceError: a file is missing, a row is bad, or nothing is judged relevant. A row is also bad if an
             earlier row has its id, or if it judges an unknown query or document.
     """
-    folder = Path(source).expanduser()
+    source = os.fspath(source)
+    folder = local_path(source, SourceError)
     if not folder.is_dir():
         raise SourceError(f"{source}: not a folder: expected one with corpus.jsonl, queries.jsonl and qrels")
     bad = BadRows(options.skip_bad)
-    judged = [(part, path) for path in sorted(folder.glob("qrels/*.tsv")) for part in [_part(path)]]
-    if not judged:
-        raise SourceError(f"{folder / 'qrels'}: no .tsv file found: expected train.tsv, dev.tsv or test.tsv")
-    entries = {each.name: each for each in _entries(folder, "corpus", (), bad)}
-    documents = {name: each.text for name, each in entries.items()}
-    queries = {each.name: each for each in _entries(folder, "queries", options.columns, bad)}
-    own = _own_documents(folder, queries, entries)
+    judged = _qrels(folder)
+    documents = _entries(folder, "corpus", (), bad)
+    queries = _entries(folder, "queries", options.columns, bad)
+    own = _own_documents(folder, queries, documents)
     rows: list[JudgedQuery] = []
     without = 0
     for part, path in judged:
@@ -75,71 +84,122 @@ def read_beir(source: str, options: ReadOptions = DEFAULTS) -> Judgements:
         raise SourceError(f"{source}: no query has a relevant document: expected qrels with scores of 1 or more")
     different, both = merged(rows)
     counts = {"rows": len(rows), "documents": len(documents), "without_relevant": without, "judged_both_ways": both}
-    return Judgements(source, "beir", different, list(documents.values()), bad.lines, counts)
+    return Judgements(source, "beir", different, [each.text for each in documents.values()], bad.lines, counts)
+
+
+def _qrels(folder: Path) -> list[tuple[str, Path]]:
+    """The files of judgements, each with its part.
+
+    Raises:
+        SourceError: there is none, or one has the name of no part.
+    """
+    found = [path for path in sorted(folder.glob("qrels/*")) if path.name.lower().endswith(_QRELS)]
+    if not found:
+        raise SourceError(f"{folder / 'qrels'}: no .tsv file found: expected train.tsv, dev.tsv or test.tsv")
+    return [(_part(path), path) for path in found]
 
 
 def _part(path: Path) -> str:
-    part = PARTS.get(path.stem.casefold())
+    part = PARTS.get(path.name.partition(".")[0].casefold())
     if part is None:
         raise SourceError(f"{path}: unknown part: expected the name {', '.join(PARTS)}, with .tsv")
     return part
 
 
-def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> list[_Entry]:
-    """The rows of a file, each id once."""
-    path = next((path for path in (folder / f"{name}{end}" for end in _ENDINGS) if path.is_file()), None)
+def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> dict[str, _Entry]:
+    """The rows of a file by id, each id once."""
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    path = next((files[name + end] for end in _ENDINGS if name + end in files), None)
     if path is None:
         raise SourceError(f"{folder}: no {name}.jsonl found: expected a folder in BEIR layout")
 
     def entry(place: str, fields: Mapping[str, Any]) -> _Entry:
-        found = plain_fields(fields, ("_id", "title"))
-        if not found.get("_id"):
+        column = column_found(fields, None, ("_id", "id"))
+        given = fields[column] if column else None
+        own = collapsed(given) if isinstance(given, str) else cell_text(given)
+        if not own:
             raise SourceError(f"{place}: has no _id: expected a text or a number")
-        text = fields.get("text")
-        whole = f"{found.get('title', '')} {text}" if isinstance(text, str) else text
+        title, text = plain_fields(fields, ("title",)).get("title", ""), fields.get("text")
+        whole = f"{title} {text}" if isinstance(text, str) and (title or not is_missing(text)) else text
         untitled = collapsed(text) if isinstance(text, str) else ""
-        return _Entry(place, found["_id"], plain_text(place, "text", whole), untitled, plain_fields(fields, columns))
+        return _Entry(place, own, plain_text(place, "text", whole), untitled, plain_fields(fields, columns))
 
     seen: dict[str, _Entry] = {}
     for each in read_source(str(path), entry, bad):
         first = seen.setdefault(each.name, each)
         if first is not each:
             bad.add(f"{each.place}: duplicate _id {each.name!r:.80}, first used at {first.place}")
-    return list(seen.values())
+    return seen
+
+
+class _Names:
+    """The ids of a file, as other files write them: in quotes, as a decimal number, or without leading zeros."""
+
+    def __init__(self, known: Collection[str]) -> None:
+        self._known = known
+        self._by_key: dict[str, str | None] = {}
+        for name in known:
+            key = _key(name)
+            self._by_key[key] = None if key in self._by_key else name  # None where two ids are alike
+
+    def find(self, name: str) -> str | None:
+        """The id that is meant; None if there is none, or not one alone."""
+        exact = next((each for each in (name, _unquoted(name)) if each in self._known), None)
+        return exact or self._by_key.get(_key(name))
+
+
+def _key(name: str) -> str:
+    plain = _unquoted(name)
+    number = _NUMBER.fullmatch(plain)
+    return str(int(number[1])) if number and len(number[1]) < _DIGITS else plain
+
+
+def _unquoted(field: str) -> str:
+    field = field.strip()
+    quoted = len(field) > 1 and field[0] == field[-1] and field[0] in "\"'"
+    return field[1:-1].replace(field[0] * 2, field[0]).strip() if quoted else field
 
 
 def _by_query(
-    path: Path, documents: Mapping[str, str], queries: Mapping[str, _Entry], bad: BadRows
+    path: Path, documents: Mapping[str, _Entry], queries: Mapping[str, _Entry], bad: BadRows
 ) -> dict[str, list[_Judgement]]:
     """The judgements of one file, by query; those of unknown queries and documents are bad."""
     found: dict[str, list[_Judgement]] = defaultdict(list)
     folder = path.parent.parent
+    asked, judged = _Names(queries.keys()), _Names(documents.keys())
     for each in _judgements(path, bad):
-        if each.query not in queries:
+        query, document = asked.find(each.query), judged.find(each.document)
+        if query is None:
             bad.add(f"{each.place}: judges query {each.query!r:.80}, which is not in {folder / 'queries.jsonl'}")
         elif not each.document and not each.score:  # as prepared data mark a query without a known answer
-            found[each.query] += []
-        elif each.document not in documents:
+            found[query] += []
+        elif document is None:
             bad.add(f"{each.place}: judges {each.document!r:.80}, which is not in {folder / 'corpus.jsonl'}")
         else:
-            found[each.query].append(each)
+            found[query].append(replace(each, query=query, document=document))
     return found
 
 
 def _judgements(path: Path, bad: BadRows) -> Iterator[_Judgement]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.reader(file, delimiter="\t")
-            for row in table:
-                place = f"{path}, line {table.line_num}"
-                fields = row if len(row) != 1 else row[0].split()
+        with open_unzipped(path) as file:
+            for number, line in enumerate(io.TextIOWrapper(file, encoding="utf-8-sig"), 1):
+                place, fields = f"{path}, line {number}", _fields(line)
                 try:
-                    if fields and not (table.line_num == 1 and _is_header(fields)):
+                    if fields and not (number == 1 and _is_header(fields)):
                         yield _judgement(place, fields)
                 except SourceError as error:
                     bad.add(str(error))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line, with tabs, blanks or commas between them. A quote is a character like any other."""
+    if "\t" in line:
+        return line.rstrip("\n").split("\t") if line.strip() else []
+    fields = line.split()
+    return line.strip().split(",") if len(fields) == 1 and "," in line else fields
 
 
 def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
@@ -148,7 +208,7 @@ def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
             f"{place}: has {len(fields)} fields: expected query, document, score, or TREC's query, 0, document, score"
         )
     try:
-        score = float(fields[-1])
+        score = float(_unquoted(fields[-1]))
     except ValueError:
         score = math.nan
     if math.isnan(score):
@@ -157,7 +217,7 @@ def _judgement(place: str, fields: Sequence[str]) -> _Judgement:
 
 
 def _is_header(fields: Sequence[str]) -> bool:
-    return fields[-1].strip().casefold() in ("score", "relevance", "rel", "label", "grade")
+    return _unquoted(fields[-1]).casefold() in ("score", "relevance", "rel", "label", "grade")
 
 
 def _own_documents(
@@ -179,13 +239,13 @@ def _own_documents(
 
 
 def _query(
-    query: _Entry, part: str, documents: Mapping[str, str], judged: Sequence[_Judgement], own: tuple[str, ...]
+    query: _Entry, part: str, documents: Mapping[str, _Entry], judged: Sequence[_Judgement], own: tuple[str, ...]
 ) -> JudgedQuery:
     return JudgedQuery(
         query.place,
         query.text,
-        tuple(documents[each.document] for each in judged if each.score >= 1),
-        tuple(documents[each.document] for each in judged if each.score < 1),
+        tuple(documents[each.document].text for each in judged if each.score >= 1),
+        tuple(documents[each.document].text for each in judged if each.score < 1),
         {**query.columns, PART: part},
         own,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from registry.paths import PathLike
 from registry.texts.forms import text_key
 from training.errors import SourceError
+from training.tables.cells import cell_text, is_missing
 from training.tables.column_filter import ColumnFilter, matching_rows
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
@@ -57,7 +60,7 @@ class Labels:
 
 
 def read_labels(
-    source: str,
+    source: PathLike,
     options: ReadOptions = DEFAULTS,
     *,
     text: str | None = None,
@@ -77,6 +80,7 @@ def read_labels(
         SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is also bad if
             an earlier row gives its text another label, or if it has no part and other rows have one.
     """
+    source = os.fspath(source)
     kept = (DOMAIN, *options.columns, *((where.column,) if where else ()))
 
     def labelled(place: str, fields: Mapping[str, Any]) -> Labelled:
@@ -137,13 +141,11 @@ def label_of(place: str, name: str, value: Any) -> str:
     """The label in a column of a row, as text; empty if the column is.
 
     Raises:
-        SourceError: it is neither text nor an integer.
+        SourceError: it is no text, number or truth value.
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_missing(value):
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return plain_text(place, name, value)
+    return plain_text(place, name, cell_text(value) or value)
 
 
 def _once(rows: Sequence[Labelled], bad: BadRows) -> tuple[list[Labelled], int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from registry.paths import PathLike
 from registry.texts.forms import text_key
 from training.errors import SourceError
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
+from training.tables.cells import cell_text, is_missing
 from training.tables.column_filter import ColumnFilter
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field
@@ -57,7 +60,7 @@ class _Votes:
 
 
 def read_logs(
-    source: str,
+    source: PathLike,
     options: ReadOptions = DEFAULTS,
     *,
     text: str | None = None,
@@ -86,6 +89,7 @@ def read_logs(
         SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is also bad if it
             accepts one route and names another, or if it has no part and other rows have one.
     """
+    source = os.fspath(source)
     kept = (*options.columns, where.column) if where else options.columns
 
     def logged(place: str, fields: Mapping[str, Any]) -> _Logged:
@@ -155,9 +159,9 @@ def _correction(place: str, fields: Mapping[str, Any], name: str | None) -> str:
 
 def _truth(place: str, fields: Mapping[str, Any], name: str | None) -> bool | None:
     value = fields[name] if name else None
-    said = "" if value is None else str(int(value) if value in (0, 1) else value).strip().casefold()
+    said = (cell_text(value) or "").casefold()
     if said in (*_YES, *_NO):
         return said in _YES
-    if said not in _NOTHING:
+    if said not in _NOTHING or not (is_missing(value) or isinstance(value, str)):
         raise SourceError(f"{place}: {name} is {value!r:.80}: expected true or false, 1 or 0, yes or no, or nothing")
     return None

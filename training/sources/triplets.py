@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
+from registry.paths import PathLike
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
+from training.tables.cells import as_list, is_missing
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
 from training.tables.reading import BadRows, column_named, plain_fields, plain_text, read_source, text_field
@@ -23,7 +23,7 @@ _NEGATIVE = re.compile(r"(hard[ _-]?)?neg(ative)?s?([ _-]?\d+)?", re.IGNORECASE)
 
 
 def read_triplets(
-    source: str,
+    source: PathLike,
     options: ReadOptions = DEFAULTS,
     *,
     question: str | None = None,
@@ -45,6 +45,8 @@ def read_triplets(
         SourceError: the source cannot be read, a row is bad, or no row is left. A row without a part is bad if
             other rows have one.
     """
+
+    source = os.fspath(source)
 
     def triplet(place: str, fields: Mapping[str, Any]) -> JudgedQuery:
         anchor = text_field(place, fields, question, ANCHOR_COLUMNS, "question")
@@ -71,19 +73,10 @@ def _negatives(place: str, fields: Mapping[str, Any], named: Sequence[str]) -> l
 
 def _texts(place: str, name: str, value: Any) -> Iterator[str]:
     """The texts of a cell: one, a list of texts, or none."""
-    listed = _written_list(value) if isinstance(value, str) else value
-    for each in listed if isinstance(listed, list) else [value]:
-        if each is not None and each != "":
+    try:
+        found = as_list(value)
+    except ValueError as error:
+        raise SourceError(f"{place}: {name} {error}") from None
+    for each in found:
+        if not is_missing(each):
             yield plain_text(place, name, each)
-
-
-def _written_list(cell: str) -> list[str | None] | None:
-    """The texts of a list that is written into a cell of text, as JSON or as Python does it; None if it is no list."""
-    text = cell.strip()
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            found = read(text)
-            return found if isinstance(found, list) and all(isinstance(each, str | None) for each in found) else None
-    return None

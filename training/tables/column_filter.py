@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from registry.texts.forms import collapsed
 from training.errors import SourceError
+from training.tables.cells import cell_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,14 +68,14 @@ def matching_rows(
 
     chosen = np.zeros(len(rows), dtype=bool)
     for each in filters:
+        values = [collapsed(cell_text(value) or value) for value in each.values]
         found = [None if value is None else collapsed(value) for value in (row.get(each.column) for row in rows)]
         known = sorted({value for value in found if value is not None})
         if not known:
             raise SourceError(f"`{parameter}` {each.column}: no row has that column with text or a number in it")
-        wanted = [collapsed(value) for value in each.values]
-        for value in wanted:
+        for value in values:
             if value not in known:
                 others = ", ".join(known[:_SHOWN]) + (" ..." if len(known) > _SHOWN else "")
                 raise SourceError(f"`{parameter}` {each.column}={value}: no row has that value: found {others}")
-        chosen |= np.array([value in wanted for value in found])
+        chosen |= np.array([value in values for value in found])
     return chosen

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from registry.paths import is_path, local_path
 from registry.shared.wording import first_line
 from registry.texts.forms import collapsed, text_key, visible
 from training.errors import SourceError
 from training.runs.progress import track
+from training.tables.arrow_rows import BATCH, hub_rows
+from training.tables.cells import Row, cell_text, is_missing
 from training.tables.options import DEFAULTS, ReadOptions
-from training.tables.rows import SUFFIXES, Row, read_rows
+from training.tables.rows import SUFFIXES, read_rows
 
 T = TypeVar("T")
 
@@ -90,8 +93,10 @@ def plain_text(place: str, name: str, value: Any) -> str:
     """The text in a column of a row, in normal form C, white space collapsed.
 
     Raises:
-        SourceError: it is not text, or empty.
+        SourceError: it is not text, or empty, or stands for a missing value.
     """
+    if isinstance(value, bytes):  # as some programs write text into Parquet
+        value = _decoded(value)
     if not isinstance(value, str):
         raise SourceError(f"{place}: {name} is {type(value).__name__}: expected text")
     if _SURROGATE.search(value):
@@ -99,7 +104,16 @@ def plain_text(place: str, name: str, value: Any) -> str:
     text = collapsed(value)
     if not visible(text).strip():
         raise SourceError(f"{place}: {name} is empty: expected text")
+    if is_missing(text):
+        raise SourceError(f"{place}: {name} is {text!r}, as programs write a missing value: expected text")
     return text
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def column_named(place: str, fields: Mapping[str, Any], column: str | None, usual: Sequence[str], role: str) -> str:
@@ -121,9 +135,10 @@ def column_found(fields: Mapping[str, Any], column: str | None, usual: Sequence[
 
 
 def plain_fields(fields: Mapping[str, Any], columns: Iterable[str]) -> dict[str, str]:
-    """Some columns as text, without those that the row lacks or that hold neither text nor a number."""
+    """Some columns as text, see :func:`cell_text`, without those that the row lacks or that hold no such value."""
     found = {column: fields.get(column if column in fields else _named(fields, (column,))) for column in columns}
-    return {column: collapsed(str(value)) for column, value in found.items() if isinstance(value, (str, int, float))}
+    texts = {column: cell_text(value) for column, value in found.items()}
+    return {column: collapsed(text) for column, text in texts.items() if text is not None}
 
 
 def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -133,14 +148,14 @@ def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _rows(source: str, options: ReadOptions) -> Iterator[Row]:
+    path = local_path(source, SourceError)
     try:
-        path = Path(source).expanduser()
         on_disk = path.exists()
-    except (OSError, RuntimeError) as error:  # too long a name, unknown user, ...
+    except OSError as error:  # too long a name
         raise SourceError(f"{source}: cannot be read: {error}") from error
     if on_disk and (hub := options.hub()):
         raise SourceError(f"`{hub[0]}` cannot be used with {source}, a local file")
-    if on_disk or not _HUB_ID.fullmatch(source) or path.suffix.lower() in SUFFIXES:
+    if on_disk or is_path(source) or not _HUB_ID.fullmatch(source) or path.suffix.lower() in SUFFIXES:
         yield from read_rows(path)
     else:
         yield from _hub_rows(source, options)
@@ -156,5 +171,4 @@ def _hub_rows(name: str, options: ReadOptions) -> Iterator[Row]:
         raise SourceError(
             f"{name}: not found locally, and could not be downloaded from the Hugging Face Hub ({first_line(error)})"
         ) from error
-    for number, fields in enumerate(dataset, 1):
-        yield Row(f"{name}, split {split}, row {number}", dict(fields))
+    yield from hub_rows(f"{name}, split {split}", dataset.with_format("arrow").iter(BATCH))

@@ -246,3 +246,66 @@ def test_an_answer_in_one_part_does_not_count_in_another(tmp_path, split):
     assert [data.corpus[name] for name in right[QUERIES[0][1]]] == [DOCUMENTS[39][1]]
     assert QUERIES[0][1] not in asked(data)["train"] | asked(data)["dev"]
     assert data.manifest["counts"]["left_out"] == 1
+
+
+WAYS = {
+    "quotes": (["12", "a b", "007"], ['"12"', '"a b"', "'007'"]),
+    "numbers that pandas made decimal": ([12, "34.0", 5.0], ["12.0", "34", "5"]),
+    "leading zeros that pandas dropped": (["0012", "034", "5"], ["12", "34", "5"]),
+    "ids that are alike stay apart": (["1", "1.0", "01"], ["1", "1.0", "01"]),
+    "quotes that belong to the id": (['"one"', 'say "two"', '"three'], ['"one"', 'say "two"', '"three']),
+}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+@pytest.mark.parametrize("form", ["{}\t{}\t1", "{}\t0\t{}\t1", '"{}"\t"{}"\t"1"', "{} Q0 {} 1"])
+def test_judgements_name_ids_as_programs_write_them(tmp_path, kind, form):
+    ids, written = WAYS[kind]
+    if " Q0 " in form and any(" " in name for name in written):
+        pytest.skip("blanks separate the fields")
+    if form.startswith('"') and any('"' in name for name in written):
+        pytest.skip("quotes are doubled then")
+    documents = [{"_id": name, "text": f"document {n}"} for n, name in enumerate(ids)]
+    queries = [{"_id": name, "text": f"query {n}"} for n, name in enumerate(ids)]
+    write(tmp_path, documents, queries, train=[form.format(name, name) for name in written])
+    found = read_beir(str(tmp_path)).queries
+    assert [(each.text, each.relevant) for each in found] == [(f"query {n}", (f"document {n}",)) for n in range(3)]
+
+
+def test_an_id_that_could_be_two_is_a_bad_row(tmp_path):
+    write(tmp_path, [("07", "a"), ("007", "b")], QUERIES, train=[HEADER, "q1\t7\t1"])
+    with pytest.raises(SourceError, match="line 2: judges '7', which is not in"):
+        read_beir(str(tmp_path))
+
+
+def test_no_judgement_is_lost_behind_a_quote(tmp_path):
+    """The csv module would read on to the next quote."""
+    lines = [HEADER, '"q0\td0\t1', *(f"q{n}\td{n}\t1" for n in range(1, 30))]
+    write(tmp_path, DOCUMENTS, [('"q0', "quoted"), *QUERIES[1:]], train=lines)
+    assert len(read_beir(str(tmp_path)).queries) == 30
+
+
+@pytest.mark.parametrize("name", ["train.tsv.gz", "TRAIN.TSV", "train.csv"])
+def test_judgements_may_be_named_and_compressed_otherwise(tmp_path, name):
+    write(tmp_path, DOCUMENTS, QUERIES, train=judgements(range(5)))
+    content = (tmp_path / "qrels" / "train.tsv").read_bytes()
+    (tmp_path / "qrels" / "train.tsv").unlink()
+    content = content.replace(b"\t", b",") if name.endswith("csv") else content
+    (tmp_path / "qrels" / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert len(read_beir(str(tmp_path)).queries) == 5
+
+
+def test_documents_and_queries_may_be_tables_of_another_format(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    write(tmp_path, DOCUMENTS, QUERIES, train=judgements(range(5)))
+    ids, bodies = zip(*DOCUMENTS, strict=True)
+    pyarrow.parquet.write_table(
+        pyarrow.table({"_id": ids, "title": [None] * 40, "text": bodies}), tmp_path / "corpus.parquet"
+    )
+    (tmp_path / "corpus.jsonl").unlink()
+    (tmp_path / "queries.jsonl").unlink()
+    (tmp_path / "Queries.CSV").write_text("_id,text\n" + "".join(f"{name},{text}\n" for name, text in QUERIES))
+    found = read_beir(str(tmp_path))
+    assert (len(found.queries), len(found.documents)) == (5, 40)

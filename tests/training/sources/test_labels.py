@@ -79,7 +79,6 @@ BAD_ROWS = {
     "no label column": ([GOOD, {"text": "b"}], 2, "no label column: expected one of label, intent"),
     "empty text": ([GOOD, {"text": " ", "label": "x"}], 2, "text is empty: expected text"),
     "list as label": ([GOOD, {"text": "b", "label": ["x"]}], 2, "label is list: expected text"),
-    "truth as label": ([GOOD, {"text": "b", "label": True}], 2, "label is bool: expected text"),
     "unknown part": (
         [{**GOOD, "part": "val"}, {**GOOD, "part": "knee"}],
         2,

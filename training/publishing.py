@@ -1,16 +1,48 @@
 """Publishes a trained model folder to the registry."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from registry import ModelVersion, Profile, Registry
+import logging
+
+from registry import BaseModelError, ModelVersion, Profile, Registry
 from registry.model_folders.adapter_files import base_of, is_adapter
 from registry.model_folders.variants import read_variant, stored_variants, variant_folder
+from registry.paths import PathLike, local_path
 from training.errors import TrainingError
 from training.reporting.report import TrainingReport
 from training.reporting.verdicts import MAX_SHORTFALL, broken_limits, falls_short
 
+log = logging.getLogger(__name__)
 
-def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersion:
+
+def try_folder(folder: PathLike) -> None:
+    """Load the model of a folder and try it, before it is published.
+
+    One that cannot be loaded on this machine, because its base model is not here or it runs code of its own, is not
+    tried, with a warning.
+
+    Raises:
+        BaseModelError: it is damaged, or its vectors are not usable.
+    """
+    from registry.model_folders.loading import find_base, load_sentence_transformer, try_model
+
+    folder = local_path(folder, TrainingError)
+    try:
+        base = find_base(folder, None) if is_adapter(folder) else None
+    except BaseModelError as error:
+        log.warning("the model was not tried: %s", error)
+        return
+    try:
+        model = load_sentence_transformer(folder, base, "cpu")
+    except BaseModelError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        log.warning("the model was not tried: %s", error)
+        return
+    try_model(model, str(folder))
+
+
+def publish(folder: PathLike, registry: Registry, force: bool = False) -> ModelVersion:
     """Register a model folder as the next version of its domain.
 
     Args:
@@ -24,6 +56,7 @@ def publish(folder: Path, registry: Registry, force: bool = False) -> ModelVersi
             did not beat its base, or lost more on a test set than it was allowed to, or has a variant that ranks worse.
         DamagedArtifactError: the folder has no classifier profile that can be read.
     """
+    folder = local_path(folder, TrainingError)
     record = TrainingReport.load(folder).record()
     Profile.load(folder)
     if is_adapter(folder) and base_of(folder) != record.base_model:

@@ -10,7 +10,9 @@ from sentence_transformers import SentenceTransformer
 from registry import BaseModelFiles
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
+from registry.model_folders.loading import try_model
 from registry.model_folders.variants import RECORD, Backend, VariantRecord, variant_folder
+from registry.paths import PathLike, local_path
 from registry.shared.outputs import move_into_place, new_folder_beside
 from training.errors import TrainingError
 from training.prepared.format import PreparedData
@@ -23,7 +25,7 @@ from training.retrieval.texts import Texts
 
 
 def add_variants(
-    folder: Path,
+    folder: PathLike,
     data: PreparedData,
     backends: Sequence[Backend],
     *,
@@ -49,6 +51,7 @@ def add_variants(
         TrainingError: the data are not those that the model was trained on.
         VariantError: the model is of a kind that cannot be exported, or a package that this needs is missing.
     """
+    folder = local_path(folder, TrainingError)
     record = TrainingReport.load(folder).record()
     if record.dataset.fingerprint != data.fingerprint:
         raise TrainingError(
@@ -57,6 +60,7 @@ def add_variants(
         )
     texts = Texts(data)
     model = load_model(folder, "cpu", trust_remote_code, base)
+    try_model(model, str(folder))
     dev = record.adapted_metrics["dev"][MEASURE]
     return [_add(folder, backend, model, texts, dev, encode_batch) for backend in backends]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
-from pathlib import Path
 
+import numpy as np
 from sentence_transformers import CrossEncoder
 from torch import nn
 
 from registry.model_folders.base_models import weights_sha256
+from registry.model_folders.input_config import position_limit
+from registry.model_folders.loading import LONGEST
+from registry.paths import is_path, local_path
 from registry.shared.wording import first_line
 from training.errors import TrainingError
 from training.judges.relevance import Grade
@@ -33,7 +36,8 @@ class CrossEncoderJudge:
             TrainingError: the model is not found, or has more than one output.
             BaseModelError: the folder has no weights in safetensors format.
         """
-        folder = Path(name).expanduser()
+        folder = local_path(name, TrainingError, "`judge_model`")
+        name = str(folder) if folder.is_dir() or is_path(name) else name
         content = f", weights {weights_sha256(folder)[:12]}" if folder.is_dir() else ""
         self.identity = f"cross-encoder {name}{content}, grades from {GRADES_FROM}"
         self._model = _load(name, device, trust_remote_code)
@@ -60,4 +64,19 @@ def _load(name: str, device: str | None, trust_remote_code: bool) -> CrossEncode
         ) from error
     if model.num_labels != 1:
         raise TrainingError(f"`judge_model` {name}: has {model.num_labels} outputs: expected one")
+    _try(model, name)
     return model
+
+
+def _try(model: CrossEncoder, name: str) -> None:
+    """Grade a pair of texts as long as the model reads, before long work."""
+    limit = position_limit(model[0])
+    if limit is not None and (model.max_length is None or model.max_length > limit):
+        model.max_length = limit
+    length = min(model.max_length or LONGEST, LONGEST)
+    try:
+        scores = model.predict([("a query", "a document"), ("word " * length,) * 2], show_progress_bar=False)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingError(f"`judge_model` {name}: cannot grade texts: {first_line(error)}") from error
+    if not np.isfinite(scores).all():
+        raise TrainingError(f"`judge_model` {name}: its scores are not finite numbers")

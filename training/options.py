@@ -63,6 +63,9 @@ class TrainingOptions:
         Field(description="Runtime that encodes texts for mining and measuring."),
         Shown(default="torch"),
     ] = None
+    allow_unreadable: Annotated[
+        bool, Field(description="Train although the base model cannot read most of the queries or documents.")
+    ] = False
     device: Device = None
     trust_remote_code: TrustRemoteCode = False
 

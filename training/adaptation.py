@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
-from registry.shared.outputs import check_free, move_into_place
+from registry.errors import OutputError
+from registry.model_folders.loading import try_model
+from registry.paths import PathLike, local_path
+from registry.shared.outputs import check_free, disk_reported, move_into_place
 from training.checks import check_base_model, check_processes
 from training.errors import TrainingError
 from training.job import TrainingJob
@@ -22,6 +25,7 @@ from training.judges.relevance import GradedRelevance
 from training.mining.mixture import Mixture
 from training.model_folder import write_model_folder
 from training.prepared.joined import join
+from training.readability import check_readable
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
 from training.recipes.interpolation import DevSample, choose_weight, interpolate
@@ -40,7 +44,7 @@ from training.runs.run import Run
 log = logging.getLogger(__name__)
 
 
-def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingReport:
+def adapt(job: TrainingJob, out: PathLike, *, overwrite: bool = False) -> TrainingReport:
     """Adapt a base model to a domain and write the result as a model folder.
 
     The folder holds the model (safetensors), ``README.md`` (its card), ``report.json``, ``report.html`` and the
@@ -60,6 +64,7 @@ def adapt(job: TrainingJob, out: Path, *, overwrite: bool = False) -> TrainingRe
         TrainingError: another process is writing it; the recipe cannot train the base model, or finds nothing to learn.
         VariantError: the base model cannot be run with ``encode_with`` here.
     """
+    out = local_path(out, OutputError)
     check_processes(job.recipe)
     device = resolve_device(job.device)
     load = partial(load_model, device=device, trust_remote_code=job.trust_remote_code, base=job.base)
@@ -83,7 +88,7 @@ def _finished(job: TrainingJob, out: Path) -> TrainingReport | None:
 def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str) -> TrainingReport:
     """Run the job: all seeds, then the test sets, then the model folder."""
     check_free(out, overwrite, REPORT)
-    with _open_run(job, out) as run:
+    with disk_reported(out), _open_run(job, out) as run:
         if run.resumed:
             log.warning("resuming the unfinished run in %s", run.folder)
         texts, recipe = Texts(join(job.kept_apart.sets)), job.recipe
@@ -92,6 +97,9 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         )
         base = states[BASE_STATE]
         check_base_model(base.model, recipe)
+        try_model(base.model, job.base.name)
+        sets = {**(job.training_set.parts or {"": job.training_set}), **job.mixed}
+        check_readable(base.model, job.base.name, sets, job.allow_unreadable)
         graded = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
         outcomes = [_Loop(job, run, texts, states, load, graded, seed).run_all() for seed in job.seeds]
 

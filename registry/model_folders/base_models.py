@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from registry.classifier_profiles.profiles import FILE_NAME
 from registry.errors import BaseModelError
 from registry.model_folders.adapter_files import is_adapter
 from registry.names import DEFAULT_BASE_MODEL, hub_id
+from registry.paths import PathLike, is_path, local_path
 from registry.records import BaseModelRecord
 from registry.shared.digests import sha256_of
 from registry.shared.wording import first_line
@@ -73,7 +75,7 @@ class BaseModelFiles:
         return self.name if self.source == "folder" else hub_id(self.name)
 
 
-def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModelFiles:
+def resolve_base_model(name: PathLike = DEFAULT_BASE_MODEL, revision: str | None = None) -> BaseModelFiles:
     """Find a SentenceTransformer by folder or Hub id.
 
     The default model is taken from the installed weights package if that holds the published bytes, so that neither a
@@ -82,15 +84,15 @@ def resolve_base_model(name: str = DEFAULT_BASE_MODEL, revision: str | None = No
     Raises:
         BaseModelError: it was not found, or is not a SentenceTransformer.
     """
-    try:
-        folder = Path(name).expanduser()
-    except RuntimeError as error:
-        raise BaseModelError(f"base model {name}: folder not found") from error
-    if _is_folder(folder):
+    folder = local_path(name, BaseModelError, "base model")
+    if _holds(folder.is_dir):
         folder = folder.absolute()
         return BaseModelFiles(str(folder), None, _checked(folder), "folder")
-    if folder.is_absolute() or name.startswith(("./", "../", "~")):
+    if _holds(folder.is_file):
+        raise BaseModelError(f"base model {name}: is a file: expected the folder of a SentenceTransformer")
+    if is_path(name):
         raise BaseModelError(f"base model {name}: folder not found")
+    name = str(name)
     refused = ""
     if hub_id(name) == hub_id(DEFAULT_BASE_MODEL) and revision is None:
         packaged, refused = _packaged()
@@ -116,9 +118,9 @@ def _identity(folder: Path, weights: str) -> str:
     return hashlib.sha256("\n".join([weights, *map(sha256_of, files)]).encode()).hexdigest()
 
 
-def _is_folder(path: Path) -> bool:
+def _holds(check: Callable[[], bool]) -> bool:
     try:
-        return path.is_dir()
+        return check()
     except OSError:  # not a valid file name
         return False
 

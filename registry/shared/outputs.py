@@ -6,6 +6,8 @@ folder or file, which the next process that writes there removes after a day.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
 import shutil
@@ -14,15 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from registry.errors import OutputError
+from registry.errors import DomainRouterError, OutputError
+from registry.paths import PathLike, local_path
 
 LEFTOVER_AGE = 24 * 3600.0
 """Seconds after which no process is still writing under a hidden name."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _UNFINISHED = re.compile(r"\..*\.domain-router-[0-9a-f]{8}")
 
 
 @contextmanager
-def staged_folder(out: Path, *, overwrite: bool = False, marker: str | None = None) -> Iterator[Path]:
+def staged_folder(out: PathLike, *, overwrite: bool = False, marker: str | None = None) -> Iterator[Path]:
     """An empty folder to fill, which becomes ``out`` when the block ends, and is removed when the block raises.
 
     Args:
@@ -33,6 +37,7 @@ def staged_folder(out: Path, *, overwrite: bool = False, marker: str | None = No
     Raises:
         OutputError: ``out`` may not be replaced, or the system does not allow writing there.
     """
+    out = local_path(out, OutputError)
     check_free(out, overwrite, marker)
     with new_folder_beside(out) as folder:
         yield folder
@@ -40,7 +45,7 @@ def staged_folder(out: Path, *, overwrite: bool = False, marker: str | None = No
         move_into_place(folder, out)
 
 
-def check_free(out: Path, overwrite: bool, marker: str | None = None) -> None:
+def check_free(out: PathLike, overwrite: bool, marker: str | None = None) -> None:
     """Make sure that ``out`` may be written.
 
     Args:
@@ -52,24 +57,28 @@ def check_free(out: Path, overwrite: bool, marker: str | None = None) -> None:
     Raises:
         OutputError: it may not.
     """
+    out = local_path(out, OutputError)
     try:
         free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
         raise OutputError(f"{out}: cannot be read: {_reason(error)}") from error
     if free:
         return
+    if not out.is_dir():
+        raise OutputError(f"{out}: is a file: expected a folder: choose another name")
     if not overwrite:
         raise OutputError(f"{out}: exists already: choose another folder, or set `overwrite`")
     if marker is not None and not (out / marker).is_file():
         raise OutputError(f"{out}: holds no {marker}, so it is not an earlier output: choose another folder")
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: PathLike) -> None:
     """Create a folder and its parents, where they are missing.
 
     Raises:
         OutputError: the system does not allow it.
     """
+    folder = local_path(folder, OutputError)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,12 +86,13 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def new_folder_beside(out: Path) -> Iterator[Path]:
+def new_folder_beside(out: PathLike) -> Iterator[Path]:
     """An empty hidden folder on the same disk as ``out``, removed at the end unless it was moved away.
 
     Raises:
         OutputError: the system does not allow it.
     """
+    out = local_path(out, OutputError)
     parent = out.absolute().parent
     make_folder(parent)
     _remove_leftovers(parent)
@@ -90,7 +100,8 @@ def new_folder_beside(out: Path) -> Iterator[Path]:
     with _reported(out):
         folder.mkdir()
     try:
-        yield folder
+        with disk_reported(out):
+            yield folder
     finally:
         _remove(folder)
 
@@ -116,12 +127,13 @@ def move_into_place(folder: Path, out: Path) -> None:
         _remove(earlier)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: PathLike, content: str | bytes) -> None:
     """Write a file, text as UTF-8.
 
     Raises:
         OutputError: the system does not allow it; then an earlier file stands.
     """
+    path = local_path(path, OutputError)
     data = content.encode("utf-8") if isinstance(content, str) else content
     _remove_leftovers(path.parent)
     partial = _hidden(path)
@@ -131,6 +143,24 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             partial.replace(path)
         finally:
             _remove(partial)
+
+
+@contextmanager
+def disk_reported(out: Path) -> Iterator[None]:
+    """Report that a disk is full, or only to be read, as an :class:`OutputError`, whatever library found it out.
+
+    Raises:
+        OutputError: in place of such an error.
+    """
+    try:
+        yield
+    except DomainRouterError:
+        raise
+    except Exception as error:
+        reason = _reason(error) if isinstance(error, OSError) else str(error)
+        if not any(os.strerror(number) in reason for number in _DISK):  # other libraries hand on the system's words
+            raise
+        raise OutputError(f"{out}: cannot be written: {reason}: check free space, and try again") from error
 
 
 def _hidden(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,15 @@ class StoredVectors:
 
     @classmethod
     def create(cls, path: Path, count: int, dimension: int) -> StoredVectors:
-        """A new file of zeros, ``(count, dimension)``, in place of an earlier one."""
+        """A new file of zeros, ``(count, dimension)``, in place of an earlier one.
+
+        Raises:
+            OSError: the disk is full. Without space that is reserved, writing to the map would kill the process.
+        """
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+        with path.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         return cls(path)
 
     def __len__(self) -> int:

@@ -6,6 +6,8 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from training.errors import TrainingError
+
 if TYPE_CHECKING:
     from accelerate import PartialState
 
@@ -16,8 +18,17 @@ _TIMEOUT = timedelta(days=7)
 
 
 def count() -> int:
-    """The number of processes that torchrun started; 1 without it, whatever a scheduler sets in the environment."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    """The number of processes that torchrun started; 1 without it, whatever a scheduler sets in the environment.
+
+    Raises:
+        TrainingError: the environment names no number.
+    """
+    if not os.environ.get("TORCHELASTIC_RUN_ID"):
+        return 1
+    given = os.environ.get("WORLD_SIZE", "").strip() or "1"
+    if not (given.isascii() and given.isdigit()):
+        raise TrainingError(f"WORLD_SIZE {given}: expected a whole number, as torchrun sets it")
+    return int(given)
 
 
 def is_main_process() -> bool:

@@ -47,6 +47,14 @@ class Run:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise TrainingError(f"{out}: another run is writing it: wait for that, or choose another folder") from error
+        try:
+            self._begin(identity)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, identity: dict[str, Any]) -> None:
+        """Go on with the run that is there, or begin a new one."""
         known = _read(self.folder / _IDENTITY)
         self.resumed = known == json.loads(json.dumps(identity))
         if not self.resumed:

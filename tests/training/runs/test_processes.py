@@ -12,6 +12,7 @@ from tests.training.samples import LEARNING
 from training import Contrastive, TrainingError, TrainingJob, adapt
 from training.recipes.trainer import MinedBatchSampler
 from training.reporting.report import TrainingReport
+from training.runs import processes
 
 RECIPE = LEARNING.replace(learning_rate=1e-3, iterations=1)
 CODE = """
@@ -73,3 +74,28 @@ def test_frozen_documents_need_a_single_process(trained, tiny_base, tmp_path, mo
     monkeypatch.setattr("training.checks.processes.count", lambda: 2)
     with pytest.raises(TrainingError, match="`freeze_documents` needs a single process"):
         adapt(TrainingJob(trained.data, "words", tiny_base, Contrastive(freeze_documents=True)), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 1),
+        ({"WORLD_SIZE": "4"}, 1),
+        ({"TORCHELASTIC_RUN_ID": "", "WORLD_SIZE": "4"}, 1),
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": ""}, 1),
+        ({"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4"}, 4),
+    ],
+)
+def test_only_torchrun_says_how_many_processes_there_are(monkeypatch, environment, expected):
+    for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert processes.count() == expected
+
+
+def test_a_number_of_processes_that_is_none_is_named(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with pytest.raises(TrainingError, match="WORLD_SIZE many: expected a whole number"):
+        processes.count()

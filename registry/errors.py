@@ -21,6 +21,8 @@ The tree, with the modules that define the errors other than these::
       FittedError                       router_plugin.errors
       QueryError (and TypeError)        router_plugin.errors
       ClosedError                       router_plugin.errors
+      ForkedError                       router_plugin.errors
+      CopyError (and TypeError)         router_plugin.errors
       ComparisonError                   router_plugin.errors
       PluginError                       router_plugin.errors
         NoAnswerError                   router_plugin.errors

@@ -7,7 +7,9 @@ from .contracts import DomainEvidence as DomainEvidence
 from .contracts import Evidence as Evidence
 from .decision import Decision as Decision
 from .errors import ClosedError as ClosedError
+from .errors import CopyError as CopyError
 from .errors import FittedError as FittedError
+from .errors import ForkedError as ForkedError
 from .errors import JointSpaceError as JointSpaceError
 from .errors import PluginError as PluginError
 from .errors import QueryError as QueryError

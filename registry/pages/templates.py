@@ -52,6 +52,13 @@ def one_line(value: object) -> str:
     return " ".join(str(value).encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}").split())
 
 
+def _encodable(value: Any) -> Any:
+    """A value of HTML, without halves of characters, which no file can hold: names of files may have them."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "replace").decode()
+
+
 def escape_markdown(value: object) -> Markup:
     """A value as one line of Markdown that shows it as it is."""
     if isinstance(value, Markup):
@@ -78,7 +85,7 @@ def _environment(folder: Path, html: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader([folder, SHARED]),
         autoescape=html,
-        finalize=None if html else escape_markdown,
+        finalize=_encodable if html else escape_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.printing import visible
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO, errno.EBADF)
+"""What the system says of a full disk, or of a standard output that is closed."""
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -50,8 +57,41 @@ def main() -> None:
     try:
         load_plugins().notify("register_commands", app=app)
         app()
+    except SystemExit:
+        _end_if_broken()
+        raise
     except DomainRouterError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        _end(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        _end(_cannot_be_written(error))
+
+
+def _end_if_broken() -> None:
+    """End with an error if what was printed cannot be written."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _end(_cannot_be_written(error))
+
+
+def _cannot_be_written(error: OSError) -> str:
+    return "" if error.errno == errno.EPIPE else f"the output cannot be written: {error.strerror}"
+
+
+def _end(message: str) -> NoReturn:
+    """End like a user's mistake, with one line on standard error; whatever cannot be written is dropped."""
+    if message and sys.stderr is not None:
+        with suppress(OSError):
+            print(f"error: {visible(message)}", file=sys.stderr)  # noqa: T201
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # where Python writes the rest when it ends
+    sys.exit(2)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from registry import DomainRouterError
+from router_plugin.cli.printing import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,12 +38,13 @@ class CommandGroup(TyperGroup):
 
         Raises:
             CommandError: in place of a :class:`registry.DomainRouterError`.
-            typer.BadParameter: as the command raised it.
+            typer.BadParameter: as the command or the reader of its options raised it, as every usage error.
         """
         try:
             return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = with_flags(error.message, ctx.meta.get(_PARAMETERS, ()))
+        except TyperException as error:  # which may be the help, of many lines
+            lines = with_flags(error.message, ctx.meta.get(_PARAMETERS, ())).split("\n")
+            error.message = "\n".join(map(visible, lines))
             raise
         except DomainRouterError as error:
             raise CommandError(with_flags(str(error), ctx.meta.get(_PARAMETERS, ()))) from error

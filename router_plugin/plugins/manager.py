@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 _BUILT_IN = "built in"
 
+FAILURES = (Exception, SystemExit)
+"""What a plugin may raise. One that ends the process would end it without a word."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -55,8 +58,8 @@ class Plugins:
             package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
             try:
                 plugin = entry.load()
-            except Exception as error:
-                raise PluginError(f"plugin {entry.name} of {package} cannot be imported: {error!r}") from error
+            except FAILURES as error:
+                raise PluginError(f"plugin {entry.name} of {package} cannot be imported: {said(error)}") from error
             self._register(entry.name, plugin, package)
 
     def register(self, plugin: object, name: str) -> None:
@@ -151,6 +154,11 @@ class Plugins:
         return list(reversed(self._caller(hook).get_hookimpls()))
 
 
+def said(error: BaseException) -> str:
+    """What a plugin raised, in words."""
+    return f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else repr(error)
+
+
 def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> Any:
     return implementation.function(*(arguments[name] for name in implementation.argnames))
 
@@ -172,8 +180,8 @@ def _name_in_errors(implementation: pluggy.HookImpl, caller: pluggy.HookCaller, 
             if source == _BUILT_IN:
                 raise
             raise PluginError(f"plugin {name} failed in {caller.name}: {error}") from error
-        except Exception as error:
-            raise PluginError(f"plugin {name} failed in {caller.name}: {error!r}") from error
+        except FAILURES as error:
+            raise PluginError(f"plugin {name} failed in {caller.name}: {said(error)}") from error
         return Answer(name, answer) if first and answer is not None else answer
 
     implementation.function = named  # type: ignore[misc]  # pluggy has no hook around a single implementation

@@ -8,7 +8,7 @@ import typer
 
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.options import JsonOption, NewRegistryOption, RegistryOption
-from router_plugin.cli.printing import print_json, print_table
+from router_plugin.cli.printing import print_json, print_table, say
 
 if TYPE_CHECKING:
     from registry import ModelVersion
@@ -40,7 +40,7 @@ def list_models(
         print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
         return
     if not versions:
-        typer.echo(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
+        say(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
         return
     rows = []
     for version in versions:
@@ -74,7 +74,7 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
     print_table("test sets", EVALUATION_COLUMNS, evaluation_rows(version))
     for line in broken_limits(version):
-        typer.echo(line)
+        say(line)
     metrics = [
         (split, name, version.base_metrics[split][name], value)
         for split, values in version.adapted_metrics.items()
@@ -123,7 +123,7 @@ def verify(
     if json:
         print_json(problems)
     for name, found in problems.items() if not json else ():
-        typer.echo(f"{name}: {'; '.join(found) or 'all files have their recorded digest'}")
+        say(f"{name}: {'; '.join(found) or 'all files have their recorded digest'}")
     if any(problems.values()):
         raise typer.Exit(1)
 
@@ -139,19 +139,21 @@ def add(
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
     from router_plugin.plugins.registries import open_registry
-    from training.publishing import publish
-    from training.ready_made import find_model
+    from training.publishing import publish, try_folder
+    from training.ready_made import find_model, ready_made_domains
 
     folder = find_model(model)
     store = open_registry(registry)
     same = None if force else store.find_by_content(folder)
+    if not same and folder not in ready_made_domains().values():
+        try_folder(folder)
     version = same or publish(folder, store, force)
     if json:
         print_json({**_summary(version), "added": same is None})
     elif same:
-        typer.echo(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
+        say(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
     else:
-        typer.echo(f"registered as {version.name}")
+        say(f"registered as {version.name}")
 
 
 _TABLES = {
@@ -172,4 +174,4 @@ def _print_champion(version: ModelVersion, json: bool) -> None:
     if json:
         print_json(_summary(version))
     else:
-        typer.echo(f"{version.name} is the champion of {version.domain}; running routers serve it after a reload")
+        say(f"{version.name} is the champion of {version.domain}; running routers serve it after a reload")

@@ -72,3 +72,9 @@ def test_a_value_that_a_template_lacks_is_an_error(tmp_path):
     (tmp_path / "card.md").write_text("{{ there }} {{ missing }}", encoding="utf-8")
     with pytest.raises(UndefinedError, match="missing"):
         render_card(tmp_path / "card.md", ModelCardData(), there=1)
+
+
+def test_a_page_with_half_a_character_can_be_written(tmp_path):
+    page = render_html(SHARED / "page.html", title="caf\udce9 <b>")
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    assert "caf? &lt;b&gt;" in page

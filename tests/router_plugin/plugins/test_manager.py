@@ -401,3 +401,58 @@ def test_a_package_that_cannot_be_loaded_is_named_and_the_exit_status_is_2(insta
     status, out, err = cli("plugins")
     assert (status, out) == (2, "")
     assert err.startswith("error: plugin broken") and err.count("error:") == 1 and "Traceback" not in err
+
+
+@pytest.mark.parametrize("way", ["sys.exit(0)", "sys.exit('no licence')", "raise SystemExit", "quit()"])
+def test_a_plugin_that_ends_the_process_when_it_is_imported_is_named(install, cli, way):
+    install("leaving", f"import sys\n{way}\n")
+    for command in (("plugins",), ("models", "list"), ("--help",)):
+        status, out, err = cli(*command)
+        assert (status, out) == (2, "")
+        assert err.startswith("error: plugin leaving of leaving 1.2.3 cannot be imported: it called sys.exit(")
+        assert len(err.splitlines()) == 1
+
+
+def test_a_plugin_that_raises_when_it_is_imported_is_named(install, cli):
+    install("failing", "1 / 0\n")
+    status, _, err = cli("plugins")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "plugin failing of failing 1.2.3 cannot be imported: ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize("hook", ["before_route", "after_route", "domain_classifier", "encoder", "registry_backend"])
+def test_a_plugin_that_ends_the_process_in_a_hook_is_named(tmp_path, tiny_base, hook):
+    def leave():
+        raise SystemExit(3)
+
+    with pytest.raises(PluginError, match=rf"plugin leaving failed in {hook}: it called sys.exit\(3\)"):
+        DomainRouter(
+            [ROUTE],
+            str(tmp_path),
+            base_model=str(tiny_base.path),
+            plugin_manager=with_plugins(leaving=plugin(hook, leave)),
+        ).route("hello")
+
+
+def test_a_classifier_of_a_plugin_that_ends_the_process_is_named(tmp_path, tiny_base):
+    class Leaving(GeneralOnly):
+        def classify(self, queries):
+            raise SystemExit("enough")
+
+    listeners = Plugins()
+    listeners.register(plugin("domain_classifier", Leaving), "leaving")
+    router = DomainRouter([ROUTE], str(tmp_path), base_model=str(tiny_base.path), plugin_manager=listeners)
+    with pytest.raises(
+        PluginError, match=r"plugin leaving: its domain classifier failed: it called sys.exit\('enough'\)"
+    ):
+        router.route("hello")
+
+
+def test_a_plugin_that_ends_the_process_while_it_adds_commands_is_logged(install, cli, caplog):
+    source = (
+        "import sys\nfrom router_plugin import hookimpl\n\n@hookimpl\ndef register_commands(app):\n    sys.exit(4)\n"
+    )
+    install("leaving", source)
+    status, out, _ = cli("plugins", "--json")
+    assert status == 0 and "leaving" in out
+    assert "it called sys.exit(4)" in caplog.text

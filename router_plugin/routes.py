@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from registry import GENERAL
 from registry.names import check_domain
-from registry.shared.strict_yaml import YamlFile, read_yaml
-from router_plugin.errors import RoutesError
+from registry.paths import PathLike
+from registry.shared.strict_yaml import YamlFile, read_yaml, with_exponents
+from registry.shared.wording import first_fault
+from router_plugin.batches import read_batch
+from router_plugin.errors import QueryError, RoutesError
 
-Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+Text = Annotated[str, Field(min_length=1, pattern=r"\S", strict=True)]
 
 
 class Route(BaseModel):
@@ -37,6 +40,22 @@ class Route(BaseModel):
     threshold: float | None = Field(default=None, ge=-1, le=1, strict=True)
     description: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("utterances", mode="before")
+    @classmethod
+    def _utterances(cls, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, (set, frozenset)):  # utterances have no order that means anything
+            return tuple(value)
+        try:
+            return tuple(read_batch(value, "utterances"))
+        except QueryError:
+            found = "one text" if isinstance(value, str) else type(value).__name__
+            raise ValueError(f"expected a list of texts, not {found}") from None
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _threshold(cls, value: Any) -> Any:
+        return with_exponents(value)
 
     @field_validator("domain", mode="before")
     @classmethod
@@ -63,7 +82,39 @@ class _RoutesFile(BaseModel):
     routes: list[Route] = Field(min_length=1)
 
 
-def load_routes(path: Path) -> list[Route]:
+RoutesGiven = Iterable[Route | Mapping[str, Any]] | Route | Mapping[str, Any] | PathLike
+"""Routes as callers have them: routes or dicts with their attributes, one of these, or the path of a routes file."""
+
+
+def read_routes(given: RoutesGiven) -> tuple[Route, ...]:
+    """Routes as callers have them.
+
+    Raises:
+        RoutesError: they are of another type; a dict is not a route; or a file cannot be read.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return tuple(load_routes(given))
+    if isinstance(given, Route):
+        return (given,)
+    if isinstance(given, Mapping):
+        return read_routes(given["routes"]) if set(given) == {"routes"} else (_read_route(given, "routes"),)
+    if isinstance(given, (bytes, bytearray)) or not isinstance(given, Iterable):
+        raise RoutesError(f"`routes`: expected routes, or the path of a routes file, not {type(given).__name__}")
+    return tuple(_read_route(each, f"routes[{number}]") for number, each in enumerate(given))
+
+
+def _read_route(given: Any, place: str) -> Route:
+    if isinstance(given, Route):
+        return given
+    if not isinstance(given, Mapping):
+        raise RoutesError(f"`{place}`: expected a router_plugin.Route or a dict, not {type(given).__name__}")
+    try:
+        return Route.model_validate(dict(given))
+    except ValidationError as error:
+        raise RoutesError(f"`{place}`: {first_fault(error)}") from error
+
+
+def load_routes(path: PathLike) -> list[Route]:
     """Read a routes file: ``routes:``, a list of mappings with the attributes of :class:`Route`.
 
     Raises:
@@ -76,6 +127,7 @@ def load_routes(path: Path) -> list[Route]:
         raise RoutesError(_explain(file, error)) from error
     seen = set()
     for index, route in enumerate(routes):
+        file.refuse_comments(("routes", index, "utterances"), RoutesError)
         if route.name in seen:
             place = file.place(("routes", index, "name"))
             raise RoutesError(f"{place}: duplicate route name {route.name!r}")
@@ -111,7 +163,7 @@ def _explain(file: YamlFile, error: ValidationError) -> str:
         known = list(Route.model_fields if len(where) > 1 else _RoutesFile.model_fields)
         near = difflib.get_close_matches(str(where[-1]), known, 1)
         meant = f", did you mean {near[0]!r}?" if near else ""
-        problem = f"unknown key{meant} Allowed are {', '.join(known)}"
+        problem = f"unknown key{meant or ':'} expected {', '.join(known)}"
     elif first["type"] in ("model_type", "model_attributes_type"):
         expected = Route.model_fields if where else _RoutesFile.model_fields
         problem = f"expected a mapping with {', '.join(expected)}"
@@ -119,5 +171,20 @@ def _explain(file: YamlFile, error: ValidationError) -> str:
         problem = "must not be blank"
     elif first["type"] == "too_short":
         problem = "is empty: expected at least one"
+    elif first["type"] == "value_error":
+        problem = str(first["ctx"]["error"])
+    if first["type"] == "string_type" and (said := file.misread(where)):
+        problem = f"expected a string: {said}"
+    elif where[-1:] == ("domain",) and (said := _misread_domain(file, where)):
+        problem = f"expected a string, or a list of strings: {said}"
     name = ".".join(str(part) for part in where) or "the file"
     return f"{file.place(where)}: {name}: {problem}"
+
+
+def _misread_domain(file: YamlFile, where: tuple[str | int, ...]) -> str | None:
+    """What is read of a domain that is no text, or of the first such domain in a list; None for text."""
+    value: Any = file.content
+    for part in where:
+        value = value[part]
+    places = [(*where, number) for number in range(len(value))] if isinstance(value, list) else [where]
+    return next(filter(None, map(file.misread, places)), None)

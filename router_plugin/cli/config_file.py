@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,14 @@ from pydantic_core import to_jsonable_python
 
 from registry import DomainRouterError
 from registry.shared.options import adapter, any_of, fault
-from registry.shared.strict_yaml import read_yaml
+from registry.shared.strict_yaml import read_yaml, with_exponents
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import typer
     from pydantic.fields import FieldInfo
-
-
-_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-"""Numbers like 5e-5, which YAML 1.1 takes for text, because they have no point or the exponent has no sign."""
+    from pydantic_core import ErrorDetails
 
 
 class ConfigError(DomainRouterError):
@@ -51,32 +47,31 @@ def read_config(path: Path, parameters: Iterable[Any], types: Mapping[str, Field
         if key not in known:
             raise ConfigError(f"{file.place((key,))}: unknown option {key!r}: expected {any_of(sorted(known))}")
         field = types[known[key]]
-        if said := _fault(field, value):
-            number = _with_numbers(value)
-            if _fault(field, number):
-                raise ConfigError(f"{file.place((key,))}: {key} {value!r}: {said}")
+        if error := _error(field, value):
+            number = with_exponents(value)
+            if _error(field, number):
+                where = (key, *error["loc"]) if isinstance(value, list) else (key,)
+                read = file.misread(where) if error["type"] in ("string_type", "path_type") else None
+                said = fault(field, error) + (f": {read}" if read else "")
+                raise ConfigError(f"{file.place(where)}: {key} {value!r}: {said}")
             value = number
         pairs = isinstance(value, dict)
         values[known[key]] = [f"{name}={each}" for name, each in value.items()] if pairs else value
     return values
 
 
-def _fault(field: FieldInfo, value: Any) -> str | None:
+def _error(field: FieldInfo, value: Any) -> ErrorDetails | None:
     """What is wrong with a value; None if nothing is."""
     try:
-        adapter(field).validate_json(json.dumps(value, default=str), strict=True)
+        adapter(field).validate_json(json.dumps(value, default=_no_json), strict=True)
     except ValidationError as error:
-        return fault(field, error.errors()[0])
+        return error.errors()[0]
     return None
 
 
-def _with_numbers(value: Any) -> Any:
-    """The same with numbers in place of texts like 5e-5."""
-    if isinstance(value, dict):
-        return {name: _with_numbers(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(each) for each in value]
-    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+def _no_json(value: Any) -> dict[str, str]:
+    """What stands for a date, which no option takes."""
+    return {"date": str(value)}
 
 
 def config_text(context: typer.Context, values: Mapping[str, Any]) -> str:

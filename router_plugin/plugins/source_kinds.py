@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from registry import DomainRouterError
 from router_plugin.errors import PluginError
 from router_plugin.plugins.builtin import BUILT_IN
-from router_plugin.plugins.manager import Plugins, plugins
+from router_plugin.plugins.manager import FAILURES, Plugins, plugins, said
 
 if TYPE_CHECKING:
     from training import SourceKind
@@ -57,7 +57,7 @@ def _named_in_errors(kind: SourceKind, plugin: str) -> SourceKind:
             return kind.read(*arguments, **options)
         except DomainRouterError:  # a mistake in the source
             raise
-        except Exception as error:
-            raise PluginError(f"plugin {plugin} failed to read a source of kind {kind.name}: {error!r}") from error
+        except FAILURES as error:
+            raise PluginError(f"plugin {plugin} failed to read a source of kind {kind.name}: {said(error)}") from error
 
     return replace(kind, read=read)

@@ -1,6 +1,9 @@
 """Routes files: what a good one gives, and that every mistake names file, line and what was expected."""
 
+import json
+
 import pytest
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -129,6 +132,207 @@ def test_a_mistake_is_named_with_its_line(tmp_path, text, line, said):
         assert part in message
 
 
+LIST = "routes:\n  - name: a\n    utterances:\n      - sure\n      - {}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        *((word, word.lower() if word in ("true", "false") else value) for word, value in (
+            ("yes", "true"), ("Yes", "true"), ("on", "true"), ("true", "true"), ("no", "false"), ("off", "false"),
+        )),
+        ("42", "the number 42"),
+        ("-7", "the number -7"),
+        ("3.14", "the number 3.14"),
+        ("1_000", "the number 1000"),
+        ("0x1F", "the number 31"),
+        (".inf", "the number inf"),
+        ("1.0e+3", "the number 1000.0"),
+        ("2024-01-31", "the date 2024-01-31"),
+        ("~", "null, which is no text"),
+        ("null", "null, which is no text"),
+        ("Null", "null, which is no text"),
+        ("I want: a refund", "a mapping, because of the ':'"),
+        ("refund:", "a mapping, because of the ':'"),
+        ("{name}", "a mapping"),
+        ("[a, b]", "a list"),
+        ("- twice", "a list"),
+    ],
+)  # fmt: skip
+def test_a_text_that_yaml_reads_otherwise_is_told_as_it_was_read(tmp_path, written, read):
+    said = refused(tmp_path, LIST.format(written))
+    assert (
+        said
+        == f", line 5: routes.0.utterances.1: expected a string: YAML reads {written!r} as {read}: put it in quotes"
+    )
+    path = tmp_path / "routes.yaml"
+    path.write_text(LIST.format(f'"{written}"'), encoding="utf-8")
+    assert load_routes(path)[0].utterances == ("sure", written)
+
+
+@pytest.mark.parametrize(("written", "number"), [("010", 8), ("-0755", -493), ("12:30", 750), ("1:00:00", 3600)])
+@pytest.mark.parametrize("place", [LIST, GOOD + "    metadata: {{code: {}}}\n", GOOD + "    threshold: {}\n"])
+def test_a_number_in_another_base_is_refused_wherever_it_stands(tmp_path, written, number, place):
+    said = refused(tmp_path, place.format(written))
+    assert f"YAML reads {written!r} as the number {number}: write the number so, or the text in quotes" in said
+
+
+@pytest.mark.parametrize("written", ["1e-1", "1E-1", "+1e-1", ".1e0"])
+def test_a_number_with_an_exponent_is_a_number_or_a_text_as_is_expected(tmp_path, written):
+    path = tmp_path / "routes.yaml"
+    path.write_text(f"{LIST.format(written)}    threshold: {written}\n", encoding="utf-8")
+    (route,) = load_routes(path)
+    assert (route.utterances, route.threshold) == (("sure", written), 0.1)
+
+
+@pytest.mark.parametrize("written", ["", "# later", "#123 is late"])
+def test_an_utterance_that_is_all_comment_is_told(tmp_path, written):
+    said = refused(tmp_path, LIST.format(written))
+    assert said.startswith(", line 5: routes.0.utterances.1: expected a string: YAML reads null")
+    assert (f"as {written!r} is a comment" in said) == bool(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "comment"),
+    [
+        ("my order #123 is late", "my order", "#123 is late"),
+        ("press #️⃣ to go on", "press", "#️⃣ to go on"),
+        ("where is # 5", "where is", "# 5"),
+        ("what is C #", "what is C", "#"),
+        ("late  # from the log", "late", "# from the log"),
+    ],
+)
+def test_a_comment_behind_an_unquoted_utterance_is_refused_with_its_line(tmp_path, written, text, comment):
+    said = refused(tmp_path, LIST.format(written))
+    assert said.startswith(
+        f", line 5: YAML reads {text!r} and takes {comment!r} for a comment: put the whole text in quotes"
+    )
+
+
+def test_a_comment_in_a_text_of_several_lines_and_in_a_list_on_one_line_is_refused(tmp_path):
+    assert ", line 6: YAML reads 'my order is' and takes '#5'" in refused(
+        tmp_path, LIST.format("my order\n        is #5")
+    )
+    assert "put a text with ' #' or ': ' in quotes" in refused(tmp_path, GOOD.replace("[x]", "[my order #5]"))
+
+
+@pytest.mark.parametrize("key", ["name", "description"])
+def test_a_name_that_goes_on_behind_a_number_sign_is_refused_and_a_remark_is_not(tmp_path, key):
+    text = GOOD if key == "name" else f"{GOOD}    description: a\n"
+    said = refused(tmp_path, text.replace(f"{key}: a\n", f"{key}: ticket #5\n"))
+    assert "YAML reads 'ticket' and takes '#5' for a comment" in said
+    path = tmp_path / "routes.yaml"
+    path.write_text(text.replace(f"{key}: a\n", f"{key}: a  # a remark\n"), encoding="utf-8")
+    assert load_routes(path)[0].name == "a"
+
+
+@pytest.mark.parametrize("written", ["'my order #123'", '"my order #123"', "|\n        my order #123", "a#b", "C#"])
+def test_a_number_sign_that_is_part_of_the_text_stays(tmp_path, written):
+    path = tmp_path / "routes.yaml"
+    path.write_text(LIST.format(written), encoding="utf-8")
+    assert "#" in load_routes(path)[0].utterances[1]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("&ampersand text", "begins with '&' in quotes"),
+        ("*star", "begins with '*' in quotes"),
+        ("!important", "begins with '!'"),
+        ("@home", "begins with it in quotes"),
+        ("`code`", "begins with it in quotes"),
+        ("| bar", "begins with '|' or '>' in quotes"),
+        ("> more", "begins with '|' or '>' in quotes"),
+        ('"yes" or no', "put the whole text in quotes"),
+        ("a: b: c", "put a text with ': ' in quotes"),
+        ("=", "or is '=' or '<<' in quotes"),
+    ],
+)
+def test_a_text_that_begins_with_a_sign_of_yaml_is_told_what_to_do(tmp_path, written, said):
+    message = refused(tmp_path, LIST.format(written))
+    assert message.startswith(", line 5: ") and said in message
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{a: b}", "expected a list of texts, not dict"),
+        ("one text", "expected a list of texts, not one text"),
+        ("5", "expected a list of texts, not int"),
+        ("yes", "expected a list of texts, not bool"),
+    ],
+)
+def test_utterances_that_are_no_list_are_told(tmp_path, written, said):
+    assert refused(tmp_path, GOOD.replace("[x]", written)) == f", line 3: routes.0.utterances: {said}"
+
+
+@pytest.mark.parametrize("written", ["no", "[legal, no]", "5"])
+def test_a_domain_that_yaml_reads_otherwise_is_told(tmp_path, written):
+    said = refused(tmp_path, f"{GOOD}    domain: {written}\n")
+    assert said.startswith(", line 4: routes.0.domain: expected a string, or a list of strings: YAML reads ")
+    assert said.endswith(": put it in quotes")
+
+
+def test_an_unknown_key_is_told_in_a_sentence(tmp_path):
+    known = "name, utterances, domain, threshold, description, metadata"
+    assert refused(tmp_path, f"{GOOD}    qqq: 1\n") == f", line 4: routes.0.qqq: unknown key: expected {known}"
+    assert refused(tmp_path, f"{GOOD}    treshold: 1\n") == (
+        f", line 4: routes.0.treshold: unknown key, did you mean 'threshold'? expected {known}"
+    )
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(str.strip)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans(), st.sampled_from([None, 2, "\t"]))
+@example(["\U0001f680 to the moon", "\x07", "a\u2028b", "a\tb", "#5", "yes", "12:30", "\x7f"], True, None)
+@example(["\U0001f680"], False, "\t")
+def test_json_is_read_as_json(tmp_path, texts, escaped, indent):
+    path = tmp_path / "routes.json"
+    routes = [{"name": "a", "utterances": texts, "threshold": 1e-05, "metadata": {"text": texts[0]}}]
+    path.write_text(json.dumps({"routes": routes}, ensure_ascii=escaped, indent=indent), encoding="utf-8")
+    (route,) = load_routes(path)
+    assert route.utterances == tuple(texts)
+    assert (route.threshold, route.metadata) == (1e-05, {"text": texts[0]})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(TEXTS.filter(str.isprintable), min_size=1, max_size=4))
+@example(["yes", "12:30", "010", "1e3", "a # b", "#5", "x: y", "2024-01-01", "~", "*x", "&x", "-", "- x", "'", '"'])
+def test_what_a_yaml_library_writes_is_read_back(tmp_path, texts):
+    path = tmp_path / "routes.yaml"
+    content = {"routes": [{"name": "a", "utterances": texts}]}
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    assert load_routes(path)[0].utterances == tuple(texts)
+
+
+@pytest.mark.parametrize("indent", [None, 1, "\t"])
+def test_mistakes_in_json_have_their_lines(tmp_path, indent):
+    def written(routes):
+        text = json.dumps({"routes": routes}, indent=indent)
+        return text, text.count("\n", 0, text.index("42")) + 1
+
+    text, line = written([{"name": "a", "utterances": ["x", 42]}])
+    assert refused(tmp_path, text) == (
+        f", line {line}: routes.0.utterances.1: expected a string: JSON reads '42' as the number 42: put it in quotes"
+    )
+    text, line = written([{"name": "a", "utterances": ["x"], "treshold": 42}])
+    assert refused(tmp_path, text).startswith(f", line {line}: routes.0.treshold: unknown key")
+
+
+@pytest.mark.parametrize("text", ['{"routes": [{"name": "a", "name": "b"}]}', '{"routes": ["\\ud83d"]}', '{"a": }'])
+def test_what_is_no_sound_json_is_refused_with_a_line(tmp_path, text):
+    assert refused(tmp_path, text).startswith(", line 1: ")
+
+
+@pytest.mark.parametrize("escape", [r"\ud83d\ude80", r"\U0001F680"])
+def test_the_halves_of_a_character_are_joined_in_yaml(tmp_path, escape):
+    path = tmp_path / "routes.yaml"
+    path.write_text(LIST.format(f'"{escape}"'), encoding="utf-8")
+    assert load_routes(path)[0].utterances[1] == "\U0001f680"
+
+
 @pytest.mark.parametrize("text", ["", "hello", "- a", "routes:\n  - hello\n"])
 def test_messages_speak_of_mappings_and_not_of_our_classes(tmp_path, text):
     message = refused(tmp_path, text)
@@ -197,9 +401,13 @@ def test_a_value_that_yaml_cannot_make_is_named_with_its_line(tmp_path, text):
     assert refused(tmp_path, text).startswith(", line 1: ")
 
 
-@pytest.mark.parametrize("text", ["routes:\x00", "routes: \x07\n"], ids=["NUL", "bell"])
-def test_control_characters_are_refused(tmp_path, text):
-    refused(tmp_path, text)
+@pytest.mark.parametrize("code", [0x00, 0x07, 0x1B, 0x7F, 0x9B, 0xFFFE])
+def test_a_control_character_is_refused_in_one_line_with_its_line(tmp_path, code):
+    said = refused(tmp_path, LIST.format(f"a{chr(code)}b"))
+    assert said.startswith(f", line 5: the character U+{code:04X} is not allowed: ") and "\n" not in said
+    path = tmp_path / "routes.yaml"
+    path.write_text(LIST.format(f'"a\\u{code:04x}b"'), encoding="utf-8")
+    assert load_routes(path)[0].utterances[1] == f"a{chr(code)}b"
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000], ids=["lists", "mappings", "blocks"])

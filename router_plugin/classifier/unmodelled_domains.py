@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import pydantic
 
 from registry import GENERAL, BaseModelFiles, DomainRouterError, Profile
 from registry.classifier_profiles.profiles import FORMAT
 from registry.names import check_domain
+from registry.paths import PathLike, local_path
 from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
 from registry.shared.wording import first_fault
@@ -26,6 +29,8 @@ _BETWEEN_PHRASES = re.compile(
 )
 _YAML = (".yaml", ".yml")
 
+Text = Annotated[str, pydantic.Field(strict=True)]
+
 
 class UnmodelledDomain(pydantic.BaseModel):
     """A domain without a model, described by example queries, by a text, or by both."""
@@ -33,8 +38,8 @@ class UnmodelledDomain(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    description: str = ""
-    queries: tuple[str, ...] = ()
+    description: Text = ""
+    queries: tuple[Text, ...] = ()
 
     @pydantic.field_validator("name")
     @classmethod
@@ -58,7 +63,25 @@ class UnmodelledDomain(pydantic.BaseModel):
         return list({text_key(text): text for text in reversed([*given]) if text_key(text)}.values())[::-1]
 
 
-def load_domains(path: Path) -> list[UnmodelledDomain]:
+def read_domains(given: Any) -> tuple[UnmodelledDomain, ...]:
+    """Domains as callers have them: domains, a single one, or the path of a file that :func:`load_domains` reads.
+
+    Raises:
+        DomainRouterError: they are of another type, or the file cannot be read.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return tuple(load_domains(given))
+    single = isinstance(given, UnmodelledDomain) or not isinstance(given, Iterable)
+    found = (given,) if single else tuple(given)
+    for number, each in enumerate(found):
+        if not isinstance(each, UnmodelledDomain):
+            raise DomainRouterError(
+                f"`extra_domains`[{number}]: expected a router_plugin.UnmodelledDomain, not {type(each).__name__}"
+            )
+    return found
+
+
+def load_domains(path: PathLike) -> list[UnmodelledDomain]:
     """Load the domains of a YAML file, or of labelled queries.
 
     Args:
@@ -69,6 +92,7 @@ def load_domains(path: Path) -> list[UnmodelledDomain]:
     Raises:
         DomainRouterError: the file cannot be read, or something in it is wrong; with file and line.
     """
+    path = local_path(path)
     return _of_yaml(path) if path.suffix.lower() in _YAML else _of_labelled_queries(path)
 
 
@@ -78,6 +102,8 @@ def _of_yaml(path: Path) -> list[UnmodelledDomain]:
     if not isinstance(entries, list) or not entries:
         raise DomainRouterError(f"{path}: expected a list 'domains' of name, description and queries")
     domains = [_checked(file, number, entry) for number, entry in enumerate(entries)]
+    for number in range(len(domains)):
+        file.refuse_comments(("domains", number, "queries"), DomainRouterError)
     check_names(domains, [])
     return domains
 
@@ -111,8 +137,10 @@ def _checked(file: YamlFile, number: int, entry: object) -> UnmodelledDomain:
     try:
         return UnmodelledDomain.model_validate(entry)
     except pydantic.ValidationError as error:
-        place = file.place(("domains", number, *error.errors()[0]["loc"]))
-        raise DomainRouterError(f"{place}: {first_fault(error)}") from error
+        first = error.errors()[0]
+        where = ("domains", number, *first["loc"])
+        said = file.misread(where) if first["type"] == "string_type" else None
+        raise DomainRouterError(f"{file.place(where)}: {first_fault(error)}{f': {said}' if said else ''}") from error
 
 
 def check_names(domains: Sequence[UnmodelledDomain], registered: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from registry import GENERAL
+from router_plugin.batches import read_optional_texts, read_texts
 from router_plugin.contracts import DomainClassifier
+from router_plugin.errors import QueryError
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -82,16 +84,24 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequence[str | None]) -> Evaluation:
+def evaluate(classifier: DomainClassifier, queries: Iterable[str], domains: Iterable[str | None]) -> Evaluation:
     """Classify labelled queries, and compare with their labels.
 
     Args:
         classifier: to evaluate.
         queries: at least one, none of them empty.
         domains: of each query its domain, known to the classifier; ``general`` or None for a query of no domain.
+
+    Raises:
+        QueryError: there are no queries, one is not text, or its domain is unknown.
     """
     names = list(classifier.domains)
-    labels = np.array([names.index(domain or GENERAL) for domain in domains], dtype=np.int64)
+    queries = read_texts(queries, "queries")
+    labels = _labels(read_optional_texts(domains, "domains", "no domain"), names)
+    if not queries or len(queries) != len(labels):
+        raise QueryError(
+            f"expected a domain for every query, and at least one: {len(queries)} queries, {len(labels)} domains"
+        )
     found = [classifier.classify(queries[start : start + BLOCK]) for start in range(0, len(queries), BLOCK)]
     probabilities = np.concatenate([part.probabilities for part in found])
     embedded = np.concatenate([np.isin(np.arange(len(part.probabilities)), list(part.embedded)) for part in found])
@@ -112,6 +122,13 @@ def evaluate(classifier: DomainClassifier, queries: Sequence[str], domains: Sequ
         embedded_ms=_median_ms(classifier, queries, embedded),
         mistakes=_mistakes(queries, probabilities, labels, names),
     )
+
+
+def _labels(domains: Sequence[str | None], names: Sequence[str]) -> Labels:
+    for number, domain in enumerate(domains):
+        if domain is not None and domain not in names:
+            raise QueryError(f"`domains[{number}]`: unknown domain {domain!r}: expected {', '.join(names)}, or None")
+    return np.array([names.index(domain or GENERAL) for domain in domains], dtype=np.int64)
 
 
 def calibration_error(confidence: Floats, hits: NDArray[np.bool_]) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from registry.paths import PathLike
 from registry.shared.texts import clean
 from registry.texts.forms import collapsed
 from router_plugin.errors import QueryError
@@ -21,7 +21,7 @@ class LabelledQueries(NamedTuple):
 
 
 def read_labelled_queries(
-    file: Path, column: str = ROUTE, known: Collection[str] | None = None, *, required: bool = True
+    file: PathLike, column: str = ROUTE, known: Collection[str] | None = None, *, required: bool = True
 ) -> LabelledQueries:
     """Read the queries of a file, as :meth:`router_plugin.DomainRouter.fit` and ``evaluate`` take them.
 
@@ -35,6 +35,7 @@ def read_labelled_queries(
         QueryError: a row is bad or has an unknown label, the column is missing, or the file holds no query.
         SourceError: the file cannot be read.
     """
+    from training.tables.cells import is_missing
     from training.tables.rows import read_rows
 
     named = {collapsed(name): name for name in known or ()}
@@ -44,11 +45,12 @@ def read_labelled_queries(
     for row in read_rows(file):
         fields = row.fields or {}
         columns |= dict.fromkeys(map(str, fields))
-        text, label = fields.get(TEXT), fields.get(column) or None
+        text, label = fields.get(TEXT), fields.get(column)
         if row.fault:
             raise QueryError(f"{row.place}: {row.fault}")
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or is_missing(text):
             raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
+        label = None if is_missing(label) else _label(label, known)
         if isinstance(label, str):
             label = named.get(collapsed(label), label)
         if label is not None and (not isinstance(label, str) or (known is not None and label not in known)):
@@ -61,3 +63,11 @@ def read_labelled_queries(
     if column not in columns and required:
         raise QueryError(f"{file}: no {column} column: expected a column {column!r}, found {', '.join(columns)}")
     return LabelledQueries(queries, labels)
+
+
+def _label(value: Any, known: Collection[str] | None) -> Any:
+    """A label as text, by its own spelling if that is known; a number may be written in several ways."""
+    from training.tables.cells import cell_text
+
+    own = value.strip() if isinstance(value, str) else value
+    return own if isinstance(own, str) and (known is None or own in known) else cell_text(value) or value

@@ -9,7 +9,7 @@ import pydantic
 
 from router_plugin.errors import JointSpaceError
 
-FORMAT = 1
+FORMAT = 2
 """Changes when a new version of this package makes different vectors with the same models."""
 
 _DIGITS = 16

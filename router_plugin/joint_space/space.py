@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
 from registry.shared.texts import clean
+from router_plugin.batches import read_optional_texts, read_texts
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
+from router_plugin.contracts import MOST_UNREAD
 from router_plugin.encoders.embedding import Pair, Vector
 from router_plugin.errors import JointSpaceError
+from router_plugin.joint_space.own_vectors import own_vector
 from router_plugin.joint_space.record import Block, SpaceRecord
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
-from router_plugin.serving.texts import check_batch
 
 _CHOOSING = {"domain_classifier", "encoder"}
 """Hooks of plugins that affect the vectors."""
@@ -35,6 +37,9 @@ class JointSpace:
     The weights are the terms of the Bhattacharyya kernel (Jebara, Kondor and Howard, 2004, "Probability Product
     Kernels"). With one domain per text this is two-stage routing: within a domain the cosine is the encoder's own, and
     between domains it is 0.
+
+    A text that its encoder cannot read has a vector of its own in place of e_d(x), see
+    :func:`router_plugin.joint_space.own_vectors.own_vector`; the encoder's would be equal for all such texts.
 
     Attributes:
         domains: whose spaces are joined.
@@ -79,7 +84,7 @@ class JointSpace:
         """
         self.record.check(made_in)
 
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode_queries(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, dimension)``. An empty text is ``general``; one that is too long is cut.
 
         Raises:
@@ -89,7 +94,7 @@ class JointSpace:
         return self.encode_documents(texts)
 
     def encode_documents(
-        self, texts: Sequence[str], domains: Sequence[str | None] | None = None
+        self, texts: Iterable[str], domains: Iterable[str | None] | None = None
     ) -> NDArray[np.float32]:
         """Unit vectors, ``(n, dimension)``, of texts whose domains may be known.
 
@@ -103,9 +108,8 @@ class JointSpace:
             QueryError: a text is not a string.
             PluginError: a plugin failed.
         """
-        check_batch(texts)
         limit = self.domains.settings.max_query_characters
-        read = [clean(text)[:limit] for text in texts]
+        read = [clean(text)[:limit] for text in read_texts(texts, "texts")]
         declared = self._declared(domains, len(read))
         open_rows = [row for row, name in enumerate(declared) if name is None]
         weights: list[Weights] = [{name: 1.0} if name else {} for name in declared]
@@ -127,8 +131,12 @@ class JointSpace:
         """
         by = self.domains.encoded_by
         asked = dict.fromkeys((by[name], text) for text, each in zip(texts, weights, strict=True) for name in each)
-        new = [each for each in asked if each not in known]
-        vectors = {**known, **dict(zip(new, self.domains.embed(new), strict=True))}
+        pairs = list(asked)
+        encoded = self.domains.encode(pairs, {row: known[each] for row, each in enumerate(pairs) if each in known})
+        vectors = {
+            each: own_vector(each[1], len(vector)) if unread > MOST_UNREAD and each[1] else vector
+            for each, vector, unread in zip(pairs, encoded.vectors, encoded.unread, strict=True)
+        }
         joint = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
             for name, weight in weights[row].items():
@@ -144,15 +152,16 @@ class JointSpace:
         minimum = self.domains.settings.min_confidence
         return likeliest(probabilities, classifier.domains, classifier.thresholds, minimum)
 
-    def _declared(self, domains: Sequence[str | None] | None, texts: int) -> Sequence[str | None]:
+    def _declared(self, domains: Iterable[str | None] | None, texts: int) -> Sequence[str | None]:
         if domains is None:
             return [None] * texts
-        if len(domains) != texts:
-            raise JointSpaceError(f"`domains`: expected one for every text: {texts} texts, {len(domains)} domains")
-        for name in domains:
+        given = read_optional_texts(domains, "domains", "a text that is classified")
+        if len(given) != texts:
+            raise JointSpaceError(f"`domains`: expected one for every text: {texts} texts, {len(given)} domains")
+        for name in given:
             if name is not None and name not in self._start:
                 raise JointSpaceError(f"unknown domain {name!r}: expected {', '.join(self._start)}, or None")
-        return domains
+        return given
 
     def _record(self) -> SpaceRecord:
         settings = self.domains.settings

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, closing
+from typing import TypeVar
+
 from registry import ModelVersion, Observer, Registry, RegistryError
+from registry.paths import PathLike
 from registry.storage.location import registry_url
 from router_plugin.errors import NoAnswerError, PluginError
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.manager import Plugins, plugins
 
 HOOK = "registry_backend"
+
+Store = TypeVar("Store")
 
 
 class _PluginObserver(Observer):
@@ -22,8 +29,27 @@ class _PluginObserver(Observer):
         self._loaded.notify("alias_moved", domain=domain, alias=alias, version=version, previous=previous)
 
 
-def open_registry(url: str | None = None, loaded: Plugins | None = None) -> Registry:
-    """A registry, which is created where there is none.
+def opened(given: Store | PathLike | None, owner: ExitStack, loaded: Plugins | None) -> Store | Registry:
+    """A registry as callers have it: as an object, which is answered as it is; or by its folder or URL.
+
+    Args:
+        given: None for the default one.
+        owner: closes the registry if it is opened here.
+        loaded: see :func:`open_registry`.
+
+    Raises:
+        RegistryError: it is of another type; or see :func:`open_registry`.
+        PluginError: a plugin failed.
+    """
+    if given is None or isinstance(given, (str, os.PathLike)):
+        return owner.enter_context(closing(open_registry(given, loaded)))
+    if not hasattr(given, "champions"):
+        raise RegistryError(f"`registry`: expected a folder, a URL or a Registry, not {type(given).__name__}")
+    return given
+
+
+def open_registry(url: PathLike | None = None, loaded: Plugins | None = None) -> Registry:
+    """A registry; one that does not exist is empty, see :class:`registry.Registry`.
 
     Args:
         url: a folder, a database URL or a URL of a plugin's; None for the default one. See
@@ -34,11 +60,11 @@ def open_registry(url: str | None = None, loaded: Plugins | None = None) -> Regi
         RegistryError: the URL is invalid or its scheme is unknown, or the registry cannot be opened.
         PluginError: a plugin failed.
     """
-    loaded, url = loaded or plugins(), registry_url(url)
+    loaded, named = loaded or plugins(), registry_url(url)
     try:
-        plugin, registry = loaded.first_result(HOOK, url=url)
+        plugin, registry = loaded.first_result(HOOK, url=named)
     except NoAnswerError as error:
-        raise RegistryError(_unknown_scheme(url, loaded)) from error
+        raise RegistryError(_unknown_scheme(named, loaded)) from error
     if not isinstance(registry, Registry):
         raise PluginError(f"plugin {plugin}: {HOOK} answered {type(registry).__name__}, expected Registry or None")
     registry.observe(_PluginObserver(loaded))

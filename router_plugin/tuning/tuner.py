@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.texts.forms import text_key
+from router_plugin.batches import read_optional_texts, read_texts
+from router_plugin.contracts import MOST_UNREAD
 from router_plugin.errors import QueryError
 from router_plugin.evaluation.fitted import Fitted
 from router_plugin.evaluation.routes import RouteEvaluation, evaluate_routes
 from router_plugin.router import DomainRouter
-from router_plugin.serving.scores import score
+from router_plugin.serving.scores import Scored, score
 from router_plugin.serving.state import ServingState
 from router_plugin.tuning.fitting import fit_confidence, fit_thresholds, nearest_routes
 
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BLOCK = 256
 """Queries that are routed at a time."""
+SHOWN = 5
+"""Unreadable queries that a warning names."""
 
 
 class Tuner:
@@ -36,7 +41,7 @@ class Tuner:
         """
         self._router = router
 
-    def fit(self, queries: Sequence[str], labels: Sequence[str | None], domains: Sequence[str] | None = None) -> Fitted:
+    def fit(self, queries: Iterable[str], labels: Iterable[str | None], domains: Iterable[str] | None = None) -> Fitted:
         """Fit thresholds and confidence to labelled queries, and apply them.
 
         Queries that are utterances themselves are left out, see :meth:`evaluate`: their scores of 1 tell nothing about
@@ -51,17 +56,17 @@ class Tuner:
             What was fitted; :meth:`apply` gives it to another router of the same models and settings.
 
         Raises:
-            QueryError: there are no queries, or a label is not a route.
+            QueryError: there are no queries, one is not text, or a label is not a route.
             FittedError: the router was reloaded with other models meanwhile.
         """
         state = self._router.state
-        _label_positions(queries, labels, state)
-        given = len(queries)
-        queries, labels, domains = _without_utterances(queries, labels, domains, state)
-        if len(queries) < given:
-            log.warning("%d of %d queries are utterances of routes and are left out", given - len(queries), given)
-        rows = _label_positions(queries, labels, state)
-        scored = [found for part in _blocks(queries, domains) for found in score(state, *part)]
+        given = _Labelled.read(queries, labels, domains, state)
+        asked = given.without_utterances(state)
+        if left := len(given.queries) - len(asked.queries):
+            log.warning("%d of %d queries are utterances of routes and are left out", left, len(given.queries))
+        scored = [found for part in asked.blocks() for found in score(state, *part)]
+        _warn_of_unread(scored)
+        rows = asked.positions(state)
         nearest = nearest_routes([(found.positions, found.scores, found.choice.probability) for found in scored])
         routes, thresholds = state.served.routes, state.served.thresholds
         start = np.where(np.isnan(thresholds), state.settings.threshold, thresholds)
@@ -82,7 +87,7 @@ class Tuner:
         """
         self._router.change(lambda state: state.with_fitted(fitted))
 
-    def evaluate(self, queries: Sequence[str], labels: Sequence[str | None]) -> RouteEvaluation:
+    def evaluate(self, queries: Iterable[str], labels: Iterable[str | None]) -> RouteEvaluation:
         """Route labelled queries and compare.
 
         Queries that are utterances themselves, in any normal form, are left out and counted, unless there are no
@@ -93,44 +98,69 @@ class Tuner:
             labels: name of the right route for each query, or None for no route.
 
         Raises:
-            QueryError: there are no queries, or a label is not a route.
+            QueryError: there are no queries, one is not text, or a label is not a route.
         """
-        _label_positions(queries, labels, self._router.state)
-        asked, wanted, _ = _without_utterances(queries, labels, None, self._router.state)
-        decisions = [decision for part in _blocks(asked, None) for decision in self._router.route_many(*part)]
-        return evaluate_routes(decisions, wanted, len(queries) - len(asked))
+        state = self._router.state
+        given = _Labelled.read(queries, labels, None, state)
+        asked = given.without_utterances(state)
+        decisions = [decision for part in asked.blocks() for decision in self._router.route_many(*part)]
+        return evaluate_routes(decisions, asked.labels, len(given.queries) - len(asked.queries))
 
 
-def _blocks(
-    queries: Sequence[str], domains: Sequence[str] | None
-) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
-    for start in range(0, len(queries), BLOCK):
-        block = slice(start, start + BLOCK)
-        yield queries[block], None if domains is None else domains[block]
+class _Labelled(NamedTuple):
+    """Queries with their labels and, where they are known, their domains."""
+
+    queries: list[str]
+    labels: list[str | None]
+    domains: list[str] | None
+
+    @classmethod
+    def read(
+        cls,
+        queries: Iterable[str],
+        labels: Iterable[str | None],
+        domains: Iterable[str] | None,
+        state: ServingState,
+    ) -> _Labelled:
+        """What a caller has, each read once and checked."""
+        given, names = read_texts(queries, "queries"), read_optional_texts(labels, "labels", "no route")
+        if not given or len(given) != len(names):
+            raise QueryError(
+                f"expected one label for every query, and at least one: {len(given)} queries, {len(names)} labels"
+            )
+        routes = {route.name for route in state.served.routes}
+        for number, name in enumerate(names):
+            if name is not None and name not in routes:
+                raise QueryError(f"unknown route {name!r} as a label: `labels[{number}]`")
+        known = None if domains is None else read_texts(domains, "domains")
+        if known is not None and len(known) != len(given):
+            raise QueryError(f"expected a domain for every query: {len(given)} queries, {len(known)} domains")
+        return cls(given, names, known)
+
+    def without_utterances(self, state: ServingState) -> _Labelled:
+        """Without queries that are utterances, unless there are no others."""
+        utterances = {text_key(text) for route in state.served.routes for text in route.utterances}
+        kept = [row for row, query in enumerate(self.queries) if text_key(query) not in utterances]
+        if len(kept) in (0, len(self.queries)):
+            return self
+        domains = None if self.domains is None else [self.domains[row] for row in kept]
+        return _Labelled([self.queries[row] for row in kept], [self.labels[row] for row in kept], domains)
+
+    def positions(self, state: ServingState) -> NDArray[np.int64]:
+        """The position of each query's route among all routes, ``(n,)``; -1 for none."""
+        found: dict[str | None, int] = {route.name: number for number, route in enumerate(state.served.routes)}
+        return np.array([found.get(label, -1) for label in self.labels], dtype=np.int64)
+
+    def blocks(self) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
+        """Queries and domains, some at a time."""
+        for start in range(0, len(self.queries), BLOCK):
+            block = slice(start, start + BLOCK)
+            yield self.queries[block], None if self.domains is None else self.domains[block]
 
 
-def _without_utterances(
-    queries: Sequence[str], labels: Sequence[str | None], domains: Sequence[str] | None, state: ServingState
-) -> tuple[Sequence[str], Sequence[str | None], Sequence[str] | None]:
-    """Queries, labels and domains without queries that are utterances, unless there are no others."""
-    utterances = {text_key(text) for route in state.served.routes for text in route.utterances}
-    kept = [row for row, query in enumerate(queries) if not (isinstance(query, str) and text_key(query) in utterances)]
-    if len(kept) in (0, len(queries)):
-        return queries, labels, domains
-    return (
-        [queries[row] for row in kept],
-        [labels[row] for row in kept],
-        None if domains is None else [domains[row] for row in kept],
-    )
-
-
-def _label_positions(queries: Sequence[str], labels: Sequence[str | None], state: ServingState) -> NDArray[np.int64]:
-    """The position of each query's route among all routes, ``(n,)``; -1 for none."""
-    if not len(queries) or len(queries) != len(labels):  # both may be numpy arrays
-        raise QueryError(
-            f"expected one label for every query, and at least one: {len(queries)} queries, {len(labels)} labels"
-        )
-    positions: dict[str | None, int] = {route.name: number for number, route in enumerate(state.served.routes)}
-    if unknown := next((label for label in labels if label not in positions and label is not None), None):
-        raise QueryError(f"unknown route {unknown!r} as a label")
-    return np.array([positions.get(label, -1) for label in labels], dtype=np.int64)
+def _warn_of_unread(scored: Sequence[Scored]) -> None:
+    """Queries that cannot be read get no route, whatever the thresholds."""
+    unread = [repr(found.text.query) for found in scored if found.unread > MOST_UNREAD or found.choice.unreadable]
+    if unread:
+        shown = ", ".join(unread[:SHOWN]) + (", ..." if len(unread) > SHOWN else "")
+        log.warning("%d of %d labelled queries cannot be read by the model: %s", len(unread), len(scored), shown)

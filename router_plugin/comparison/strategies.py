@@ -7,10 +7,11 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from registry import GENERAL
@@ -26,7 +27,7 @@ from router_plugin.comparison.measuring import (
 )
 from router_plugin.comparison.tasks import Task
 from router_plugin.errors import ComparisonError, SettingsError
-from router_plugin.settings import Settings
+from router_plugin.settings import Settings, checked_settings
 
 CONFIGURATIONS = (UNADAPTED, MULTI, TWO_STAGE, ENSEMBLE, ORACLE)
 LIBRARIES = ("router_plugin.router", "router_plugin.encoders.torch_encoder")
@@ -48,21 +49,21 @@ class Comparison:
 
 def compare(
     task: Task,
-    registry: str | None = None,
+    registry: Path | str | None = None,
     *,
     multi: str | None = None,
-    multi_registry: str | None = None,
-    base_model: str | None = None,
+    multi_registry: Path | str | None = None,
+    base_model: Path | str | None = None,
     settings: Settings | None = None,
-    configurations: Collection[str] = CONFIGURATIONS,
+    configurations: Iterable[str] = CONFIGURATIONS,
 ) -> Comparison:
     """Compare serving configurations on a task, each in a process of its own.
 
     Args:
         task: routes and questions.
-        registry: URL of the registry.
+        registry: folder or URL of the registry.
         multi: the name under which the model of all domains is registered; without it, ``multi`` is left out.
-        multi_registry: URL of the registry that has this model; by default the same.
+        multi_registry: folder or URL of the registry that has this model; by default the same.
         base_model: encoder of the general domain.
         settings: of all configurations; each has its own strategy, and the query cache holds all questions.
         configurations: those to compare.
@@ -72,9 +73,10 @@ def compare(
         ComparisonError: the process of a configuration was killed.
         DomainRouterError: see :class:`router_plugin.DomainRouter`.
     """
-    check_configurations(configurations, multi, multi_registry)
+    chosen_names = (configurations,) if isinstance(configurations, str) else tuple(configurations)
+    check_configurations(chosen_names, multi, multi_registry)
     questions = len(task.questions) + len(task.fit)
-    same = (settings or Settings()).replace(query_cache=ENCODERS * questions)
+    same = checked_settings(settings).replace(query_cache=ENCODERS * questions)
     strategies = {
         UNADAPTED: same.replace(strategy="single", single_domain=GENERAL),
         MULTI: same.replace(strategy="single", single_domain=multi) if multi else None,
@@ -84,13 +86,17 @@ def compare(
     }
     found = []
     for name, chosen in strategies.items():
-        if chosen and name in configurations:
+        if chosen and name in chosen_names:
             of = (multi_registry if name == MULTI else None) or registry
-            found.append(_separately(task, Configuration(name, chosen, of, base_model)))
+            found.append(_separately(task, Configuration(name, chosen, _text(of), _text(base_model))))
     return Comparison(found)
 
 
-def check_configurations(configurations: Collection[str], multi: str | None, multi_registry: str | None) -> None:
+def _text(place: Path | str | None) -> str | None:
+    return None if place is None else str(place)
+
+
+def check_configurations(configurations: Collection[str], multi: str | None, multi_registry: Path | str | None) -> None:
     """Make sure that these configurations can be compared; see :func:`compare`.
 
     Raises:

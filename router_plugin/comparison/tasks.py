@@ -13,7 +13,7 @@ from registry.names import check_domain
 from registry.texts.forms import text_key
 from router_plugin.errors import ComparisonError, RoutesError
 from router_plugin.evaluation.labelled_queries import DOMAIN, ROUTE, read_labelled_queries
-from router_plugin.routes import Route
+from router_plugin.routes import Route, RoutesGiven, read_routes
 
 if TYPE_CHECKING:
     from training import PreparedData
@@ -60,7 +60,7 @@ class Task:
                 raise RoutesError(f"question {question.text!r:.60}: unknown route {min(unknown)!r}")
 
 
-def routing_task(routes: Sequence[Route], queries: Path, fit: Path | None = None) -> Task:
+def routing_task(routes: RoutesGiven, queries: Path, fit: Path | None = None) -> Task:
     """Labelled queries over routes.
 
     Args:
@@ -70,10 +70,12 @@ def routing_task(routes: Sequence[Route], queries: Path, fit: Path | None = None
         fit: another such file, to tune thresholds on.
 
     Raises:
+        RoutesError: the routes are malformed.
         QueryError: a row is bad, or names an unknown route.
         SourceError: a file cannot be read.
     """
-    return Task(tuple(routes), _labelled(queries, routes), _labelled(fit, routes) if fit else ())
+    known = read_routes(routes)
+    return Task(known, _labelled(queries, known), _labelled(fit, known) if fit else ())
 
 
 def retrieval_task(data: Mapping[str, PreparedData], split: str = "test") -> Task:

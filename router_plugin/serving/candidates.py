@@ -1,71 +1,155 @@
-"""The candidates of one encoder: the utterances of routes, embedded, and how near queries are to the routes."""
+"""The candidates of one encoder: the utterances of routes, embedded, and how near queries are to the routes.
+
+A text that the encoder cannot read has an embedding that means nothing: that of whatever it cannot read. So such a
+query or utterance is compared with nothing but the very same text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router_plugin.contracts import MOST_UNREAD
+from router_plugin.cosines import Floats, rounded
 from router_plugin.routes import Route
+from router_plugin.serving.candidate_store import Embedded, digest_of_key
+from router_plugin.serving.texts import same_text
 from router_plugin.settings import Aggregation
 
 Matrix = NDArray[np.float32]
 
+NEAR = 0.9
+"""A text's cosine with itself is above this on every runtime. It is set to 1, which int8 would miss by some 0.01."""
+
+
+class Queries(NamedTuple):
+    """``n`` queries as an encoder reads them.
+
+    Attributes:
+        vectors: unit vectors, ``(n, d)``.
+        texts: of the queries.
+        unread: the fraction of each that the encoder does not know.
+        keys: see :meth:`router_plugin.contracts.Encoder.key`.
+    """
+
+    vectors: Matrix
+    texts: Sequence[str]
+    unread: Sequence[float]
+    keys: Sequence[Hashable]
+
 
 class Candidates:
-    """Routes and their embedded utterances, ``(u, d)``. Never changed.
+    """Routes and their embedded utterances. Never changed.
 
     Attributes:
         routes: each with at least one utterance.
     """
 
-    def __init__(self, routes: Sequence[Route], matrix: Matrix) -> None:
+    def __init__(self, routes: Sequence[Route], utterances: Sequence[Embedded]) -> None:
+        """
+        Args:
+            routes: each with at least one utterance.
+            utterances: of all routes, in their order.
+        """
         self.routes = tuple(routes)
-        self._matrix = matrix
+        self._matrix: Matrix = np.stack([each.vector for each in utterances])
+        self._unread = [each.unread for each in utterances]
+        self._keys = [each.key for each in utterances]
+        self._unreadable = np.flatnonzero(np.array(self._unread) > MOST_UNREAD)
         self._counts = np.array([len(route.utterances) for route in routes], dtype=np.int64)
         self._starts = np.cumsum(self._counts) - self._counts
+        self._by_key = _positions(self._keys)
+        self._by_text: dict[Hashable, list[int]] = {}
 
     @classmethod
     def embedded(
-        cls, routes: Sequence[Route], embed: Callable[[Sequence[str]], Matrix], previous: Candidates | None = None
+        cls,
+        routes: Sequence[Route],
+        embed: Callable[[Sequence[str]], Sequence[Embedded]],
+        previous: Candidates | None = None,
     ) -> Candidates:
         """Embed routes.
 
         Args:
             routes: at least one.
-            embed: texts to unit vectors, ``(n, d)``.
+            embed: reads texts.
             previous: candidates of the same encoder, whose utterances are not embedded again.
         """
-        known = {} if previous is None else previous._by_text()
+        known = {} if previous is None else previous.by_text()
         texts = [text for route in routes for text in route.utterances]
         new = list(dict.fromkeys(text for text in texts if text not in known))
         known |= zip(new, embed(new), strict=True) if new else ()
-        return cls(routes, np.stack([known[text] for text in texts]))
+        return cls(routes, [known[text] for text in texts])
 
-    def scores(self, queries: Matrix, aggregation: Aggregation = "max", top_k: int = 1) -> Matrix:
-        """Cosine of every query ``(n, d)`` with every route, over its utterances: ``(n, len(routes))``."""
-        cosines: Matrix = queries @ self._matrix.T
+    def scores(self, queries: Queries, aggregation: Aggregation = "max", top_k: int = 1) -> Floats:
+        """The score of every query with every route, ``(n, len(routes))``: cosines over the route's utterances.
+
+        NaN where a query cannot be compared with any utterance of a route.
+        """
+        cosines, limited = self._cosines(queries)
         if aggregation == "max" or (aggregation == "top-k" and top_k == 1):
-            found: Matrix = np.maximum.reduceat(cosines, self._starts, axis=1)
-            return found
-        if aggregation == "mean":
-            return (np.add.reduceat(cosines, self._starts, axis=1) / self._counts).astype(np.float32)
-        return np.stack([self._mean_of_nearest(row, top_k) for row in cosines])
+            found = np.maximum.reduceat(cosines, self._starts, axis=1)
+        elif aggregation == "mean" and not limited:
+            found = np.add.reduceat(cosines, self._starts, axis=1) / self._counts
+        else:
+            nearest = int(self._counts.max()) if aggregation == "mean" else top_k
+            found = np.stack([self._mean_of_nearest(row, nearest) for row in cosines])
+        return rounded(np.where(np.isfinite(found), found, np.nan) if limited else found)
+
+    def nearest(self, query: Queries, limit: int) -> list[tuple[str, str, float]]:
+        """The utterances nearest to a single query, the nearest first: route, utterance, cosine."""
+        owner = [(route.name, text) for route in self.routes for text in route.utterances]
+        cosines = self._cosines(query)[0][0]
+        order = np.argsort(-cosines, kind="stable")[:limit]
+        kept = order[np.isfinite(cosines[order])]
+        return [(*owner[row], value) for row, value in zip(kept.tolist(), rounded(cosines[kept]).tolist(), strict=True)]
+
+    def _cosines(self, queries: Queries) -> tuple[Matrix, bool]:
+        """Cosines with all utterances, ``(n, u)``, minus infinity where nothing can be compared; whether that is so."""
+        cosines: Matrix = queries.vectors @ self._matrix.T
+        limited = len(self._unreadable) > 0
+        if limited:
+            cosines[:, self._unreadable] = -np.inf
+        for row, (text, unread, key) in enumerate(zip(queries.texts, queries.unread, queries.keys, strict=True)):
+            if unread > MOST_UNREAD:
+                limited = True
+                cosines[row] = -np.inf
+                cosines[row, self._with_text(text)] = 1
+            elif cosines[row].max() > NEAR:
+                cosines[row, self._by_key.get(digest_of_key(key), [])] = 1
+        return cosines, limited
+
+    def _with_text(self, text: str) -> list[int]:
+        """The positions of the utterances that are this very text."""
+        if not self._by_text:  # made for the first text that cannot be read
+            self._by_text = _positions([same_text(each) for each in self._texts()])
+        return self._by_text.get(same_text(text), [])
+
+    def by_text(self) -> dict[str, Embedded]:
+        """The utterances as the encoder reads them."""
+        return dict(zip(self._texts(), map(Embedded, self._matrix, self._unread, self._keys), strict=True))
+
+    def _texts(self) -> list[str]:
+        return [text for route in self.routes for text in route.utterances]
 
     def _mean_of_nearest(self, cosines: Matrix, top_k: int) -> Matrix:
+        """The mean of the largest cosines of each route, ``(len(routes),)``; NaN where none is finite."""
         route = np.repeat(np.arange(len(self.routes)), self._counts)
         order = np.lexsort((-cosines, route))
         rank = np.arange(len(order)) - np.repeat(self._starts, self._counts)
-        kept = np.where(rank < top_k, cosines[order], np.float32(0))
-        return (np.add.reduceat(kept, self._starts) / np.minimum(self._counts, top_k)).astype(np.float32)
+        used = (rank < top_k) & np.isfinite(cosines[order])
+        counts = np.add.reduceat(used, self._starts, dtype=np.int64)
+        sums = np.add.reduceat(np.where(used, cosines[order], np.float32(0)), self._starts)
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
 
-    def nearest(self, query: Matrix, limit: int) -> list[tuple[str, str, float]]:
-        """The utterances nearest to a query ``(d,)``, the nearest first: route, utterance, cosine."""
-        owner = [(route.name, text) for route in self.routes for text in route.utterances]
-        cosines = self._matrix @ query
-        return [(*owner[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:limit].tolist()]
 
-    def _by_text(self) -> dict[str, Matrix]:
-        texts = (text for route in self.routes for text in route.utterances)
-        return dict(zip(texts, self._matrix, strict=True))
+def _positions(values: Sequence[Hashable]) -> dict[Hashable, list[int]]:
+    """The positions of each value."""
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for position, value in enumerate(values):
+        found[value].append(position)
+    return dict(found)

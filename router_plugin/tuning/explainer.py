@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from registry import GENERAL
+from router_plugin.batches import one_text
 from router_plugin.contracts import Evidence
 from router_plugin.errors import QueryError
 from router_plugin.explanation import Explanation, Neighbour
 from router_plugin.router import DomainRouter
+from router_plugin.serving.candidates import Queries
 from router_plugin.serving.scores import Scored
 
 
@@ -27,24 +31,36 @@ def explain(router: DomainRouter, query: str, limit: int = 5) -> Explanation:
     """
     if limit < 0:
         raise QueryError(f"`limit` {limit}: expected at least 0")
-    (scored,) = router.examine([query])
+    (scored,) = router.examine([one_text(query, "query")])
     decision, evidence = router.decide(scored), _evidence(scored)
     state, domain, text = scored.state, scored.choice.domain, scored.text.text
     routes = state.routes_of(domain) if text else None
     if not routes:
         return Explanation(decision, evidence, None, [], [])
     in_general = routes.embedded_by(GENERAL)
-    vector, general_vector = state.domains.embed([(domain, text), (GENERAL, text)])
-    nearest = [Neighbour(*found) for found in routes.candidates.nearest(vector, max(limit, 1))]
-    thresholds = {route.name: route.threshold for route in state.served.routes}
-    threshold = thresholds[decision.route if decision.route in thresholds else nearest[0].route]
+    encoded = state.domains.encode([(domain, text), (GENERAL, text)], {})
+    own, general = (
+        Queries(vector[None], [text], [unread], [key])
+        for vector, unread, key in zip(encoded.vectors, encoded.unread, encoded.keys, strict=True)
+    )
+    nearest = [Neighbour(*found) for found in routes.candidates.nearest(own, max(limit, 1))]
     return Explanation(
         decision=decision,
         evidence=evidence,
-        threshold=state.settings.threshold if threshold is None else threshold,
+        threshold=_threshold(scored, decision.route, nearest),
         nearest=nearest[:limit],
-        nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general_vector, limit)],
+        nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, limit)],
     )
+
+
+def _threshold(scored: Scored, chosen: str | None, nearest: Sequence[Neighbour]) -> float | None:
+    """That of the chosen route if it is the router's, else of the nearest one; None where there is none."""
+    thresholds = {route.name: route.threshold for route in scored.state.served.routes}
+    name = chosen if chosen in thresholds else nearest[0].route if nearest else None
+    if name is None:
+        return None
+    own = thresholds[name]
+    return scored.state.settings.threshold if own is None else own
 
 
 def _evidence(scored: Scored) -> Evidence | None:

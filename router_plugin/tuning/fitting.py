@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from router_plugin.cosines import TOLERANCE, reaches
 from router_plugin.evaluation.fitted import Floats, features
 
 NEAREST = 10
@@ -37,7 +38,7 @@ class NearestRoutes(NamedTuple):
     probabilities: Floats
 
 
-def nearest_routes(rows: Sequence[tuple[NDArray[np.int64], NDArray[np.float32], float]]) -> NearestRoutes:
+def nearest_routes(rows: Sequence[tuple[NDArray[np.int64], Floats, float]]) -> NearestRoutes:
     """The nearest routes of queries, from the routes of each query, their scores and the domain's probability."""
     width = max(1, min(NEAREST, max((len(routes) for routes, _, _ in rows), default=0)))
     numbers, scores = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf)
@@ -111,8 +112,8 @@ def _best_threshold(nearest: NearestRoutes, labels: NDArray[np.int64], threshold
     scores = nearest.scores[rows, column[rows]]
     order = np.argsort(-scores, kind="stable")
     sums = np.concatenate([[0], np.cumsum(gain[order])])
-    bounds = np.concatenate([[1.0], scores[order], [np.nextafter(-1.0, -2)]])
-    between = np.flatnonzero(bounds[:-1] > bounds[1:])  # no threshold separates equal scores
+    bounds = np.concatenate([[1.0], scores[order], [-1 - 2 * MARGIN]])
+    between = np.flatnonzero(bounds[:-1] - bounds[1:] > 2 * TOLERANCE)  # no threshold separates equal scores
     spaces = [(bounds[cut + 1], bounds[cut]) for cut in between if sums[cut] == sums[between].max()]
     points = [_within(thresholds[route], low, high) for low, high in spaces]
     return min(points, key=lambda point: abs(point - thresholds[route]), default=float(thresholds[route]))
@@ -125,7 +126,7 @@ def _within(point: float, low: float, high: float) -> float:
 
 
 def _accepted(nearest: NearestRoutes, thresholds: Floats) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (nearest.routes >= 0) & (nearest.scores >= thresholds[nearest.routes])
+    found: NDArray[np.bool_] = (nearest.routes >= 0) & reaches(nearest.scores, thresholds[nearest.routes])
     return found
 
 

@@ -1,12 +1,12 @@
 """The contracts of a model store, a domain classifier and an encoder.
 
 A protocol says what every implementation must have. What one may have in addition is in protocols derived from it:
-:class:`ExplainingClassifier`, :class:`CachingEncoder` and :class:`SharingEncoder`.
+:class:`ExplainingClassifier`, :class:`CachingEncoder`, :class:`ReadingEncoder` and :class:`SharingEncoder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from registry import ModelVersion
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+MOST_UNREAD = 0.5
+"""The largest fraction of unknown tokens in a text that can be read. What is left of another one says too little."""
 
 
 class ModelStore(Protocol):
@@ -39,10 +42,12 @@ class Classification:
     Attributes:
         probabilities: of every domain, ``(n, len(domains))``; every row sums to 1.
         embedded: row to the base model's unit vector, for the queries that the classifier had to embed.
+        unreadable: rows of queries of which the classifier can tell nothing, because it cannot read them.
     """
 
     probabilities: NDArray[np.float64]
     embedded: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+    unreadable: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,20 @@ class CachingEncoder(Encoder, Protocol):
     """What it runs on. The same version on the same runtime must always produce the same vectors."""
 
 
+@runtime_checkable
+class ReadingEncoder(Encoder, Protocol):
+    """An encoder that can tell how much of a text it does not know. Others are taken to read everything."""
+
+    def unread(self, text: str) -> float:
+        """The fraction of the text's tokens that the encoder does not know; 1 where it finds nothing in it."""
+
+
+def unread_by(encoder: Encoder, text: str) -> float:
+    """The fraction of a text that an encoder cannot read."""
+    unread: Callable[[str], float] | None = getattr(encoder, "unread", None)  # which is faster than isinstance
+    return unread(text) if unread else 0.0
+
+
 class SharedPass(Protocol):
     """A model that several encoders run on, so that their texts can be embedded in one pass."""
 
@@ -141,7 +160,9 @@ class BaseEmbedder:
     Attributes:
         digest: of the model's weights.
         encode: queries to unit vectors, ``(n, d)``.
+        unread: queries to the fraction of each that the model cannot read.
     """
 
     digest: str
     encode: Encode
+    unread: Callable[[Sequence[str]], Sequence[float]] = lambda texts: [0.0] * len(texts)

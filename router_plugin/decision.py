@@ -21,6 +21,8 @@ class Decision:
         secondary_domains: other domains that the query may belong to as well, the likeliest first.
         confidence: probability that the decision is right; None where the router was not fitted.
         truncated: whether the end of the query was not read.
+        unread: the fraction of the query's tokens that the encoder does not know, from 0 to 1. Above 0.5 the query
+            cannot be read: it gets no route, unless an utterance is the very same text.
         reason: why there is no route; None where there is one.
     """
 
@@ -34,6 +36,7 @@ class Decision:
     secondary_domains: list[str] = field(default_factory=list)
     confidence: float | None = None
     truncated: bool = False
+    unread: float = 0.0
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

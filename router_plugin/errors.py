@@ -27,6 +27,14 @@ class ClosedError(DomainRouterError):
     """A router or its domains were used after they were closed."""
 
 
+class ForkedError(DomainRouterError):
+    """A router was used before its process was forked, and is used in the fork."""
+
+
+class CopyError(DomainRouterError, TypeError):
+    """Something cannot be copied or pickled, because it holds models or other resources of its process."""
+
+
 class PluginError(DomainRouterError):
     """A plugin could not be loaded, or failed; the text names it."""
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from registry import GENERAL, Registry
+from registry.paths import PathLike
+from router_plugin.batches import one_text, read_batch, read_texts
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
-from router_plugin.errors import ClosedError
+from router_plugin.errors import ClosedError, CopyError, QueryError
 from router_plugin.plugins.manager import Plugins
-from router_plugin.plugins.registries import open_registry
-from router_plugin.routes import Route, load_routes
+from router_plugin.plugins.registries import opened
+from router_plugin.routes import Route, RoutesGiven
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.scores import Scored, score
 from router_plugin.serving.state import Reloaded, ServingState
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EMPTY = "the query is empty"
-
 
 class DomainRouter:
     """Routes queries with the champions of a registry. Safe to use from several threads.
@@ -40,19 +39,19 @@ class DomainRouter:
 
     def __init__(
         self,
-        routes: Iterable[Route] | Path | str,
-        registry: Registry | str | None = None,
+        routes: RoutesGiven,
+        registry: Registry | PathLike | None = None,
         *,
-        base_model: str | None = None,
-        extra_domains: Iterable[UnmodelledDomain] | Path | str = (),
+        base_model: PathLike | None = None,
+        extra_domains: Iterable[UnmodelledDomain] | PathLike = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
         """Open the registry, check the champions' files, and assemble the domain classifier from their profiles.
 
         Args:
-            routes: routes, or the path of a routes file.
-            registry: a registry, or its URL, see :func:`router_plugin.open_registry`.
+            routes: routes or dicts of their attributes, or the path of a routes file.
+            registry: a registry, or its folder or URL, see :func:`router_plugin.open_registry`.
             base_model: encoder of the ``general`` domain; by default the model that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or the registry is empty.
             extra_domains: domains without a model, or a YAML file of them; the base model serves them. See
@@ -68,10 +67,8 @@ class DomainRouter:
             RoutesError: the routes are malformed or name an unknown domain.
         """
         with ExitStack() as undo:
-            if registry is None or isinstance(registry, str):
-                registry = undo.enter_context(closing(open_registry(registry, plugin_manager)))
             domains = ServedDomains(
-                registry,
+                opened(registry, undo, plugin_manager),
                 base_model=base_model,
                 extra_domains=extra_domains,
                 settings=settings,
@@ -82,16 +79,14 @@ class DomainRouter:
             self._opened = undo.pop_all()
 
     @classmethod
-    def over(
-        cls, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings | None = None
-    ) -> DomainRouter:
+    def over(cls, domains: ServedDomains, routes: RoutesGiven, settings: Settings | None = None) -> DomainRouter:
         """A router over domains that are open already, and that others may use at the same time.
 
         They stay open when the router is closed, and as they are when it is reloaded.
 
         Args:
             domains: their registry, base model and plugins are the router's.
-            routes: routes, or the path of a routes file.
+            routes: routes or dicts of their attributes, or the path of a routes file.
             settings: by default those that the domains were opened with.
 
         Raises:
@@ -106,9 +101,8 @@ class DomainRouter:
         router._start(domains, routes, settings or domains.settings)
         return router
 
-    def _start(self, domains: ServedDomains, routes: Iterable[Route] | Path | str, settings: Settings) -> None:
-        given = load_routes(Path(routes)) if isinstance(routes, (str, Path)) else routes
-        self._state: ServingState | None = ServingState.first(settings, domains, given)
+    def _start(self, domains: ServedDomains, routes: RoutesGiven, settings: Settings) -> None:
+        self._state: ServingState | None = ServingState.first(settings, domains, routes)
         self._changing, self._reloading = threading.Lock(), threading.Lock()
         self._usage = Usage(domains.registry) if settings.preload else None
         if self._usage:
@@ -157,22 +151,29 @@ class DomainRouter:
         return self.served_domains.loaded
 
     def preload(self, domains: Iterable[str]) -> None:
-        """Load the encoders of domains, and embed their candidates, before the first query."""
-        self.state.load(domains)
+        """Load the encoders of domains, and embed their candidates, before the first query.
 
-    def set_routes(self, routes: Iterable[Route]) -> None:
+        Raises:
+            QueryError: a domain is unknown.
+        """
+        wanted = read_batch(domains, "domains")
+        if unknown := [name for name in wanted if name not in self.domains]:
+            raise QueryError(f"`domains`: unknown domain {unknown[0]!r}: expected some of {', '.join(self.domains)}")
+        self.state.load(wanted)
+
+    def set_routes(self, routes: RoutesGiven) -> None:
         """Replace all routes. Utterances that were there before are not embedded again.
 
         Raises:
-            RoutesError: two routes have the same name, or one names an unknown domain.
+            RoutesError: routes are malformed, two have the same name, or one names an unknown domain.
         """
         self.change(lambda state: state.with_routes(routes))
 
-    def add_routes(self, routes: Iterable[Route]) -> None:
+    def add_routes(self, routes: RoutesGiven) -> None:
         """Add routes; only their utterances are embedded.
 
         Raises:
-            RoutesError: a name is taken, or a route names an unknown domain.
+            RoutesError: routes are malformed, a name is taken, or a route names an unknown domain.
         """
         self.change(lambda state: state.with_added(routes))
 
@@ -236,6 +237,12 @@ class DomainRouter:
             state.domains.close()
         self._opened.close()
 
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        raise CopyError(
+            "a router cannot be copied or pickled, as it holds models: make one in each process, of the same routes, "
+            "registry and settings; in one process, DomainRouter.over(router.served_domains, routes) shares its models"
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -245,19 +252,20 @@ class DomainRouter:
     def route(self, query: str) -> Decision:
         """Route one query.
 
-        An empty or blank query gets no route; one that is too long is cut, and the decision says so.
+        An empty or blank query gets no route, and none that the model cannot read; one that is too long is cut. The
+        decision says so.
 
         Raises:
             QueryError: the query is not text.
             PluginError: a plugin failed.
         """
-        return self.route_many([query])[0]
+        return self.route_many([one_text(query, "query")])[0]
 
-    def route_many(self, queries: Sequence[str], domains: Sequence[str] | None = None) -> list[Decision]:
+    def route_many(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Decision]:
         """Route a batch; each domain's encoder runs once.
 
         Args:
-            queries: any number.
+            queries: any number, of any iterable but a set or a mapping.
             domains: of each query, where the caller knows it: the classifier is not asked then.
 
         Raises:
@@ -270,12 +278,12 @@ class DomainRouter:
         """Route one query without blocking the event loop."""
         return await asyncio.to_thread(self.route, query)
 
-    async def aroute_many(self, queries: Sequence[str]) -> list[Decision]:
+    async def aroute_many(self, queries: Iterable[str]) -> list[Decision]:
         """Route a batch without blocking the event loop."""
-        return await asyncio.to_thread(self.route_many, queries)
+        return await asyncio.to_thread(self.route_many, read_texts(queries, "queries"))
 
     def rank(
-        self, queries: Sequence[str], limit: int, domains: Sequence[str] | None = None
+        self, queries: Iterable[str], limit: int, domains: Iterable[str] | None = None
     ) -> list[list[tuple[str, float]]]:
         """The nearest routes of each query with their scores, the nearest first, whatever their thresholds.
 
@@ -286,17 +294,15 @@ class DomainRouter:
         """
         return [scored.nearest(limit) for scored in self.examine(queries, domains)]
 
-    def scores(self, queries: Sequence[str]) -> list[dict[str, float]]:
-        """For hosts that decide by themselves: the score of every query with every route.
+    def scores(self, queries: Iterable[str]) -> list[dict[str, float]]:
+        """For hosts that decide by themselves: the score of every query with every route it is compared with.
 
-        A route that is not compared, because it is of other domains than the query, scores -1, the minimum of a cosine.
+        A route that is not compared has no score: one of other domains than the query, and every route where the query
+        is empty or cannot be read.
         """
-        return [
-            {route.name: -1.0 for route in scored.state.served.routes} | scored.by_route()
-            for scored in self.examine(queries)
-        ]
+        return [scored.by_route() for scored in self.examine(queries)]
 
-    def examine(self, queries: Sequence[str], domains: Sequence[str] | None = None) -> list[Scored]:
+    def examine(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:
         """What decisions about queries are made from; see :meth:`route_many` for the arguments."""
         found = score(self.state, queries, domains)
         if self._usage:
@@ -310,7 +316,7 @@ class DomainRouter:
             PluginError: a plugin failed.
         """
         text, state = scored.text, scored.state
-        route, value, reason = scored.best() if text.text else (None, None, EMPTY)
+        route, value, reason = scored.best()
         decision = Decision(
             query=text.query,
             route=route,
@@ -322,6 +328,7 @@ class DomainRouter:
             model_version=state.domains.version(scored.choice.domain),
             timings_ms=scored.timings,
             truncated=text.cut or scored.truncated,
+            unread=round(scored.unread, 3),
             reason=reason,
         )
         return state.domains.plugins.filter("after_route", "decision", decision)
@@ -329,5 +336,7 @@ class DomainRouter:
 
 def _secondary_domains(scored: Scored) -> list[str]:
     choice, minimum = scored.choice, scored.state.settings.secondary_threshold
+    if choice.unreadable:
+        return []
     likely = sorted(choice.probabilities.items(), key=lambda item: -item[1])
     return [name for name, value in likely if value >= minimum and name not in (choice.domain, GENERAL)]

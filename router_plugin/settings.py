@@ -83,3 +83,14 @@ class Settings(Options):
     ] = 10_000
     device: Device = None
     trust_remote_code: TrustRemoteCode = False
+
+
+def checked_settings(given: Settings | None) -> Settings:
+    """The settings, by default the default ones.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if given is not None and not isinstance(given, Settings):
+        raise SettingsError(f"`settings`: expected router_plugin.Settings, not {type(given).__name__}")
+    return given or Settings()

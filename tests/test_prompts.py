@@ -144,7 +144,7 @@ def test_a_damaged_configuration_of_an_adapter_is_named(tmp_path: Path, content:
     (tmp_path / TRANSFORMER_CONFIG).write_text(json.dumps({"max_seq_length": 8}))
     (tmp_path / MODEL_CONFIG).write_text(content)
     with pytest.raises(BaseModelError, match=f"{tmp_path / MODEL_CONFIG} cannot be read"):
-        InputConfig.of_adapter(tmp_path, InputConfig({"query": "", "document": ""}, None, 64))
+        InputConfig.of_folder(tmp_path, InputConfig({"query": "", "document": ""}, None, 64))
 
 
 @pytest.mark.parametrize("domain", ["medical", "banking"])

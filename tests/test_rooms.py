@@ -11,7 +11,7 @@ from .conftest import ROOT
 
 FLOORS = {
     "registry": [
-        {"errors", "names", "texts"},
+        {"errors", "names", "paths", "texts"},
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
@@ -38,14 +38,15 @@ FLOORS = {
             "pipeline",
             "preparing",
             "publishing",
+            "readability",
             "ready_made",
             "variants",
         },
     ],
     "router_plugin": [
         {"errors"},
-        {"contracts", "joint_module", "routes", "settings"},
-        {"decision", "explanation"},
+        {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
+        {"decision", "explanation", "utterances"},
         {"hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},

@@ -54,7 +54,7 @@ def attach_adapter(model: SentenceTransformer, folder: Path) -> None:
         BaseModelError: the folder holds no adapter of this format, or one that does not fit the model.
     """
     attach_weights(model, folder, "default")
-    InputConfig.of_adapter(folder, InputConfig.of(model)).apply(model)
+    InputConfig.of_folder(folder, InputConfig.of(model)).apply(model)
 
 
 def attach_weights(model: SentenceTransformer, folder: Path, name: str) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from registry.errors import VariantError
 from registry.model_folders.input_config import Kind
-from registry.model_folders.tokenizer import by_length, features, shared_tokens
+from registry.model_folders.tokenizer import QueryReader, by_length, features, shared_tokens
 from registry.model_folders.variants import GRAPHS, TOKENIZER, is_installed, read_variant, runtime
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class CompiledModel:
             raise VariantError(f"variant {folder} needs the {name} runtime: pip install 'domain-router[{name}]'")
         try:
             self.tokens = shared_tokens((folder / TOKENIZER).read_text(encoding="utf-8"), self.record.max_length)
+            self.reader = QueryReader(self.tokens, self.record.prompts["query"])
             self._graph = _open(folder, self.record.backend, threads)
         except Exception as error:  # tokenizers and onnxruntime raise no narrower class
             raise VariantError(f"{folder} cannot be run: {error}") from error
@@ -57,7 +58,7 @@ class CompiledModel:
     def encode(self, texts: Sequence[str], kind: Kind = "query", batch_size: int = BATCH) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``; texts of similar length are batched."""
         prompt = self.record.prompts[kind]
-        rows = [self.tokens.ids(prompt + text) for text in texts]
+        rows = [self.tokens.read(prompt + text, len(prompt)).ids for text in texts]
         vectors = np.empty((len(rows), self.dimension), dtype=np.float32)
         for batch in by_length(rows, batch_size):
             fed = features([rows[index] for index in batch], self.record.pad, self.record.inputs)
@@ -66,11 +67,15 @@ class CompiledModel:
 
     def truncates(self, text: str) -> bool:
         """Whether a query with its prompt has more tokens than the model reads."""
-        return self.tokens.truncates(self.record.prompts["query"] + text)
+        return self.reader.read(text).truncated
+
+    def unread(self, text: str) -> float:
+        """The fraction of a query's tokens that the model does not know."""
+        return self.reader.read(text).unread
 
     def key(self, text: str) -> tuple[int, ...]:
         """The tokens of a query."""
-        return self.tokens.ids(self.record.prompts["query"] + text)
+        return self.reader.read(text).ids
 
 
 def import_openvino() -> ModuleType:

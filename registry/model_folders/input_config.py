@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pydantic
 
@@ -13,6 +13,7 @@ from registry.errors import BaseModelError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch import nn
 
 Kind = Literal["query", "document"]
 """What a text is to a model, which may have another prompt or other weights for each."""
@@ -23,6 +24,8 @@ TRANSFORMER_CONFIG = "sentence_bert_config.json"
 NO_LIMIT = 1 << 30
 """A maximum length from here on is none: transformers writes a huge number where a model has no limit."""
 
+_POSITIONS = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
+"""Names that transformers give their table of positions."""
 _DOCUMENT_NAMES = ("document", "passage", "corpus")
 """Names that models give the prompt for documents."""
 
@@ -50,12 +53,12 @@ class InputConfig:
         return _config(model.prompts, model.default_prompt_name, model.max_seq_length)
 
     @classmethod
-    def of_adapter(cls, folder: Path, base: InputConfig) -> InputConfig:
-        """That of a base model with the adapter of a folder, which was trained with its own prompts and length.
+    def of_folder(cls, folder: Path, base: InputConfig) -> InputConfig:
+        """That of a folder: of an adapter, which was trained with its own prompts and length, or of a whole model.
 
         Args:
-            folder: of the adapter.
-            base: that of the base model, for what the folder does not say.
+            folder: of the model.
+            base: for what the folder does not say: that of an adapter's base model.
 
         Raises:
             BaseModelError: the folder's configuration cannot be read.
@@ -74,6 +77,22 @@ class InputConfig:
         model.default_prompt_name = self.default_prompt_name
         if self.max_length not in (None, model.max_seq_length):
             model.max_seq_length = self.max_length
+
+
+def position_limit(transformer: nn.Module) -> int | None:
+    """The longest text in tokens for which a transformer has positions; None where their number has no end.
+
+    A table of positions may have rows that no token gets: RoBERTa and its kin begin to count behind the padding token,
+    so that 512 of 514 rows can be used; BART and OPT begin at an offset of their own.
+    """
+    limits = []
+    for module in transformer.modules():
+        for name in _POSITIONS:
+            table: Any = getattr(module, name, None)
+            if hasattr(table, "num_embeddings"):
+                padding = getattr(table, "padding_idx", None)
+                limits.append(table.num_embeddings - (getattr(table, "offset", 0) if padding is None else padding + 1))
+    return min(limits, default=None)
 
 
 class _Model(pydantic.BaseModel):

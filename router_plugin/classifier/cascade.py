@@ -20,7 +20,8 @@ from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
-from router_plugin.contracts import BaseEmbedder, Classification, DomainEvidence, Evidence
+from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
+from router_plugin.cosines import rounded
 from router_plugin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,10 @@ class CascadeClassifier:
             self._calibrate(folds, precision)
 
     def classify(self, queries: Sequence[str]) -> Classification:
-        """Probability of every domain; see :class:`router_plugin.contracts.Classification`."""
+        """Probability of every domain; see :class:`router_plugin.contracts.Classification`.
+
+        Of a query that neither stage can read, all domains have the same probability.
+        """
         if len(self.domains) == 1:
             return Classification(np.ones((len(queries), 1)))
         parts = [pieces(query) for query in queries]
@@ -102,16 +106,24 @@ class CascadeClassifier:
         probabilities = every[best]
         new = measures.unseen[best] > self._unknown
         unsure = np.flatnonzero(new | (probabilities[:, 1:].max(axis=1) < self._sure))
-        if self._neighbours is None or not len(unsure):
+        if not len(unsure):
             return Classification(probabilities)
         asked = np.unique(
             np.concatenate([np.searchsorted(owner, unsure), best[unsure]])
         )  # whole texts and their best pieces
-        embedded = self._embed([*(queries[row] for row in unsure.tolist()), *(texts[row] for row in asked.tolist())])
+        unread = np.array(self._base.unread([texts[row] for row in asked.tolist()]))
+        asked = asked[unread <= MOST_UNREAD]
+        read = np.unique(owner[asked])
+        blind = np.setdiff1d(unsure[new[unsure]], read)  # neither stage can read them
+        probabilities[blind] = 1 / len(self.domains)
+        if self._neighbours is None or not len(asked):
+            return Classification(probabilities, unreadable=frozenset(blind.tolist()))
+        embedded = self._embed([*(queries[row] for row in read.tolist()), *(texts[row] for row in asked.tolist())])
         near = self._neighbours.similarities(np.stack([embedded[texts[row]] for row in asked.tolist()]))
         pooled = self._pooled.probabilities(measures.take(asked)._replace(similarities=near))
-        probabilities[unsure] = pooled[_best_piece(pooled, owner[asked])]
-        return Classification(probabilities, {row: embedded[queries[row]] for row in unsure.tolist()})
+        probabilities[read] = pooled[_best_piece(pooled, owner[asked])]
+        vectors = {row: embedded[queries[row]] for row in read.tolist()}
+        return Classification(probabilities, vectors, frozenset(blind.tolist()))
 
     def explain(self, query: str) -> Evidence:
         """What speaks for each domain; see :class:`router_plugin.contracts.Evidence`."""
@@ -124,7 +136,7 @@ class CascadeClassifier:
         added = self._lexical.contributions(text)
         near = None
         if embedded and self._neighbours is not None:
-            near = self._neighbours.similarities(np.stack([*embedded.values()]))[0]
+            near = rounded(self._neighbours.similarities(np.stack([*embedded.values()]))[0])
         found = {
             domain: DomainEvidence(_strongest(added, column), None if near is None else float(near[column]))
             for column, domain in enumerate(self.domains)

@@ -8,21 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
+from registry import DomainRouterError
 from router_plugin.cli.model_options import Fields, fields_of, is_given
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.settings import Settings
 from training.llm.options import LanguageModelOptions
 
 
 def existing_registry(url: str | None) -> str | None:
-    """The registry that an option names, for a command that only reads it; None for the default one.
+    """The registry that an option names, for a command that only reads it; None for that of the environment.
 
     Raises:
         typer.BadParameter: it does not exist.
     """
-    from registry.storage.location import is_known, is_there
+    from registry.storage.location import check_exists, is_known, registry_url
 
-    if url is not None and is_known(url) and not is_there(url):
-        raise typer.BadParameter(f"{url}: no registry found: 'models add' and 'train --register' create one")
+    try:
+        if is_known(registry_url(url)):
+            check_exists(url)
+    except DomainRouterError as error:
+        raise typer.BadParameter(str(error)) from error
     return url
 
 
@@ -30,13 +35,11 @@ def usable_device(name: str | None) -> str | None:
     """A device that torch can use here; None for its own choice.
 
     Raises:
-        typer.BadParameter: it cannot be used.
+        SettingsError: it cannot be used.
     """
-    if name is None or name == "cpu":
-        return name
-    if not _is_usable(name):
-        known = ("cpu", *filter(_is_usable, ("cuda", "mps")))
-        raise typer.BadParameter(f"{name}: cannot be used on this machine: expected {' or '.join(known)}")
+    from router_plugin.encoders.selection import check_device
+
+    check_device(name)
     return name
 
 
@@ -50,17 +53,6 @@ def _is_usable(device: str) -> bool:
         return False
 
 
-def named_path(text: str) -> Path:
-    """A path from the command line.
-
-    Raises:
-        typer.BadParameter: it is empty.
-    """
-    if not str(text).strip():
-        raise typer.BadParameter("is empty: expected a path")
-    return Path(text)
-
-
 _REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
 
 RegistryOption = Annotated[
@@ -71,12 +63,19 @@ ExtraDomainsOption = Annotated[
     Path | None,
     typer.Option(
         "--extra-domains",
+        parser=named_path,
+        metavar=PATH,
         help="Domains that have no model yet: YAML of names, descriptions and queries, or a file of labelled queries.",
         show_default=False,
     ),
 ]
-RoutesOption = Annotated[list[Path], typer.Option(help="YAML file of routes. Repeatable.", metavar="<path>")]
-FittedOption = Annotated[Path | None, typer.Option(help="File that 'routes fit' wrote.", show_default=False)]
+RoutesOption = Annotated[
+    list[Path], typer.Option(help="YAML file of routes. Repeatable.", parser=named_path, metavar=PATH)
+]
+FittedOption = Annotated[
+    Path | None,
+    typer.Option(help="File that 'routes fit' wrote.", parser=named_path, metavar=PATH, show_default=False),
+]
 SettingsOptions = Annotated[
     Settings,
     fields_of(

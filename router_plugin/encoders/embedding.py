@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.contracts import Encoder, SharedPass, SharingEncoder
+from router_plugin.contracts import Encoder, SharedPass, SharingEncoder, unread_by
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 
@@ -25,12 +24,14 @@ class Encoded(NamedTuple):
     Attributes:
         vectors: unit vectors, ``(d,)`` each, where d may differ between domains.
         truncated: of each text whether it is longer than the encoder reads.
-        loading: seconds that it took to get the encoders into memory.
+        unread: of each text the fraction that the encoder does not know.
+        keys: of each text, see :meth:`router_plugin.contracts.Encoder.key`.
     """
 
     vectors: list[Vector]
     truncated: list[bool]
-    loading: float
+    unread: list[float]
+    keys: list[Hashable]
 
 
 class Embedding:
@@ -56,22 +57,28 @@ class Embedding:
         return batch.finish()
 
     def encode(self, pairs: Sequence[Pair], known: Mapping[int, Vector]) -> Encoded:
-        """Unit vectors, and which texts are too long; each encoder is taken from the pool once.
+        """Unit vectors, and how the encoders read the texts; each encoder is taken from the pool once.
 
         Args:
             pairs: domains and texts.
             known: by the number of a pair, a vector that the caller has already.
         """
         batch = _Batch(pairs, self._versions, self._cache, known)
-        truncated, loading = [False] * len(pairs), 0.0
+        truncated, unread = [False] * len(pairs), [0.0] * len(pairs)
+        keys: list[Hashable] = [None] * len(pairs)
         for domain, rows in _by_domain(pairs, range(len(pairs))).items():
-            started = time.perf_counter()
             with self._pool.use(domain) as encoder:
-                loading += time.perf_counter() - started
                 for row in rows:
-                    truncated[row] = encoder.truncates(pairs[row][1])
+                    text = pairs[row][1]
+                    truncated[row], unread[row] = encoder.truncates(text), unread_by(encoder, text)
+                    keys[row] = encoder.key(text)
                 batch.embed(encoder, [row for row in rows if row in batch.missing])
-        return Encoded(batch.finish(), truncated, loading)
+        return Encoded(batch.finish(), truncated, unread, keys)
+
+    def unread(self, domain: str, texts: Sequence[str]) -> list[float]:
+        """The fraction of each text that a domain's encoder does not know."""
+        with self._pool.use(domain) as encoder:
+            return [unread_by(encoder, text) for text in texts]
 
 
 def _by_domain(pairs: Sequence[Pair], rows: Sequence[int] | Mapping[int, None]) -> dict[str, list[int]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from router_plugin.contracts import Encoder
-from router_plugin.errors import ClosedError
+from router_plugin.errors import ClosedError, ForkedError
 
 
 @dataclass
@@ -21,7 +25,11 @@ class _Place:
 
 
 class EncoderPool:
-    """Encoders by domain. One that is in use is never dropped. Safe to use from several threads."""
+    """Encoders by domain. One that is in use is never dropped. Safe to use from several threads.
+
+    Attributes:
+        forked: whether this process was forked when an encoder was in memory, so that none can be used.
+    """
 
     def __init__(
         self,
@@ -43,6 +51,9 @@ class EncoderPool:
         )
         self._budget = budget
         self._closed = False
+        self.forked = False
+        self._waited = threading.local()
+        _POOLS.add(self)
         self._lock: threading.Lock = previous._lock if previous else threading.Lock()
 
     @contextmanager
@@ -51,24 +62,37 @@ class EncoderPool:
 
         Raises:
             ClosedError: the pool is closed.
+            ForkedError: an encoder was in memory when this process was forked.
         """
+        if self.forked:
+            raise ForkedError(
+                "this process was forked when the router's models were in memory, whose threads are not in the fork: "
+                "make a router in each process, after the fork, or start the processes with 'spawn'"
+            )
         with self._lock:
             if self._closed:
                 raise ClosedError("the encoders were closed: open the domains again")
             place = self._places[domain]
             place.users += 1
             self._places.move_to_end(domain)
+        started = time.perf_counter()
         try:
             with place.lock:
                 if place.encoder is None:
                     place.encoder = place.load()
                 encoder = place.encoder
             self._drop()
+            self._waited.seconds = self.waited + time.perf_counter() - started
             yield encoder
         finally:
             with self._lock:
                 place.users -= 1
             self._drop()
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the present thread has waited for encoders until they were in memory."""
+        return float(getattr(self._waited, "seconds", 0.0))
 
     @property
     def loaded(self) -> list[str]:
@@ -82,6 +106,13 @@ class EncoderPool:
             self._closed = True
             self._places.clear()
 
+    def after_fork(self) -> None:
+        """In a forked process: encoders cannot be used, and locks may be held by threads that are not there."""
+        self.forked = any(place.encoder is not None or place.users for place in self._places.values())
+        self._lock = threading.Lock()
+        for place in self._places.values():
+            place.lock, place.users = threading.Lock(), 0
+
     def _drop(self) -> None:
         if self._budget is None:
             return
@@ -93,3 +124,18 @@ class EncoderPool:
                 if place.encoder is not None and place.encoder.nbytes and not place.users:
                     taken -= place.encoder.nbytes
                     place.encoder = None
+
+
+_POOLS: weakref.WeakSet[EncoderPool] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Let torch work in a process that was forked from one in which models ran: with several threads it would hang."""
+    pools = list(_POOLS)
+    for pool in pools:
+        pool.after_fork()
+    if any(pool.forked for pool in pools) and (torch := sys.modules.get("torch")):
+        torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_after_fork)

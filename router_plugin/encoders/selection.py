@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from registry import BaseModelFiles
-from registry.errors import VariantError
+from registry.errors import OutputError, VariantError
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.variants import (
     Backend,
@@ -19,6 +19,7 @@ from registry.model_folders.variants import (
     variant_folder,
 )
 from registry.shared.build_cache import cached_folder
+from router_plugin.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +28,40 @@ TORCH = "torch"
 
 
 def check_choice(backend: str, device: str | None) -> None:
-    """Make sure that a backend can be used here, on the device that was chosen; None for the default device.
+    """Make sure that a backend and a device can be used here, and together; None for the default device.
 
     Raises:
-        VariantError: it is unknown, its runtime is not installed, or it does not run on that device.
+        VariantError: the backend is unknown, its runtime is not installed, or it does not run on that device.
+        SettingsError: the device cannot be used.
     """
     if backend in (AUTO, TORCH):
+        check_device(device)
         return
     if not is_installed(check_backend(backend)):
         raise VariantError(f"`backend` {backend} is not installed: pip install 'domain-router[{runtime(backend)}]'")
     if device not in (None, "cpu"):
         raise VariantError(f"`backend` {backend} runs on the CPU only, and cannot be used with `device` {device}")
+
+
+def check_device(name: str | None) -> None:
+    """Make sure that torch can use a device here; None for its own choice.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    if name is not None and name != "cpu" and not _is_usable(name):
+        known = ("cpu", *filter(_is_usable, ("cuda", "mps")))
+        raise SettingsError(f"`device` {name}: cannot be used on this machine: expected {' or '.join(known)}")
+
+
+def _is_usable(device: str) -> bool:
+    try:
+        import torch
+
+        module = torch.get_device_module(device)
+        return bool(module.is_available() and (torch.device(device).index or 0) < module.device_count())
+    except (ImportError, RuntimeError, AttributeError):  # no torch, or an unknown kind of device
+        return False
 
 
 def compiled_encoder(
@@ -90,7 +114,7 @@ def _of_base(base: BaseModelFiles, variant: Backend, trust_remote_code: bool) ->
         return CompiledModel(
             cached_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
         )
-    except (VariantError, OSError) as error:
+    except (VariantError, OutputError, OSError) as error:
         log.warning("%s runs on torch: %s", base.name, error)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,8 +23,9 @@ from registry import BaseModelFiles
 from registry.model_folders.adapter_files import identity_of, is_adapter
 from registry.model_folders.adapters import attach_weights, detach, detach_on_error
 from registry.model_folders.input_config import InputConfig
-from registry.model_folders.loading import load_sentence_transformer
-from registry.model_folders.tokenizer import Tokens, by_length, features, shared_tokens
+from registry.model_folders.loading import load_sentence_transformer, try_model
+from registry.model_folders.tokenizer import QueryReader, by_length, features, shared_tokens
+from router_plugin.encoders.torch_encoder import TRIED
 
 BATCH = 32
 _NO_ADAPTER = "__base__"
@@ -72,7 +74,7 @@ class SharedBackbone:
         with detach_on_error(self.model, name):
             attach_weights(self.model, folder, name)
             self._hook()
-            encoder = SharedEncoder(self, name, InputConfig.of_adapter(folder, self._inputs))
+            encoder = SharedEncoder(self, name, InputConfig.of_folder(folder, self._inputs))
             self._try_alone(encoder)
         self._attached[name] = ref(encoder)
         return encoder
@@ -135,9 +137,8 @@ class SharedEncoder:
     def __init__(self, shared: SharedBackbone, adapter: str, inputs: InputConfig) -> None:
         self.shared = shared
         self.adapter = adapter
-        self._prompt = inputs.prompt("query")
         tokenizer = shared.model.tokenizer.backend_tokenizer.to_str()
-        self._tokens: Tokens = shared_tokens(tokenizer, inputs.max_length)
+        self.reader = QueryReader(shared_tokens(tokenizer, inputs.max_length), inputs.prompt("query"))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, d)``."""
@@ -145,11 +146,15 @@ class SharedEncoder:
 
     def truncates(self, text: str) -> bool:
         """Whether the text, after the prompt for queries, has more tokens than the model reads."""
-        return self._tokens.truncates(self._prompt + text)
+        return self.reader.read(text).truncated
+
+    def unread(self, text: str) -> float:
+        """The fraction of a query's tokens that the model does not know."""
+        return self.reader.read(text).unread
 
     def key(self, text: str) -> tuple[int, ...]:
         """The tokens of a query."""
-        return self._tokens.ids(self._prompt + text)
+        return self.reader.read(text).ids
 
 
 _Key = tuple[str, str | None, bool]
@@ -172,7 +177,9 @@ def shared_backbone(base: BaseModelFiles, device: str | None, trust_remote_code:
         known = _SHARED.get(key)
         if known is None and key not in _NOT_SHARED:
             base.check()
-            known = _share(load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval())
+            model = load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval()
+            try_model(model, base.name, TRIED)
+            known = _share(model)
             if known is None:
                 _NOT_SHARED.add(key)
             else:
@@ -187,3 +194,13 @@ def _share(model: SentenceTransformer) -> SharedBackbone | None:
     wanted = model.encode_query(_PROBES, normalize_embeddings=True, show_progress_bar=False)
     found = shared.base.encode(_PROBES)
     return shared if np.allclose(found, wanted, atol=1e-3) else None
+
+
+def _after_fork() -> None:
+    """In a forked process: another thread may have held the locks of these models, and will never let them go."""
+    global _LOADING
+    _SHARED.clear()
+    _LOADING = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

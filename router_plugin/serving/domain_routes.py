@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from registry import GENERAL
+from registry.shared.texts import clean
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.texts import same_text
+from router_plugin.utterances import Reading, Told, warnings_of
+
+log = logging.getLogger(__name__)
+
+READ_AHEAD = 1000
+"""Utterances of a domain that are read when they are given, so that faults are told then and not at the first query."""
 
 
 class DomainRoutes:
@@ -30,6 +39,7 @@ class DomainRoutes:
         domain: str,
         domains: ServedDomains,
         previous: Candidates | None,
+        told: Told,
     ) -> None:
         """
         Args:
@@ -38,12 +48,14 @@ class DomainRoutes:
             domain: whose encoder embeds them.
             domains: that are served.
             previous: candidates of the same encoder, whose utterances are not embedded again.
+            told: what was said of utterances.
         """
         self.positions: NDArray[np.int64] = np.array(positions, dtype=np.int64)
         self._routes = [routes[position] for position in positions]
         self._domain = domain
         self._domains = domains
         self._previous = previous
+        self._told = told
         self._lock = threading.Lock()
         self._candidates: Candidates | None = None
 
@@ -57,6 +69,8 @@ class DomainRoutes:
             if self._candidates is None:
                 self._candidates = self.embedded_by(self._domain, self._previous)
                 self._previous = None
+                known = self._candidates.by_text()
+                self._warn(lambda text: Reading(known[text].unread, known[text].key))
             return self._candidates
 
     @property
@@ -64,6 +78,18 @@ class DomainRoutes:
         """The candidates if they are embedded, else the previous ones."""
         previous = self._previous  # read first: a query may embed the candidates and release the previous ones
         return self._candidates or previous
+
+    def read_ahead(self) -> None:
+        """Warn of utterances that the encoder cannot read or tell apart, if it need not be loaded for that."""
+        if not self._routes or sum(len(route.utterances) for route in self._routes) > READ_AHEAD:
+            return
+        if reader := self._domains.reader(self._domain):
+            read = {text: reader.read(clean(text)) for route in self._routes for text in route.utterances}
+            self._warn(lambda text: Reading(read[text].unread, read[text].ids))
+
+    def _warn(self, read: Callable[[str], Reading]) -> None:
+        for line in warnings_of(self._routes, read, self._domains.version(self._domain), self._told):
+            log.warning("%s", line)
 
     def embedded_by(self, domain: str, previous: Candidates | None = None) -> Candidates:
         """The routes, at least one, embedded by a domain's encoder.
@@ -74,8 +100,10 @@ class DomainRoutes:
         """
         name = self._domains.encoded_by[domain]
         with self._domains.encoder(name) as encoder:
-            embed = partial(embed_cached, encoder=encoder, version=self._domains.artifacts[name])
-            return Candidates.embedded(self._routes, embed, previous)
+            version = self._domains.artifacts[name]
+            return Candidates.embedded(
+                self._routes, lambda texts: embed_cached([clean(text) for text in texts], encoder, version), previous
+            )
 
 
 class ServedRoutes:
@@ -110,14 +138,29 @@ class ServedRoutes:
         for position, route in enumerate(routes):
             for domain in route.domains or (None,):
                 by_name[domain].append(position)
+        self._told: Told = previous[0]._told if previous else set()
+        self._by_text: dict[str, str] | None = None
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
             known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
-            self.by_domain[name] = DomainRoutes(routes, sorted(by_name[None] + by_name[name]), name, domains, known)
+            positions = sorted(by_name[None] + by_name[name])
+            self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._told)
         same = [each for each in previous if each._has_encoder(single_domain, domains)]
         known = next(filter(None, (each.for_single_encoder.latest for each in same)), None)
         everything = range(len(routes))
-        self.for_single_encoder: DomainRoutes = DomainRoutes(routes, everything, single_domain, domains, known)
+        self.for_single_encoder: DomainRoutes = DomainRoutes(
+            routes, everything, single_domain, domains, known, self._told
+        )
+
+    def domain_with(self, text: str) -> str | None:
+        """A domain with a route of which this very text is an utterance; None where there is no such route."""
+        if self._by_text is None:
+            self._by_text = {
+                same_text(utterance): next(iter(route.domains), GENERAL)
+                for route in reversed(self.routes)
+                for utterance in route.utterances
+            }
+        return self._by_text.get(same_text(text))
 
     def _embedded(self, domain: str, domains: ServedDomains) -> Candidates | None:
         """The domain's candidates, if their encoder serves the domain among other domains too."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+import logging
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, DomainRouterError, ModelVersion, Profile, resolve_base_model
+from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, built_profile, check_names, load_domains
+from registry.paths import PathLike
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, built_profile, check_names, read_domains
 from router_plugin.contracts import (
+    MOST_UNREAD,
     BaseEmbedder,
     Classification,
     DomainClassifier,
@@ -28,13 +32,18 @@ from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 from router_plugin.encoders.selection import TORCH, check_choice, chosen_variant
-from router_plugin.errors import ClosedError, PluginError, SettingsError
-from router_plugin.plugins.manager import Plugins, plugins
-from router_plugin.plugins.registries import open_registry
-from router_plugin.settings import Settings
+from router_plugin.errors import ClosedError, CopyError, PluginError, SettingsError
+from router_plugin.plugins.builtin import BUILT_IN
+from router_plugin.plugins.manager import FAILURES, Plugins, plugins, said
+from router_plugin.plugins.registries import opened
+from router_plugin.settings import Settings, checked_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from registry.model_folders.tokenizer import QueryReader
+
+log = logging.getLogger(__name__)
 
 _OPENED_WITH = (
     "target_precision",
@@ -69,10 +78,10 @@ class ServedDomains:
 
     def __init__(
         self,
-        registry: ModelStore | str | None = None,
+        registry: ModelStore | PathLike | None = None,
         *,
-        base_model: BaseModelFiles | str | None = None,
-        extra_domains: Iterable[UnmodelledDomain] | Path | str = (),
+        base_model: BaseModelFiles | PathLike | None = None,
+        extra_domains: Iterable[UnmodelledDomain] | UnmodelledDomain | PathLike = (),
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
@@ -81,18 +90,15 @@ class ServedDomains:
         See :class:`router_plugin.DomainRouter` for the arguments and the errors. A registry that is given by its URL is
         closed with the domains; one that is given as an object is not.
         """
-        self.settings = settings or Settings()
+        self.settings = checked_settings(settings)
         check_choice(self.settings.backend, self.settings.device)
         self.plugins = plugin_manager or plugins()
-        extra = load_domains(Path(extra_domains)) if isinstance(extra_domains, (str, Path)) else extra_domains
-        self.extra_domains = tuple(extra)
-        self._given_base = resolve_base_model(base_model) if isinstance(base_model, str) else base_model
+        self.extra_domains = read_domains(extra_domains)
+        self._given_base = resolve_base_model(base_model) if isinstance(base_model, (str, os.PathLike)) else base_model
         self._closed = False
         self._cache = QueryCache(self.settings.query_cache)
         with ExitStack() as undo:
-            if registry is None or isinstance(registry, str):
-                registry = undo.enter_context(closing(open_registry(registry, self.plugins)))
-            self._store = registry
+            self._store = opened(registry, undo, self.plugins)
             self._assemble(None)
             self._opened = undo.pop_all()
 
@@ -139,7 +145,8 @@ class ServedDomains:
         encode = partial(_by_base, self._embedding)
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
         profiles |= {each.name: built_profile(each, self.base, encode) for each in self.extra_domains}
-        base = BaseEmbedder(self.base.digest, encode)
+        self._warn_of_unread_examples()
+        base = BaseEmbedder(self.base.digest, encode, partial(self._embedding.unread, GENERAL))
         name, classifier = self.plugins.first_result(
             "domain_classifier", profiles=profiles, base=base, settings=self.settings
         )
@@ -149,6 +156,17 @@ class ServedDomains:
                 f"expected {', '.join(self._versions)}"
             )
         return name, classifier
+
+    def _warn_of_unread_examples(self) -> None:
+        """Queries of domains without a model that the base model cannot read tell it nothing."""
+        reader = self.reader(GENERAL) if self.extra_domains else None
+        for each in self.extra_domains if reader else ():
+            unread = [text for text in each.examples() if reader and reader.read(text).unread > MOST_UNREAD]
+            if unread:
+                log.warning(
+                    "%s cannot read %d of %d examples of the domain %s, such as %r",
+                    *(self.base.name, len(unread), len(each.examples()), each.name, unread[0]),
+                )
 
     def _same_encoders(self, other: ServedDomains) -> set[str]:
         """The domains with an encoder of their own that other domains have too."""
@@ -168,7 +186,8 @@ class ServedDomains:
         self._check_open()
         if {version.domain: version for version in self._store.champions()} == self.champions:
             return self
-        new = copy.copy(self)
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
         new._opened = ExitStack()
         new._assemble(self)
         return new
@@ -178,6 +197,12 @@ class ServedDomains:
         self._closed = True
         self._encoders.close()
         self._opened.close()
+
+    def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
+        raise CopyError(
+            "domains cannot be copied or pickled, as they hold models: open them once in each process, with the same "
+            "registry and settings"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -216,6 +241,12 @@ class ServedDomains:
         version = self._versions[domain]
         return version.dimension if version else len(self.embed([(GENERAL, "")])[0])
 
+    def reader(self, domain: str) -> QueryReader | None:
+        """How the built-in encoder of a domain reads queries, without loading it; None where that is not known."""
+        if any(each.name not in BUILT_IN and "encoder" in each.hooks for each in self.plugins.loaded()):
+            return None
+        return query_reader(self.folders.get(self.encoded_by[domain], self.base.path), self.base)
+
     def runtime(self, domain: str) -> str:
         """What the built-in encoder of a domain runs on: ``torch``, or a variant's backend."""
         folder = self.folders.get(domain, self.base.path)
@@ -238,16 +269,15 @@ class ServedDomains:
         filled = [i for i, text in enumerate(texts) if text]
         if not filled:
             return Classification(probabilities)
-        try:
+        with self._named_in_errors():
             answer = self.classifier.classify([texts[i] for i in filled])
-        except Exception as error:
-            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
         if answer.probabilities.shape != (len(filled), probabilities.shape[1]):  # numpy would stretch a single row
             raise PluginError(
                 f"plugin {self._classified_by}: its domain classifier answered {answer.probabilities.shape}"
             )
         probabilities[filled] = answer.probabilities
-        return Classification(probabilities, {filled[row]: vector for row, vector in answer.embedded.items()})
+        embedded = {filled[row]: vector for row, vector in answer.embedded.items()}
+        return Classification(probabilities, embedded, {filled[row] for row in answer.unreadable})
 
     def evidence(self, text: str) -> Evidence | None:
         """What speaks for the domains of a text; None where the classifier cannot explain.
@@ -258,17 +288,25 @@ class ServedDomains:
         self._check_open()
         if not isinstance(self.classifier, ExplainingClassifier):
             return None
-        try:
+        with self._named_in_errors():
             return self.classifier.explain(text)
-        except Exception as error:
-            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {error!r}") from error
+
+    @contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        """Name the plugin of the classifier in what it raises, but for what the built-in one says to its user."""
+        try:
+            yield
+        except FAILURES as error:
+            if isinstance(error, DomainRouterError) and self._classified_by in BUILT_IN:
+                raise
+            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {said(error)}") from error
 
     def embed(self, pairs: Sequence[Pair]) -> list[Vector]:
         """Unit vectors of texts, ``(d,)`` each, by the encoders of the domains that they are paired with."""
         return self._embedding.embed(self._by_encoder(pairs))
 
     def encode(self, pairs: Sequence[Pair], known: Mapping[int, Vector]) -> Encoded:
-        """Like :meth:`embed`, and which texts are longer than their encoders read.
+        """Like :meth:`embed`, and how the encoders read the texts.
 
         Args:
             pairs: domains and texts.
@@ -279,6 +317,10 @@ class ServedDomains:
     def _by_encoder(self, pairs: Sequence[Pair]) -> list[Pair]:
         self._check_open()
         return [(self.encoded_by[domain], text) for domain, text in pairs]
+
+    def seconds_loading(self) -> float:
+        """Seconds that the present thread has waited for encoders until they were in memory."""
+        return self._encoders.waited
 
     @contextmanager
     def encoder(self, domain: str) -> Iterator[Encoder]:

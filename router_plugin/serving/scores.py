@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from router_plugin.batches import read_texts
+from router_plugin.contracts import MOST_UNREAD
+from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.encoders.embedding import Encoded
 from router_plugin.evaluation.fitted import confidence
+from router_plugin.serving.candidates import Queries
 from router_plugin.serving.state import ServingState
 from router_plugin.serving.strategies import DomainChoice, choose_domains, known_domains
-from router_plugin.serving.texts import QueryText, read_queries
+from router_plugin.serving.texts import QueryText, as_routed
 from router_plugin.serving.timings import Clock
 
+EMPTY = "the query is empty"
+UNREADABLE = "the model cannot read the query"
 BELOW = "no route is near enough"
 NO_ROUTES = "the domain has no routes"
+NOTHING_READABLE = "the model cannot read any utterance of the domain's routes"
 
 Asked = tuple[int, str]
 """The number of a text in its batch, and a domain whose encoder sees it."""
@@ -30,13 +37,13 @@ class Match:
 
     Attributes:
         weight: how much of them counts.
-        positions: of the domain's routes among all routes, ``(r,)``.
+        positions: of the compared routes of the domain among all routes, ``(r,)``.
         scores: of these routes, ``(r,)``.
     """
 
     weight: float
     positions: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    scores: Floats
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class Scored:
         text: the query.
         state: what it was scored with.
         choice: of domains.
-        truncated: whether an encoder could not read all of the text.
+        truncated: whether the text is longer than an encoder reads.
+        unread: the fraction of the text that none of the encoders knows; 0 where none saw it.
         timings: milliseconds of each stage.
         positions: of the compared routes among all routes, ``(r,)``.
         scores: of these routes, ``(r,)``.
@@ -57,9 +65,10 @@ class Scored:
     state: ServingState
     choice: DomainChoice
     truncated: bool
+    unread: float
     timings: dict[str, float]
     positions: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    scores: Floats
 
     def confidence(self, route: str | None) -> float | None:
         """Probability that the route is right, or without one, that no route is; None if the router was not fitted."""
@@ -84,13 +93,21 @@ class Scored:
     def best(self) -> tuple[str | None, float | None, str | None]:
         """The nearest route that reaches its threshold and its score; else None, the best score, and why no route."""
         if not len(self.positions):
-            return None, None, NO_ROUTES
+            return None, None, self._why_nothing()
         thresholds = self.state.served.thresholds[self.positions]
-        enough = self.scores >= np.where(np.isnan(thresholds), self.state.settings.threshold, thresholds)
+        enough = reaches(self.scores, np.where(np.isnan(thresholds), self.state.settings.threshold, thresholds))
         if not enough.any():
             return None, float(self.scores.max()), BELOW
         best = int(np.where(enough, self.scores, -np.inf).argmax())
         return self.state.served.routes[self.positions[best]].name, float(self.scores[best]), None
+
+    def _why_nothing(self) -> str:
+        """Why no route was compared with the query."""
+        if not self.text.text:
+            return EMPTY
+        if self.unread > MOST_UNREAD or self.choice.unreadable:
+            return UNREADABLE
+        return NOTHING_READABLE if any(map(self.state.routes_of, self.choice.weights)) else NO_ROUTES
 
     def _named(self) -> list[tuple[str, float]]:
         routes = self.state.served.routes
@@ -98,7 +115,7 @@ class Scored:
         return list(zip(names, self.scores.tolist(), strict=True))
 
 
-def score(state: ServingState, queries: Sequence[str], domains: Sequence[str] | None = None) -> list[Scored]:
+def score(state: ServingState, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:
     """Both stages for a batch of queries; an empty one is not encoded.
 
     Args:
@@ -110,11 +127,15 @@ def score(state: ServingState, queries: Sequence[str], domains: Sequence[str] | 
         QueryError: a query is not text; or see :func:`router_plugin.serving.strategies.known_domains`.
         PluginError: a plugin failed.
     """
-    read = read_queries(queries, state.settings.max_query_characters, state.domains.plugins)
-    texts, clock = [query.text for query in read], Clock(len(read))
+    given = read_texts(queries, "queries")
+    read = as_routed(given, state.settings.max_query_characters, state.domains.plugins)
+    texts, clock = [query.text for query in read], Clock(len(read), state.domains.seconds_loading)
     with clock.stage("classify"):
         if domains is None:
-            choices = choose_domains(texts, state.domains, state.settings)
+            choices = [
+                _by_same_text(choice, text, state)
+                for choice, text in zip(choose_domains(texts, state.domains, state.settings), texts, strict=True)
+            ]
         else:
             choices = known_domains(domains, len(texts), state.domains, state.settings)
     asked = [
@@ -124,15 +145,24 @@ def score(state: ServingState, queries: Sequence[str], domains: Sequence[str] | 
         state.load_candidates(dict.fromkeys(name for _, name in asked))
     with clock.stage("encode"):
         encoded = _encode(state, texts, choices, asked)
-    clock.move(encoded.loading, "encode", "load")
     truncated = {row for (row, _), cut in zip(asked, encoded.truncated, strict=True) if cut}
+    unread: dict[int, float] = {}
+    for (row, _), part in zip(asked, encoded.unread, strict=True):
+        unread[row] = min(part, unread.get(row, 1.0))
     with clock.stage("match"):
-        matches = _match(state, choices, asked, encoded)
+        matches = _match(state, texts, choices, asked, encoded)
         found = [combine(each, len(state.served.routes)) for each in matches]
     timings = clock.timings()
     return [
-        Scored(query, state, choices[row], row in truncated, timings, *found[row]) for row, query in enumerate(read)
+        Scored(query, state, choices[row], row in truncated, unread.get(row, 0.0), timings, *found[row])
+        for row, query in enumerate(read)
     ]
+
+
+def _by_same_text(choice: DomainChoice, text: str, state: ServingState) -> DomainChoice:
+    """The choice; for a text that the classifier cannot read, the domain of a route with the very same utterance."""
+    name = state.served.domain_with(text) if choice.unreadable else None
+    return choice if name is None else replace(choice, weights={name: 1.0})
 
 
 def _encode(
@@ -148,7 +178,11 @@ def _encode(
 
 
 def _match(
-    state: ServingState, choices: Sequence[DomainChoice], asked: Sequence[Asked], encoded: Encoded
+    state: ServingState,
+    texts: Sequence[str],
+    choices: Sequence[DomainChoice],
+    asked: Sequence[Asked],
+    encoded: Encoded,
 ) -> list[list[Match]]:
     """The scores of each text in the space of each domain that sees it."""
     matches: list[list[Match]] = [[] for _ in choices]
@@ -157,25 +191,33 @@ def _match(
         numbers[name].append(number)
     for name, members in numbers.items():
         routes = state.routes_of(name)
-        vectors = np.stack([encoded.vectors[number] for number in members])
-        scores = routes.candidates.scores(vectors, state.settings.aggregation, state.settings.top_k)
+        queries = Queries(
+            np.stack([encoded.vectors[number] for number in members]),
+            [texts[asked[number][0]] for number in members],
+            [encoded.unread[number] for number in members],
+            [encoded.keys[number] for number in members],
+        )
+        scores = routes.candidates.scores(queries, state.settings.aggregation, state.settings.top_k)
         for number, of_text in zip(members, scores, strict=True):
-            row = asked[number][0]
-            matches[row].append(Match(choices[row].weights[name], routes.positions, of_text))
+            row, missing = asked[number][0], np.isnan(of_text)
+            positions = routes.positions
+            if missing.any():
+                positions, of_text = positions[~missing], of_text[~missing]
+            matches[row].append(Match(choices[row].weights[name], positions, of_text))
     return matches
 
 
-def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], Floats]:
     """The positions of all routes that a match has, and for each the best of its weighted scores.
 
     Args:
         matches: of one text.
         routes: how many routes there are in all.
     """
-    if len(matches) == 1:
-        return matches[0].positions, matches[0].scores * np.float32(matches[0].weight)
-    best = np.full(routes, -np.inf, dtype=np.float32)
+    if len(matches) == 1 and matches[0].weight == 1:
+        return matches[0].positions, matches[0].scores
+    best = np.full(routes, -np.inf)
     for match in matches:
-        best[match.positions] = np.maximum(best[match.positions], np.float32(match.weight) * match.scores)
+        best[match.positions] = np.maximum(best[match.positions], match.weight * match.scores)
     positions = np.flatnonzero(best > -np.inf)
-    return positions, best[positions]
+    return positions, rounded(best[positions])

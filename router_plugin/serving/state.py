@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from router_plugin.errors import FittedError, RoutesError, SettingsError
 from router_plugin.evaluation.fitted import NOT_FITTED, Fitted
-from router_plugin.routes import Route, check_routes
+from router_plugin.routes import Route, RoutesGiven, check_routes, read_routes
 from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.settings import Settings
@@ -53,34 +53,35 @@ class ServingState:
     served: ServedRoutes
 
     @classmethod
-    def first(cls, settings: Settings, domains: ServedDomains, routes: Iterable[Route]) -> ServingState:
+    def first(cls, settings: Settings, domains: ServedDomains, routes: RoutesGiven) -> ServingState:
         """The state of a new router.
 
         Raises:
             SettingsError: the settings name an unknown domain.
-            RoutesError: two routes have the same name, or one names an unknown domain.
+            RoutesError: routes are malformed, two have the same name, or one names an unknown domain.
         """
         if settings.single_domain not in domains.names:
             raise SettingsError(f"single_domain {settings.single_domain!r}: expected one of {', '.join(domains.names)}")
-        given = tuple(routes)
+        given = read_routes(routes)
         check_routes(given, domains.names)
-        return cls(settings, domains, given, NOT_FITTED, ServedRoutes(given, domains, settings.single_domain))
+        served = ServedRoutes(given, domains, settings.single_domain)
+        return cls(settings, domains, given, NOT_FITTED, served).read_ahead()
 
-    def with_routes(self, routes: Iterable[Route]) -> ServingState:
+    def with_routes(self, routes: RoutesGiven) -> ServingState:
         """With other routes, which have the thresholds that they are given with.
 
         Raises:
-            RoutesError: two routes have the same name, or one names an unknown domain.
+            RoutesError: routes are malformed, two have the same name, or one names an unknown domain.
         """
-        return self._with(tuple(routes), self.fitted.with_thresholds({}))
+        return self._with(read_routes(routes), self.fitted.with_thresholds({}))
 
-    def with_added(self, routes: Iterable[Route]) -> ServingState:
+    def with_added(self, routes: RoutesGiven) -> ServingState:
         """With more routes; only their utterances are embedded.
 
         Raises:
-            RoutesError: a name is taken, or a route names an unknown domain.
+            RoutesError: routes are malformed, a name is taken, or a route names an unknown domain.
         """
-        return self._with((*self.given, *routes), self.fitted)
+        return self._with((*self.given, *read_routes(routes)), self.fitted)
 
     def without(self, name: str) -> ServingState:
         """Without a route.
@@ -148,6 +149,12 @@ class ServingState:
         served = self.served
         return served.for_single_encoder if self.settings.strategy == "single" else served.by_domain[domain]
 
+    def read_ahead(self) -> ServingState:
+        """Warn of faults of the utterances, as far as they can be told without loading encoders; returns this state."""
+        for name in self.used_domains():
+            self.routes_of(name).read_ahead()
+        return self
+
     def load(self, domains: Iterable[str]) -> None:
         """Load the encoders of domains and embed their candidates, where that has not been done."""
         for name in domains:
@@ -164,7 +171,7 @@ class ServingState:
         check_routes(given, self.domains.names)
         routes = _with_thresholds(given, fitted)
         served = ServedRoutes(routes, self.domains, self.settings.single_domain, (self.served,))
-        return replace(self, given=given, fitted=fitted, served=served)
+        return replace(self, given=given, fitted=fitted, served=served).read_ahead()
 
 
 def _with_thresholds(routes: Sequence[Route], fitted: Fitted) -> tuple[Route, ...]:

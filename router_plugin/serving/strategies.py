@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from router_plugin.batches import read_texts
 from router_plugin.errors import QueryError
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.settings import Settings
@@ -28,11 +29,13 @@ class DomainChoice:
         weights: how much the scores of each of them count. The first one is the domain of the decision.
         probabilities: of every domain.
         embedding: the base model's unit vector of the text, ``(d,)``, where the classifier needed it.
+        unreadable: whether the classifier can tell nothing of the text, because it cannot read it.
     """
 
     weights: Weights
     probabilities: dict[str, float]
     embedding: NDArray[np.float32] | None = None
+    unreadable: bool = False
 
     @property
     def domain(self) -> str:
@@ -62,15 +65,15 @@ def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Setti
         else:
             weights = likeliest(probabilities, names, thresholds, settings.min_confidence)
         by_name = dict(zip(names, probabilities.tolist(), strict=True))
-        choices.append(DomainChoice(weights, by_name, found.embedded.get(row)))
+        choices.append(DomainChoice(weights, by_name, found.embedded.get(row), row in found.unreadable))
     return choices
 
 
-def known_domains(given: Sequence[str], texts: int, domains: ServedDomains, settings: Settings) -> list[DomainChoice]:
+def known_domains(names: Iterable[str], texts: int, domains: ServedDomains, settings: Settings) -> list[DomainChoice]:
     """The choice for each text whose domain the caller knows.
 
     Args:
-        given: domain of each text.
+        names: domain of each text.
         texts: how many there are.
         domains: that are served.
         settings: whose strategy must have encoders of several domains.
@@ -80,6 +83,7 @@ def known_domains(given: Sequence[str], texts: int, domains: ServedDomains, sett
     """
     if settings.strategy == "single":
         raise QueryError("`domains` cannot be used with strategy 'single', which has one encoder for all queries")
+    given = read_texts(names, "domains")
     if len(given) != texts:
         raise QueryError(f"expected a domain for every query: {texts} queries, {len(given)} domains")
     if unknown := set(given) - set(domains.names):

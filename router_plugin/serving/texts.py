@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry.shared.texts import clean
-from router_plugin.errors import QueryError
+from registry.texts.forms import text_key
 from router_plugin.plugins.manager import Plugins
 
 
@@ -25,7 +25,7 @@ class QueryText:
     cut: bool
 
 
-def read_queries(queries: Sequence[str], limit: int, plugins: Plugins) -> list[QueryText]:
+def as_routed(queries: Sequence[str], limit: int, plugins: Plugins) -> list[QueryText]:
     """The queries as they are routed.
 
     Args:
@@ -34,27 +34,17 @@ def read_queries(queries: Sequence[str], limit: int, plugins: Plugins) -> list[Q
         plugins: may replace a query, by the hook ``before_route``.
 
     Raises:
-        QueryError: see :func:`check_batch`.
         PluginError: a plugin failed.
     """
-    check_batch(queries)
-    return [_read(query, limit, plugins) for query in queries]
+    return [_as_routed(query, limit, plugins) for query in queries]
 
 
-def _read(query: str, limit: int, plugins: Plugins) -> QueryText:
+def _as_routed(query: str, limit: int, plugins: Plugins) -> QueryText:
     query = str.__str__(query)  # exactly the type that plugins must answer with: numpy's strings are subclasses
     whole = clean(plugins.filter("before_route", "query", query))
     return QueryText(query, whole[:limit], len(whole) > limit)
 
 
-def check_batch(texts: Sequence[str]) -> None:
-    """Make sure that a batch is a sequence of texts.
-
-    Raises:
-        QueryError: it is a single text, or has an element that is not text.
-    """
-    if isinstance(texts, str):
-        raise QueryError("a batch must be a list of texts, not one text")
-    for text in texts:
-        if not isinstance(text, str):
-            raise QueryError(f"a query must be text, not {type(text).__name__}")
+def same_text(text: str) -> str:
+    """Equal for texts that are the same text, see :func:`registry.texts.forms.text_key`; also if none of it is seen."""
+    return text_key(text) or text

@@ -28,7 +28,7 @@ from router_plugin import (
 )
 from router_plugin.plugins.manager import Plugins
 from router_plugin.serving import domain_routes
-from router_plugin.serving.candidate_store import embed_cached
+from router_plugin.serving.candidate_store import embed, embed_cached
 from tests.conftest import EXAMPLES
 from training import publish
 
@@ -74,7 +74,7 @@ def embedded(monkeypatch):
 
     def counting(asked, encoder, version):
         texts.extend(asked)
-        return encoder.encode(asked)  # and nothing comes from the disk
+        return embed(asked, encoder)  # and nothing comes from the disk
 
     monkeypatch.setattr(domain_routes, "embed_cached", counting)
     return texts
@@ -202,13 +202,13 @@ def test_routes_that_are_changed_during_a_reload_are_served_after_it(store, othe
         promote(store, other_legal)
         added = Route(name="eviction", domain="legal", utterances=(RENT,))
 
-        def embed(texts, encoder, version):
+        def embed_late(texts, encoder, version):
             if "eviction" not in {route.name for route in router.routes}:
                 router.add_routes([added])
                 assert router.route(RENT).model_version == "legal@1"
             return embed_cached(texts, encoder, version)
 
-        monkeypatch.setattr(domain_routes, "embed_cached", embed)
+        monkeypatch.setattr(domain_routes, "embed_cached", embed_late)
         router.reload()
         decision = router.route(RENT)
         assert (decision.route, decision.model_version) == ("eviction", "legal@2")

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.named_values import named_path
 from router_plugin.cli.options import ExtraDomainsOption, JsonOption, RegistryOption
-from router_plugin.cli.printing import print_json, print_table
+from router_plugin.cli.printing import print_json, print_table, say
 from router_plugin.settings import Runtime, Settings
 
 EXAMPLE = "Example: domain-router joint-space work/joint-space --registry quickstart/registry"
@@ -23,7 +24,7 @@ class ExportSettings(Settings):
 
 @with_fields
 def joint_space(
-    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    out: Annotated[Path, typer.Argument(parser=named_path, help="Folder to write.")],
     *,
     top: Annotated[
         int,
@@ -57,4 +58,4 @@ def joint_space(
     else:
         rows = [(each.domain, each.model, each.runtime) for each in space.record.blocks]
         print_table(str(out), ("domain", "model", "runs on"), rows)
-        typer.echo(f"joint space {space.identifier}: {space.dimension} dimensions, {space.block} for each domain")
+        say(f"joint space {space.identifier}: {space.dimension} dimensions, {space.block} for each domain")

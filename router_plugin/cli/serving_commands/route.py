@@ -11,6 +11,7 @@ import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.model_options import with_fields
+from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
@@ -36,7 +37,10 @@ def route(
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
     *,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    batch: Annotated[Path | None, typer.Option(help="Text file with a query on each line.", show_default=False)] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(parser=named_path, metavar=PATH, help="Text file with a query on each line.", show_default=False),
+    ] = None,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
     base_model: Annotated[
@@ -80,7 +84,7 @@ def print_decisions(decisions: list[Decision]) -> None:
         ("query", "domain", "probability", "route", "score", "model", "ms"),
         [
             (
-                _shorten(decision.query) + (" (truncated)" if decision.truncated else ""),
+                _shorten(decision.query) + _flaws(decision),
                 decision.domain,
                 f"{decision.domains.get(decision.domain, 0):.2f}",
                 decision.route or f"none: {decision.reason}",
@@ -130,6 +134,14 @@ def read_queries(path: Path) -> Iterator[str]:
         raise DomainRouterError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DomainRouterError(f"{path}: is not UTF-8 text") from error
+
+
+def _flaws(decision: Decision) -> str:
+    """What the model did not read of a query that it decided."""
+    said = ["truncated"] if decision.truncated else []
+    if 0 < decision.unread < 1:
+        said.append(f"{decision.unread:.0%} unread")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _shorten(text: str) -> str:

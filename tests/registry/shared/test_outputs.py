@@ -78,13 +78,19 @@ def test_output_that_another_process_wrote_meanwhile_is_not_replaced(tmp_path: P
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("kind", ["file", "link"])
-def test_without_a_marker_anything_is_replaced(out: Path, tmp_path: Path, kind: str) -> None:
+def test_a_file_is_never_replaced_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "ours").write_text("mine")
+    with (
+        pytest.raises(OutputError, match="ours: is a file: expected a folder"),
+        staged_folder(tmp_path / "ours", overwrite=True),
+    ):
+        pass
+    assert (tmp_path / "ours").read_text() == "mine"
+
+
+def test_without_a_marker_a_link_is_replaced_and_not_what_it_points_to(out: Path, tmp_path: Path) -> None:
     place = tmp_path / "ours"
-    if kind == "file":
-        place.write_text("")
-    else:
-        place.symlink_to(out)
+    place.symlink_to(out)
     with staged_folder(place, overwrite=True) as folder:
         (folder / "value").write_text("1")
     assert names(place) == ["value"] and names(out) == [MARKER]

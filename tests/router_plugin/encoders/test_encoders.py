@@ -134,10 +134,10 @@ def test_an_adapter_that_nobody_holds_is_freed_when_the_next_one_comes(adapters,
 def test_a_text_of_several_domains_is_tokenized_once(adapters, tiny_base, monkeypatch):
     shared = shared_backbone(tiny_base, "cpu", False)
     members = [shared.member(folder) for folder in adapters]
-    assert len({id(member._tokens) for member in members}) == 1
-    before = members[0]._tokens._one.cache_info().misses
+    assert len({id(member.reader.tokens) for member in members}) == 1
+    before = members[0].reader.tokens.read.cache_info().misses
     shared.encode([(member, "a text that nobody has asked for before") for member in members])
-    assert members[0]._tokens._one.cache_info().misses == before + 1
+    assert members[0].reader.tokens.read.cache_info().misses == before + 1
 
 
 @pytest.mark.parametrize(("most", "tokens"), [(8, 8), (None, 502), (int(1e30), 502)])

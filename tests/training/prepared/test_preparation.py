@@ -255,7 +255,12 @@ def test_overwrite_refuses_what_is_no_earlier_output(tmp_path, kind):
     precious = tmp_path / "out" / "precious.txt" if kind == "folder" else tmp_path / "out"
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputError, match=r"out: holds no manifest\.json, so it is not an earlier output"):
+    fault = (
+        r"is a file: expected a folder"
+        if kind == "file"
+        else r"holds no manifest\.json, so it is not an earlier output"
+    )
+    with pytest.raises(OutputError, match=f"out: {fault}"):
         prepare(source(), tmp_path / "out", overwrite=True)
     assert precious.read_text(encoding="utf-8") == "mine"
 

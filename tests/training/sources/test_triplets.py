@@ -72,7 +72,7 @@ def test_negatives_are_columns_or_lists_and_may_be_missing(tmp_path, negatives):
     ("cell", "expected"),
     [
         ('["n1", "n2"]', ("n1", "n2")),
-        ("['n1', 'it''s \\'n2\\'']", ("n1", "its 'n2'")),
+        ("['n1', 'it is \\'n2\\'']", ("n1", "it is 'n2'")),
         ('["comma, within", "a \\"quote\\""]', ("comma, within", 'a "quote"')),
         ("[]", ()),
         ("[None, 'n1']", ("n1",)),

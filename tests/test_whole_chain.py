@@ -22,7 +22,7 @@ def chain(lines: list[str], base: BaseModelFiles, folder: Path, asked: str) -> N
     """Adapt to a medical source, which must help on its test questions, and route ``asked`` by an utterance like it."""
     (folder / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
     prepare(read_pairs(str(folder / "pairs.jsonl")), folder / "data", SHORT)
-    recipe = Contrastive(iterations=1, min_steps=10, max_length=64)
+    recipe = Contrastive(iterations=1, batch_size=16, min_steps=10, max_length=64)
     job = TrainingJob(read_prepared(folder / "data"), "medical", base, recipe, device="cpu")
     report = adapt(job, folder / "model")
     assert report.improved

@@ -26,27 +26,27 @@ class Reading(NamedTuple):
     key: Hashable
 
 
-Told = set[tuple[str, ...]]
-"""The faults that have been told, with their routes and utterances; one that several encoders have is told once."""
+Warned = set[tuple[str, ...]]
+"""Faults that were reported, with their routes and utterances. A fault that several encoders have is reported once."""
 
 
-def warnings_of(routes: Sequence[Route], read: Callable[[str], Reading], encoder: str, told: Told) -> Iterator[str]:
+def warnings_of(routes: Sequence[Route], read: Callable[[str], Reading], encoder: str, warned: Warned) -> Iterator[str]:
     """What is wrong with the utterances of routes for an encoder, one text for each kind of fault.
 
     Args:
         routes: that are compared with the same queries.
         read: reads an utterance as the encoder does.
         encoder: its name.
-        told: what is not said again; what is said is added.
+        warned: faults that are not reported again; new ones are added.
     """
     readings = [(route.name, text, read(text)) for route in routes for text in route.utterances]
     unread = [(name, text) for name, text, reading in readings if reading.unread > MOST_UNREAD]
-    if new := _new(unread, "unread", told):
+    if new := _new(unread, "unread", warned):
         yield (
             f"{encoder} cannot read {_counted(new)}, which only a query of the very same text matches: "
             f"{_listed(f'route {name!r}: {text!r}' for name, text in new)}"
         )
-    if new := _new(_alike(readings), "alike", told):
+    if new := _new(_alike(readings), "alike", warned):
         yield (
             f"{encoder} cannot tell {_counted(new)} from one of another route, so that queries like it go to whichever "
             "route comes first: "
@@ -65,9 +65,9 @@ def _alike(readings: Sequence[tuple[str, str, Reading]]) -> list[tuple[str, ...]
     ]
 
 
-def _new(found: Sequence[tuple[str, ...]], fault: str, told: Told) -> list[tuple[str, ...]]:
-    new = [each for each in found if (fault, *each) not in told]
-    told.update((fault, *each) for each in new)
+def _new(found: Sequence[tuple[str, ...]], fault: str, warned: Warned) -> list[tuple[str, ...]]:
+    new = [each for each in found if (fault, *each) not in warned]
+    warned.update((fault, *each) for each in new)
     return new
 
 

@@ -1,6 +1,6 @@
 """A fast tokenizer, shared by all encoders with equal tokenizers and limits, with a cache of recent texts.
 
-It also tells how much of a text is in its vocabulary: what is not there has no meaning to the model.
+It also measures how much of a text is in its vocabulary. A model cannot tell apart what is not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CACHED_TEXTS = 4096
 _NOT_READ = ("Z", "M", "Cc", "Cf")
-"""Categories of characters that a tokenizer may leave out: white space, marks, and what nobody sees."""
+"""Categories of characters that a tokenizer may leave out: white space, marks and invisible characters."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Coverage:
     Attributes:
         tokens: number of tokens, unknown ones included.
         unknown: number of tokens that stand for something unknown: a character, a word, or several of them.
-        characters: number of characters, without white space and those that nobody sees.
+        characters: number of characters, without white space and invisible ones.
         unread: number of characters that are unknown or in no token.
     """
 

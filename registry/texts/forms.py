@@ -56,7 +56,7 @@ def text_key(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text without characters that nobody sees and that change nothing, and with exotic blanks as spaces."""
+    """The text without invisible characters that change nothing, and with exotic blanks as spaces."""
     if not _ODD.search(text):
         return text
     seen = _AS_SPACE.sub(" ", _IGNORED.sub("", text)).replace("\u00b4", "'")  # NFKC would make a space of that accent

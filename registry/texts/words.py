@@ -38,7 +38,7 @@ _RARE = (
     "\U0001d400-\U0001d7ff\U0001df00-\U0001efff"
 )
 _RARE_SYMBOLS = "\U0001d000-\U0001d3ff\U0001d800-\U0001daff\U0001f000-\U0001fbff"
-"""Beyond the basic plane by blocks, because exact classes of so many characters are slow."""
+"""Whole blocks beyond the basic plane: exact classes of that many characters would be slow."""
 
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _RIGHTS = re.compile("[\u00a9\u00ae\u2117\u2120\u2122]")
@@ -104,7 +104,7 @@ def count_words(text: str) -> int:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text has no characters of scripts with marks or without spaces, and none that nobody sees."""
+    """Whether a text has no characters of scripts with marks or without spaces, and no invisible ones."""
     return not _NOT_PLAIN.search(text)
 
 

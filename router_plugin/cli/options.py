@@ -43,16 +43,6 @@ def usable_device(name: str | None) -> str | None:
     return name
 
 
-def _is_usable(device: str) -> bool:
-    try:
-        import torch
-
-        module = torch.get_device_module(device)
-        return bool(module.is_available() and (torch.device(device).index or 0) < module.device_count())
-    except (ImportError, RuntimeError, AttributeError):  # no torch, or an unknown kind of device
-        return False
-
-
 _REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
 
 RegistryOption = Annotated[

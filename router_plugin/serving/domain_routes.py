@@ -17,12 +17,12 @@ from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.texts import same_text
-from router_plugin.utterances import Reading, Told, warnings_of
+from router_plugin.utterances import Reading, Warned, warnings_of
 
 log = logging.getLogger(__name__)
 
 READ_AHEAD = 1000
-"""Utterances of a domain that are read when they are given, so that faults are told then and not at the first query."""
+"""Utterances of a domain that are read when they are given, so that faults are reported before the first query."""
 
 
 class DomainRoutes:
@@ -39,7 +39,7 @@ class DomainRoutes:
         domain: str,
         domains: ServedDomains,
         previous: Candidates | None,
-        told: Told,
+        warned: Warned,
     ) -> None:
         """
         Args:
@@ -48,14 +48,14 @@ class DomainRoutes:
             domain: whose encoder embeds them.
             domains: that are served.
             previous: candidates of the same encoder, whose utterances are not embedded again.
-            told: what was said of utterances.
+            warned: the faults of utterances that were reported.
         """
         self.positions: NDArray[np.int64] = np.array(positions, dtype=np.int64)
         self._routes = [routes[position] for position in positions]
         self._domain = domain
         self._domains = domains
         self._previous = previous
-        self._told = told
+        self._warned = warned
         self._lock = threading.Lock()
         self._candidates: Candidates | None = None
 
@@ -88,7 +88,7 @@ class DomainRoutes:
             self._warn(lambda text: Reading(read[text].unread, read[text].ids))
 
     def _warn(self, read: Callable[[str], Reading]) -> None:
-        for line in warnings_of(self._routes, read, self._domains.version(self._domain), self._told):
+        for line in warnings_of(self._routes, read, self._domains.version(self._domain), self._warned):
             log.warning("%s", line)
 
     def embedded_by(self, domain: str, previous: Candidates | None = None) -> Candidates:
@@ -138,18 +138,18 @@ class ServedRoutes:
         for position, route in enumerate(routes):
             for domain in route.domains or (None,):
                 by_name[domain].append(position)
-        self._told: Told = previous[0]._told if previous else set()
+        self._warned: Warned = previous[0]._warned if previous else set()
         self._by_text: dict[str, str] | None = None
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
             known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
             positions = sorted(by_name[None] + by_name[name])
-            self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._told)
+            self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._warned)
         same = [each for each in previous if each._has_encoder(single_domain, domains)]
         known = next(filter(None, (each.for_single_encoder.latest for each in same)), None)
         everything = range(len(routes))
         self.for_single_encoder: DomainRoutes = DomainRoutes(
-            routes, everything, single_domain, domains, known, self._told
+            routes, everything, single_domain, domains, known, self._warned
         )
 
     def domain_with(self, text: str) -> str | None:

@@ -150,7 +150,7 @@ class ServingState:
         return served.for_single_encoder if self.settings.strategy == "single" else served.by_domain[domain]
 
     def read_ahead(self) -> ServingState:
-        """Warn of faults of the utterances, as far as they can be told without loading encoders; returns this state."""
+        """Warn of faults of the utterances that can be found without loading encoders; returns this state."""
         for name in self.used_domains():
             self.routes_of(name).read_ahead()
         return self

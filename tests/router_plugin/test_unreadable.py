@@ -1,4 +1,4 @@
-"""Texts that a model cannot read: they are compared with nothing but the very same text, and that is told."""
+"""Texts that a model cannot read: they match only the very same text, and the decision says so."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_an_encoder_of_a_plugin_may_tell_what_it_cannot_read(tmp_path, tiny_base
     assert (decided(Telling).reason, decided(Telling).unread) == (UNREADABLE, 1)
 
 
-# what is told of routes
+# warnings about routes
 
 
 @pytest.fixture

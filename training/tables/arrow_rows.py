@@ -19,7 +19,7 @@ _FAULTS = (ArithmeticError, ImportError, LookupError, NotImplementedError, TypeE
 
 
 def parquet_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
-    """The rows of a Parquet file, by number. A column that nobody asks for may hold anything.
+    """The rows of a Parquet file, by number. A column that is not used may hold anything.
 
     Raises:
         SourceError: it is no Parquet file, or is damaged.

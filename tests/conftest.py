@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -29,8 +30,14 @@ EXAMPLES = ROOT / "examples"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server of warm processes, once for all workers."""
+    """Start the server of warm processes, once for all workers, and take the same examples in every run."""
+    settings.load_profile("repeatable")
     if not hasattr(config, "workerinput"):
         server = ExitStack()
         server.enter_context(warm.started())

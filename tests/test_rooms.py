@@ -154,6 +154,7 @@ def longest_module(name: str, modules: set[str]) -> str | None:
     return name if name in modules else name.rpartition(".")[0] if name.rpartition(".")[0] in modules else None
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle():
     graph = {module_name(path): runtime_imports(path) for package in FLOORS for path in sources(package)}
     TopologicalSorter({module: found - {module} for module, found in graph.items()}).prepare()  # raises CycleError

@@ -4,7 +4,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry import InvalidNameError, NotRegisteredError, Observer, Registry
@@ -133,7 +133,7 @@ fresh = count()
 @given(steps=STEPS)
 @example(steps=["publish", "publish", 2, 1, "rollback", "rollback", "rollback"])
 @example(steps=["publish", "publish", "publish", 2, 3, 2, "rollback", "rollback", "rollback"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 def test_the_champion_is_the_top_of_a_stack_in_any_order_of_steps(registry: Registry, folder, steps):
     domain, versions, champions, candidate = f"d{next(fresh)}", 0, [], None
     for step in steps:

@@ -65,6 +65,7 @@ def test_no_function_that_unpickles_or_evaluates_text_is_called():
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "forbidden"), [("registry", {"training", "router_plugin"}), ("training", {"router_plugin"})]
 )

@@ -69,7 +69,7 @@ REFUSED_FILES = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(NAMES)
 @example("a" * 64)
 def test_words_joined_by_hyphen_or_underscore_are_domains_aliases_and_test_sets(name):
@@ -87,7 +87,7 @@ def test_a_refused_name_is_shown_with_what_would_be_allowed(name):
         assert kind in str(error.value) and "lower-case letters" in str(error.value)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text())
 def test_a_valid_name_is_one_plain_path_part_on_every_system(name):
     try:
@@ -126,7 +126,7 @@ def test_a_file_name_that_may_leave_its_folder_is_refused_and_shown(path):
         ArtifactFile(path=path, sha256="0" * 64, size=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(alphabet="ab./\\~ \0\n..", max_size=12))
 def test_an_allowed_file_stays_inside_its_folder(path):
     try:
@@ -137,7 +137,7 @@ def test_an_allowed_file_stays_inside_its_folder(path):
     assert (Path("/root") / path).as_posix() == f"/root/{path}"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(NAMES, st.integers(1, 999_999_999), NAMES)
 def test_a_reference_names_a_version_an_alias_or_the_champion(domain, version, alias):
     assert parse_reference(domain) == Reference(domain, alias="champion")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sqlalchemy import update
@@ -85,7 +85,7 @@ def test_a_record_is_read_back_unchanged(registry: Registry, folder):
 
 
 @given(options=OPTIONS, base=METRICS, adapted=METRICS, max_length=st.none() | st.integers(1, 9999), flag=st.booleans())
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 def test_any_record_is_read_back_unchanged(registry: Registry, folder, options, base, adapted, max_length, flag):
     record = make_record(
         options=options,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -63,7 +63,7 @@ def test_every_utterance_asked_word_for_word_reaches_a_threshold_of_one(exact, s
     assert [(decision.route, decision.score) for decision in decisions] == [(text, 1) for text in UTTERANCES]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from([*UTTERANCES, *(f"{text} please" for text in UTTERANCES)]), min_size=1, max_size=40))
 def test_scores_do_not_depend_on_the_batch_and_are_no_more_than_one(exact, served_domains, texts):
     fresh = DomainRouter.over(served_domains, exact.routes, exact.settings)
@@ -75,6 +75,7 @@ def test_scores_do_not_depend_on_the_batch_and_are_no_more_than_one(exact, serve
             assert np.abs(values - [alone[name] for name in scores]).max() <= 2 * TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_equal_texts_score_one_on_every_runtime(backend, served, tmp_path, monkeypatch):
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path))

@@ -181,6 +181,7 @@ def test_a_file_that_hides_our_registry_is_named(tmp_path, file):
     )
 
 
+@pytest.mark.slow
 def test_a_file_that_hides_our_training_is_named_and_routing_works(tmp_path):
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "__init__.py").write_text("", encoding="utf-8")

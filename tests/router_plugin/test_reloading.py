@@ -86,6 +86,7 @@ def promote(store, folder):
     return version
 
 
+@pytest.mark.slow
 def test_a_reload_takes_the_new_champion_and_says_what_changed(store, other_legal):
     with DomainRouter(ROUTES, store, settings=ANYTHING) as router:
         before = router.route(RENT)
@@ -116,6 +117,7 @@ def test_a_domain_that_was_registered_meanwhile_is_served_after_a_reload(tmp_pat
             assert set(router.route(KNEE).domains) == set(router.domains)
 
 
+@pytest.mark.slow
 def test_nothing_is_embedded_or_loaded_again_for_a_domain_whose_version_is_the_same(store, other_legal, embedded):
     loads = []
 
@@ -139,6 +141,7 @@ def test_nothing_is_embedded_or_loaded_again_for_a_domain_whose_version_is_the_s
         assert (loads, embedded) == (["legal@2"], [])
 
 
+@pytest.mark.slow
 def test_queries_during_reloads_are_decided_wholly_by_one_state(store, other_legal):
     queries = [RENT, KNEE, LOAN]
     with DomainRouter(ROUTES, store, settings=ANYTHING) as router:
@@ -221,6 +224,7 @@ def fit(router):
     return Tuner(router).fit(queries, [nearest for ((nearest, _),) in router.rank(queries, 1)])
 
 
+@pytest.mark.slow
 def test_what_was_fitted_for_the_old_models_is_not_used_after_a_reload(store, other_legal, caplog):
     given = [route.model_copy(update={"threshold": 0.99}) for route in ROUTES]
     with DomainRouter(given, store, settings=ANYTHING) as router:
@@ -301,6 +305,7 @@ def test_a_router_closes_what_it_opened(served, monkeypatch):
     assert len(closed) == 3
 
 
+@pytest.mark.slow
 def test_a_router_leaves_open_what_was_handed_in(store, served_domains, other_legal, monkeypatch):
     closed = []
     monkeypatch.setattr(Registry, "close", lambda self: closed.append(self.url))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
@@ -331,7 +331,7 @@ def test_one_text_in_place_of_a_batch_is_refused(router):
         router.route_many("hello")
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(st.text(st.characters(), max_size=80))
 @example("\x00")
 @example("a\x00b")
@@ -408,6 +408,7 @@ ONE = [Route(name=f"one-{name}", utterances=(text,), threshold=-1) for name, tex
 TWO = [Route(name=f"two-{name}", utterances=(text,), threshold=-1) for name, text in (("a", MEDICAL), ("b", FINANCE))]
 
 
+@pytest.mark.slow
 def test_routes_replaced_while_others_route_never_mix(sure):
     expected = {}
     for routes in (ONE, TWO):
@@ -437,6 +438,7 @@ def test_routes_replaced_while_others_route_never_mix(sure):
         assert decision.score == pytest.approx(expected[decision.query][decision.route], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_scores_while_routes_are_replaced_are_of_one_set_of_routes(sure):
     names = [{route.name for route in routes} for routes in (ONE, TWO)]
     sure.set_routes(ONE)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -284,7 +284,7 @@ def test_an_unknown_key_is_told_in_a_sentence(tmp_path):
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(str.strip)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans(), st.sampled_from([None, 2, "\t"]))
 @example(["\U0001f680 to the moon", "\x07", "a\u2028b", "a\tb", "#5", "yes", "12:30", "\x7f"], True, None)
 @example(["\U0001f680"], False, "\t")
@@ -297,7 +297,7 @@ def test_json_is_read_as_json(tmp_path, texts, escaped, indent):
     assert (route.threshold, route.metadata) == (1e-05, {"text": texts[0]})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(TEXTS.filter(str.isprintable), min_size=1, max_size=4))
 @example(["yes", "12:30", "010", "1e3", "a # b", "#5", "x: y", "2024-01-01", "~", "*x", "&x", "-", "- x", "'", '"'])
 def test_what_a_yaml_library_writes_is_read_back(tmp_path, texts):
@@ -431,9 +431,7 @@ PIECES = [
 YAML_LIKE = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 
 
-@settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=60), YAML_LIKE, YAML_LIKE.map(GOOD.__add__)))
 @example("=")
 @example("0x_")
@@ -448,7 +446,7 @@ def test_any_text_gives_routes_or_a_routes_error(tmp_path, text):
         assert routes and all(route.name.strip() and route.utterances for route in routes)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(st.binary(max_size=40))
 def test_any_bytes_give_routes_or_a_routes_error(tmp_path, content):
     path = tmp_path / "routes.yaml"

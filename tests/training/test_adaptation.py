@@ -182,6 +182,7 @@ def test_every_state_encodes_the_corpus_once(trained, again):
     assert {encoded["encode_query", trained.data.queries[name]] for name in trained.data.qrels["test"]} == {2}
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
     recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0)
     for seed in (1, 2):
@@ -233,6 +234,7 @@ def test_a_folder_without_a_report_is_not_published(tmp_path, registry):
             publish(tmp_path, registry)
 
 
+@pytest.mark.slow
 def test_the_reference_recipe_runs(tmp_path, trained, tiny_base):
     recipe = ReferenceTriplet(learning_rate=1e-3, warmup_steps=2, epochs=1)
     report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
@@ -250,6 +252,7 @@ def test_the_reference_recipe_reports_that_it_finds_nothing_to_learn(tmp_path, t
         adapt(TrainingJob(data, "words", tiny_base, ReferenceTriplet(), device="cpu"), tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_few_pairs_are_enough_for_our_recipe(tmp_path, tiny_base):
     data = prepared(word_pairs()[:4], tmp_path / "data", test_size=0.3)
     assert adapt(TrainingJob(data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "out").iterations[1].steps > 0
@@ -285,6 +288,7 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path, trained, tiny_ba
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_an_earlier_model(tmp_path, trained, tiny_base):
     for domain, overwrite in (("first", False), ("second", True)):
         adapt(TrainingJob(trained.data, domain, tiny_base, QUICK, device="cpu"), tmp_path / "out", overwrite=overwrite)
@@ -305,6 +309,7 @@ def test_a_folder_that_cannot_be_created_is_reported(tmp_path, trained, tiny_bas
         adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu"), tmp_path / "file" / "out")
 
 
+@pytest.mark.slow
 def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tiny_base):
     model = load_model(tiny_base.path, "cpu")
     model.prompts = {"query": "zebra: ", "document": "elephant: "}

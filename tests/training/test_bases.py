@@ -23,6 +23,8 @@ from training.retrieval.encoding import load_model
 from training.retrieval.metrics import retrieval_metrics
 from training.retrieval.ranking import ranking
 
+pytestmark = pytest.mark.slow
+
 DESCRIBED = {
     "cls": (32, 64, "cls", False),
     "long": (32, 1024, "mean", True),

@@ -1,11 +1,14 @@
 """One call from a file of pairs to a registered model; what is there already is not made again."""
 
+import pytest
+
 from registry import Registry
 from training import Contrastive, add_ready_made, train_domain
 
 QUICK = Contrastive(iterations=1, min_steps=2, max_epochs=1)
 
 
+@pytest.mark.slow
 def test_a_domain_is_prepared_trained_and_registered_once(tmp_path, tiny_base, pairs_file):
     store = Registry.open(str(tmp_path / "registry"))
     report = train_domain(str(pairs_file), "legal", tmp_path, store, recipe=QUICK, base=tiny_base)

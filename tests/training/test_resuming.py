@@ -21,6 +21,8 @@ from training import TrainingJob, adapt
 from training.reporting.report import Iteration
 from training.runs.run import Run
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

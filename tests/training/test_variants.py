@@ -19,6 +19,8 @@ from training.recipes.recipes import Contrastive
 from training.retrieval.encoding import load_model
 from training.variants import add_variants
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "May my landlord keep it?",
     "",

@@ -45,6 +45,7 @@ def others(tmp_path_factory):
     return prepared(filler_pairs()[:8], tmp_path_factory.mktemp("others") / "data", split="test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "limit"), [(ONE, 4), (TWO, 8)], ids=["one iteration", "two iterations"])
 def test_a_run_loads_few_models_and_ranks_each_split_once(tmp_path, trained, tiny_base, others, recipe, limit):
     job = TrainingJob(trained.data, "words", tiny_base, recipe, extra_test_sets={"others": others}, device="cpu")
@@ -56,6 +57,7 @@ def test_a_run_loads_few_models_and_ranks_each_split_once(tmp_path, trained, tin
     assert expected < set(rankings)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ranks_nothing_again_and_finds_the_same(tmp_path, trained, tiny_base, monkeypatch):
     job = TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu")
     whole = adapt(job, tmp_path / "whole")
@@ -68,6 +70,7 @@ def test_a_resumed_run_ranks_nothing_again_and_finds_the_same(tmp_path, trained,
     assert timeless(resumed) == timeless(whole)
 
 
+@pytest.mark.slow
 def test_rankings_of_weights_that_were_trained_before_a_crash_are_not_used(tmp_path, trained, tiny_base, monkeypatch):
     """What is trained again may differ in its last bits, so its embeddings and rankings are removed together."""
     job = TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu")

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
@@ -45,7 +45,7 @@ def profile():
     return Profile.from_queries(QUERIES, encode, "b" * 64)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=6, unique_by=text_key)
 )
@@ -66,6 +66,7 @@ def test_a_saved_profile_is_read_back_unchanged(tmp_path, queries):
     np.testing.assert_allclose(after.misspelt_embeddings, before.misspelt_embeddings, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_features_and_sample_are_the_same_in_another_process(profile):
     code = """
 import hashlib, json, sys
@@ -85,7 +86,7 @@ def test_features_do_not_change_between_releases():
     assert set(row.data.tolist()) == {1.0}
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.text(st.characters(codec="cp1252"), max_size=40) | st.text("Привет κόσμε 한국어 ёй", max_size=30))
 def test_every_version_reads_plain_text_alike(text):
     if reads_alike(text):
@@ -256,7 +257,7 @@ def test_another_safetensors_file_is_refused(profile, tmp_path, changes, metadat
     refused(tmp_path)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30)
 @given(cut=st.floats(0, 1), flip=st.floats(0, 0.999), bit=st.integers(0, 7))
 def test_a_damaged_file_is_refused_or_still_valid(profile, tmp_path, cut, flip, bit):
     profile.save(tmp_path)

@@ -35,6 +35,7 @@ def disk(tmp_path, monkeypatch):
     registry.close()
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_registry_at_once_get_consecutive_versions(tmp_path):
     url = str(tmp_path / "registry")
     processes = [start_python(PUBLISH, url, tmp_path, number) for number in range(4)]

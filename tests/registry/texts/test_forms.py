@@ -12,7 +12,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=30)
 """Of all characters that this Python knows."""
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(TEXTS, st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
 @example("e\u200d\u0301", "NFC")
 @example("\u0345\u0323\u1fb3", "NFD")
@@ -24,7 +24,7 @@ def test_every_normal_form_of_a_text_is_the_same_text(text, form):
     assert text_key(text_key(text)) == text_key(text)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(TEXTS)
 @example("Straße")
 @example("İstanbul")
@@ -35,7 +35,7 @@ def test_case_and_white_space_make_no_other_text(text):
     assert text_key(spaced) == text_key(text)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_a_kept_text_is_in_normal_form_c_with_single_spaces(text):
     kept = collapsed(text)

@@ -45,13 +45,13 @@ def test_words_of_every_script(text, expected):
     assert words(text) == expected.split(" ")
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(LATIN)
 def test_latin_words_are_those_of_the_usual_pattern(text):
     assert words(text) == runs(text) == re.findall(r"\w+", text)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(TEXTS)
 @example("我的信用卡")
 @example("ไม่")
@@ -63,7 +63,7 @@ def test_no_letter_of_a_text_is_lost_and_words_read_again_are_the_same(text):
     assert words(" ".join(found)) == found
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(TEXTS, st.sampled_from(["NFC", "NFD", "NFKC"]))
 @example("5  /  3", "NFC")
 @example("a\x00b", "NFC")
@@ -73,7 +73,7 @@ def test_texts_that_are_the_same_are_nearly_the_same(text, form):
         assert near_key(text.casefold()) == near_key(text) == near_key(f" {text}\u3000")
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from("ab5 ,;:!?'\"().-/*=+#👍é中ก"), max_size=12))
 def test_the_fast_way_of_plain_text_finds_the_same_tokens(text):
     assert tokens(f"{text} é")[:-1] == tokens(text) == tokens(f"{text} ก")[:-1]

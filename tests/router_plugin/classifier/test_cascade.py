@@ -131,6 +131,7 @@ def test_a_wrapper_around_a_question_does_not_change_its_domain(classifier, ques
     assert np.mean([one == other for one, other in zip(wrapped, best(classifier, held_out), strict=True)]) >= 0.8
 
 
+@pytest.mark.slow
 def test_the_question_after_pages_of_something_else_is_found(classifier, questions):
     pages = "The committee met on Tuesday and talked about the fence around the car park until late. " * 30
     known = questions["medical"][0][:20]
@@ -204,6 +205,7 @@ def test_one_domain_is_told_from_general(base, general, profiles, questions):
     assert best(classifier, UNKNOWN).count(GENERAL) >= len(UNKNOWN) - 2
 
 
+@pytest.mark.slow
 def test_a_small_domain_is_found_beside_a_large_one(base, general, profiles, questions):
     every = [question for question in asked("medical") if question not in questions["medical"][1]]
     large = Profile.from_queries(every, base.encode, base.digest)

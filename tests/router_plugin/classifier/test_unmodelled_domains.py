@@ -43,6 +43,7 @@ def labelled(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_labelled_queries_make_domains_that_the_base_model_serves(home, labelled, real_base, tmp_path):
     routes = [Route(name="trips", domain="travel", utterances=("book a trip",)), Route(name="any", utterances=("hi",))]
     router = DomainRouter(
@@ -134,6 +135,7 @@ def test_a_wrong_file_is_explained(tmp_path, text, message):
         load_domains(path)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_them(home, tmp_path, labelled):
     (tmp_path / "registry").mkdir()
     (tmp_path / "routes.yaml").write_text("routes: [{name: trips, domain: travel, utterances: [book a trip]}]")

@@ -77,6 +77,7 @@ def test_help_lists_every_command(cli):
             assert path[0] != group or f"  {path[1]} " in out
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_imports_no_torch():
     code = (
         "import sys\nfrom router_plugin.cli import main\nsys.argv = ['domain-router', *sys.argv[1:]]\n"
@@ -233,6 +234,7 @@ def test_verify_ends_with_1_on_damage_and_names_the_file(cli, own, tiny_models):
     mistake(cli("route", "hello", "--routes", ROUTES, *registry), "config.json", "damaged")
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_and_registered(cli, prepared, tiny_base, tmp_path):
     status, out, _ = cli(
         *("train", prepared, "--domain", "legal", "--out", tmp_path / "model", "--base-model", tiny_base.path, *FEW),
@@ -253,6 +255,7 @@ def test_a_folder_is_trained_on_whatever_its_name(prepared, tmp_path, monkeypatc
         assert joined_sets("data", [str(folder)]).fingerprint == read_prepared(prepared).fingerprint
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_better_is_registered_only_by_force(cli, prepared, tiny_base, tmp_path):
     model, registry = tmp_path / "model", ("--registry", tmp_path / "registry")
     status, out, err = cli(
@@ -294,6 +297,7 @@ def test_a_model_that_loses_too_much_elsewhere_is_registered_only_by_force(cli, 
     assert shown["extra_test_sets"] == {"real-questions": report["extra_test_sets"]["real-questions"]}
 
 
+@pytest.mark.slow
 def test_other_sets_and_seeds_reach_the_report_and_the_printout(cli, prepared, tiny_base, tmp_path, pairs_file):
     status, out, _ = cli("prepare", pairs_file, "--split", "test", "--out", tmp_path / "other", "--json")
     assert (status, json.loads(out)["counts"]["test_queries"]) == (0, 40)
@@ -502,6 +506,7 @@ def test_a_mistake_ends_with_one_line_and_exit_status_2(cli, served, tmp_path, m
     assert json.loads((tmp_path / "one.jsonl").read_text(encoding="utf-8")) == row
 
 
+@pytest.mark.slow
 def test_what_other_libraries_log_is_not_printed():
     code = (
         "import sys\nfrom router_plugin.cli import main\nsys.argv = ['domain-router', 'plugins']\n"
@@ -586,6 +591,7 @@ def test_the_current_folder_is_called_by_its_name(tiny_models, monkeypatch):
     assert joined_sets("data", ["."]).manifest == joined_sets("data", [str(folder)]).manifest
 
 
+@pytest.mark.slow
 def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):
     routes, labelled, fitted = (tmp_path / name for name in ("routes.yaml", "labelled.jsonl", "fitted.json"))
     routes.write_text(

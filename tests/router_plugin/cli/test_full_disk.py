@@ -47,6 +47,7 @@ def test_prepare_on_a_full_disk(cli: Any, tmp_path: Path, pairs_file: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 300, 2000, 20_000, 200_000])
 def test_train_on_a_full_disk(cli: Any, tmp_path: Path, prepared: Path, tiny_base: BaseModelFiles, size: int) -> None:
     """Wherever the space ends: at the run's first file, at embeddings, rankings, weights."""

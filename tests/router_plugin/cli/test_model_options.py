@@ -128,7 +128,7 @@ CUPS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cup=CUPS, drink=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1), times=st.integers(0, 9))
 def test_a_printed_file_gives_the_same_run(app, tmp_path_factory, cup, drink, times):
     folder = tmp_path_factory.mktemp("config")

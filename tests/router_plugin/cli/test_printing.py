@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_plugin.cli.printing import print_json, print_line, print_table, visible
@@ -43,7 +43,7 @@ def test_a_table_shows_texts_as_they_are_wherever_they_stand(wide, capsys, text)
     assert sum(text in line for line in out) == 3
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Zl", "Zp")), max_size=20))
 def test_a_table_and_a_line_hold_nothing_that_steers_a_terminal(wide, capsys, text):
     capsys.readouterr()

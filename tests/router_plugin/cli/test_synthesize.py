@@ -139,6 +139,7 @@ def training(prepared, tmp_path, tiny_base, *options):
     )
 
 
+@pytest.mark.slow
 def test_train_asks_a_language_model_and_reports_its_costs(cli, prepared, tmp_path, tiny_base, server):
     server.answer = shared_words
     options = ("--judge", "llm", "--judge-model", "tiny", "--llm", server.url, "--cache", tmp_path / "cache")
@@ -165,6 +166,7 @@ class Plugin:
         return Strict() if options.judge == "strict" else None
 
 
+@pytest.mark.slow
 def test_a_judge_of_a_plugin_is_chosen_by_name(cli, prepared, tmp_path, tiny_base):
     plugins().register(Plugin(), "strict-judge")
     try:

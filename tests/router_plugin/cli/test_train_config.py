@@ -66,7 +66,8 @@ def prepared(tmp_path, pairs_file):
     return tmp_path / "prepared"
 
 
-@settings(deadline=None, max_examples=15, phases=[Phase.generate])
+@pytest.mark.slow
+@settings(max_examples=15, phases=[Phase.generate])
 @given(
     recipe=st.sampled_from(sorted(RECIPES)),
     options=st.fixed_dictionaries({}, optional=NUMBERS),
@@ -82,7 +83,7 @@ def test_a_printed_config_gives_the_same_run(tmp_path_factory, recipe, options, 
 written = st.floats(1e-9, 1).map(lambda number: f"{number:e}".replace("e-0", "e-"))
 
 
-@settings(deadline=None, max_examples=10, phases=[Phase.generate])
+@settings(max_examples=10, phases=[Phase.generate])
 @given(rate=st.one_of(written, st.sampled_from(["5e-5", "1E-3", ".5e0", "2.e-05"])), loss=written)
 def test_numbers_with_an_exponent_are_numbers_however_they_are_written(tmp_path_factory, rate, loss):
     file = tmp_path_factory.mktemp("config") / "train.yaml"
@@ -92,6 +93,7 @@ def test_numbers_with_an_exponent_are_numbers_however_they_are_written(tmp_path_
     assert config["revision"] == "1e5"
 
 
+@pytest.mark.slow
 def test_a_config_trains_as_the_flags_do(cli, prepared, tiny_base, tmp_path):
     common = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, "--iterations", 1)
     common += ("--min-steps", 1, "--batch-size", 8, "--device", "cpu", "--seed", 3)

@@ -24,6 +24,8 @@ from tests.training.samples import prepared
 from training import read_prepared
 from training.sources.pairs import Pair
 
+pytestmark = pytest.mark.slow
+
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
 ROUTES = (
     Route(name="tenancy", domain="legal", utterances=("can a landlord keep my deposit", "rent and landlords")),

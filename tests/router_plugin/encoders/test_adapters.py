@@ -43,6 +43,7 @@ def router_of(folder, path, base_model=None):
     return DomainRouter(ROUTES, store, base_model=base_model, settings=ANY_CONFIDENCE)
 
 
+@pytest.mark.slow
 def test_an_adapter_is_trained_registered_and_routed_with(cli, tiny_base, tiny_adapter, tmp_path):
     prepare(read_pairs(str(EXAMPLES / "data" / "finance.jsonl")), tmp_path / "data")
     registry = ("--registry", tmp_path / "registry")
@@ -136,6 +137,7 @@ def test_a_folder_whose_parts_do_not_belong_together_is_not_registered(tiny_adap
     assert store.versions() == []
 
 
+@pytest.mark.slow
 def test_the_quickstart_takes_the_ready_made_domain_and_trains_the_other(cli, ready, tiny_models, tmp_path):
     shutil.copytree(tiny_models["finance"].with_name("finance-data"), tmp_path / "finance")
     shutil.copytree(tiny_models["finance"], tmp_path / "finance-model")

@@ -34,6 +34,8 @@ from tests.training.sources import samples as kinds
 from training import publish, read_prepared
 from training.variants import add_variants
 
+pytestmark = pytest.mark.slow
+
 QUERIES = ["why does my knee hurt", "May my landlord keep the deposit?", "short", "long " * 100, ""]
 ANYTHING = Settings(target_precision=0, min_confidence=0)
 

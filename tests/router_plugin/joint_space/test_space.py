@@ -96,7 +96,7 @@ def unit(rows):
 @pytest.mark.parametrize("dims", [None, 8])
 @pytest.mark.parametrize("top", [1, 2, 3])
 @given(batch=texts)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_cosine_is_the_weighted_sum_of_the_domains_cosines(domains, top, dims, batch):
     joint = JointSpace(domains, top, dims).encode_queries(batch)
     assert joint.dtype == np.float32
@@ -188,6 +188,7 @@ def store(tmp_path, tiny_models):
     store.close()
 
 
+@pytest.mark.slow
 def test_the_identifier_stays_over_restarts_and_changes_with_what_vectors_depend_on(store, tiny_models, tiny_adapter):
     def space(top=1, dims=None, own=(), **options):
         opened = ServedDomains(store, extra_domains=own, settings=Settings(target_precision=0, **options))
@@ -237,6 +238,7 @@ def test_a_plugin_that_embeds_is_part_of_the_identifier(store, install, exported
         load(str(exported[0]))
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_vectors_from_a_folder_that_was_moved_and_is_only_read(exported, tmp_path):
     folder, space = exported
     moved = tmp_path / "elsewhere" / "model"
@@ -353,6 +355,7 @@ def test_a_damaged_export_is_refused_by_name(exported, tmp_path, case):
         load(str(tmp_path / "model"))
 
 
+@pytest.mark.slow
 def test_an_export_is_whole_or_not_there(domains, tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     first, second = JointSpace(domains), JointSpace(domains, top=2)
@@ -372,6 +375,7 @@ def test_an_export_is_whole_or_not_there(domains, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "out"]
 
 
+@pytest.mark.slow
 def test_adapters_are_exported_with_the_base_model_that_they_run_on(tmp_path, tiny_adapter, tiny_base, real_base):
     store = Registry.open(str(tmp_path / "registry"))
     publish(tiny_adapter, store, force=True)
@@ -388,6 +392,7 @@ def test_adapters_are_exported_with_the_base_model_that_they_run_on(tmp_path, ti
     store.close()
 
 
+@pytest.mark.slow
 def test_an_export_that_is_written_anew_is_served_with_its_new_adapters(tmp_path, tiny_adapter):
     store = Registry.open(str(tmp_path / "registry"))
     changed = shutil.copytree(tiny_adapter, tmp_path / "changed")
@@ -420,6 +425,7 @@ def test_semantic_router_indexes_an_export_with_its_own_encoder(exported, monkey
     assert router(TEXTS[0]).name == "rent" and router(TEXTS[1]).name == "symptoms"
 
 
+@pytest.mark.slow
 def test_the_command_exports_and_says_what(cli, served, tmp_path):
     arguments = (
         "joint-space",

@@ -128,6 +128,7 @@ def test_adding_a_route_embeds_that_route_and_removing_one_nothing(served, count
     assert counted == []
 
 
+@pytest.mark.slow
 def test_changes_without_a_query_between_them_embed_what_is_new_and_hold_one_set_of_candidates(served, counted, disk):
     router = DomainRouter(routes("a", "b"), str(served), settings=ANYTHING)
     router.route(LEGAL)

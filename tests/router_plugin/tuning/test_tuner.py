@@ -44,6 +44,7 @@ def labelled(draw):
     return nearest_routes(rows), np.array([draw(st.integers(-1, routes - 1)) for _ in range(count)]), routes
 
 
+@pytest.mark.slow
 @given(labelled(), st.integers(-9, 9))
 @settings(max_examples=200)
 def test_fitted_thresholds_are_never_worse_and_best_for_a_single_route(case, start):

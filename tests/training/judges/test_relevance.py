@@ -228,6 +228,7 @@ def test_record_and_page_say_who_judged_and_how_much(judged, trained):
     assert '>relevance judged by</td><td class="text">the labels only<' in other
 
 
+@pytest.mark.slow
 def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_base, tmp_path, monkeypatch):
     def crash(*_):
         raise KeyboardInterrupt
@@ -246,6 +247,7 @@ def test_a_killed_run_judges_nothing_again_and_ends_the_same(judged, data, tiny_
     assert same_weights(weights(tmp_path / "out"), weights(judged[0]))
 
 
+@pytest.mark.slow
 def test_another_judge_is_another_run(data, tiny_base, tmp_path, monkeypatch):
     def crash(*_):
         raise KeyboardInterrupt
@@ -258,6 +260,7 @@ def test_another_judge_is_another_run(data, tiny_base, tmp_path, monkeypatch):
     assert other.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(iterations=2, batch_size=16, epochs=1), ONCE.replace(lora=2)])
 def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
     judge = Words()
@@ -268,6 +271,7 @@ def test_other_recipes_take_a_judge_too(data, tiny_base, tmp_path, recipe):
     assert len(set(judge.asked)) == len(judge.asked) > 0
 
 
+@pytest.mark.slow
 def test_unlabelled_queries_are_passed_over_without_a_judge(data, tiny_base, tmp_path):
     recipe = ONCE.replace(freeze_documents=True)
     report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
@@ -312,6 +316,7 @@ def test_a_passage_left_out_or_graded_twice_is_asked_for_again_and_else_unknown(
     assert "one grade for each of the passages 1 to 2" in server.asked[-1]["messages"][-1]["content"]
 
 
+@pytest.mark.slow
 def test_training_with_a_language_model_stops_at_its_budget_and_goes_on(server, data, tiny_base, tmp_path, monkeypatch):
     monkeypatch.setenv("MODEL_KEY", KEY)
 
@@ -369,6 +374,7 @@ def test_a_cross_encoder_grades_by_the_thresholds_of_its_score(cross_encoder):
     assert len(set(expected)) > 1
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_is_known_by_its_weights_and_trains(cross_encoder, data, tiny_base, tmp_path):
     judge = CrossEncoderJudge(str(cross_encoder(1)), "cpu")
     assert re.search(r"weights [0-9a-f]{12}", judge.identity)

@@ -184,6 +184,7 @@ def test_kept_answers_are_checked_too(server, model):
     assert server.asked[-1]["messages"][-1]["content"].startswith("That cannot be used: not that")
 
 
+@pytest.mark.slow
 def test_a_model_that_never_gives_a_usable_answer_is_given_up(server, model):
     server.always = "other form"
     with pytest.raises(LanguageModelError, match="choose another model"):
@@ -253,6 +254,7 @@ def test_without_reported_usage_tokens_are_counted_by_their_limits(server, model
     assert opened.spending.input_tokens > len("say 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_budget_is_never_exceeded_and_answers_are_kept(server, model, concurrency):
     budget = 0.006  # an answer costs 0.00011, and may cost 0.002

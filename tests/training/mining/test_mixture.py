@@ -48,6 +48,7 @@ def others(tmp_path_factory):
     return prepared(filler_pairs(), tmp_path_factory.mktemp("others") / "data")
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_their_own(
     tmp_path, trained, others, tiny_base, monkeypatch
 ):
@@ -70,6 +71,7 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
     assert "`fillers`" in card and others.fingerprint in card
 
 
+@pytest.mark.slow
 def test_mixed_data_are_part_of_a_runs_identity(tmp_path, trained, others, tiny_base):
     steps = []
     for name, mixed in (("without", {}), ("with", {"fillers": others})):

@@ -21,13 +21,13 @@ def sentences(text):
     return [*found, text[start:]]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(texts, st.integers(1, 40))
 def test_chunks_joined_are_the_text(text, size):
     assert " ".join(chunk(text, size)) == text
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(texts, st.integers(1, 40))
 def test_a_chunk_is_within_the_size_unless_it_is_one_sentence(text, size):
     for part in chunk(text, size):
@@ -35,7 +35,7 @@ def test_a_chunk_is_within_the_size_unless_it_is_one_sentence(text, size):
         assert len(part) <= size or len(inside) == 1 or sum(map(len, inside)) <= size
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(texts, st.integers(1, 40))
 def test_chunks_are_packed_greedily(text, size):
     parts = chunk(text, size)

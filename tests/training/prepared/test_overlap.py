@@ -99,6 +99,7 @@ def test_a_set_of_which_nothing_is_left_is_refused():
         keep_apart({"": data([], TRAIN, "own")}, {"other": data(TRAIN, name="mixed")}, {})
 
 
+@pytest.mark.slow
 def test_a_run_learns_no_query_that_another_set_holds_out(tmp_path, tiny_base, monkeypatch):
     pairs = word_pairs()
     own = prepared(pairs, tmp_path / "own", test_size=0.3)

@@ -126,6 +126,7 @@ def test_a_question_that_another_pair_has_as_its_answer_is_its_own(tmp_path, spl
     assert data.manifest["counts"]["own_text"] == len(data.queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [QUICK, ReferenceTriplet(iterations=1, epochs=1)], ids=lambda recipe: recipe.name)
 def test_a_model_is_trained_on_questions_that_are_documents(tmp_path, tiny_base, recipe):
     pairs = word_pairs()
@@ -140,6 +141,7 @@ def test_a_model_is_trained_on_questions_that_are_documents(tmp_path, tiny_base,
     assert measured["mrr@5"] == pytest.approx(report.adapted_metrics["test"]["mrr@5"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_corpus_of_which_one_document_is_left_can_be_measured_on(tmp_path, tiny_base):
     documents = [{"_id": "a", "text": "one question"}, {"_id": "b", "text": "one answer"}]
     source = write_beir(tmp_path / "in", documents, [{"_id": "a", "text": "One question"}], [("a", "b", 1)])

@@ -209,6 +209,7 @@ def test_pairs_that_cannot_be_split_leave_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_folder(tmp_path):
     code = """
 import os, signal, sys

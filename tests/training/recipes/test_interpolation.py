@@ -43,6 +43,7 @@ def test_a_gain_that_further_training_loses_is_found():
     assert 0.1 <= choose_weight(documents, lost_again, min_gain_kept=1.0) < 1.0
 
 
+@pytest.mark.slow
 def test_the_chosen_weight_is_reported_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
@@ -54,6 +55,7 @@ def test_the_chosen_weight_is_reported_and_no_text_is_encoded_twice_for_it(tmp_p
     assert len(data.qrels["dev"]) <= QUERIES
 
 
+@pytest.mark.slow
 def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, monkeypatch):
     seen = []
     original = DevSample.of
@@ -71,6 +73,7 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
     assert some == len(vectors.queries) + len(vectors.documents)
 
 
+@pytest.mark.slow
 def test_a_given_weight_is_used(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     recipe = Contrastive(iterations=1, interpolation_weight=0.3)

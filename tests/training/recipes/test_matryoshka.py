@@ -28,6 +28,7 @@ def test_training_improves_few_dimensions(matryoshka):
     assert few.adapted["ndcg@10"] > few.base["ndcg@10"]
 
 
+@pytest.mark.slow
 def test_both_recipes_can_train_dimensions(trained, tiny_base, tmp_path):
     recipe = ReferenceTriplet(iterations=1, epochs=1, dims=(8,))
     assert list(adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out").dims) == [

@@ -84,6 +84,7 @@ def test_ranks_are_those_that_the_metrics_are_made_of():
     assert first_ranks(ranked[:1], [{100}]).tolist() == [BEYOND]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</title></svg><b>"])
 def test_what_the_data_say_is_shown_and_not_run(tmp_path, tiny_base, said):
     pairs = [Pair(f"{said} {pair.question}", f"{pair.answer} {said}") for pair in word_pairs()[:24]]

@@ -16,6 +16,8 @@ from training.reporting.verdicts import seed_rows
 from training.retrieval.encoding import load_model
 from training.sources.pairs import Pair
 
+pytestmark = pytest.mark.slow
+
 FEW = Pair("please tell", "tell people"), Pair("which matters", "general matters")
 
 

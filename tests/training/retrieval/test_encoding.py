@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training import TrainingError
@@ -23,7 +23,7 @@ class Lengths:
 BROKEN = ("nan", "inf", "-inf")
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(st.lists(st.text("ab", max_size=5), min_size=1, max_size=20))
 def test_every_text_has_the_vector_that_it_was_given(tmp_path, texts):
     vectors = encode(Lengths(), texts, "document", 4, "texts", tmp_path / "v.npy")

@@ -16,7 +16,7 @@ def vectors(count, seed, dimension=8):
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     queries=st.integers(0, 12),
     documents=st.integers(1, 60),
@@ -38,7 +38,7 @@ def test_ranking_equals_sorting_all_products(queries, documents, k, blocks, seed
         np.testing.assert_allclose(np.concatenate(scores), -np.sort(-products, axis=1)[:, :k], atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(1, 50), st.integers(1, 60), st.integers(0, 99), st.data())
 def test_what_is_left_out_of_a_ranking_is_as_if_it_were_not_there(queries, documents, k, block, seed, data):
     asked, corpus = vectors(queries, seed), vectors(documents, seed + 100)
@@ -53,7 +53,7 @@ def test_what_is_left_out_of_a_ranking_is_as_if_it_were_not_there(queries, docum
         assert row == [*kept, *[NOTHING] * documents][: len(row)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     kinds=st.lists(st.integers(0, 3), min_size=1, max_size=60),
     k=st.integers(1, 80),

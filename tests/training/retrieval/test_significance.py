@@ -38,6 +38,7 @@ def test_the_sides_are_mirror_images():
     assert one.p_value == pytest.approx(other.p_value, abs=0.01)
 
 
+@pytest.mark.slow
 def test_without_a_gain_one_test_in_twenty_is_significant():
     found = [compare(*sides(seed, 0, queries=60), seed) for seed in range(200)]
     for share in (

@@ -14,6 +14,8 @@ from training.recipes.trainer import MinedBatchSampler
 from training.reporting.report import TrainingReport
 from training.runs import processes
 
+pytestmark = pytest.mark.slow
+
 RECIPE = LEARNING.replace(learning_rate=1e-3, iterations=1)
 CODE = """
 import json, os, sys

@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -99,9 +99,7 @@ def test_near_duplicates_of_held_out_queries_are_left_out_but_shared_documents_k
     assert asked(data)["train"] | asked(data)["dev"] == texts(range(20))
 
 
-many = settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many = settings(max_examples=30)
 scores = st.dictionaries(st.tuples(st.integers(0, 7), st.integers(0, 5)), st.integers(-1, 3), min_size=1)
 
 
@@ -204,6 +202,7 @@ def test_missing_files_are_reported(tmp_path):
         read_beir(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_command_prepares_a_folder_that_a_model_is_trained_on(tmp_path, tiny_base):
     done = CliRunner().invoke(app, ["prepare", str(BEIR), "--kind", "beir", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -146,9 +146,7 @@ def prepared(source, folder, **options):
     return read_prepared(folder)
 
 
-many = settings(
-    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many = settings(max_examples=20)
 sizes = st.lists(st.integers(4, 15), min_size=3, max_size=6)
 
 
@@ -317,6 +315,7 @@ def test_no_example_has_a_negative_of_its_own_label_mined_or_in_its_batch(tmp_pa
         assert label[anchor] == label[positive] != label[negative]
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_whose_profile_has_documents_as_queries_too(tmp_path, tiny_base):
     prepare_labels(read_labels(str(ROUTES)), tmp_path / "data")
     data = read_prepared(tmp_path / "data")

@@ -80,7 +80,7 @@ feedback = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.lists(feedback, min_size=1, max_size=12))
 def test_a_label_needs_more_rows_than_any_other_and_than_reject_it(tmp_path_factory, rows):
     votes, against = defaultdict(Counter), defaultdict(Counter)

@@ -289,7 +289,7 @@ PIECES = [
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv"])
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(content=st.one_of(st.binary(max_size=60), st.lists(st.sampled_from(PIECES), max_size=15).map(b"".join)))
 def test_any_bytes_give_pairs_or_a_source_error(tmp_path, kind, content):
     path = write(tmp_path, kind, content)

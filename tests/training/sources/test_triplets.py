@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -129,9 +129,7 @@ def test_a_row_without_a_part_beside_others_is_bad(tmp_path):
 
 texts = st.integers(0, 12).map(lambda number: f"{FILLERS[number % 11]} {number * 7} of {number * 13}. It is {number}.")
 rows = st.lists(st.tuples(texts, st.lists(texts, min_size=1, max_size=3), st.lists(texts, max_size=4)), min_size=3)
-many = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many = settings(max_examples=40)
 
 
 @many
@@ -254,6 +252,7 @@ def test_a_near_duplicate_of_a_positive_is_no_negative_even_if_judged_one(tmp_pa
     assert all(text.startswith("wrong") for text in miner.examples(1).columns["negative_1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [QUICK, ReferenceTriplet(iterations=1)], ids=["contrastive", "triplet"])
 def test_a_model_is_trained_on_triplets(tmp_path, tiny_base, recipe):
     data, _ = example_texts(tmp_path)

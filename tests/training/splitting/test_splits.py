@@ -51,7 +51,7 @@ def different_answers(count):
     return [f"answer {number} says {number * 11} and no more" for number in range(count)]
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(st.integers(4, 300), st.sampled_from([0.1, 0.2, 0.25, 0.5]), st.integers(0, 1000))
 def test_random_is_the_split_of_scikit_learn_with_dev_taken_out_of_training(count, test_size, seed):
     split = random_split(count, test_size, seed)
@@ -71,7 +71,7 @@ def test_too_few_pairs_for_a_random_split_are_refused(count, test_size):
         random_split(count, test_size, 42)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(st.integers(0, 10), st.sampled_from([0.1, 0.2, 0.4]))
 def test_grouped_puts_every_pair_in_exactly_one_part_near_the_wished_sizes(seed, test_size):
     pairs = related(seed) + different(60)
@@ -181,7 +181,7 @@ def test_parts_that_are_held_out_have_no_near_duplicates_in_each_other_or_in_tra
         assert not set(groups[one]) & set(groups[other])
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(1, 40), min_size=3, max_size=12), st.sampled_from([0.01, 0.2, 0.5, 0.9]), st.integers(0, 99)
 )
@@ -195,7 +195,7 @@ def test_three_groups_of_any_size_are_enough(sizes, test_size, seed):
         assert len(split.test) == min(sizes)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=8), st.sampled_from([0.05, 0.5]), st.integers(0, 99))
 def test_beside_a_held_out_part_two_groups_are_enough(sizes, test_size, seed):
     groups = np.repeat(np.arange(len(sizes) + 1), [3, *sizes])
@@ -216,7 +216,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.integers(1, 4))
 def test_pairs_that_go_both_ways_stay_together(seed, length):
     draw = np.random.default_rng(seed)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from registry.shared.texts import is_missing
 from router_plugin.errors import QueryError
 
 
@@ -79,10 +79,3 @@ def read_optional_texts(values: Any, name: str, without: str) -> list[str | None
 def not_text(place: str, value: Any) -> str:
     """Says that a value is not text, and what it is."""
     return f"`{place}` must be text, not {type(value).__name__}{' (a missing value)' if is_missing(value) else ''}"
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value stands for a missing one: None, NaN, or pandas' NA and NaT, which need not be installed."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float) and math.isnan(value)

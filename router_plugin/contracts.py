@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 MOST_UNREAD = 0.5
-"""The largest fraction of unknown tokens in a text that can be read. What is left of another one says too little."""
+"""The largest fraction of unknown words in a text that can be read. What is left of another one says too little."""
 
 
 class ModelStore(Protocol):
@@ -128,7 +128,7 @@ class ReadingEncoder(Encoder, Protocol):
     """An encoder that can tell how much of a text it does not know. Others are taken to read everything."""
 
     def unread(self, text: str) -> float:
-        """The fraction of the text's tokens that the encoder does not know; 1 where it finds nothing in it."""
+        """The fraction of the text's words that the encoder does not know; 1 where it finds nothing in it."""
 
 
 def unread_by(encoder: Encoder, text: str) -> float:

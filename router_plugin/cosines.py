@@ -42,3 +42,9 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     lengths = np.sqrt(np.where(squares > 0, squares, np.float32(1)))
     made: NDArray[np.float32] = exact / lengths[:, None]
     return made
+
+
+def usable(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which vectors ``(n, d)`` are finite. Others, of a damaged model or after an overflow, compare with nothing."""
+    found: NDArray[np.bool_] = np.isfinite(vectors.sum(axis=-1))
+    return found

@@ -21,7 +21,7 @@ class Decision:
         secondary_domains: other domains that the query may belong to as well, the likeliest first.
         confidence: probability that the decision is right; None where the router was not fitted.
         truncated: whether the end of the query was not read.
-        unread: the fraction of the query's tokens that the encoder does not know, from 0 to 1. Above 0.5 the query
+        unread: the fraction of the query's words that the encoder does not know, from 0 to 1. Above 0.5 the query
             cannot be read: it gets no route, unless an utterance is the very same text.
         reason: why there is no route; None where there is one.
     """

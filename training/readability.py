@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from registry.model_folders.input_config import Kind
-from registry.model_folders.tokenizer import Coverage, tokens_of
+from registry.model_folders.tokenizer import tokens_of
 from training.errors import TrainingError
 from training.prepared.format import PreparedData
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WARN_FROM = 0.05
-"""Share of characters that a model cannot read, from which there is a warning."""
+"""Fraction of the words that a model cannot read, from which there is a warning."""
 STOP_FROM = 0.5
 """The same, from which nothing is trained unless that was asked for."""
 SAMPLE = 1000
@@ -25,23 +25,22 @@ SAMPLE = 1000
 
 
 class _Texts(NamedTuple):
-    """Texts of one set, in words, with what the model reads of them."""
+    """Texts of one set, in words, with the fraction of each that the model cannot read."""
 
     what: str
     texts: Sequence[str]
-    coverage: Sequence[Coverage]
+    unread: Sequence[float]
 
     @property
-    def unread(self) -> float:
-        """The share of their characters that the model cannot read."""
-        return sum(each.unread for each in self.coverage) / max(sum(each.characters for each in self.coverage), 1)
+    def mean(self) -> float:
+        return sum(self.unread) / len(self.unread)
 
     def describe(self, name: str) -> str:
         """How much the model reads, with the text of which it reads least."""
-        worst = max(range(len(self.texts)), key=lambda row: self.coverage[row].unread_share)
+        worst = max(range(len(self.texts)), key=self.unread.__getitem__)
         return (
-            f"base model {name} cannot read {self.unread:.0%} of the characters of the {self.what}, which its "
-            f"tokenizer does not know, such as {self.texts[worst]!r:.80}"
+            f"base model {name} cannot read {self.mean:.0%} of the words of the {self.what}, which its tokenizer does "
+            f"not know, such as {self.texts[worst]!r:.80}"
         )
 
 
@@ -61,12 +60,12 @@ def check_readable(
     """
     for set_name, data in sets.items():
         for found in _looked_at(model, set_name, data):
-            if found.unread >= STOP_FROM and not allow_unreadable:
+            if found.mean >= STOP_FROM and not allow_unreadable:
                 raise TrainingError(
                     f"{found.describe(name)}: to such a model, different texts are the same: choose a base model for "
                     "the language of the data with `base_model`, or set `allow_unreadable`"
                 )
-            if found.unread >= WARN_FROM:
+            if found.mean >= WARN_FROM:
                 log.warning("%s", found.describe(name))
 
 
@@ -80,4 +79,4 @@ def _looked_at(model: SentenceTransformer, name: str, data: PreparedData) -> Ite
         sample = texts[:: -(-len(texts) // SAMPLE) or 1]
         if tokens is not None and sample:
             of = f" of the set {name}" if name else ""
-            yield _Texts(what + of, sample, [tokens.coverage(text) for text in sample])
+            yield _Texts(what + of, sample, [tokens.read(text).unread for text in sample])

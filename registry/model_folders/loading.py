@@ -118,7 +118,7 @@ def try_model(model: SentenceTransformer, name: str, longest: int = LONGEST) -> 
     kinds: tuple[Kind, ...] = ("query", "document")
     for kind in kinds:
         tokens = tokens_of(model, kind)
-        readable = tokens is None or all(tokens.coverage(text).readable for text in PROBES)
+        readable = tokens is None or all(tokens.read(text).unread < 1 for text in PROBES)
         first, second = (_tried(model, name, kind, text) for text in PROBES)
         if readable and not (first.any() and second.any()):
             raise BaseModelError(f"model {name} cannot be used: it gives the vector 0 for a text")

@@ -1,6 +1,6 @@
 """A fast tokenizer, shared by all encoders with equal tokenizers and limits, with a cache of recent texts.
 
-It also measures how much of a text is in its vocabulary. A model cannot tell apart what is not.
+It also measures how much of a text it reads. A model cannot tell apart what is not in the vocabulary.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,45 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.model_folders.input_config import NO_LIMIT, Kind
+from registry.texts.words import word_places
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Encoding, Tokenizer
 
 CACHED_TEXTS = 4096
-_NOT_READ = ("Z", "M", "Cc", "Cf")
-"""Categories of characters that a tokenizer may leave out: white space, marks and invisible characters."""
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a text a tokenizer's vocabulary covers, special tokens left aside; of the part before the limit.
-
-    Attributes:
-        tokens: number of tokens, unknown ones included.
-        unknown: number of tokens that stand for something unknown: a character, a word, or several of them.
-        characters: number of characters, without white space and invisible ones.
-        unread: number of characters that are unknown or in no token.
-    """
-
-    tokens: int
-    unknown: int
-    characters: int
-    unread: int
-
-    @property
-    def readable(self) -> bool:
-        """Whether any token is known; to the model, all texts of which none is known are the same."""
-        return self.unknown < self.tokens
-
-    @property
-    def unread_share(self) -> float:
-        """The share of the characters that the model cannot read, from 0 to 1; 1 if the text has none."""
-        return self.unread / self.characters if self.characters else 1.0
-
-
 BLANK = "\u2581\u0120 "
 """What tokenizers write for a space."""
+_LEFT_OUT = ("Z", "M", "Cc", "Cf")
+"""Categories of characters that a tokenizer may leave out: white space, marks and invisible characters."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 """Unicode's categories of control and format characters, surrogates and separators."""
 _UNKNOWN_ID = re.compile(r'"unk_id"\s*:\s*(\d+)')
@@ -66,8 +37,8 @@ class TextRead(NamedTuple):
     Attributes:
         ids: its token ids, special ones included, cut at the maximum length.
         truncated: whether it was cut.
-        unread: the fraction of its tokens that the model does not know; 1 where it has none, or no character that can
-            be seen. All that a model does not know is one and the same token, so that such texts cannot be told apart.
+        unread: the fraction of its words that is unknown or left out, of what is not cut off; 1 where nothing can be
+            seen. In a script without spaces every letter counts as a word; punctuation does not count.
     """
 
     ids: tuple[int, ...]
@@ -93,7 +64,6 @@ class Tokens:
             self._tokenizer.enable_truncation(max_length)
         self._unknown = _unknown_token(self._tokenizer, tokenizer)
         self.read = lru_cache(CACHED_TEXTS)(self._read)
-        self.coverage = lru_cache(CACHED_TEXTS)(self._measure)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The text's token ids, special ones included, cut at the maximum length."""
@@ -106,21 +76,25 @@ class Tokens:
     def _read(self, text: str, start: int = 0) -> TextRead:
         """Read a text, of which the first ``start`` characters are a prompt, which does not count as unread."""
         encoding = self._tokenizer.encode(text)
-        ids = tuple(encoding.ids)
-        unknown = [token == self._unknown for token, end in zip(ids, _ends(encoding), strict=True) if end > start]
-        seen = unknown and _can_be_seen(text[start:])
-        return TextRead(ids, bool(encoding.overflowing), sum(unknown) / len(unknown) if seen else 1.0)
+        return TextRead(tuple(encoding.ids), bool(encoding.overflowing), self._unread(text, start, encoding))
 
-    def _measure(self, text: str) -> Coverage:
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        tokens = [index for index, token in enumerate(encoding.tokens) if token.strip(BLANK)]
-        unknown = [index for index in tokens if encoding.ids[index] == self._unknown]
-        end = max((encoding.offsets[index][1] for index in tokens), default=0) if encoding.overflowing else len(text)
-        inside, unread = _inside(encoding, tokens), _inside(encoding, unknown)
-        left_out = {index for index in set(range(end)) - inside if not _may_be_left_out(text[index])}
-        unread = {index for index in unread if not text[index].isspace()} | left_out
-        characters = {index for index in inside if not text[index].isspace()} | left_out
-        return Coverage(len(tokens), len(unknown), len(characters), len(unread))
+    def _unread(self, text: str, start: int, encoding: Encoding) -> float:
+        """See :attr:`TextRead.unread`."""
+        unread, end = list[tuple[int, int]](), start
+        for token, first, last in _placed(encoding):
+            if last <= start:
+                continue
+            if first > end and not _may_be_left_out(text[end:first]):
+                unread.append((end, first))
+            if token == self._unknown:
+                unread.append((max(first, start), last))
+            end = max(end, last)
+        stop = end if encoding.overflowing else len(text)
+        if end == start or not _can_be_seen(text[start:stop]):
+            return 1.0
+        if not _may_be_left_out(text[end:stop]):
+            unread.append((end, stop))
+        return _share(text[start:stop], [(first - start, last - start) for first, last in unread]) if unread else 0.0
 
 
 class QueryReader:
@@ -137,15 +111,6 @@ class QueryReader:
     def read(self, text: str) -> TextRead:
         """A query, with the prompt in front of it."""
         return self.tokens.read(self._prompt + text, len(self._prompt))
-
-
-def _inside(encoding: Encoding, tokens: Sequence[int]) -> set[int]:
-    """The positions of the characters that some tokens stand for."""
-    return {position for index in tokens for position in range(*encoding.offsets[index])}
-
-
-def _may_be_left_out(character: str) -> bool:
-    return unicodedata.category(character).startswith(_NOT_READ)
 
 
 @lru_cache(16)
@@ -168,10 +133,30 @@ def tokens_of(model: SentenceTransformer, kind: Kind = "query") -> Tokens | None
     return shared_tokens(found.to_str(), limit) if isinstance(found, Tokenizer) else None
 
 
-def _ends(encoding: Encoding) -> Iterator[int]:
-    """The position after each token; 0 for special tokens and those of a space."""
-    parts = zip(encoding.offsets, encoding.special_tokens_mask, encoding.tokens, strict=True)
-    return (0 if special or not token.strip(BLANK) else end for (_, end), special, token in parts)
+def _placed(encoding: Encoding) -> Iterator[tuple[int, int, int]]:
+    """The id, start and end of each token, without those that the tokenizer adds and those of a space."""
+    parts = zip(encoding.ids, encoding.offsets, encoding.special_tokens_mask, encoding.tokens, strict=True)
+    return ((token, *place) for token, place, special, name in parts if not special and name.strip(BLANK))
+
+
+def _share(text: str, unread: Sequence[tuple[int, int]]) -> float:
+    """The fraction of the words of a text that is in unread parts, of which there is one at least."""
+    marked = bytearray(len(text))
+    for first, last in unread:
+        marked[first:last] = b"\1" * (last - first)
+    counted = [_says_something(character) for character in text]
+    words = ([marked[at] for at in range(*place) if counted[at]] for place in word_places(text))
+    shares = [sum(word) / len(word) for word in words if word]
+    return sum(shares) / len(shares) if shares else 1.0
+
+
+def _may_be_left_out(text: str) -> bool:
+    return text.isspace() or all(unicodedata.category(character).startswith(_LEFT_OUT) for character in text)
+
+
+def _says_something(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] != "P" and not category.startswith(_LEFT_OUT)
 
 
 def _can_be_seen(text: str) -> bool:

@@ -1,6 +1,9 @@
-"""Texts as every reader of them needs them."""
+"""Texts as every reader of them needs them, and what stands in place of a text."""
 
+import math
 import unicodedata
+from numbers import Real
+from typing import Any
 
 
 def clean(text: str) -> str:
@@ -9,3 +12,10 @@ def clean(text: str) -> str:
     No tokenizer can read those, and each may read other normal forms in another way.
     """
     return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode("utf-8")).strip()
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for a missing one: None, NaN, or pandas' NA and NaT, which need not be installed."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, Real) and math.isnan(value)

@@ -17,7 +17,7 @@ import numpy as np
 
 from registry.texts.forms import JOINERS, TAGS, text_key
 
-_WORD = re.compile(r"\w+")
+_WORD, _BETWEEN_SPACES = re.compile(r"\w+"), re.compile(r"\S+")
 _NOT_PLAIN = re.compile(
     "[\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff"
     "\u2cef-\u2cf1\u2d7f\u2de0-\u2dff\u2e80-\uabff\ud7b0-\udfff\uf900-\U0010ffff]"
@@ -97,10 +97,13 @@ def near_key(text: str) -> str:
 
 def count_words(text: str) -> int:
     """Words between spaces; of a script without spaces every letter counts as one."""
-    if is_plain(text):
-        return len(text.split())
-    letters = _patterns().letter
-    return len(letters.findall(text)) + len(letters.sub(" ", text).split())
+    return len(text.split()) if is_plain(text) else len(_patterns().counted.findall(text))
+
+
+def word_places(text: str) -> list[tuple[int, int]]:
+    """The start and end of the words that :func:`count_words` counts."""
+    pattern = _BETWEEN_SPACES if is_plain(text) else _patterns().counted
+    return [found.span() for found in pattern.finditer(text)]
 
 
 def is_plain(text: str) -> bool:
@@ -143,13 +146,15 @@ class _Patterns:
             elif category[0] in "LN":
                 apart = unspaced.match(character) and category not in ("Nd", "No")
                 (letters if apart else spaced).append(character)
-        letter = f"[{_ranges(letters)}{_HAN}{_RARE_UNSPACED}]"
+        unspaced_letters = f"{_ranges(letters)}{_HAN}{_RARE_UNSPACED}"
+        letter = f"[{unspaced_letters}]"
         follows = f"[{_ranges(marks)}{JOINERS}]"
         within = f"[0-9A-Z_a-z{_ranges(sorted(spaced + marks))}{_HANGUL}{_RARE}]"
         symbol = f"[{re.escape(_SYMBOLS)}{_ranges(sorted([*symbols, *_OTHER_SYMBOLS]))}{_RARE_SYMBOLS}]"
         run, word = f"(?:{letter}{follows}*)+", f"{within}+(?:[{JOINERS}]+{within}+)*"
         picture = rf"{symbol}(?:[{_ranges(marks)}{JOINERS}{TAGS}\U0001f3fb-\U0001f3ff]|(?<=\u200d){symbol})*"
         self.letter = re.compile(f"{letter}{follows}*")
+        self.counted = re.compile(rf"{letter}{follows}*|[^\s{unspaced_letters}]+")
         self.word = re.compile(f"({run})|{word}")
         self.run = re.compile(f"{run}|{word}")
         self.token = re.compile(f"({run})|{word}|{_MEANT}|{picture}")

@@ -21,7 +21,7 @@ from router_plugin.classifier.neighbour_stage import NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
 from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
-from router_plugin.cosines import rounded
+from router_plugin.cosines import rounded, usable
 from router_plugin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -113,12 +113,16 @@ class CascadeClassifier:
         )  # whole texts and their best pieces
         unread = np.array(self._base.unread([texts[row] for row in asked.tolist()]))
         asked = asked[unread <= MOST_UNREAD]
+        embedded = dict[str, NDArray[np.float32]]()
+        if self._neighbours is not None and len(asked):
+            whole = np.unique(owner[asked]).tolist()
+            embedded = self._embed([*(queries[row] for row in whole), *(texts[row] for row in asked.tolist())])
+            asked = asked[[bool(usable(embedded[texts[row]])) for row in asked.tolist()]]
         read = np.unique(owner[asked])
         blind = np.setdiff1d(unsure[new[unsure]], read)  # neither stage can read them
         probabilities[blind] = 1 / len(self.domains)
         if self._neighbours is None or not len(asked):
             return Classification(probabilities, unreadable=frozenset(blind.tolist()))
-        embedded = self._embed([*(queries[row] for row in read.tolist()), *(texts[row] for row in asked.tolist())])
         near = self._neighbours.similarities(np.stack([embedded[texts[row]] for row in asked.tolist()]))
         pooled = self._pooled.probabilities(measures.take(asked)._replace(similarities=near))
         probabilities[read] = pooled[_best_piece(pooled, owner[asked])]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_plugin.contracts import Encoder, SharedPass, SharingEncoder, unread_by
+from router_plugin.cosines import usable
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
 
@@ -24,7 +25,7 @@ class Encoded(NamedTuple):
     Attributes:
         vectors: unit vectors, ``(d,)`` each, where d may differ between domains.
         truncated: of each text whether it is longer than the encoder reads.
-        unread: of each text the fraction that the encoder does not know.
+        unread: of each text the fraction that the encoder does not know; 1 if the vector is not finite.
         keys: of each text, see :meth:`router_plugin.contracts.Encoder.key`.
     """
 
@@ -73,7 +74,9 @@ class Embedding:
                     truncated[row], unread[row] = encoder.truncates(text), unread_by(encoder, text)
                     keys[row] = encoder.key(text)
                 batch.embed(encoder, [row for row in rows if row in batch.missing])
-        return Encoded(batch.finish(), truncated, unread, keys)
+        vectors = batch.finish()
+        unread = [part if usable(vector) else 1.0 for part, vector in zip(unread, vectors, strict=True)]
+        return Encoded(vectors, truncated, unread, keys)
 
     def unread(self, domain: str, texts: Sequence[str]) -> list[float]:
         """The fraction of each text that a domain's encoder does not know."""

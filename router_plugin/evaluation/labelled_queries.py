@@ -35,7 +35,7 @@ def read_labelled_queries(
         QueryError: a row is bad or has an unknown label, the column is missing, or the file holds no query.
         SourceError: the file cannot be read.
     """
-    from training.tables.cells import is_missing
+    from training.tables.cells import is_empty
     from training.tables.rows import read_rows
 
     named = {collapsed(name): name for name in known or ()}
@@ -48,9 +48,9 @@ def read_labelled_queries(
         text, label = fields.get(TEXT), fields.get(column)
         if row.fault:
             raise QueryError(f"{row.place}: {row.fault}")
-        if not isinstance(text, str) or is_missing(text):
+        if not isinstance(text, str) or is_empty(text):
             raise QueryError(f"{row.place}: no text: expected a column {TEXT!r} with a query")
-        label = None if is_missing(label) else _label(label, known)
+        label = None if is_empty(label) else _label(label, known)
         if isinstance(label, str):
             label = named.get(collapsed(label), label)
         if label is not None and (not isinstance(label, str) or (known is not None and label not in known)):

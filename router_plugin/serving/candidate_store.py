@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from registry.shared.home import cache_folder
 from registry.shared.sqlite_cache import CacheError, SqliteCache
 from router_plugin.contracts import CachingEncoder, Encoder, unread_by
+from router_plugin.cosines import usable
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Embedded(NamedTuple):
 
     Attributes:
         vector: unit vector, ``(d,)``.
-        unread: the fraction of the text that the encoder does not know.
+        unread: the fraction of the text that the encoder does not know; 1 if the vector is not finite.
         key: see :func:`digest_of_key`.
     """
 
@@ -69,10 +70,11 @@ def embed_cached(texts: Sequence[str], encoder: Encoder, version: str) -> list[E
 
 
 def embed(texts: Sequence[str], encoder: Encoder) -> list[Embedded]:
-    """Texts as an encoder reads them, none from the cache."""
+    """Texts as an encoder reads them, none from the cache. One without a finite vector counts as unread."""
+    vectors = encoder.encode(texts)
     return [
-        Embedded(vector, unread_by(encoder, text), digest_of_key(encoder.key(text)))
-        for text, vector in zip(texts, encoder.encode(texts), strict=True)
+        Embedded(vector, unread_by(encoder, text) if finite else 1.0, digest_of_key(encoder.key(text)))
+        for text, vector, finite in zip(texts, vectors, usable(vectors).tolist(), strict=True)
     ]
 
 

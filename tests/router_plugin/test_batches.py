@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.shared.texts import is_missing
 from router_plugin import DomainRouter, JointSpace, QueryError, Route, RoutesError, Tuner, UnmodelledDomain, explain
-from router_plugin.batches import is_missing, read_batch, read_optional_texts, read_texts
+from router_plugin.batches import read_batch, read_optional_texts, read_texts
 
 TEXTS = ["why do my ankles swell", "tell me a joke", "", "tell me a joke"]
 

@@ -9,12 +9,15 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+import torch
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from registry import GENERAL
+from registry import GENERAL, Profile
+from registry.model_folders.loading import load_sentence_transformer
 from router_plugin import DomainRouter, JointSpace, Route, ServedDomains, Settings, Tuner, UnmodelledDomain, explain
 from router_plugin.classifier.cascade import CascadeClassifier
+from router_plugin.classifier.everyday import everyday_profile
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.hookspecs import hookimpl
 from router_plugin.joint_space.own_vectors import own_vector
@@ -123,7 +126,7 @@ def test_routes_of_which_nothing_can_be_read_are_named_as_the_reason(make, strat
     ("query", "unread", "read"),
     [("yes please", 0, True), ("ok 👍", 0.5, True), ("ok 👍 👍", 0.667, False), (CHINESE, 0.833, False)],
 )
-def test_a_query_is_read_unless_most_of_its_tokens_are_unknown(make, query, unread, read):
+def test_a_query_is_read_unless_most_of_its_words_are_unknown(make, query, unread, read):
     decision = make().route(query)
     assert decision.unread == unread
     assert (decision.reason == UNREADABLE) is not read
@@ -139,23 +142,30 @@ def test_the_domain_of_an_unreadable_query_is_anybodys_guess(served_domains, mak
     assert make().route(THAI).secondary_domains == []
 
 
-def test_the_lexical_stage_decides_where_it_knows_the_words_that_the_base_model_does_not(served_domains):
-    from router_plugin.classifier.everyday import everyday_profile
-
-    words = [f"{AMHARIC} {extra}" for extra in ("ነው", "አይደለም", "እባክህ", "ዛሬ")] * 20
+def domain_of_amharic(vector):
+    """A classifier with a domain of Amharic queries, over a base model that gives every text a vector."""
     base = BaseEmbedder(
-        served_domains.base.digest,
-        lambda texts: np.ones((len(texts), 32), dtype=np.float32) / np.sqrt(32, dtype=np.float32),
+        "0" * 64,
+        lambda texts: np.stack([vector(text) for text in texts]).astype(np.float32),
         lambda texts: [float(any("ሀ" <= letter <= "፿" for letter in text)) for text in texts],
     )
-    domain = UnmodelledDomain(name="cards", queries=tuple(words))
-    from registry import Profile
+    words = [f"{AMHARIC} {extra}" for extra in ("ነው", "አይደለም", "እባክህ", "ዛሬ")] * 20
+    profile = Profile.from_queries(words, base.encode, base.digest)
+    return CascadeClassifier(everyday_profile(base), {"cards": profile}, base), words
 
-    profile = Profile.from_queries(list(domain.queries), base.encode, base.digest)
-    classifier = CascadeClassifier(everyday_profile(base), {"cards": profile}, base)
+
+def test_the_lexical_stage_decides_where_it_knows_the_words_that_the_base_model_does_not():
+    classifier, words = domain_of_amharic(lambda text: np.full(32, 32**-0.5))
     known, unknown = classifier.classify([words[0]]), classifier.classify(["ጤና ይስጥልኝ ደህና"])
     assert known.probabilities[0].argmax() == 1 and not known.unreadable
     assert unknown.probabilities[0] == pytest.approx([0.5, 0.5]) and set(unknown.unreadable) == {0}
+
+
+def test_a_query_whose_vector_is_not_finite_tells_the_neighbour_stage_nothing():
+    classifier, _ = domain_of_amharic(lambda text: np.full(32, np.nan if "zyxwv" in text else 32**-0.5))
+    found = classifier.classify(["zyxwv utsrq", "zyxwv utsrq ponml kjihg", "gfedc baabc"])
+    assert np.isfinite(found.probabilities).all()
+    assert set(found.unreadable) == {0, 1}
 
 
 def test_an_unreadable_utterance_of_a_domain_is_found_though_the_classifier_cannot_tell(make):
@@ -176,7 +186,7 @@ def test_an_unreadable_utterance_of_a_domain_is_found_though_the_classifier_cann
 SCRIPTS = st.sampled_from("ขฃคจดកខကခമംગካክ👍👎💩🚀⚖💊\u200b \x00")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(st.text(SCRIPTS, min_size=1, max_size=12), st.text(SCRIPTS, min_size=1, max_size=12))
 def test_no_two_texts_that_cannot_be_read_are_ever_taken_for_one(make, utterance, query):
     assume(utterance.strip() and query.strip())
@@ -333,3 +343,30 @@ def test_own_vectors_are_almost_orthogonal_and_the_same_on_every_machine():
     code = "from router_plugin.joint_space.own_vectors import own_vector\nprint(own_vector('ก', 7).tolist())"
     assert json.loads(run_python(code)) == own_vector("ก", 7).tolist()
     assert np.linalg.norm(own_vector("ก", 7)) == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def damaged_base(tiny_base, tmp_path_factory):
+    """A model of which one word's embedding is not a number."""
+    model = load_sentence_transformer(tiny_base.path, device="cpu")
+    with torch.no_grad():
+        model[0].auto_model.embeddings.word_embeddings.weight[model.tokenizer.vocab["broken"]] = float("nan")
+    folder = tmp_path_factory.mktemp("damaged") / "model"
+    model.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_a_text_without_a_finite_vector_counts_as_unreadable(tmp_path, damaged_base, aggregation, caplog):
+    routes = [Route(name="repair", utterances=("my boiler is broken", "mend the boiler"), threshold=-1), ROUTES[2]]
+    settings = Settings(aggregation=aggregation, device="cpu")
+    for _ in ("embedded", "cached"):
+        caplog.clear()
+        with DomainRouter(
+            routes, str(tmp_path / "registry"), base_model=str(damaged_base), settings=settings
+        ) as router:
+            assert router.route("mend the boiler").route == "repair"
+            assert router.scores(["mend the boiler"])[0].keys() == {"repair", "rent"}
+            assert router.route("a broken window").reason == UNREADABLE
+            assert router.route("my boiler is broken").route == "repair"
+        assert "cannot read an utterance" in caplog.text and "my boiler is broken" in caplog.text

@@ -34,13 +34,14 @@ def thai(count: int) -> list[str]:
     return [f"{''.join(random.Random(number).sample(THAI, 20))} {number}" for number in range(count)]
 
 
+@pytest.mark.slow
 def test_data_that_the_model_cannot_read_stop_training_before_it_begins(
     tmp_path: Path, tiny_base: BaseModelFiles
 ) -> None:
     job: dict[str, Any] = {"domain": "thai", "base": tiny_base, "recipe": QUICK, "device": "cpu"}
     prepared = data(tmp_path, thai(40), english(40))
     with pytest.raises(
-        TrainingError, match=r"cannot read 9\d% of the characters of the queries.*`allow_unreadable`"
+        TrainingError, match=r"cannot read 9\d% of the words of the queries.*`allow_unreadable`"
     ) as error:
         adapt(TrainingJob(prepared, **job), tmp_path / "model")
     assert any(letter in str(error.value) for letter in THAI)

@@ -19,7 +19,7 @@ from registry.texts.words import near_key
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.own_documents import OWN, read_own
-from training.tables.cells import cell_text, is_missing
+from training.tables.cells import cell_text, is_empty
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import PART, PARTS
 from training.tables.reading import BadRows, column_found, plain_fields, plain_text, read_source
@@ -120,7 +120,7 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> d
         if not own:
             raise SourceError(f"{place}: has no _id: expected a text or a number")
         title, text = plain_fields(fields, ("title",)).get("title", ""), fields.get("text")
-        whole = f"{title} {text}" if isinstance(text, str) and (title or not is_missing(text)) else text
+        whole = f"{title} {text}" if isinstance(text, str) and (title or not is_empty(text)) else text
         untitled = collapsed(text) if isinstance(text, str) else ""
         return _Entry(place, own, plain_text(place, "text", whole), untitled, plain_fields(fields, columns))
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from registry.paths import PathLike
 from registry.texts.forms import text_key
 from training.errors import SourceError
-from training.tables.cells import cell_text, is_missing
+from training.tables.cells import cell_text, is_empty
 from training.tables.column_filter import ColumnFilter, matching_rows
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
@@ -143,7 +143,7 @@ def label_of(place: str, name: str, value: Any) -> str:
     Raises:
         SourceError: it is no text, number or truth value.
     """
-    if is_missing(value):
+    if is_empty(value):
         return ""
     return plain_text(place, name, cell_text(value) or value)
 

@@ -12,7 +12,7 @@ from registry.paths import PathLike
 from registry.texts.forms import text_key
 from training.errors import SourceError
 from training.sources.labels import LABEL_COLUMNS, TEXT_COLUMNS, Labelled, Labels, chosen_rows, collect, label_of
-from training.tables.cells import cell_text, is_missing
+from training.tables.cells import cell_text, is_empty
 from training.tables.column_filter import ColumnFilter
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field
@@ -162,6 +162,6 @@ def _truth(place: str, fields: Mapping[str, Any], name: str | None) -> bool | No
     said = (cell_text(value) or "").casefold()
     if said in (*_YES, *_NO):
         return said in _YES
-    if said not in _NOTHING or not (is_missing(value) or isinstance(value, str)):
+    if said not in _NOTHING or not (is_empty(value) or isinstance(value, str)):
         raise SourceError(f"{place}: {name} is {value!r:.80}: expected true or false, 1 or 0, yes or no, or nothing")
     return None

@@ -11,7 +11,7 @@ from registry.paths import PathLike
 from training.errors import SourceError
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.pairs import ANSWER_COLUMNS, QUESTION_COLUMNS
-from training.tables.cells import as_list, is_missing
+from training.tables.cells import as_list, is_empty
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import part_field, with_parts
 from training.tables.reading import BadRows, column_named, plain_fields, plain_text, read_source, text_field
@@ -78,5 +78,5 @@ def _texts(place: str, name: str, value: Any) -> Iterator[str]:
     except ValueError as error:
         raise SourceError(f"{place}: {name} {error}") from None
     for each in found:
-        if not is_missing(each):
+        if not is_empty(each):
             yield plain_text(place, name, each)

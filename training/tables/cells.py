@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import io
 import json
-import math
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from registry.shared.texts import is_missing
 
 MISSING_WORDS = frozenset({"nan", "NaN", "<NA>", "NaT", "NULL", "null", "None", "#N/A"})
 """What programs write for a missing value where a format has none, in this very spelling.
@@ -32,11 +33,11 @@ class Row:
     fault: str | None = None
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell holds nothing: null, NaN, blanks, or one of :data:`MISSING_WORDS`."""
+def is_empty(value: Any) -> bool:
+    """Whether a cell holds nothing: a missing value, blanks, or one of :data:`MISSING_WORDS`."""
     if isinstance(value, str):
         return not value.strip() or value.strip() in MISSING_WORDS
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return is_missing(value)
 
 
 def cell_text(value: Any) -> str | None:
@@ -45,7 +46,7 @@ def cell_text(value: Any) -> str | None:
     A whole number is written as one: 3, 3.0 and "3.0" are the same, because a column of whole numbers in which some
     are missing becomes one of decimal numbers in many programs. So are true, True and "True".
     """
-    if is_missing(value):
+    if is_empty(value):
         return None
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -14,7 +14,7 @@ from registry.texts.forms import collapsed, text_key, visible
 from training.errors import SourceError
 from training.runs.progress import track
 from training.tables.arrow_rows import BATCH, hub_rows
-from training.tables.cells import Row, cell_text, is_missing
+from training.tables.cells import Row, cell_text, is_empty
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.rows import SUFFIXES, read_rows
 
@@ -104,7 +104,7 @@ def plain_text(place: str, name: str, value: Any) -> str:
     text = collapsed(value)
     if not visible(text).strip():
         raise SourceError(f"{place}: {name} is empty: expected text")
-    if is_missing(text):
+    if is_empty(text):
         raise SourceError(f"{place}: {name} is {text!r}, as programs write a missing value: expected text")
     return text
 

@@ -13,6 +13,8 @@ from training.retrieval.encoding import load_model
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 
+pytestmark = pytest.mark.slow
+
 RECIPE = LEARNING.replace(
     freeze_documents=True,
     iterations=1,

@@ -25,6 +25,8 @@ from training.retrieval.states import State
 from training.retrieval.texts import Texts
 from training.runs.run import save_model
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["please tell about apple castle", "kindly something desert engine", "which people often wish"]
 RECIPE = LEARNING.replace(lora=16, min_steps=60)
 
@@ -83,7 +85,6 @@ def test_an_adapter_learns_over_its_iterations(adapter):
     assert report.options["lora"] == 16
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_adapter(adapter, trained, tiny_base, tmp_path):
     out, report = adapter
     again = adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), tmp_path / "out")
@@ -169,7 +170,6 @@ def test_only_the_adapter_is_trained(adapter, tiny_base):
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
 
 
-@pytest.mark.slow
 def test_an_adapter_that_beats_nothing_equals_the_base_model(trained, tiny_base, tmp_path):
     for recipe in (
         QUICK.replace(lora=2, interpolation_weight=0.0),

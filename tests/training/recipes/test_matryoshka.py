@@ -8,6 +8,8 @@ from training import ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.recipes.recipes import make_recipe
 from training.retrieval.vectors import StoredVectors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def matryoshka(tmp_path_factory, trained, tiny_base):
@@ -28,7 +30,6 @@ def test_training_improves_few_dimensions(matryoshka):
     assert few.adapted["ndcg@10"] > few.base["ndcg@10"]
 
 
-@pytest.mark.slow
 def test_both_recipes_can_train_dimensions(trained, tiny_base, tmp_path):
     recipe = ReferenceTriplet(iterations=1, epochs=1, dims=(8,))
     assert list(adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out").dims) == [

@@ -30,7 +30,7 @@ def bar(what: str, total: int | None = None) -> Iterator[Advance]:
     """A bar, moved by calling the yielded function."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

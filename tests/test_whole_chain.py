@@ -12,7 +12,7 @@ from registry import BaseModelFiles, Registry
 from router_plugin import DomainRouter, Route
 from training import Contrastive, PrepareOptions, TrainingJob, adapt, prepare, publish, read_pairs, read_prepared
 
-from .conftest import EXAMPLES, shared_data
+from .conftest import EXAMPLES, SHARED_DATA
 
 SHORT = PrepareOptions(chunk_characters=300)
 MARGIN = 0.02
@@ -42,14 +42,13 @@ def chain(lines: list[str], base: BaseModelFiles, folder: Path, asked: str) -> N
 
 @pytest.mark.slow
 def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
-    lines = (EXAMPLES / "data" / "medical.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:140]
-    chain(lines, real_base, tmp_path, "which tablets treat seizures in epilepsy")
+    chain(medical_pairs(), real_base, tmp_path, "which tablets treat seizures in epilepsy")
 
 
-@pytest.mark.data
-def test_a_model_of_a_published_source_beats_its_base_on_held_out_questions(
-    tmp_path: Path, real_base: BaseModelFiles
-) -> None:
-    with gzip.open(shared_data("medquad.jsonl.gz"), "rt", encoding="utf-8") as file:
-        lines = list(islice(file, 14_000, 14_110))  # of a source whose answers are short
-    chain(lines, real_base, tmp_path, "What are the treatments for childhood epilepsy?")
+def medical_pairs() -> list[str]:
+    """Some of MedQuAD, of a source whose answers are short; where it is not there, the example's."""
+    published = SHARED_DATA / "medquad.jsonl.gz"
+    if not published.is_file():
+        return (EXAMPLES / "data" / "medical.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:140]
+    with gzip.open(published, "rt", encoding="utf-8") as file:
+        return list(islice(file, 14_000, 14_110))

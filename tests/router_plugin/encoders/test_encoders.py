@@ -459,36 +459,20 @@ def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base
     data, model = tiny_models["medical"].with_name("medical-data"), tmp_path / "model"
     run = CliRunner().invoke
     train = ["train", str(data), "--domain", "medical", "--out", str(model), "--base-model", str(tiny_base.path)]
-    short = [
-        "--iterations",
-        "1",
-        "--min-steps",
-        "2",
-        "--device",
-        "cpu",
-        "--encode-with",
-        "onnx",
-        "--variant",
-        "openvino",
-    ]
+    short = ["--iterations", "1", "--min-steps", "2", "--device", "cpu"]
+    runtimes = ["--encode-with", "openvino", "--variant", "openvino"]
     registered = ["--register", "--force", "--registry", str(tmp_path / "registry")]
-    trained = run(app, [*train, *short, *registered, "--json"])
+    trained = run(app, [*train, *short, *runtimes, *registered, "--json"])
     assert trained.exit_code == 0, trained.output
     report = json.loads(trained.stdout)
-    assert report["encoded_with"] == "onnx"
+    assert report["encoded_with"] == "openvino"
     assert [variant["backend"] for variant in report["variants"]] == ["openvino"]
     added = run(app, ["variants", str(model), "--data", str(data), "--backend", "onnx", "--json"])
     assert added.exit_code == 0, added.output
     assert [(each["backend"], each["added"]) for each in json.loads(added.stdout)] == [("onnx", True)]
     (tmp_path / "routes.yaml").write_text("routes: [{name: any, utterances: [hello]}]")
-    route = [
-        "route",
-        "my knee hurts",
-        "--routes",
-        str(tmp_path / "routes.yaml"),
-        "--registry",
-        str(tmp_path / "registry"),
-    ]
+    serving = ["--registry", str(tmp_path / "registry"), "--base-model", str(tiny_base.path)]
+    route = ["route", "my knee hurts", "--routes", str(tmp_path / "routes.yaml"), *serving]
     assert run(app, [*route, "--backend", "openvino", "--json"]).exit_code == 0
     wrong = run(app, ["variants", str(model), "--data", str(data), "--backend", "tensorrt"])
     assert "unknown backend tensorrt" in str(wrong.exception)

@@ -24,6 +24,8 @@ class Decision:
         unread: the fraction of the query's words that the encoder does not know, from 0 to 1. Above 0.5 the query
             cannot be read: it gets no route, unless an utterance is the very same text.
         reason: why there is no route; None where there is one.
+        read_as: the query with the earlier questions of its conversation that it was read with; None where it was
+            decided alone.
     """
 
     query: str
@@ -38,6 +40,7 @@ class Decision:
     truncated: bool = False
     unread: float = 0.0
     reason: str | None = None
+    read_as: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The decision as JSON can hold it."""

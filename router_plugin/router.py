@@ -14,6 +14,7 @@ from registry.paths import PathLike
 from router_plugin.batches import one_text, read_batch, read_texts
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
+from router_plugin.conversations import Turn, user_messages, with_questions
 from router_plugin.decision import Decision
 from router_plugin.encoders.usage import Usage
 from router_plugin.errors import ClosedError, CopyError, QueryError
@@ -21,7 +22,7 @@ from router_plugin.plugins.manager import Plugins
 from router_plugin.plugins.registries import opened
 from router_plugin.routes import Route, RoutesGiven
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.serving.scores import Scored, score
+from router_plugin.serving.scores import Scored, chosen_reading, score
 from router_plugin.serving.state import Reloaded, ServingState
 from router_plugin.settings import Settings
 
@@ -249,17 +250,26 @@ class DomainRouter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def route(self, query: str) -> Decision:
+    def route(self, query: str, history: Iterable[Turn] = ()) -> Decision:
         """Route one query.
 
         An empty or blank query gets no route, and none that the model cannot read; one that is too long is cut. The
         decision says so.
 
+        Args:
+            query: the user's present message.
+            history: earlier messages of the conversation, the latest last, as OpenAI's chat API has them. A follow-up
+                is read behind the user's questions before it: "and for children?" unless its own words come nearer to
+                a route, "can I take it at night" if they reach none. What the assistant said is not read.
+
         Raises:
-            QueryError: the query is not text.
+            QueryError: the query is not text, or a message is malformed.
             PluginError: a plugin failed.
         """
-        return self.route_many([one_text(query, "query")])[0]
+        query, said = one_text(query, "query"), user_messages(history)
+        together = with_questions(query, said)
+        alone, *in_context = self.examine([query] if together is None else [query, together])
+        return self.decide(chosen_reading(alone, in_context[0]) if in_context else alone)
 
     def route_many(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Decision]:
         """Route a batch; each domain's encoder runs once.
@@ -274,9 +284,9 @@ class DomainRouter:
         """
         return [self.decide(scored) for scored in self.examine(queries, domains)]
 
-    async def aroute(self, query: str) -> Decision:
+    async def aroute(self, query: str, history: Iterable[Turn] = ()) -> Decision:
         """Route one query without blocking the event loop."""
-        return await asyncio.to_thread(self.route, query)
+        return await asyncio.to_thread(self.route, query, list(history))
 
     async def aroute_many(self, queries: Iterable[str]) -> list[Decision]:
         """Route a batch without blocking the event loop."""
@@ -330,6 +340,7 @@ class DomainRouter:
             truncated=text.cut or scored.truncated,
             unread=round(scored.unread, 3),
             reason=reason,
+            read_as=scored.read_as,
         )
         return state.domains.plugins.filter("after_route", "decision", decision)
 

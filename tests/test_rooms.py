@@ -46,7 +46,7 @@ FLOORS = {
     "router_plugin": [
         {"errors"},
         {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
-        {"decision", "explanation", "utterances"},
+        {"conversations", "decision", "explanation", "utterances"},
         {"hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from router_plugin.batches import read_texts
 from router_plugin.contracts import MOST_UNREAD
+from router_plugin.conversations import continues
 from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.encoders.embedding import Encoded
 from router_plugin.evaluation.fitted import confidence
@@ -59,6 +60,7 @@ class Scored:
         timings: milliseconds of each stage.
         positions: of the compared routes among all routes, ``(r,)``.
         scores: of these routes, ``(r,)``.
+        read_as: the query with earlier questions of its conversation, if it was read so.
     """
 
     text: QueryText
@@ -69,6 +71,7 @@ class Scored:
     timings: dict[str, float]
     positions: NDArray[np.int64]
     scores: Floats
+    read_as: str | None = None
 
     def confidence(self, route: str | None) -> float | None:
         """Probability that the route is right, or without one, that no route is; None if the router was not fitted."""
@@ -113,6 +116,27 @@ class Scored:
         routes = self.state.served.routes
         names = (routes[position].name for position in self.positions.tolist())
         return list(zip(names, self.scores.tolist(), strict=True))
+
+
+def chosen_reading(alone: Scored, in_context: Scored) -> Scored:
+    """The reading that decides a follow-up.
+
+    One that says that it goes on is read in context, unless its own words come nearer to a route. Another one is read
+    in context if its own words reach no route.
+
+    Args:
+        alone: the query.
+        in_context: the query behind the question that it follows.
+    """
+    if continues(alone.text.text):
+        stands_alone = float(alone.scores.max(initial=-1)) >= float(in_context.scores.max(initial=-1))
+    else:
+        stands_alone = alone.best()[0] is not None or in_context.best()[0] is None
+    timings = {stage: spent + in_context.timings[stage] for stage, spent in alone.timings.items()}
+    if stands_alone:
+        return replace(alone, timings=timings)
+    text = replace(in_context.text, query=alone.text.query)
+    return replace(in_context, text=text, timings=timings, read_as=in_context.text.query)
 
 
 def score(state: ServingState, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:

@@ -22,6 +22,7 @@ from router_plugin.cli.options import (
     check_settings,
 )
 from router_plugin.cli.printing import print_json, print_line, print_table, shown
+from router_plugin.conversations import load_history
 from router_plugin.decision import Decision
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ def route(
         Path | None,
         typer.Option(parser=named_path, metavar=PATH, help="Text file with a query on each line.", show_default=False),
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            parser=named_path,
+            metavar=PATH,
+            help="JSON file of the earlier messages of the conversation, each with `role` and `content`.",
+            show_default=False,
+        ),
+    ] = None,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
     base_model: Annotated[
@@ -57,9 +67,13 @@ def route(
 
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either `query` or `batch`")
-    if explain and batch:
-        raise typer.BadParameter("`explain` cannot be used with `batch`")
+    for name, other in (("explain", explain), ("history", history)):
+        if other and batch:
+            raise typer.BadParameter(f"`{name}` cannot be used with `batch`")
+    if explain and history:
+        raise typer.BadParameter("`history` cannot be used with `explain`")
     check_settings(context)
+    messages = load_history(history) if history else []
     router = open_router(routes, registry, extra_domains, settings, fitted, base_model)
     if explain:
         from router_plugin.tuning.explainer import explain as explain_route
@@ -67,14 +81,21 @@ def route(
         explanation = explain_route(router, query or "")
         print_json(explanation.to_dict()) if json else print_explanation(explanation)
         return
-    lines = read_queries(batch) if batch else iter([query or ""])
+    if query is not None:
+        print_all([router.route(query, messages)], json)
+        return
+    lines = read_queries(batch) if batch else iter(())
     while block := list(islice(lines, BATCH)):
-        decisions = router.route_many(block)
-        if json:
-            for decision in decisions:
-                print_line(decision.to_dict())
-        else:
-            print_decisions(decisions)
+        print_all(router.route_many(block), json)
+
+
+def print_all(decisions: list[Decision], json: bool) -> None:
+    """Decisions as JSON, one on each line, or as a table."""
+    if not json:
+        print_decisions(decisions)
+        return
+    for decision in decisions:
+        print_line(decision.to_dict())
 
 
 def print_decisions(decisions: list[Decision]) -> None:

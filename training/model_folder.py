@@ -52,9 +52,9 @@ def write_model_folder(
 
 
 def _profile(job: TrainingJob, base: State, seed: int) -> Profile:
-    """The domain's classifier profile, from the training queries as the base model has encoded them.
+    """The domain's classifier profile, from the documents and the training queries as the base model has encoded them.
 
-    Labelled texts that became documents are queries of the domain, too.
+    Labelled texts that became documents are queries of the domain instead.
     """
     queries, embeddings = base.texts.queries["train"], base.query_embeddings("train")[:]
     sets = job.training_set.parts.values() or [job.training_set]
@@ -62,4 +62,6 @@ def _profile(job: TrainingJob, base: State, seed: int) -> Profile:
     if labelled:
         queries = queries + labelled
         embeddings = np.concatenate([embeddings, base.encode_queries(labelled)])
-    return Profile.from_queries(queries, base.encode_queries, job.base.record().weights_sha256, seed, embeddings)
+    documents = [text for part in sets if not part.labelled for text in part.corpus.values()]
+    digest = job.base.record().weights_sha256
+    return Profile.from_queries(queries, base.encode_queries, digest, seed, embeddings, documents)

@@ -1,7 +1,7 @@
 """Classifier profiles: what a domain contributes to the domain classifier, stored with its model version.
 
-A profile holds features of a sample of the domain's queries, and the words that several queries have in common, but
-never the queries themselves.
+A profile holds features of a sample of the domain's queries, vectors of a sample of the sentences of its documents, and
+the words that several queries have in common, but never the texts themselves.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry.classifier_profiles.features import BUCKETS, WORDS, lexical_features, read_words, reads_alike
+from registry.classifier_profiles.sentences import sample_sentences
 from registry.classifier_profiles.typos import misspell
 from registry.errors import DamagedArtifactError
 from registry.paths import PathLike, local_path
@@ -30,9 +31,14 @@ MAX_QUERIES = 1500
 MAX_MISSPELT = 150
 MAX_WORDS = 20_000
 
-FORMAT = "3"
+FORMAT = "4"
+_FORMAT_WITHOUT_DOCUMENTS = "3"
 _FORMAT_WITHOUT_WORDS = "2"
 """The format before that, in which words were read by version 1."""
+
+
+def _no_vectors() -> NDArray[np.float32]:
+    return np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Profile:
         words: version by which the words of the queries were read; see
             :func:`registry.classifier_profiles.features.read_words`.
         any_words: whether every version reads these queries alike.
+        documents: unit vectors of the base model of sentences of the domain's documents, ``(m, d)``, float32; without
+            rows where there are none.
     """
 
     lexical: csr_matrix
@@ -59,6 +67,7 @@ class Profile:
     base: str
     words: int = WORDS
     any_words: bool = False
+    documents: NDArray[np.float32] = field(default_factory=_no_vectors)
 
     @classmethod
     def from_queries(
@@ -68,6 +77,7 @@ class Profile:
         base: str,
         seed: int = 42,
         embeddings: NDArray[np.float32] | None = None,
+        documents: Iterable[str] = (),
     ) -> Profile:
         """The profile of a domain, from at most ``MAX_QUERIES`` of its queries, each once.
 
@@ -77,12 +87,14 @@ class Profile:
             base: digest of the base model's weights.
             seed: of the sample.
             embeddings: unit vectors of the queries, ``(len(queries), d)``; by default they are computed.
+            documents: what the domain's texts say; any number, of which a sample of sentences is taken.
         """
         different = np.array(_first_of_each(queries), dtype=np.int64)
         sample = different[np.random.default_rng(seed).permutation(len(different))[:MAX_QUERIES]]
         chosen = [queries[index] for index in sample]
         draw = random.Random(seed)
         misspelt = [misspell(query, draw) for query in chosen]
+        sentences = sample_sentences(documents, seed)
         return cls(
             lexical_features(chosen),
             encode(chosen) if embeddings is None else np.asarray(embeddings)[sample],
@@ -91,6 +103,7 @@ class Profile:
             _shared_words(queries[index] for index in different),
             base,
             any_words=all(map(reads_alike, (*chosen, *misspelt))),
+            documents=encode(sentences) if sentences else _no_vectors(),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Profile:
@@ -118,6 +131,7 @@ class Profile:
             **_arrays("misspelt", self.misspelt),
             "embeddings": self.embeddings.astype(np.float16),
             "misspelt.embeddings": self.misspelt_embeddings.astype(np.float16),
+            "documents": self.documents.astype(np.float16),
             "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
         }
         metadata = {
@@ -142,21 +156,24 @@ class Profile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") not in (FORMAT, _FORMAT_WITHOUT_WORDS):
+                if metadata.get("format") not in (FORMAT, _FORMAT_WITHOUT_DOCUMENTS, _FORMAT_WITHOUT_WORDS):
                     raise ValueError(
                         f"its format is {metadata.get('format')}, expected {FORMAT}: train the model again"
                     )
                 lexical, misspelt = (_matrix(file.get_tensor, name) for name in ("lexical", "misspelt"))
                 embeddings, misspelt_embeddings = map(file.get_tensor, ("embeddings", "misspelt.embeddings"))
                 vocabulary = file.get_tensor("vocabulary").tobytes().decode()
+                documents = file.get_tensor("documents") if metadata["format"] == FORMAT else _no_vectors()
             count = lexical.shape[0]
             if misspelt.shape[0] != count:
                 raise ValueError(f"it has {count} queries, but {misspelt.shape[0]} misspelt ones")
             for vectors, expected in ((embeddings, count), (misspelt_embeddings, min(count, MAX_MISSPELT))):
-                if not np.isfinite(vectors).all():
-                    raise ValueError("it has embeddings that are not finite")
                 if vectors.ndim != 2 or vectors.shape != (expected, embeddings.shape[1]):
                     raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
+            if documents.ndim != 2 or (len(documents) and documents.shape[1] != embeddings.shape[1]):
+                raise ValueError(f"it has documents of shape {documents.shape}")
+            if not all(np.isfinite(vectors).all() for vectors in (embeddings, misspelt_embeddings, documents)):
+                raise ValueError("it has embeddings that are not finite")
             base = metadata["base"]
             read, any_words = _reading(metadata, vocabulary)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -170,6 +187,7 @@ class Profile:
             base,
             read,
             any_words,
+            documents.astype(np.float32),
         )
 
 

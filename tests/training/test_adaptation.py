@@ -153,6 +153,7 @@ def test_the_card_states_the_gain_and_the_origin(trained):
 
 def test_the_profile_holds_the_training_queries_as_the_base_model_embeds_them(trained, tiny_base):
     profile = Profile.load(trained.out)
+    assert len(profile.documents) > 0
     queries = [trained.data.queries[name] for name in trained.data.qrels["train"]]
     assert profile.base == tiny_base.record().weights_sha256
     expected = load_model(tiny_base.path, "cpu").encode_query(queries)

@@ -191,6 +191,30 @@ def test_the_file_holds_no_queries_and_only_words_that_two_have_in_common(tmp_pa
             assert word.encode(encoding) not in content
 
 
+DOCUMENTS = [
+    f"Heading. The drug number {number} lowers the pressure of the blood. Take it daily." for number in range(9)
+]
+
+
+def test_sentences_of_documents_are_part_of_a_profile_and_survive_the_disk(tmp_path):
+    before = Profile.from_queries(QUERIES, encode, "b" * 64, documents=DOCUMENTS)
+    assert before.documents.shape == (9, 8)
+    assert before.take(np.arange(2)).documents is before.documents
+    before.save(tmp_path)
+    np.testing.assert_allclose(Profile.load(tmp_path).documents, before.documents, atol=1e-3)
+    assert b"pressure" not in (tmp_path / FILE_NAME).read_bytes()
+
+
+def test_a_profile_without_documents_is_as_before(tmp_path, profile):
+    assert not len(profile.documents)
+    profile.save(tmp_path)
+    content = load_file(tmp_path / FILE_NAME)
+    del content["documents"]
+    for metadata in ({**NEWEST, "format": "3"}, METADATA):
+        save_file(content, tmp_path / FILE_NAME, metadata=metadata)
+        assert not len(Profile.load(tmp_path).documents)
+
+
 def refused(folder):
     with pytest.raises(DamagedArtifactError) as error:
         Profile.load(folder)
@@ -218,6 +242,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
 
 
 METADATA = {"format": "2", "base": "b" * 64}
+NEWEST = {"format": "4", "base": "b" * 64, "words": "2", "any_words": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -246,6 +271,10 @@ METADATA = {"format": "2", "base": "b" * 64}
         ({"lexical.indptr": np.zeros((2, 2), np.int64)}, METADATA),
         ({"lexical.indptr": np.zeros(0, np.int64)}, METADATA),
         ({"misspelt.counts": np.zeros((2, 2), np.uint16)}, METADATA),
+        ({"documents": None}, NEWEST),
+        ({"documents": np.zeros((3, 7), np.float16)}, NEWEST),
+        ({"documents": np.zeros(8, np.float16)}, NEWEST),
+        ({"documents": np.full((3, 8), np.inf, np.float16)}, NEWEST),
     ],
 )
 def test_another_safetensors_file_is_refused(profile, tmp_path, changes, metadata):

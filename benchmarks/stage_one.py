@@ -89,7 +89,7 @@ def _built(data: Path) -> DomainClassifier:
 
 def profile(known: Known, base: BaseEmbedder) -> Profile:
     """The classifier profile of a domain."""
-    return Profile.from_queries(known.queries, base.encode, base.digest)
+    return Profile.from_queries(known.queries, base.encode, base.digest, documents=known.documents)
 
 
 def known(data: Path) -> dict[str, Known]:

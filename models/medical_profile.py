@@ -21,4 +21,5 @@ templates = [data.queries[name] for name in data.qrels["train"]]
 queries = [*asked, *templates[:: len(templates) // len(asked)]][:MAX_QUERIES]
 base = resolve_base_model()
 encode = partial(load_model(base.path).encode_query, normalize_embeddings=True)
-Profile.from_queries(queries, encode, base.record().weights_sha256).save(folder)
+digest = base.record().weights_sha256
+Profile.from_queries(queries, encode, digest, documents=data.corpus.values()).save(folder)

@@ -17,11 +17,21 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from router_plugin.classifier.lexical_stage import FEW
+from router_plugin.classifier.neighbour_stage import Nearness
 
 Floats = NDArray[np.float64]
 
 GENERAL_RATIO = 0.2
 """Assumed fraction of queries outside all domains; the rest is divided evenly among the domains."""
+
+NEAREST, LEXICAL = 0.3, 0.15
+"""What the similarity to the nearest queries of the best domain, and the margins of the lexical stage, count beside the
+densities in whether a query is of any domain. They are chosen on validation questions of other sources and not fitted:
+a fit to held-out queries of the same sources trusts known words, and how near known queries are, too much."""
+
+WORDS_NEEDED = 0.05
+"""The weight of the margins is fitted nevertheless if this reduces the loss by a larger fraction: then the base model
+cannot tell the domains from ``general`` without the words."""
 
 
 class Measures(NamedTuple):
@@ -30,16 +40,16 @@ class Measures(NamedTuple):
     Attributes:
         margins: of the lexical stage, ``(n, d)``.
         unseen: fraction of unseen words, ``(n,)``.
-        similarities: of the neighbour stage, ``(n, d)``; None where it was not used.
+        near: of the neighbour stage; None where it was not used.
     """
 
     margins: NDArray[np.float32]
     unseen: NDArray[np.float32]
-    similarities: NDArray[np.float32] | None = None
+    near: Nearness | None = None
 
     def take(self, rows: NDArray[np.int64] | slice) -> Measures:
         """Some of the texts."""
-        near = None if self.similarities is None else self.similarities[rows]
+        near = self.near and self.near.take(rows)
         return Measures(self.margins[rows], self.unseen[rows], near)
 
 
@@ -76,19 +86,20 @@ class Calibration:
             gradient = [weight[own] @ ((likely * part).sum(axis=1) - part[rows, targets]) for part in parts]
             return float(-weight[own] @ logs[rows, targets]), np.array(gradient)
 
-        start = np.array([2.0, 0.0, 15.0, 0.0][: len(parts)])
-        bounds = ([(0.1, 50), (-50, 50)] * 2)[: len(parts)]
+        start = np.array([2.0, 0.0, 1.0, 0.0, 1.0, 0.0][: len(parts)])
+        bounds = [(0.1, 50), (-50, 50), *([(0.005, 4), (-4, 4)] * 2)][: len(parts)]
         pooling: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         unknown = _as_if_unknown(measures, labels)
         features = np.concatenate([_fit_of_best(measures), _fit_of_best(unknown)])
         of_a_domain = np.concatenate([own, np.zeros(len(unknown.unseen), dtype=bool)])
-        model = LogisticRegression(C=100, max_iter=300)
-        model.fit(features, of_a_domain, sample_weight=np.concatenate([weight, weight[~own]]))
-        return cls(pooling, np.concatenate([model.intercept_, model.coef_[0]]))
+        weights = np.concatenate([weight, weight[~own]])
+        if measures.near is None:
+            return cls(pooling, _logistic(features, of_a_domain, weights))
+        return cls(pooling, _rejection(features, of_a_domain, weights))
 
     def probabilities(self, measures: Measures) -> Floats:
         """Probability of every domain, ``(n, d)``."""
-        known = expit(self.rejection[0] + _fit_of_best(measures) @ self.rejection[1:])[:, None]
+        known = expit(_linear(_fit_of_best(measures), self.rejection))[:, None]
         return np.hstack([1 - known, known * np.exp(_log_softmax(_pool(_parts(measures), self.pooling)))])
 
 
@@ -125,16 +136,21 @@ def _as_if_unknown(measures: Measures, labels: NDArray[np.int64]) -> Measures:
     rows = np.flatnonzero(labels == 0)
     others = np.random.default_rng(0).choice(np.flatnonzero(labels > 0), len(rows))
     unknown = measures.take(rows)
-    margins = np.column_stack([measures.margins[others, 0], unknown.margins[:, 1:]])
-    if measures.similarities is None or unknown.similarities is None:
+    margins = _with_general_of(unknown.margins, measures.margins[others])
+    if measures.near is None or unknown.near is None:
         return Measures(margins, unknown.unseen)
-    near = np.column_stack([measures.similarities[others, 0], unknown.similarities[:, 1:]])
-    return Measures(margins, unknown.unseen, near)
+    near = map(_with_general_of, unknown.near, measures.near.take(others))
+    return Measures(margins, unknown.unseen, Nearness(*near))
+
+
+def _with_general_of(measure: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A measure of queries, with the column of ``general`` of other queries."""
+    return np.column_stack([others[:, 0], measure[:, 1:]])
 
 
 def _parts(measures: Measures) -> list[Floats]:
     """The parts to pool: each measure without ``general``, and the same times ``unseen``; ``(n, d - 1)`` each."""
-    kinds = [measures.margins] if measures.similarities is None else [measures.margins, measures.similarities]
+    kinds = [measures.margins, *(measures.near or ())]
     every = [kind[:, 1:].astype(np.float64) for kind in kinds]
     return [part for kind in every for part in (kind, measures.unseen[:, None] * kind)]
 
@@ -152,11 +168,44 @@ def _log_softmax(pooled: Floats) -> Floats:
 
 
 def _fit_of_best(measures: Measures) -> Floats:
-    """The measures of the best domain and of ``general``, ``(n, 3 or 5)``."""
-    columns = [measures.margins[:, 1:].max(axis=1), measures.margins[:, 0], measures.unseen]
-    if measures.similarities is not None:
-        columns += [10 * measures.similarities[:, 1:].max(axis=1), 10 * measures.similarities[:, 0]]
+    """The measures of the best domain and of ``general``, ``(n, 3)``.
+
+    With the neighbour stage, these are the sum of its measures with the margins in their fixed ratios, and by how much
+    the best margin exceeds that of ``general``; ``(n, 2)``.
+    """
+    margins, near = measures.margins, measures.near
+    if near is None:
+        columns = [margins[:, 1:].max(axis=1), margins[:, 0], measures.unseen]
+    else:
+        lexical, nearest = _advantage(margins), near.similarities[:, 1:].max(axis=1)
+        columns = [_advantage(near.densities) + NEAREST * nearest + LEXICAL * lexical, lexical]
     return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _rejection(features: Floats, targets: NDArray[np.bool_], weight: Floats) -> Floats:
+    """The logistic regression on the fixed sum alone, unless the margins are needed; the constant first, ``(3,)``."""
+    fixed, fitted = _logistic(features[:, :1], targets, weight), _logistic(features, targets, weight)
+    fixed = np.append(fixed, 0)
+    losses = [weight @ np.logaddexp(0, np.where(targets, -1, 1) * _linear(features, each)) for each in (fixed, fitted)]
+    return fixed if losses[1] >= (1 - WORDS_NEEDED) * losses[0] else fitted
+
+
+def _logistic(features: Floats, targets: NDArray[np.bool_], weight: Floats) -> Floats:
+    """The weights of a logistic regression, the constant first."""
+    model = LogisticRegression(C=100, max_iter=300).fit(features, targets, sample_weight=weight)
+    return np.concatenate([model.intercept_, model.coef_[0]])
+
+
+def _linear(features: Floats, weights: Floats) -> Floats:
+    """The weighted sum of the features and the constant, ``(n,)``."""
+    total: Floats = weights[0] + features @ weights[1:]
+    return total
+
+
+def _advantage(measure: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much the best domain exceeds ``general``, ``(n,)``."""
+    exceeds: NDArray[np.float32] = measure[:, 1:].max(axis=1) - measure[:, 0]
+    return exceeds
 
 
 def _weights(labels: NDArray[np.int64]) -> Floats:

@@ -17,7 +17,7 @@ from registry import GENERAL, Profile
 from registry.classifier_profiles.features import WORDS, lexical_features
 from router_plugin.classifier.calibration import Calibration, Measures, thresholds
 from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
-from router_plugin.classifier.neighbour_stage import NeighbourStage
+from router_plugin.classifier.neighbour_stage import Nearness, NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
 from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
@@ -81,7 +81,9 @@ class CascadeClassifier:
                 "the profiles of %s were built with another base model: only lexical features are used", foreign
             )
         elif general.base == base.digest:
-            self._neighbours = NeighbourStage([profile.embeddings for profile in every])
+            self._neighbours = NeighbourStage(
+                [profile.embeddings for profile in every], [profile.documents for profile in every]
+            )
         self._words = _version_of_words({GENERAL: general, **profiles})
         self._corrector = Corrector((word for profile in every for word in profile.vocabulary), self._words)
         limit = max(MIN_QUERIES, QUERIES // len(every))
@@ -123,8 +125,8 @@ class CascadeClassifier:
         probabilities[blind] = 1 / len(self.domains)
         if self._neighbours is None or not len(asked):
             return Classification(probabilities, unreadable=frozenset(blind.tolist()))
-        near = self._neighbours.similarities(np.stack([embedded[texts[row]] for row in asked.tolist()]))
-        pooled = self._pooled.probabilities(measures.take(asked)._replace(similarities=near))
+        near = self._neighbours.nearness(np.stack([embedded[texts[row]] for row in asked.tolist()]))
+        pooled = self._pooled.probabilities(measures.take(asked)._replace(near=near))
         probabilities[read] = pooled[_best_piece(pooled, owner[asked])]
         vectors = {row: embedded[queries[row]] for row in read.tolist()}
         return Classification(probabilities, vectors, frozenset(blind.tolist()))
@@ -169,7 +171,7 @@ class CascadeClassifier:
         found = [self._held_out(folds, fold) for fold in range(len(folds))]
         clean, misspelt = (_joined(part) for part in zip(*found, strict=True))
         measures, labels = _joined([clean, misspelt])
-        self._cheap = Calibration.fit(measures._replace(similarities=None), labels)
+        self._cheap = Calibration.fit(measures._replace(near=None), labels)
         self._pooled = self._cheap if self._neighbours is None else Calibration.fit(measures, labels)
         minimums = thresholds(self._pooled.probabilities(clean[0]), clean[1], precision)
         self.thresholds = dict(zip(self.domains, minimums.tolist(), strict=True))
@@ -186,12 +188,14 @@ class CascadeClassifier:
         if self._neighbours is not None:
             others = [each for number, each in enumerate(folds) if number != fold]
             known = NeighbourStage(
-                [np.concatenate([p.embeddings for p in parts]) for parts in zip(*others, strict=True)]
+                [np.concatenate([p.embeddings for p in parts]) for parts in zip(*others, strict=True)],
+                [profile.documents for profile in own],
+                self._neighbours.sharpness,
             )
             vectors = np.concatenate([p.embeddings for p in own])[some]
             misspelt_vectors = np.concatenate([p.misspelt_embeddings for p in own])
-            right = right._replace(similarities=known.similarities(vectors))
-            errors = errors._replace(similarities=known.similarities(misspelt_vectors))
+            right = right._replace(near=known.nearness(vectors))
+            errors = errors._replace(near=known.nearness(misspelt_vectors))
         return (right, labels[some]), (errors, labels[wrong])
 
 
@@ -200,11 +204,11 @@ _Labelled = tuple[Measures, NDArray[np.int64]]
 
 def _joined(parts: Sequence[_Labelled]) -> _Labelled:
     """Measures and labels of several sets of queries as one."""
-    near = [measures.similarities for measures, _ in parts if measures.similarities is not None]
+    near = [measures.near for measures, _ in parts if measures.near is not None]
     joined = Measures(
         np.concatenate([measures.margins for measures, _ in parts]),
         np.concatenate([measures.unseen for measures, _ in parts]),
-        np.concatenate(near) if near else None,
+        Nearness(*map(np.concatenate, zip(*near, strict=True))) if near else None,
     )
     return joined, np.concatenate([labels for _, labels in parts])
 

@@ -1,4 +1,4 @@
-"""The profile of the ``general`` domain: everyday queries outside specialist fields, which come with this package."""
+"""The profile of the ``general`` domain: queries about everyday things and many fields, which come with the package."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from registry import Profile
 from router_plugin.contracts import BaseEmbedder
 
 _FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
+_FILES = ("queries.txt", "other_fields.txt")
+"""Queries about everyday things, and a dozen each about fields such as software, privacy, schools or sports, which a
+classifier that knows few domains would otherwise take for one of them."""
 
 
 def everyday_queries() -> list[str]:
     """The queries themselves."""
-    return _FOLDER.joinpath("queries.txt").read_text(encoding="utf-8").splitlines()
+    return [query for name in _FILES for query in _FOLDER.joinpath(name).read_text(encoding="utf-8").splitlines()]
 
 
 def everyday_profile(base: BaseEmbedder) -> Profile:

@@ -97,6 +97,34 @@ def test_unknown_everyday_queries_go_to_general(classifier):
     assert best(classifier, UNKNOWN).count(GENERAL) >= len(UNKNOWN) - 2
 
 
+OTHER_FIELDS = (
+    "who may see the pictures on my profile",
+    "does this site hand my data to advertisers",
+    "my python script cannot find the module",
+    "which grade do I need to pass the exam",
+    "how do I send these trousers back",
+    "why do planets move in ellipses",
+)
+
+
+def test_questions_of_fields_that_are_not_registered_go_to_general(classifier):
+    assert best(classifier, OTHER_FIELDS).count(GENERAL) >= len(OTHER_FIELDS) - 1
+
+
+def test_a_domain_is_found_by_what_only_its_documents_speak_of(base, general, profiles, questions):
+    manual = [f"{part} of the sailing boat must be checked before every trip." for part in ("The mast", "The keel")]
+    manual += ["Reef the mainsail when the wind rises.", "The jib is hoisted after the mainsail.", "Coil the halyard."]
+    known, asked = questions["legal"][0], ["when do I reef the mainsail", "how is the jib hoisted on a sailing boat"]
+    found = []
+    for documents in ((), manual):
+        boats = Profile.from_queries(known, base.encode, base.digest, documents=documents)
+        classifier = CascadeClassifier(general, {**profiles, "legal": boats}, base)
+        found.append(classifier.classify(asked).probabilities[:, classifier.domains.index("legal")])
+        assert best(classifier, questions["medical"][1]).count("medical") >= 0.8 * len(questions["medical"][1])
+    without, with_manual = found
+    assert (with_manual > without + 0.1).all()
+
+
 def test_the_domains_are_general_and_the_registered_ones_in_their_order(classifier):
     assert tuple(classifier.domains) == (GENERAL, *DOMAINS)
 

@@ -76,7 +76,10 @@ def main() -> None:
 def _of_registry(registry: str) -> DomainClassifier:
     from router_plugin import ServedDomains
 
-    return ServedDomains(registry).classifier
+    classifier = ServedDomains(registry).classifier
+    if missing := {"medical", "finance"} - set(classifier.domains):
+        raise SystemExit(f"{registry} has no domain {min(missing)}: give the registry of `domain-router quickstart`")
+    return classifier
 
 
 def _built(data: Path) -> DomainClassifier:

@@ -11,8 +11,9 @@ from registry.model_folders.variants import Backend
 from registry.shared.options import Device, Options, Shown, TrustRemoteCode
 from router_plugin.errors import SettingsError
 
-Strategy = Literal["two_stage", "ensemble", "single"]
-"""How several domains are served: by the encoder of the most probable domain, of the most probable few, or by one."""
+Strategy = Literal["two_stage", "ensemble", "adaptive", "single"]
+"""How several domains are served: by the encoder of the most probable domain, of the most probable few, of one or
+several as the classifier is sure or not, or by one for all."""
 
 Aggregation = Literal["max", "mean", "top-k"]
 """A route's score: the cosine of its nearest utterance, the mean over all, or the mean over the nearest few."""
@@ -36,7 +37,8 @@ class Settings(Options):
         Strategy,
         Field(
             description="Which encoders see a query: that of its most probable domain (two_stage), those of the most "
-            "probable few, less probable ones discounted (ensemble), or one for all (single)."
+            "probable few, less probable ones discounted (ensemble), that of a sure domain, else several and the base "
+            "model's with all routes (adaptive), or one for all (single)."
         ),
     ] = "two_stage"
     ensemble_domains: Annotated[int, Field(ge=1, description="Number of domains that the strategy ensemble uses.")] = 2
@@ -83,6 +85,11 @@ class Settings(Options):
     ] = 10_000
     device: Device = None
     trust_remote_code: TrustRemoteCode = False
+
+    @property
+    def compares_all(self) -> str:
+        """The domain whose encoder compares a query with the routes of all domains, if the strategy does that."""
+        return self.single_domain if self.strategy == "single" else GENERAL
 
 
 def checked_settings(given: Settings | None) -> Settings:

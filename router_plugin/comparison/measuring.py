@@ -19,7 +19,8 @@ from router_plugin.serving.scores import Scored
 from router_plugin.settings import Settings
 from router_plugin.tuning.tuner import Tuner
 
-UNADAPTED, MULTI, TWO_STAGE, ENSEMBLE, ORACLE = "unadapted", "multi", "two_stage", "ensemble", "oracle"
+UNADAPTED, MULTI, ORACLE = "unadapted", "multi", "oracle"
+TWO_STAGE, ENSEMBLE, ADAPTIVE = "two_stage", "ensemble", "adaptive"
 DEPTH = 5
 WARMING, TIMED = 5, 200
 BLOCK = 256
@@ -33,7 +34,8 @@ class Configuration:
 
     Attributes:
         name: ``unadapted``, one encoder without adaptation; ``multi``, one encoder adapted to all domains;
-            ``two_stage``; ``ensemble``; or ``oracle``, two-stage routing with a classifier that is always right.
+            the strategies ``two_stage``, ``ensemble`` and ``adaptive``; or ``oracle``, two-stage routing with a
+            classifier that is always right.
         settings: of the router.
         registry: URL of the registry.
         base_model: encoder of the general domain.

@@ -33,6 +33,7 @@ ABOUT = {
     "multi": "one encoder, adapted to all domains together",
     "two_stage": "the classifier picks the domain, whose encoder picks the route",
     "ensemble": "the encoders of the most probable domains, the less probable ones with a discount",
+    "adaptive": "the encoder of a domain that is sure, else several and the base model's, with all routes",
     "oracle": "two-stage routing with the right domain given: the result of a perfect classifier",
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from registry import GENERAL
 from router_plugin.comparison.measuring import (
+    ADAPTIVE,
     ENSEMBLE,
     MULTI,
     ORACLE,
@@ -29,7 +30,7 @@ from router_plugin.comparison.tasks import Task
 from router_plugin.errors import ComparisonError, SettingsError
 from router_plugin.settings import Settings, checked_settings
 
-CONFIGURATIONS = (UNADAPTED, MULTI, TWO_STAGE, ENSEMBLE, ORACLE)
+CONFIGURATIONS = (UNADAPTED, MULTI, TWO_STAGE, ENSEMBLE, ADAPTIVE, ORACLE)
 LIBRARIES = ("router_plugin.router", "router_plugin.encoders.torch_encoder")
 """Imported before a configuration is timed."""
 ENCODERS = 3
@@ -82,6 +83,7 @@ def compare(
         MULTI: same.replace(strategy="single", single_domain=multi) if multi else None,
         TWO_STAGE: same.replace(strategy="two_stage"),
         ENSEMBLE: same.replace(strategy="ensemble"),
+        ADAPTIVE: same.replace(strategy="adaptive"),
         ORACLE: same.replace(strategy="two_stage"),
     }
     found = []

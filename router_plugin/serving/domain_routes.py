@@ -113,27 +113,31 @@ class ServedRoutes:
         domains: that are served.
         routes: of all domains.
         thresholds: of each, ``(len(routes),)``; NaN for one without.
+        belongs: whether a route belongs to a domain, ``(len(routes), len(domains.names))``; one without a domain to
+            all.
         by_domain: for each domain, its own routes and those without a domain.
-        for_single_encoder: all of them, embedded by the encoder of the strategy ``single``.
+        for_one_encoder: all of them, embedded by one encoder, see :attr:`router_plugin.Settings.compares_all`.
     """
 
     def __init__(
         self,
         routes: tuple[Route, ...],
         domains: ServedDomains,
-        single_domain: str,
+        all_by: str,
         previous: Sequence[ServedRoutes] = (),
     ) -> None:
         """
         Args:
             routes: checked.
             domains: that queries may be of.
-            single_domain: whose encoder the strategy ``single`` uses.
+            all_by: the domain whose encoder compares a query with all routes.
             previous: earlier routes. What the same encoder has embedded of them is not embedded again.
         """
         self.domains = domains
         self.routes = routes
         self.thresholds = np.array([np.nan if each.threshold is None else each.threshold for each in routes])
+        belongs = [not each.domains or name in each.domains for each in routes for name in domains.names]
+        self.belongs = np.array(belongs, dtype=bool).reshape(len(routes), len(domains.names))
         by_name: dict[str | None, list[int]] = defaultdict(list)
         for position, route in enumerate(routes):
             for domain in route.domains or (None,):
@@ -145,12 +149,10 @@ class ServedRoutes:
             known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
             positions = sorted(by_name[None] + by_name[name])
             self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._warned)
-        same = [each for each in previous if each._has_encoder(single_domain, domains)]
-        known = next(filter(None, (each.for_single_encoder.latest for each in same)), None)
+        same = [each for each in previous if each._has_encoder(all_by, domains)]
+        known = next(filter(None, (each.for_one_encoder.latest for each in same)), None)
         everything = range(len(routes))
-        self.for_single_encoder: DomainRoutes = DomainRoutes(
-            routes, everything, single_domain, domains, known, self._warned
-        )
+        self.for_one_encoder: DomainRoutes = DomainRoutes(routes, everything, all_by, domains, known, self._warned)
 
     def domain_with(self, text: str) -> str | None:
         """A domain with a route of which this very text is an utterance; None where there is no such route."""

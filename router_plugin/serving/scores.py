@@ -28,6 +28,11 @@ BELOW = "no route is near enough"
 NO_ROUTES = "the domain has no routes"
 NOTHING_READABLE = "the model cannot read any utterance of the domain's routes"
 
+UNLIKELY = 0.05
+"""By how much the score of a route is lowered for each factor e by which its domain is less probable than the best."""
+_IMPROBABLE = 1e-3
+"""Less probable domains count as having this probability."""
+
 Asked = tuple[int, str]
 """The number of a text in its batch, and a domain whose encoder sees it."""
 
@@ -175,7 +180,10 @@ def score(state: ServingState, queries: Iterable[str], domains: Iterable[str] | 
         unread[row] = min(part, unread.get(row, 1.0))
     with clock.stage("match"):
         matches = _match(state, texts, choices, asked, encoded)
-        found = [combine(each, len(state.served.routes)) for each in matches]
+        if state.settings.strategy == "adaptive":
+            found = [fuse(each, choice, state) for each, choice in zip(matches, choices, strict=True)]
+        else:
+            found = [combine(each, len(state.served.routes)) for each in matches]
     timings = clock.timings()
     return [
         Scored(query, state, choices[row], row in truncated, unread.get(row, 0.0), timings, *found[row])
@@ -245,3 +253,27 @@ def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], F
         best[match.positions] = np.maximum(best[match.positions], match.weight * match.scores)
     positions = np.flatnonzero(best > -np.inf)
     return positions, rounded(best[positions])
+
+
+def fuse(matches: Sequence[Match], choice: DomainChoice, state: ServingState) -> tuple[NDArray[np.int64], Floats]:
+    """The positions of all routes that a match has, and for each the mean of its scores, lowered for unlikely domains.
+
+    A route of which an utterance is the very same text keeps its score of 1.
+
+    Args:
+        matches: of one text.
+        choice: of domains for the text.
+        state: whose routes were compared.
+    """
+    if len(matches) == 1 and choice.domain != GENERAL:
+        return matches[0].positions, matches[0].scores
+    sums, counts = np.zeros((2, len(state.served.routes)))
+    for match in matches:
+        sums[match.positions] += match.scores
+        counts[match.positions] += 1
+    positions = np.flatnonzero(counts)
+    means = sums[positions] / counts[positions]
+    probable = np.array([choice.probabilities.get(name, 0.0) for name in state.domains.names]) + _IMPROBABLE
+    of_route = (state.served.belongs[positions] * probable).max(axis=1, initial=0.0)
+    lowered = means + UNLIKELY * np.log(of_route / probable.max())
+    return positions, rounded(np.where(means == 1, 1.0, lowered))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from registry import GENERAL
 from router_plugin.errors import FittedError, RoutesError, SettingsError
 from router_plugin.evaluation.fitted import NOT_FITTED, Fitted
 from router_plugin.routes import Route, RoutesGiven, check_routes, read_routes
@@ -64,7 +65,7 @@ class ServingState:
             raise SettingsError(f"single_domain {settings.single_domain!r}: expected one of {', '.join(domains.names)}")
         given = read_routes(routes)
         check_routes(given, domains.names)
-        served = ServedRoutes(given, domains, settings.single_domain)
+        served = ServedRoutes(given, domains, settings.compares_all)
         return cls(settings, domains, given, NOT_FITTED, served).read_ahead()
 
     def with_routes(self, routes: RoutesGiven) -> ServingState:
@@ -119,7 +120,7 @@ class ServingState:
         bare = ServingState.first(self.settings, domains, self.given)
         fitted = NOT_FITTED if self.fitted.differences(bare.made_for()) else self.fitted
         previous = (self.served, *prepared)
-        served = ServedRoutes(_with_thresholds(self.given, fitted), domains, self.settings.single_domain, previous)
+        served = ServedRoutes(_with_thresholds(self.given, fitted), domains, self.settings.compares_all, previous)
         return replace(bare, fitted=fitted, served=served)
 
     def made_for(self) -> dict[str, str]:
@@ -146,8 +147,9 @@ class ServingState:
 
     def routes_of(self, domain: str) -> DomainRoutes:
         """The routes that queries of a domain may take."""
-        served = self.served
-        return served.for_single_encoder if self.settings.strategy == "single" else served.by_domain[domain]
+        strategy = self.settings.strategy
+        everything = strategy == "single" or (strategy == "adaptive" and domain == GENERAL)
+        return self.served.for_one_encoder if everything else self.served.by_domain[domain]
 
     def read_ahead(self) -> ServingState:
         """Warn of faults of the utterances that can be found without loading encoders; returns this state."""
@@ -170,7 +172,7 @@ class ServingState:
     def _with(self, given: tuple[Route, ...], fitted: Fitted) -> ServingState:
         check_routes(given, self.domains.names)
         routes = _with_thresholds(given, fitted)
-        served = ServedRoutes(routes, self.domains, self.settings.single_domain, (self.served,))
+        served = ServedRoutes(routes, self.domains, self.settings.compares_all, (self.served,))
         return replace(self, given=given, fitted=fitted, served=served).read_ahead()
 
 

@@ -17,6 +17,11 @@ from router_plugin.settings import Settings
 Weights = Mapping[str, float]
 """Domain to weight."""
 
+SURE = 0.9
+"""Probability from which the strategy ``adaptive`` asks the encoder of a domain alone."""
+FEW = 2
+"""The most probable domains whose encoders it asks otherwise, beside that of ``general``."""
+
 DISCOUNT = 0.2
 """The power of its probability by which a domain's scores count in an ensemble, chosen on validation queries."""
 
@@ -60,7 +65,9 @@ def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Setti
     found = domains.classify(texts)
     choices = []
     for row, probabilities in enumerate(found.probabilities):
-        if settings.strategy == "ensemble":
+        if settings.strategy == "adaptive":
+            weights = as_doubt_demands(probabilities, names)
+        elif settings.strategy == "ensemble":
             weights = discounts(likeliest_few(probabilities, names, settings.ensemble_domains))
         else:
             weights = likeliest(probabilities, names, thresholds, settings.min_confidence)
@@ -109,6 +116,22 @@ def likeliest(
     best = int(probabilities.argmax())
     name = domains[best]
     return {name if probabilities[best] >= max(minimum, thresholds.get(name, 0.0)) else GENERAL: 1.0}
+
+
+def as_doubt_demands(probabilities: NDArray[np.float64], domains: Sequence[str]) -> dict[str, float]:
+    """The likeliest domain where it is sure, else the likeliest few and ``general``, the likeliest first.
+
+    The weight of each is its probability, relative to that of the likeliest.
+
+    Args:
+        probabilities: of every domain, ``(d,)``.
+        domains: in the order of the probabilities.
+    """
+    best = int(probabilities.argmax())
+    names = [domains[best]]
+    if probabilities[best] < SURE:
+        names = list(dict.fromkeys((*likeliest_few(probabilities, domains, FEW), GENERAL)))
+    return {name: float(probabilities[domains.index(name)] / probabilities[best]) for name in names}
 
 
 def likeliest_few(probabilities: NDArray[np.float64], domains: Sequence[str], limit: int) -> dict[str, float]:

@@ -113,7 +113,7 @@ def test_explanations_and_the_joint_space_have_no_cosine_above_one(exact, served
     assert (vectors @ vectors.T).max() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
+@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "adaptive", "single"])
 @pytest.mark.parametrize("aggregation", ["max", "mean", "top-k"])
 def test_no_strategy_and_aggregation_scores_above_one(served_domains, strategy, aggregation):
     routes = [Route(name=text, utterances=(text, text)) for text in UTTERANCES[:8]]

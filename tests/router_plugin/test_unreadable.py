@@ -46,7 +46,7 @@ ROUTES = [
     Route(name="cancel", utterances=(AMHARIC,), threshold=-1),
     Route(name="rent", utterances=(RENT, "the rent went up"), threshold=-1),
 ]
-STRATEGIES = ["two_stage", "ensemble", "single"]
+STRATEGIES = ["two_stage", "ensemble", "adaptive", "single"]
 AGGREGATIONS = ["max", "mean", "top-k"]
 
 

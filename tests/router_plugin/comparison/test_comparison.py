@@ -83,7 +83,7 @@ def test_some_configurations_are_compared(served, kept):
     [
         (
             {"configurations": ["three_stage"]},
-            "`configurations` three_stage: expected some of unadapted, multi, two_stage, ensemble, oracle",
+            "`configurations` three_stage: expected some of unadapted, multi, two_stage, ensemble, adaptive, oracle",
         ),
         ({"configurations": ["multi"]}, "nothing to compare: 'multi' needs `multi`"),
         ({"configurations": ["oracle"], "multi": "all"}, "`multi` cannot be used without `configurations` multi"),

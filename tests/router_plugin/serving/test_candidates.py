@@ -16,6 +16,7 @@ from router_plugin import DomainRouter, Route, RoutesError, ServedDomains, Setti
 from router_plugin.serving.candidate_store import Embedded, digest_of_key, embed_cached
 from router_plugin.serving.candidates import Candidates, Queries
 from router_plugin.serving.domain_routes import DomainRoutes
+from router_plugin.serving.scores import UNLIKELY
 from router_plugin.serving.strategies import DISCOUNT
 
 ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
@@ -272,6 +273,41 @@ def test_ensemble_is_the_best_of_the_likeliest_domains_the_second_one_discounted
             assert found[route.name] == pytest.approx(expected, abs=1e-4)
 
 
+def scores_by(domains, known, **changed):
+    """The scores of a query, and the domain of its decision, by a strategy."""
+    router = DomainRouter.over(domains, known, ANYTHING.replace(**changed))
+    return router.scores([LEGAL])[0], router.route(LEGAL).domain
+
+
+@pytest.mark.parametrize("sure", [0.0, 2.0])
+def test_adaptive_asks_one_encoder_where_the_domain_is_sure_and_else_the_base_model_too(served, monkeypatch, sure):
+    monkeypatch.setattr("router_plugin.serving.strategies.SURE", sure)
+    known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
+    domains = ServedDomains(str(served), settings=ANYTHING)
+    found, domain = scores_by(domains, known, strategy="adaptive")
+    probabilities = DomainRouter.over(domains, known).route(LEGAL).domains
+    first, second = sorted(probabilities, key=probabilities.get)[:-3:-1]
+    assert domain == first
+    alone = {name: scores_by(domains, known, strategy="single", single_domain=name)[0] for name in probabilities}
+    if not sure and first != "general":
+        assert found == {name: alone[first][name] for name in ("any", "law" if first == "legal" else "drug")}
+        return
+    assert found.keys() == {"any", "law", "drug"}
+    for route in known:
+        own = [name for name in (first, second) if route.domain in (None, name) and name != "general"]
+        mean = np.mean([alone[name][route.name] for name in (*own, "general")])
+        probable = (probabilities[route.domain] if route.domain else probabilities[first]) + 1e-3
+        lowered = UNLIKELY * np.log(probable / (probabilities[first] + 1e-3))
+        assert found[route.name] == pytest.approx(mean + lowered, abs=1e-4)
+
+
+def test_adaptive_scores_the_very_same_text_with_1_whatever_its_domain(served):
+    known = [*routes("any"), Route(name="law", domain="legal", utterances=("tell me a joke",))]
+    for query in ("tell me a joke", "Tell me a joke"):
+        router = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="adaptive"))
+        assert router.scores([query])[0]["law"] == 1
+
+
 def test_an_ensemble_of_one_is_two_stage_routing(served):
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     one = DomainRouter(known, str(served), settings=ANYTHING.replace(strategy="ensemble", ensemble_domains=1))
@@ -283,7 +319,7 @@ def test_an_ensemble_of_one_is_two_stage_routing(served):
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"strategy": "three_stage"}, "^`strategy` 'three_stage': expected two_stage, ensemble or single"),
+        ({"strategy": "three_stage"}, "^`strategy` 'three_stage': expected two_stage, ensemble, adaptive or single"),
         ({"aggregation": "min"}, "^`aggregation` 'min': expected max, mean or top-k"),
         ({"top_k": 0}, "^`top_k` 0: expected a whole number of at least 1"),
         ({"ensemble_domains": 1.5}, "^`ensemble_domains` 1.5: expected a whole number of at least 1"),

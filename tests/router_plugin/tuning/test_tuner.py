@@ -211,7 +211,7 @@ def test_mistakes_without_a_score_come_last(example):
     assert [mistake.query for mistake in found.mistakes] == ["3", "1", "0", "2"]
 
 
-@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
+@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "adaptive", "single"])
 def test_an_explanation_says_what_led_to_the_decision(domains, strategy):
     router = DomainRouter.over(domains, KNOWN, ANYTHING.replace(threshold=0.1, strategy=strategy))
     found = explain(router, TENANCY[0])

@@ -6,7 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry.paths import PathLike
 from registry.texts.forms import text_key
@@ -31,9 +31,28 @@ _NOTHING = ("", "null", "none")
 class _Logged(Labelled):
     """A logged query, labelled with the route that is right by its feedback."""
 
+    chosen: str = ""
+    """The route that the router chose; empty for none."""
     rejected: str | None = None
     """The route that was wrong, if the feedback names no other."""
     has_feedback: bool = True
+
+
+@dataclass(frozen=True)
+class JudgedText:
+    """What the feedback on one text says.
+
+    Attributes:
+        text: white space collapsed.
+        label: the route that is right, empty where none is; None where the feedback does not tell.
+        rejected: the routes that are wrong by it, an empty name for no route.
+        corrections: of each row that was corrected, the route that was chosen and the one that is right.
+    """
+
+    text: str
+    label: str | None
+    rejected: frozenset[str] = frozenset()
+    corrections: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -42,6 +61,13 @@ class _Votes:
 
     rows: list[_Logged] = field(default_factory=list)
     against: Counter[str] = field(default_factory=Counter)
+
+    def count(self, row: _Logged) -> None:
+        """Take a row's feedback into account, if it has any."""
+        if row.rejected is not None:
+            self.against[row.rejected] += 1
+        elif row.has_feedback:
+            self.rows.append(row)
 
     @property
     def at_odds(self) -> bool:
@@ -89,28 +115,65 @@ def read_logs(
         SourceError: the source cannot be read, a row is bad, or no row with a label is left. A row is also bad if it
             accepts one route and names another, or if it has no part and other rows have one.
     """
-    source = os.fspath(source)
+    source, bad = os.fspath(source), BadRows(options.skip_bad)
+    columns = _Columns(text, label, accepted, corrected)
+    return _voted(source, _logged_rows(source, options, columns, bad, where), bad, where)
+
+
+def read_judged_texts(
+    source: PathLike,
+    options: ReadOptions = DEFAULTS,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    accepted: str | None = None,
+    corrected: str | None = None,
+) -> list[JudgedText]:
+    """Read all texts of a log, those without feedback or without a right route too; see :func:`read_logs`.
+
+    Raises:
+        SourceError: the source cannot be read, a row is bad, or no row has feedback.
+    """
+    columns = _Columns(text, label, accepted, corrected)
+    texts: dict[str, list[_Logged]] = defaultdict(list)
+    for row in _logged_rows(os.fspath(source), options, columns, BadRows(options.skip_bad), None):
+        texts[text_key(row.text)].append(row)
+    return [_judged(rows) for rows in texts.values()]
+
+
+class _Columns(NamedTuple):
+    """The names of a log's columns; None for the usual ones."""
+
+    text: str | None = None
+    label: str | None = None
+    accepted: str | None = None
+    corrected: str | None = None
+
+
+def _logged_rows(
+    source: str, options: ReadOptions, columns: _Columns, bad: BadRows, where: ColumnFilter | None
+) -> list[_Logged]:
+    """The rows that match, of which at least one has feedback."""
     kept = (*options.columns, where.column) if where else options.columns
 
     def logged(place: str, fields: Mapping[str, Any]) -> _Logged:
-        query = text_field(place, fields, text, QUERY_COLUMNS, "text")
-        column = column_named(place, fields, label, ROUTE_COLUMNS, "label")
+        query = text_field(place, fields, columns.text, QUERY_COLUMNS, "text")
+        column = column_named(place, fields, columns.label, ROUTE_COLUMNS, "label")
         chosen = _route(place, column, fields[column])
-        row = _Logged(place, query, chosen, {**plain_fields(fields, kept), **part_field(place, fields)})
+        row = _Logged(place, query, chosen, {**plain_fields(fields, kept), **part_field(place, fields)}, chosen)
         return _with_feedback(
             row,
-            _truth(place, fields, column_found(fields, accepted, ACCEPTED_COLUMNS)),
-            _correction(place, fields, column_found(fields, corrected, CORRECTED_COLUMNS)),
+            _truth(place, fields, column_found(fields, columns.accepted, ACCEPTED_COLUMNS)),
+            _correction(place, fields, column_found(fields, columns.corrected, CORRECTED_COLUMNS)),
         )
 
-    bad = BadRows(options.skip_bad)
     rows = chosen_rows(read_source(source, logged, bad, options), where)
     if not any(row.has_feedback for row in rows):
         raise SourceError(
             f"{source}: no row says whether its route was right: expected a column {ACCEPTED_COLUMNS[0]} or "
             f"{CORRECTED_COLUMNS[0]}; name them with `accepted` and `corrected`"
         )
-    return _voted(source, rows, bad, where)
+    return rows
 
 
 def _with_feedback(row: _Logged, accepted: bool | None, correction: str) -> _Logged:
@@ -128,10 +191,7 @@ def _with_feedback(row: _Logged, accepted: bool | None, correction: str) -> _Log
 def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilter | None) -> Labels:
     texts: dict[str, _Votes] = defaultdict(_Votes)
     for row in rows:
-        if row.rejected is not None:
-            texts[text_key(row.text)].against[row.rejected] += 1
-        elif row.has_feedback:
-            texts[text_key(row.text)].rows.append(row)
+        texts[text_key(row.text)].count(row)
     voted = [votes for votes in texts.values() if votes.rows]
     winners = [winner for winner in (votes.winner() for votes in voted) if winner]
     if not any(winner.label for winner in winners):
@@ -146,6 +206,19 @@ def _voted(source: str, rows: Sequence[_Logged], bad: BadRows, where: ColumnFilt
         "undecided": len(voted) - len(winners),
     }
     return labels
+
+
+def _judged(rows: Sequence[_Logged]) -> JudgedText:
+    """What the rows of one text say together."""
+    votes = _Votes()
+    for row in rows:
+        votes.count(row)
+    winner = votes.winner()
+    label = winner.label if winner else None
+    corrections = tuple(
+        (row.chosen, row.label) for row in rows if row.has_feedback and row.label and row.chosen != row.label
+    )
+    return JudgedText((winner or rows[0]).text, label, frozenset(votes.against) - {label}, corrections)
 
 
 def _route(place: str, name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from router_plugin.cli import app
 from router_plugin.decision import Decision
 from tests.conftest import EXAMPLES
 from training import SourceError, SplitOptions, prepare_labels, read_logs, read_prepared
-from training.sources.logs import ACCEPTED_COLUMNS, CORRECTED_COLUMNS, QUERY_COLUMNS, ROUTE_COLUMNS
+from training.sources.logs import ACCEPTED_COLUMNS, CORRECTED_COLUMNS, QUERY_COLUMNS, ROUTE_COLUMNS, read_judged_texts
 from training.tables.column_filter import ColumnFilter
 from training.tables.options import ReadOptions
 
@@ -174,3 +174,44 @@ def test_the_command_counts_what_was_left_out(tmp_path):
     data = read_prepared(tmp_path / "out")
     assert data.labelled
     assert data.manifest["counts"]["out_of_scope"] == 2
+
+
+def judged(folder, rows):
+    path = folder / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {each.text: each for each in read_judged_texts(path)}
+
+
+def test_judged_texts_tell_what_is_right_what_is_wrong_and_what_was_corrected(tmp_path):
+    found = judged(
+        tmp_path,
+        [
+            row("a", "pay", accepted=True),
+            row("b", "pay", accepted=False, corrected="send"),
+            row("B", "", corrected="send"),
+            row("c", "", accepted=True),
+            row("d", "pay", accepted=False),
+            row("e", "", accepted=False),
+            row("f", "pay"),
+            row("g", "pay", accepted=True),
+            row("G", "pay", accepted=False),
+        ],
+    )
+    assert {text: each.label for text, each in found.items()} == {
+        **{"a": "pay", "b": "send", "c": "", "d": None, "e": None, "f": None, "g": None}
+    }
+    assert {text: set(each.rejected) for text, each in found.items() if each.rejected} == {
+        **{"d": {"pay"}, "e": {""}, "g": {"pay"}}
+    }
+    assert found["b"].corrections == (("pay", "send"), ("", "send"))
+
+
+@given(st.lists(feedback, min_size=1, max_size=12))
+def test_judged_texts_have_the_labels_of_the_log(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("log")
+    said = [row(query, route, **feedback) for query, route, feedback in rows]
+    try:
+        expected = labels(read(folder, said))
+    except SourceError:
+        return
+    assert {text: each.label for text, each in judged(folder, said).items() if each.label} == expected

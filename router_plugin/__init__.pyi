@@ -27,6 +27,7 @@ from .plugins.source_kinds import source_kinds as source_kinds
 from .router import DomainRouter as DomainRouter
 from .routes import Route as Route
 from .routes import load_routes as load_routes
+from .routes_diff import routes_diff as routes_diff
 from .serving.domains import ServedDomains as ServedDomains
 from .serving.state import Reloaded as Reloaded
 from .settings import Settings as Settings

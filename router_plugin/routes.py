@@ -120,7 +120,15 @@ def load_routes(path: PathLike) -> list[Route]:
     Raises:
         RoutesError: with file, line, what is wrong and what was expected.
     """
-    file = read_yaml(path, RoutesError)
+    return routes_in(read_yaml(path, RoutesError))
+
+
+def routes_in(file: YamlFile) -> list[Route]:
+    """The routes of a file that was read.
+
+    Raises:
+        RoutesError: see :func:`load_routes`.
+    """
     try:
         routes = _RoutesFile.model_validate(file.content).routes
     except ValidationError as error:

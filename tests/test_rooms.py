@@ -46,7 +46,7 @@ FLOORS = {
     "router_plugin": [
         {"errors"},
         {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
-        {"conversations", "decision", "explanation", "utterances"},
+        {"conversations", "decision", "explanation", "routes_diff", "utterances"},
         {"hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},

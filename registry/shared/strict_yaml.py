@@ -135,19 +135,28 @@ class YamlFile:
 
 
 def read_yaml(path: PathLike, kind: type[DomainRouterError]) -> YamlFile:
-    """Read a file.
+    """Read a file; see :func:`parse_yaml`.
+
+    Raises:
+        DomainRouterError: of that class, with file and line: the file cannot be read, or see there.
+    """
+    path = local_path(path, kind)
+    return parse_yaml(path, _text(path, kind), kind)
+
+
+def parse_yaml(path: Path, text: str, kind: type[DomainRouterError]) -> YamlFile:
+    """Read the text of a file.
 
     Args:
-        path: of the file, in YAML or JSON.
+        path: of the file, for error messages.
+        text: of the file, in YAML or JSON.
         kind: class of the error that is raised.
 
     Raises:
-        DomainRouterError: of that class, with file and line: the file cannot be read, or is not plain YAML, or has
-            aliases or duplicate keys; or an unquoted text ends before a ``#`` that seems to belong to it, or a number
-            is written so that YAML reads another one.
+        DomainRouterError: of that class, with file and line: the text is not plain YAML, or has aliases or duplicate
+            keys; or an unquoted text ends before a ``#`` that seems to belong to it, or a number is written so that
+            YAML reads another one.
     """
-    path = local_path(path, kind)
-    text = _text(path, kind)
     if (content := _json(text)) is not None:
         return YamlFile(path, content, text, "JSON", partial(_compose_json, text))
     try:

@@ -24,6 +24,7 @@ The tree, with the modules that define the errors other than these::
       ForkedError                       router_plugin.errors
       CopyError (and TypeError)         router_plugin.errors
       ComparisonError                   router_plugin.errors
+      ImprovementError                  router_plugin.errors
       PluginError                       router_plugin.errors
         NoAnswerError                   router_plugin.errors
       JointSpaceError                   router_plugin.errors

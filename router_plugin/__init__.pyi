@@ -10,6 +10,7 @@ from .errors import ClosedError as ClosedError
 from .errors import CopyError as CopyError
 from .errors import FittedError as FittedError
 from .errors import ForkedError as ForkedError
+from .errors import ImprovementError as ImprovementError
 from .errors import JointSpaceError as JointSpaceError
 from .errors import PluginError as PluginError
 from .errors import QueryError as QueryError
@@ -21,6 +22,9 @@ from .evaluation.labelled_queries import read_labelled_queries as read_labelled_
 from .evaluation.routes import RouteEvaluation as RouteEvaluation
 from .explanation import Explanation as Explanation
 from .hookspecs import hookimpl as hookimpl
+from .improving.improvement import Proposal as Proposal
+from .improving.improvement import improve_routes as improve_routes
+from .improving.options import ImproveOptions as ImproveOptions
 from .joint_space.space import JointSpace as JointSpace
 from .plugins.registries import open_registry as open_registry
 from .plugins.source_kinds import source_kinds as source_kinds

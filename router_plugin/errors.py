@@ -45,3 +45,7 @@ class NoAnswerError(PluginError):
 
 class JointSpaceError(DomainRouterError):
     """A joint space cannot be made or loaded, or vectors of two joint spaces would be compared."""
+
+
+class ImprovementError(DomainRouterError):
+    """A log cannot improve routes, or what was proposed cannot be written."""

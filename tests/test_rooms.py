@@ -54,6 +54,7 @@ FLOORS = {
         {"serving"},
         {"router", "joint_space"},
         {"tuning"},
+        {"improving"},
         {"comparison", "hosts"},
         {"cli"},
     ],

@@ -1,0 +1,1 @@
+"""Improving routes by a router's log: utterances, thresholds, routes to split or merge, and new domains."""

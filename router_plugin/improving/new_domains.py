@@ -1,0 +1,132 @@
+"""Clusters of queries that no domain claims, as the start of new domains."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from registry import GENERAL
+from registry.errors import OutputError
+from registry.names import check_domain
+from registry.paths import PathLike, local_path
+from registry.shared.outputs import write_atomically
+from router_plugin.improving.judged import Ints
+from router_plugin.improving.options import ImproveOptions
+from router_plugin.improving.simulation import Simulation, decide
+from router_plugin.improving.terms import distinguishing_terms
+from router_plugin.routes_diff import yaml_text
+from router_plugin.serving.candidates import Matrix
+
+MAX_DISTANCE = 0.7
+"""Mean cosine distance between the queries of two clusters from which they stay apart."""
+MAX_CLUSTERED = 4000
+"""Queries that are clustered: their distances take 128 MB."""
+TERMS = 5
+"""Terms of a cluster that are shown; the first two are its name."""
+_NAMED = 2
+
+
+@dataclass(frozen=True)
+class NewDomain:
+    """The start of a domain.
+
+    Attributes:
+        name: of its terms.
+        terms: by which its queries differ from all others.
+        queries: that no domain claims today, the most typical first.
+    """
+
+    name: str
+    terms: list[str]
+    queries: list[str]
+
+
+def new_domains(simulation: Simulation, texts: Sequence[str], options: ImproveOptions) -> list[NewDomain]:
+    """Clusters of the queries that no domain claims: they go to ``general``, and no route is near enough.
+
+    Their embeddings by the base model are joined, the nearest first, by the mean cosine distance between the queries of
+    two clusters (average linkage), up to :data:`MAX_DISTANCE`.
+
+    Args:
+        simulation: of the texts.
+        texts: without a right route.
+        options: for improving.
+    """
+    chosen = decide(simulation.scores, simulation.thresholds)
+    single = simulation.state.settings.strategy == "single"  # which never asks for a query's domain
+    free = [row for row, domain in enumerate(simulation.domains) if chosen[row] < 0 and (single or domain == GENERAL)]
+    rows = free[:MAX_CLUSTERED]
+    if len(rows) < options.min_cluster:
+        return []
+    vectors, readable = simulation.spaces.vectors(GENERAL, rows)
+    rows, vectors = [row for row, kept in zip(rows, readable, strict=True) if kept], vectors[readable]
+    labels = _clusters(vectors)
+    numbers, sizes = np.unique(labels, return_counts=True)
+    kept = [
+        int(number) for number in numbers[np.argsort(-sizes, kind="stable")] if sizes[number] >= options.min_cluster
+    ]
+    if not kept:
+        return []
+    members = [np.flatnonzero(labels == number) for number in kept]
+    others = [texts[row] for row in sorted({*range(len(texts))} - {rows[each] for part in members for each in part})]
+    queries = [[texts[rows[each]] for each in _most_typical_first(vectors, part)] for part in members]
+    terms = distinguishing_terms([*queries, others], TERMS)[: len(queries)]
+    names = _names(terms, simulation.state.domains.names)
+    return [NewDomain(*each) for each in zip(names, terms, queries, strict=True)]
+
+
+def write_new_domains(domains: Sequence[NewDomain], path: PathLike) -> None:
+    """Write domains as a file that :func:`router_plugin.load_domains` reads.
+
+    Args:
+        domains: at least one.
+        path: labelled queries if its name ends in ``.jsonl``, else YAML.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = local_path(path, OutputError)
+    if path.suffix == ".jsonl":
+        rows = ({"text": query, "domain": each.name} for each in domains for query in each.queries)
+        write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return
+    lines = ["# Domains without a model, for --extra-domains: clusters of queries that no domain claimed.", "domains:"]
+    for each in domains:
+        terms = f"  # {len(each.queries)} queries. Typical: {', '.join(each.terms) or 'no term'}"
+        lines += [terms, f"  - name: {each.name}", "    queries:"]
+        lines += [f"      - {yaml_text(query)}" for query in each.queries]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _clusters(vectors: Matrix) -> Ints:
+    """The cluster of each vector, ``(n,)``, numbered from 0."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    clustering = AgglomerativeClustering(
+        n_clusters=None, metric="cosine", linkage="average", distance_threshold=MAX_DISTANCE
+    )
+    found: Ints = clustering.fit_predict(vectors)
+    return found
+
+
+def _most_typical_first(vectors: Matrix, members: Ints) -> list[int]:
+    found: list[int] = members[np.argsort(-(vectors[members] @ vectors[members].mean(axis=0)), kind="stable")].tolist()
+    return found
+
+
+def _names(terms: Sequence[Sequence[str]], taken: Collection[str]) -> list[str]:
+    """A valid name for each domain, of its first terms as far as they are spelled with letters of ASCII."""
+    used = {*taken, GENERAL}
+    found = []
+    for number, words in enumerate(terms, 1):
+        plain = [word for word in (re.sub("[^a-z0-9]", "", each.lower())[:24] for each in words) if word[:1].isalpha()]
+        name = "-".join(plain[:_NAMED]) or f"new-domain-{number}"
+        while name in used:
+            name += "-more"
+        used.add(name)
+        found.append(check_domain(name))
+    return found

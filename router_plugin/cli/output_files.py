@@ -29,6 +29,30 @@ def check_fitted(out: Path) -> None:
     _check_file("out", out, _is_fitted)
 
 
+def check_new(parameter: str, out: Path | None, overwrite: bool, endings: tuple[str, ...] = ()) -> None:
+    """Make sure that a file can be written, if one is wanted.
+
+    Args:
+        parameter: of the command.
+        out: the file.
+        overwrite: whether an earlier file may be replaced.
+        endings: one of which its name must have; any without them.
+
+    Raises:
+        OutputError: it cannot, or exists already.
+    """
+    if out is None:
+        return
+    if endings and out.suffix.lower() not in endings:
+        raise OutputError(f"`{parameter}` {out}: expected a name that ends in {', '.join(endings)}")
+    if out.exists() and not (overwrite and out.is_file()):
+        raise OutputError(
+            f"`{parameter}` {out}: exists already: choose another file"
+            + (", or set `overwrite`" if out.is_file() else "")
+        )
+    _check_file(parameter, out, lambda _: True)
+
+
 def _check_file(parameter: str, path: Path, is_earlier: Callable[[Path], bool]) -> None:
     try:
         if path.exists() and not is_earlier(path):

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from registry.shared.options import Shown, expected, model_fields
 from router_plugin import Settings
 from router_plugin.cli.model_options import shown_default
+from router_plugin.improving.options import ImproveOptions
 from tests.conftest import ROOT
 from training.llm.options import LanguageModelOptions
 from training.options import TrainingOptions
@@ -73,6 +74,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": lambda: options(TrainingOptions),
     "settings": settings,
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
+    "improve": lambda: options(ImproveOptions),
     "synthesize": lambda: options(SynthesisOptions),
     "language model": lambda: options(LanguageModelOptions),
 }

@@ -111,12 +111,13 @@ def find_merges(
     """
     pairs = [(one, other) for one, other in _pairs(corrections) if corrections[one, other] and corrections[other, one]]
     positions = {route.name: number for number, route in enumerate(simulation.state.served.routes)}
-    found = []
+    chance, found = _Chance(corrections), []
     for one, other in pairs:
         corrected = corrections[one, other], corrections[other, one]
-        p_values = _by_chance(corrections, one, other), _by_chance(corrections, other, one)
-        enough = min(corrected) >= MIN_CORRECTED and sum(corrected) >= MIN_MIXED * (queries[one] + queries[other])
-        if not enough or max(p_values) > LEVEL / (2 * len(pairs)):
+        if min(corrected) < MIN_CORRECTED or sum(corrected) < MIN_MIXED * (queries[one] + queries[other]):
+            continue
+        p_values = chance.p_value(one, other), chance.p_value(other, one)
+        if max(p_values) > LEVEL / (2 * len(pairs)):
             continue
         told_apart = _told_apart(simulation, judged, positions[one], positions[other])
         if told_apart <= MAX_TOLD_APART:
@@ -128,15 +129,23 @@ def _pairs(corrections: Counter[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     return combinations(sorted({name for pair in corrections for name in pair if name}), 2)
 
 
-def _by_chance(corrections: Counter[tuple[str, str]], chosen: str, right: str) -> float:
-    """Probability of so many corrections from one route to another, or more."""
-    from scipy.stats import binomtest
+class _Chance:
+    """How likely corrections are that only follow how often each route is right."""
 
-    away = sum(count for (one, _), count in corrections.items() if one == chosen)
-    to_right = sum(count for (_, other), count in corrections.items() if other == right)
-    elsewhere = sum(count for (_, other), count in corrections.items() if other != chosen)
-    share = to_right / elsewhere
-    return float(binomtest(corrections[chosen, right], away, share, alternative="greater").pvalue)
+    def __init__(self, corrections: Counter[tuple[str, str]]) -> None:
+        self._corrections = corrections
+        self._away, self._to = Counter[str](), Counter[str]()
+        for (chosen, right), count in corrections.items():
+            self._away[chosen] += count
+            self._to[right] += count
+
+    def p_value(self, chosen: str, right: str) -> float:
+        """Probability of so many corrections from one route to another, or more."""
+        from scipy.stats import binomtest
+
+        share = self._to[right] / (self._to.total() - self._to[chosen])
+        count = self._corrections[chosen, right]
+        return float(binomtest(count, self._away[chosen], share, alternative="greater").pvalue)
 
 
 def _told_apart(simulation: Simulation, judged: Judged, one: int, other: int) -> float:

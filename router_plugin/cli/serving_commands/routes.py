@@ -36,6 +36,8 @@ COLUMNS = ("text", "label", "accepted", "corrected")
 """Of a log."""
 SHOWN = 10
 """Mistakes printed."""
+ROWS = 20
+"""Rows of a table of proposals that are printed."""
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -208,7 +210,8 @@ def _print(found: Proposal) -> None:
         typer.echo(f"note: {visible(note)}", err=True)
     for title, columns, rows in _tables(found):
         if rows:
-            print_table(title, columns, rows)
+            some = f": {ROWS} of {len(rows)}, all with --json" if len(rows) > ROWS else ""
+            print_table(f"{title}{some}", columns, rows[:ROWS])
 
 
 def _tables(found: Proposal) -> Iterator[tuple[str, tuple[str, ...], Sequence[tuple[object, ...]]]]:

@@ -30,6 +30,8 @@ from .sources.kinds import SourceKind as SourceKind
 from .sources.labels import Labelled as Labelled
 from .sources.labels import Labels as Labels
 from .sources.labels import read_labels as read_labels
+from .sources.logs import JudgedText as JudgedText
+from .sources.logs import read_judged_texts as read_judged_texts
 from .sources.logs import read_logs as read_logs
 from .sources.options import SourceOptions as SourceOptions
 from .sources.pairs import Pair as Pair

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MIN_GROUPS = 4
 """Different queries for each fold, at least."""
+MIN_OUTSIDE = 20
+"""Out-of-scope queries without which nothing can be said about them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def improve_routes(
 
     Args:
         router: as it serves; it is not changed.
-        log: a file that :func:`training.read_logs` reads, or what ``read_judged_texts`` returns.
+        log: a file that :func:`training.read_logs` reads, or what :func:`training.read_judged_texts` returns.
         options: by default the default ones.
 
     Raises:
@@ -155,7 +157,9 @@ def _validated(simulation: Simulation, judged: Judged, options: ImproveOptions) 
         ]
     figures = cross_validated(simulation, judged, options)
     if best_variant(figures):
-        return figures, []
+        outside = figures[0].out_of_scope
+        few = f"the log has only {outside} out-of-scope queries: whether such queries still get no route is not known"
+        return figures, [few] if outside < MIN_OUTSIDE else []
     best = max(figures[1:], key=lambda each: each.right)
     return figures, [
         f"no new utterances or thresholds: the best of what was tried ({best.variant}) mends {best.mended} of "

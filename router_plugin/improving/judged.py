@@ -25,6 +25,8 @@ NONE, UNKNOWN = -1, -2
 """Labels of queries for which no route is right, and of those whose right route is not known."""
 MAX_CELLS = 20_000_000
 """Queries times routes: the scores of so many are held in memory, 160 MB."""
+MAX_UNJUDGED = 4000
+"""Queries without a right route that are used: the distances of so many take 128 MB."""
 SHOWN = 5
 """Routes that a note names."""
 
@@ -96,7 +98,7 @@ def read_log(texts: Sequence[JudgedText], routes: Sequence[Route], options: Impr
     unjudged = [each.text for each in new if not each.label]
     return Log(
         _positioned(used, positions),
-        _sample(unjudged, options.max_queries, draw, "queries without a right route", notes),
+        _sample(unjudged, min(options.max_queries, MAX_UNJUDGED), draw, "queries without a right route", notes),
         Counter(pair for each in texts for pair in set(each.corrections)),
         notes,
     )

@@ -23,8 +23,6 @@ from router_plugin.serving.candidates import Matrix
 
 MAX_DISTANCE = 0.7
 """Mean cosine distance between the queries of two clusters from which they stay apart."""
-MAX_CLUSTERED = 4000
-"""Queries that are clustered: their distances take 128 MB."""
 TERMS = 5
 """Terms of a cluster that are shown; the first two are its name."""
 _NAMED = 2
@@ -58,8 +56,7 @@ def new_domains(simulation: Simulation, texts: Sequence[str], options: ImproveOp
     """
     chosen = decide(simulation.scores, simulation.thresholds)
     single = simulation.state.settings.strategy == "single"  # which never asks for a query's domain
-    free = [row for row, domain in enumerate(simulation.domains) if chosen[row] < 0 and (single or domain == GENERAL)]
-    rows = free[:MAX_CLUSTERED]
+    rows = [row for row, domain in enumerate(simulation.domains) if chosen[row] < 0 and (single or domain == GENERAL)]
     if len(rows) < options.min_cluster:
         return []
     vectors, readable = simulation.spaces.vectors(GENERAL, rows)

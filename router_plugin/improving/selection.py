@@ -13,7 +13,7 @@ from router_plugin.improving.simulation import Simulation
 
 MAX_TRIED = 100
 """Queries that are tried as utterances of a route; of more, a sample is drawn."""
-MIN_GAIN = 2
+MIN_GAIN = 1
 """Queries that a new utterance makes right, less those that it makes wrong, at least."""
 
 

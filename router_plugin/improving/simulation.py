@@ -108,8 +108,9 @@ class Simulation:
         self.probabilities[row] = scored.choice.probability
         self.domains.append(scored.choice.domain)
         for name, weight in scored.choice.weights.items() if scored.text.text else ():
-            routes = self.state.routes_of(name).positions.tolist()
-            part = self._parts.setdefault(name, _Part(routes))
+            if name not in self._parts:
+                self._parts[name] = _Part(self.state.routes_of(name).positions.tolist())
+            part = self._parts[name]
             part.rows.append(row)
             part.weights.append(weight)
 

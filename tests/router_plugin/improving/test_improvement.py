@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from router_plugin import (
 )
 from router_plugin.improving.new_domains import write_new_domains
 from router_plugin.improving.structure import find_merges
-from tests.conftest import EXAMPLES
 from training.sources.logs import JudgedText
 
 SINGLE = Settings(strategy="single", target_precision=0)
@@ -134,9 +132,9 @@ def test_a_route_of_two_kinds_of_queries_is_split(served_domains: ServedDomains)
 
 
 def test_a_route_of_various_queries_is_not_split(single: DomainRouter) -> None:
-    lines = (EXAMPLES / "data" / "legal.jsonl").read_text(encoding="utf-8").splitlines()[:60]
-    questions = [json.loads(line)["question"] for line in lines]
-    assert improve_routes(single, [*judged("loans", questions), *judged("trains", TRAINS[:8])]).splits == []
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice([*PLACES, *DAYS], 4, replace=False)) for _ in range(60)]
+    assert improve_routes(single, [*judged("loans", texts), *judged("trains", TRAINS[:8])]).splits == []
 
 
 def test_routes_are_merged_that_users_mix_up_both_ways(served_domains: ServedDomains) -> None:
@@ -155,10 +153,11 @@ def test_routes_are_merged_that_users_mix_up_both_ways(served_domains: ServedDom
 
 
 def test_routes_that_only_the_router_mixes_up_are_not_merged(served_domains: ServedDomains) -> None:
-    routes = [Route(name=name, utterances=(f"query {name}",)) for name in ("weather", "loans", "trains")]
+    routes = [Route(name=name, utterances=(f"query {name}",)) for name in ("weather", "loans", "trains", "trams")]
     router = DomainRouter.over(served_domains, routes, SINGLE)
-    log = judged("weather", WEATHER, "loans") + judged("loans", LOANS, "weather")
-    assert improve_routes(router, [*log, *judged("trains", TRAINS, "loans")]).merges == []
+    log = judged("weather", WEATHER[::3], "loans") + judged("loans", LOANS[::3], "weather")
+    log += judged("trains", TRAINS[:12], "trams") + judged("trains", TRAINS[12:])
+    assert improve_routes(router, log).merges == []
 
 
 def test_corrections_one_way_or_by_chance_merge_nothing(single: DomainRouter) -> None:

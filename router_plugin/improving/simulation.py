@@ -15,7 +15,7 @@ from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.improving.judged import Bools, Ints
 from router_plugin.serving.candidates import Matrix
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.serving.scores import Scored, score
+from router_plugin.serving.scores import Scored, lowered_means, score
 from router_plugin.serving.state import ServingState
 
 BLOCK = 256
@@ -90,6 +90,7 @@ class Simulation:
         self.scores: Floats = np.full((len(texts), len(state.served.routes)), -np.inf)
         self.probabilities: Floats = np.zeros(len(texts))
         self.domains: list[str] = []
+        self._probabilities: Floats = np.zeros((len(texts), len(state.domains.names)))
         own = state.served.thresholds
         self.thresholds: Floats = np.where(np.isnan(own), state.settings.threshold, own)
         self._parts: dict[str, _Part] = {}
@@ -107,6 +108,7 @@ class Simulation:
         self.scores[row, scored.positions] = scored.scores
         self.probabilities[row] = scored.choice.probability
         self.domains.append(scored.choice.domain)
+        self._probabilities[row] = [scored.choice.probabilities.get(name, 0) for name in self.state.domains.names]
         for name, weight in scored.choice.weights.items() if scored.text.text else ():
             if name not in self._parts:
                 self._parts[name] = _Part(self.state.routes_of(name).positions.tolist())
@@ -133,13 +135,30 @@ class Simulation:
             chosen: the queries that are utterances in every column.
             tried: of each column the query that is one more utterance.
         """
-        found = np.full((len(self.scores), len(tried)), -np.inf)
-        for name, part in self._parts.items():
-            if route in part.routes:
-                kept = self._nearest(name, part, route, chosen)
-                values = np.array(part.weights)[:, None] * _with_one_more(kept, self._cosines(name, part, tried))
-                found[part.rows] = np.maximum(found[part.rows], np.where(np.isnan(values), -np.inf, values))
-        return rounded_scores(found)
+        seen = [
+            (part, _with_one_more(self._nearest(name, part, route, chosen), self._cosines(name, part, tried)))
+            for name, part in self._parts.items()
+            if route in part.routes
+        ]
+        adaptive = self.state.settings.strategy == "adaptive"
+        return rounded_scores(self._fused(route, seen, len(tried)) if adaptive else self._highest_of(seen, len(tried)))
+
+    def _highest_of(self, seen: Sequence[tuple[_Part, Floats]], columns: int) -> Floats:
+        """The highest weighted score of every query in the spaces that see it; minus infinity without one."""
+        found = np.full((len(self.scores), columns), -np.inf)
+        for part, scores in seen:
+            values = np.array(part.weights)[:, None] * scores
+            found[part.rows] = np.maximum(found[part.rows], np.where(np.isnan(values), -np.inf, values))
+        return found
+
+    def _fused(self, route: int, seen: Sequence[tuple[_Part, Floats]], columns: int) -> Floats:
+        """What the strategy ``adaptive`` makes of the scores in several spaces, see :func:`router_plugin.serving.scores.fuse`."""
+        sums, counts = np.zeros((2, len(self.scores), columns))
+        for part, scores in seen:
+            sums[part.rows] += np.nan_to_num(scores)
+            counts[part.rows] += np.isfinite(scores)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
+        return lowered_means(means, self._probabilities, self.state.served.belongs[[route]])
 
     def column(self, route: int, chosen: Sequence[int]) -> Floats:
         """The same with the chosen queries alone, ``(n,)``; as it is without any."""

@@ -272,8 +272,20 @@ def fuse(matches: Sequence[Match], choice: DomainChoice, state: ServingState) ->
         sums[match.positions] += match.scores
         counts[match.positions] += 1
     positions = np.flatnonzero(counts)
-    means = sums[positions] / counts[positions]
-    probable = np.array([choice.probabilities.get(name, 0.0) for name in state.domains.names]) + _IMPROBABLE
-    of_route = (state.served.belongs[positions] * probable).max(axis=1, initial=0.0)
-    lowered = means + UNLIKELY * np.log(of_route / probable.max())
-    return positions, rounded(np.where(means == 1, 1.0, lowered))
+    probabilities = np.array([[choice.probabilities.get(name, 0.0) for name in state.domains.names]])
+    lowered = lowered_means(sums[positions] / counts[positions], probabilities, state.served.belongs[positions])
+    return positions, rounded(lowered[0])
+
+
+def lowered_means(means: Floats, probabilities: Floats, belongs: NDArray[np.bool_]) -> Floats:
+    """Mean scores of ``n`` texts with ``r`` routes, lowered for unlikely domains; a score of 1 stays.
+
+    Args:
+        means: ``(n, r)``, or ``(r,)`` of a single text.
+        probabilities: of every domain for each text, ``(n, d)``.
+        belongs: whether a route belongs to a domain, ``(r, d)``.
+    """
+    probable = probabilities + _IMPROBABLE
+    of_routes = (belongs[None] * probable[:, None]).max(axis=2, initial=0.0)
+    lowered = means + UNLIKELY * np.log(of_routes / probable.max(axis=1, keepdims=True))
+    return np.where(means == 1, 1.0, lowered)

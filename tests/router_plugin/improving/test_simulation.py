@@ -23,7 +23,7 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "single"])
+@pytest.mark.parametrize("strategy", ["two_stage", "ensemble", "adaptive", "single"])
 @pytest.mark.parametrize(("aggregation", "top_k"), [("max", 3), ("mean", 3), ("top-k", 2), ("top-k", 20)])
 def test_simulated_scores_are_the_routers(
     make_router: Callable[..., DomainRouter], strategy: str, aggregation: str, top_k: int

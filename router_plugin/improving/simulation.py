@@ -152,7 +152,7 @@ class Simulation:
         return found
 
     def _fused(self, route: int, seen: Sequence[tuple[_Part, Floats]], columns: int) -> Floats:
-        """What the strategy ``adaptive`` makes of the scores in several spaces, see :func:`router_plugin.serving.scores.fuse`."""
+        """What the strategy ``adaptive`` makes of scores; see :func:`router_plugin.serving.scores.fuse`."""
         sums, counts = np.zeros((2, len(self.scores), columns))
         for part, scores in seen:
             sums[part.rows] += np.nan_to_num(scores)

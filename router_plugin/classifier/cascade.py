@@ -243,5 +243,6 @@ def _in_folds(profile: Profile, limit: int) -> list[Profile]:
 def _best_piece(probabilities: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each text, the piece with the highest probability of a domain."""
     sure = probabilities[:, 1:].max(axis=1)
-    order = np.lexsort((-sure, owner))
-    return order[np.unique(owner[order], return_index=True)[1]]
+    order: NDArray[np.int64] = np.lexsort((-sure, owner))
+    found: NDArray[np.int64] = order[np.unique(owner[order], return_index=True)[1]]
+    return found

@@ -49,7 +49,8 @@ def compare(
             block = slice(start, start + _BLOCK)
             means[block] += differences[draw.integers(count, size=(_BLOCK, count))].mean(axis=1)
             flipped[block] += (draw.integers(2, size=(_BLOCK, count)) * 2 - 1) @ differences / count
-    means, flipped = means / len(found), flipped / len(found)
+    means /= len(found)
+    flipped /= len(found)
     difference = float(np.mean([differences.mean() for differences in found]))
     as_far = np.count_nonzero(np.abs(flipped) >= abs(difference) - 1e-12)
     low, high = np.percentile(means, _LEVELS)

@@ -44,7 +44,8 @@ class StoredVectors:
         Raises:
             OSError: the disk is full. Without space that is reserved, writing to the map would kill the process.
         """
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+        create: Any = np.lib.format.open_memmap  # which numpy leaves untyped for Python 3.10
+        create(path, mode="w+", dtype=np.float32, shape=(count, dimension))
         with path.open("r+b") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -264,7 +264,8 @@ def _tied(count: int, rows: Indices, texts: Groups) -> Groups:
     size = count + int(texts.max(initial=-1)) + 1
     graph = coo_matrix((np.ones(len(rows)), (rows, count + texts)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][:count]
-    return np.unique(component, return_inverse=True)[1].ravel()
+    groups: Groups = np.unique(component, return_inverse=True)[1].ravel()
+    return groups
 
 
 def _draw(groups: Groups, size: int, seed: int, left: int) -> Indices:

@@ -133,7 +133,7 @@ def changes(draw: st.DrawFn) -> tuple[str, list[Route], list[Route]]:
 
 
 @given(changes())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_changed_text_holds_the_wanted_routes_and_all_comments(tmp_path: Path, case: tuple) -> None:  # type: ignore[type-arg]
     text, routes, wanted = case
     path = tmp_path / "routes.yaml"

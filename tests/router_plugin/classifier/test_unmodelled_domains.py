@@ -113,7 +113,7 @@ def test_own_domains_stand_beside_registered_ones_whose_names_they_may_not_take(
         (f"{TWO}  name: b\n", "line 4: duplicate key 'name'"),
         ("domains: &a [*a]", "line 1: aliases are not allowed"),
         (f"{TWO}  description: 2020-99-99", "line 4: invalid timestamp: month must be"),
-        (f"{TWO}  description: {'9' * 5000}", "line 4: invalid int: Exceeds the limit"),
+        (f"{TWO}  description: {'9' * 5000}", "line 4: (invalid int: Exceeds the limit|description: )"),
         (
             f"{TWO}  description: 0x{'f' * 5000}",
             "line 4: description: .* a valid string: YAML reads .* a very large number",

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import sys
 
 import pyarrow
 import pyarrow.parquet
@@ -114,11 +115,18 @@ def test_named_columns_win_over_the_usual_ones(tmp_path):
 GOOD = '{"question": "q", "answer": "a"}\n'
 HEAD = "question,answer\n"
 
+LIMITS_DIGITS = hasattr(sys, "get_int_max_str_digits")
+"""Whether Python refuses numbers of thousands of digits, as it does from 3.10.7 on."""
+
 BAD_ROWS = {
     "broken JSON": ("jsonl", GOOD + '{"question": \n' + GOOD, 2, "JSON object"),
     "no object": ("jsonl", GOOD + "\n[1, 2]\n", 3, "JSON object"),
     "not UTF-8": ("jsonl", GOOD.encode() + b'{"question": "\xe9", "answer": "a"}', 2, "UTF-8"),
-    "huge number": ("jsonl", GOOD + '{"question": ' + "1" * 5000 + "}\n", 2, "JSON object"),
+    **(
+        {"huge number": ("jsonl", GOOD + '{"question": ' + "1" * 5000 + "}\n", 2, "JSON object")}
+        if LIMITS_DIGITS
+        else {}
+    ),
     "deep nesting": ("jsonl", GOOD + "[" * 200_000 + "\n", 2, "JSON object"),
     "missing column": ("jsonl", GOOD + '{"question": "q", "text": "a"}\n', 2, "one of answer, response"),
     "empty": ("jsonl", GOOD + '{"question": "", "answer": "a"}\n', 2, "question is empty: expected text"),
@@ -185,7 +193,11 @@ BAD_FILES = {
     "JSON array not closed": ("json", '[\n\n{"question": "q",\n"answer": "a"}\n', ", line 3: ", "array"),
     "JSON array cut short": ("json", '[\n{"question": "q", "answer": "a"},\n', ", line 3: ", "array"),
     "text after the JSON array": ("json", f"[{GOOD}]\n[{GOOD}]", ", line 3: ", "array"),
-    "huge number in an array": ("json", f"[{GOOD},\n{'1' * 5000}]", ", line 3: ", "array"),
+    **(
+        {"huge number in an array": ("json", f"[{GOOD},\n{'1' * 5000}]", ", line 3: ", "array")}
+        if LIMITS_DIGITS
+        else {}
+    ),
     "deep nesting in an array": ("json", "[\n" + "[" * 200_000, ", line 2: ", "array"),
     "JSON not UTF-8": ("json", b'[{"question": "\xe9"}]', ": ", "UTF-8"),
     "binary file with a text name": ("json", bytes(range(256)), ": ", "UTF-8"),

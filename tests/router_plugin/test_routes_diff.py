@@ -132,6 +132,7 @@ def changes(draw: st.DrawFn) -> tuple[str, list[Route], list[Route]]:
     return text, routes, wanted
 
 
+@pytest.mark.slow
 @given(changes())
 @settings(max_examples=100)
 def test_the_changed_text_holds_the_wanted_routes_and_all_comments(tmp_path: Path, case: tuple) -> None:  # type: ignore[type-arg]

@@ -12,6 +12,8 @@ from router_plugin import hookspecs
 from tests import warm
 from tests.conftest import EXAMPLES
 
+pytestmark = pytest.mark.slow
+
 FOLDER = EXAMPLES / "custom_plugin"
 
 

@@ -17,9 +17,10 @@ Turn = Mapping[str, Any]
 MAX_QUESTIONS = 3
 """Earlier questions that a query is read with at most."""
 SHORT = 3
-"""A query of so many words or fewer may be a follow-up in any language; of letters, where there are no spaces."""
+"""A query with at most this number of words may be a follow-up, in any language. In a script without spaces every
+letter counts as a word."""
 REFERRING = 7
-"""So is one of so many words or fewer with a word that refers to something."""
+"""So may a query with at most this number of words, one of which refers to something."""
 
 _CONTINUES = re.compile(
     r"\W*(?:and|or|but|also|then|so|ok(?:ay)?|what|how)\b(?:\W+(?:about|if|else|for|with|without|when|then)\b|\W*$)"

@@ -70,7 +70,7 @@ class CompiledModel:
         return self.reader.read(text).truncated
 
     def unread(self, text: str) -> float:
-        """The fraction of a query's tokens that the model does not know."""
+        """The fraction of a query's words that the model does not know."""
         return self.reader.read(text).unread
 
     def key(self, text: str) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ class TorchEncoder:
         return self.reader.read(text).ids if self.reader else text
 
     def unread(self, text: str) -> float:
-        """The fraction of a query's tokens that the model does not know; 0 where it has no fast tokenizer."""
+        """The fraction of a query's words that the model does not know; 0 where it has no fast tokenizer."""
         return self.reader.read(text).unread if self.reader else 0.0
 
     def truncates(self, text: str) -> bool:

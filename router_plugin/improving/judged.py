@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,17 @@ from router_plugin.routes import Route
 if TYPE_CHECKING:
     from training.sources.logs import JudgedText
 
+T = TypeVar("T")
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 NONE, UNKNOWN = -1, -2
 """Labels of queries for which no route is right, and of those whose right route is not known."""
 MAX_CELLS = 20_000_000
-"""Queries times routes: the scores of so many are held in memory, 160 MB."""
+"""The largest number of queries times routes, whose scores are held in memory: 160 MB."""
 MAX_UNJUDGED = 4000
-"""Queries without a right route that are used: the distances of so many take 128 MB."""
+"""Queries without a right route that are used at most; the distances between them take 128 MB."""
 SHOWN = 5
 """Routes that a note names."""
 
@@ -118,13 +120,13 @@ def _missing(texts: Sequence[JudgedText], positions: dict[str, int], routes: Seq
     return [f"{sum(missing.values())} texts are left out, whose right route is unknown: {_listed(missing)}"]
 
 
-def _listed(names: object) -> str:
-    found = sorted(names)  # type: ignore[call-overload]
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(names)
     return ", ".join(found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
 
 
-def _sample(texts: list, limit: int, draw: np.random.Generator, what: str, notes: list[str]) -> list:  # type: ignore[type-arg]
-    """At most so many, in order; a note says if there were more."""
+def _sample(texts: list[T], limit: int, draw: np.random.Generator, what: str, notes: list[str]) -> list[T]:
+    """At most ``limit`` of the texts, in their order; a note says if there were more."""
     if len(texts) <= limit:
         return texts
     notes.append(f"of {len(texts)} {what}, a sample of {limit} is used")

@@ -55,8 +55,12 @@ def new_domains(simulation: Simulation, texts: Sequence[str], options: ImproveOp
         options: for improving.
     """
     chosen = decide(simulation.scores, simulation.thresholds)
-    single = simulation.state.settings.strategy == "single"  # which never asks for a query's domain
-    rows = [row for row, domain in enumerate(simulation.domains) if chosen[row] < 0 and (single or domain == GENERAL)]
+    without_domains = simulation.state.settings.strategy == "single"
+    rows = [
+        row
+        for row, domain in enumerate(simulation.domains)
+        if chosen[row] < 0 and (without_domains or domain == GENERAL)
+    ]
     if len(rows) < options.min_cluster:
         return []
     vectors, readable = simulation.spaces.vectors(GENERAL, rows)

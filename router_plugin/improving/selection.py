@@ -95,7 +95,7 @@ class _Search:
         return found
 
     def grow(self, route: int, tried: list[int], limit: int) -> None:
-        """Choose utterances of a route, at most so many."""
+        """Choose utterances of a route, at most ``limit``."""
         chosen, groups = self._chosen.setdefault(route, []), self._judged.groups
         spent = {int(groups[row]) for row in self._all_chosen()}
         tried = [row for row in tried if groups[row] not in spent]

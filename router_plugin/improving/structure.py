@@ -69,7 +69,8 @@ class Merge:
         routes: their names.
         corrected: texts that were corrected from the first to the second, and from the second to the first.
         queries: texts whose right route each of them is.
-        p_values: that so many are, or more, if corrections only follow how often each route is right.
+        p_values: the probability of at least these numbers of corrections, if a correction went to any route as often
+            as all corrections do.
         told_apart: how many of their queries are nearest to another query of their own route; the mean of the fractions
             of both routes, so that 0.5 is chance.
     """
@@ -140,7 +141,7 @@ class _Chance:
             self._to[right] += count
 
     def p_value(self, chosen: str, right: str) -> float:
-        """Probability of so many corrections from one route to another, or more."""
+        """The probability of at least this number of corrections from one route to another."""
         from scipy.stats import binomtest
 
         share = self._to[right] / (self._to.total() - self._to[chosen])

@@ -193,6 +193,11 @@ def improve(
         print_json({**found.to_dict(), "diff": diff})
         return
     _print(found)
+    _print_files(found, diff, out, new_domain)
+
+
+def _print_files(found: Proposal, diff: str, out: Path | None, new_domain: Path | None) -> None:
+    """What was written, and what to do with it; the diff itself where it was not written."""
     if out:
         say(f"{out}: apply it with: patch -p1 < {out}" if diff else f"{out}: empty, as no route changes")
     else:

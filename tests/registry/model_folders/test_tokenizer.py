@@ -1,4 +1,4 @@
-"""How much of a text a tokenizer reads: unknown tokens, texts of which nothing is left, prompts, other kinds."""
+"""How much of a text a tokenizer reads: unknown words, texts of which nothing is left, prompts, other kinds."""
 
 from __future__ import annotations
 

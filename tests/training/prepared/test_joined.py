@@ -14,6 +14,8 @@ from training.retrieval.ranking import NOTHING, ranked, ranking
 from training.retrieval.significance import compare
 from training.retrieval.texts import Texts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):

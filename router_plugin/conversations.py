@@ -16,6 +16,8 @@ Turn = Mapping[str, Any]
 
 MAX_QUESTIONS = 3
 """Earlier questions that a query is read with at most."""
+MAX_CHARACTERS = 250
+"""Of an earlier question the end is read, so that an encoder that cuts long texts still reads the query behind it."""
 SHORT = 3
 """A query with at most this number of words may be a follow-up, in any language. In a script without spaces every
 letter counts as a word."""
@@ -56,7 +58,7 @@ def with_questions(query: str, history: Sequence[str]) -> str | None:
         return None
     read: list[str] = []
     for question in reversed(history[-MAX_QUESTIONS:]):
-        read.insert(0, question)
+        read.insert(0, question[-MAX_CHARACTERS:])
         if not is_follow_up(question):
             break
     return " ".join([*read, query]) if read else None

@@ -76,6 +76,13 @@ def test_follow_ups_in_a_row_are_read_back_to_the_question():
     assert with_questions(QUESTION, said) is None
 
 
+def test_a_query_behind_a_long_message_is_read_whole(router):
+    long = "I have been thinking about this for weeks. " * 1000 + QUESTION
+    decision = router.route("and for children?", [{"role": "user", "content": long}])
+    assert (decision.route, decision.truncated) == ("dose", False)
+    assert decision.read_as.endswith(f"{QUESTION} and for children?")
+
+
 @given(st.text(max_size=40), st.lists(st.text(max_size=40), max_size=5))
 def test_a_reading_ends_with_the_query_and_begins_with_what_was_said(query, said):
     read = with_questions(query, said)

@@ -27,7 +27,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 if TYPE_CHECKING:  # each strategy is measured in a process that imports this file, and whose memory is measured
     from router_plugin.comparison.strategies import Comparison
 
-TASK_NAMES = ("clinc", "banking", "retrieval")
+TASK_NAMES = ("clinc", "banking", "retrieval", "hwu64")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The three tasks of strategies.py: the training data of each domain, and the test queries."""
+"""The four tasks of strategies.py: the training data of each domain, and the test queries."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ EVERY = 7
 """Every 7th 10-K question is used."""
 PAIRS_AN_EXAMPLE = 20
 SEED = 42
+DEV = {"dev": "val"}
+"""What CLINC150 calls the dev split."""
+SMALL = "information"
+"""HWU64's domains of a single intent, in which a model would have nothing to tell apart, are one domain here."""
+OTHER_NAMES = {"general": "talk", "weather": SMALL, "cooking": SMALL, "news": SMALL}
+"""For domains of HWU64."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +92,22 @@ class Given:
 
 def clinc(given: Given) -> Trial:
     """CLINC150: 150 intents in ten domains, and out-of-scope queries."""
-    return _intents(given, _labels(given, "clinc150"))
+    return _intents(given, _labels(given, "clinc150"), _of_no_intent)
 
 
 def banking(given: Given) -> Trial:
     """BANKING77 as one domain in addition to CLINC150's ten."""
-    return _intents(given, _labels(given, "clinc150") | _labels(given, "banking77"))
+    return _intents(given, _labels(given, "clinc150") | _labels(given, "banking77"), _of_no_intent)
 
 
 def banking_alone(given: Given) -> Trial:
     """BANKING77 as the only domain."""
-    return _intents(given, _labels(given, "banking77"))
+    return _intents(given, _labels(given, "banking77"), _of_no_intent)
+
+
+def hwu64(given: Given) -> Trial:
+    """HWU64: 64 intents of a home assistant in 18 domains; out of scope are questions of BANKING77."""
+    return _intents(given, _labels(given, "hwu64"), _of_banks)
 
 
 def retrieval(given: Given) -> Trial:
@@ -118,7 +129,12 @@ def retrieval(given: Given) -> Trial:
     return Trial(data, _pooled(asked, "test"))
 
 
-TASKS: dict[str, Callable[[Given], Trial]] = {"clinc": clinc, "banking": banking, "retrieval": retrieval}
+TASKS: dict[str, Callable[[Given], Trial]] = {
+    "clinc": clinc,
+    "banking": banking,
+    "retrieval": retrieval,
+    "hwu64": hwu64,
+}
 
 
 def _labels(given: Given, name: str) -> dict[str, Labels]:
@@ -127,7 +143,8 @@ def _labels(given: Given, name: str) -> dict[str, Labels]:
     texts = _few(read_labels(source, ReadOptions(columns=("domain",), skip_bad=True)).texts, given)
     domains: dict[str, list[Labelled]] = defaultdict(list)
     for each in texts:
-        domains[each.columns.get("domain", name).replace("_", "-")].append(each)
+        domain = each.columns.get("domain", name)
+        domains[OTHER_NAMES.get(domain, domain).replace("_", "-")].append(each)
     return {domain: Labels(source, members) for domain, members in domains.items()}
 
 
@@ -144,8 +161,14 @@ def _few(texts: Sequence[Labelled], given: Given) -> list[Labelled]:
     return kept
 
 
-def _intents(given: Given, labels: Mapping[str, Labels]) -> Trial:
-    """Every intent as a route, whose utterances are its training texts; thresholds are fitted to the dev split."""
+def _intents(given: Given, labels: Mapping[str, Labels], outside: Callable[[Given, str], list[str]]) -> Trial:
+    """Every intent as a route, whose utterances are its training texts; thresholds are fitted to the dev split.
+
+    Args:
+        given: the options.
+        labels: the texts of each domain.
+        outside: the out-of-scope queries of a split.
+    """
     published = SplitOptions(split="random")
     data = {
         domain: given.kept(domain, partial(prepare_labels, found, options=published))
@@ -164,18 +187,30 @@ def _intents(given: Given, labels: Mapping[str, Labels]) -> Trial:
                 for domain, each in data.items()
                 for query in each.qrels[split]
             ),
-            *(Question(text, GENERAL, ()) for text in _of_none(given, split)),
+            *(Question(text, GENERAL, ()) for text in outside(given, split)),
         )
         for split in ("dev", "test")
     }
     return Trial(data, Task(routes, asked[given.part], asked["dev"]))
 
 
-def _of_none(given: Given, split: str) -> list[str]:
+def _of_no_intent(given: Given, split: str) -> list[str]:
     """CLINC150's out-of-scope queries."""
-    part = {"dev": "val"}.get(split, split)
-    rows = (row.fields or {} for row in read_rows(given.sources / "clinc150.jsonl.gz"))
-    texts = [row["text"] for row in rows if row["intent"] is None and row["part"] == part]
+    return _outside(
+        given, "clinc150", split, lambda row: row["intent"] is None and row["part"] == DEV.get(split, split)
+    )
+
+
+def _of_banks(given: Given, split: str) -> list[str]:
+    """Questions of BANKING77: every sixth of the test part, and for the dev split every 30th of the training part."""
+    part, every = ("train", 30) if split == "dev" else ("test", 6)
+    return _outside(given, "banking77", split, lambda row: row["part"] == part)[::every]
+
+
+def _outside(given: Given, name: str, split: str, wanted: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    """The texts of some rows of a data set."""
+    rows = (row.fields or {} for row in read_rows(given.sources / f"{name}.jsonl.gz"))
+    texts = [row["text"] for row in rows if wanted(row)]
     most = given.most(split)
     return texts if most is None else texts[: PAIRS_AN_EXAMPLE * most]
 

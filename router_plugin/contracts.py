@@ -1,7 +1,8 @@
 """The contracts of a model store, a domain classifier and an encoder.
 
 A protocol says what every implementation must have. What one may have in addition is in protocols derived from it:
-:class:`ExplainingClassifier`, :class:`CachingEncoder`, :class:`ReadingEncoder` and :class:`SharingEncoder`.
+:class:`RelatingClassifier`, :class:`ExplainingClassifier`, :class:`CachingEncoder`, :class:`ReadingEncoder` and
+:class:`SharingEncoder`.
 """
 
 from __future__ import annotations
@@ -89,6 +90,14 @@ class DomainClassifier(Protocol):
 
     def classify(self, queries: Sequence[str]) -> Classification:
         """Classify queries, none of which is empty."""
+
+
+@runtime_checkable
+class RelatingClassifier(DomainClassifier, Protocol):
+    """A domain classifier that knows which domains it mixes up."""
+
+    related: Mapping[str, Collection[str]]
+    """Of some domains, others that compete whenever it is certain of them; both ways."""
 
 
 @runtime_checkable

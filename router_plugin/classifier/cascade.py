@@ -6,7 +6,8 @@ It is assembled from the profiles of the domains, which the registered versions 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,9 @@ needs the base model's embedding anyway."""
 
 UNKNOWN = 0.25
 """It does not decide if a larger fraction of the words and pairs of words of a query is in no known query."""
+
+CERTAIN, RELATED = 0.9, 0.01
+"""Two domains are related if a larger fraction of the held-out queries of one has this probability of the other."""
 
 FOLDS = 2
 
@@ -71,6 +75,7 @@ class CascadeClassifier:
         """
         self.domains: Sequence[str] = (GENERAL, *profiles)
         self.thresholds: Mapping[str, float] = dict.fromkeys(self.domains, 0.0)
+        self.related: Mapping[str, Collection[str]] = {}
         self._base, self._sure, self._unknown = base, sure, unknown
         self._neighbours: NeighbourStage | None = None
         every = [general, *profiles.values()]
@@ -173,8 +178,10 @@ class CascadeClassifier:
         measures, labels = _joined([clean, misspelt])
         self._cheap = Calibration.fit(measures._replace(near=None), labels)
         self._pooled = self._cheap if self._neighbours is None else Calibration.fit(measures, labels)
-        minimums = thresholds(self._pooled.probabilities(clean[0]), clean[1], precision)
+        probabilities = self._pooled.probabilities(clean[0])
+        minimums = thresholds(probabilities, clean[1], precision)
         self.thresholds = dict(zip(self.domains, minimums.tolist(), strict=True))
+        self.related = related_domains(probabilities, clean[1], self.domains)
 
     def _held_out(self, folds: Sequence[Sequence[Profile]], fold: int) -> tuple[_Labelled, _Labelled]:
         """Measures of some queries of a fold, and of its misspelt queries whose embeddings are known."""
@@ -211,6 +218,26 @@ def _joined(parts: Sequence[_Labelled]) -> _Labelled:
         Nearness(*map(np.concatenate, zip(*near, strict=True))) if near else None,
     )
     return joined, np.concatenate([labels for _, labels in parts])
+
+
+def related_domains(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], domains: Sequence[str]
+) -> dict[str, Collection[str]]:
+    """Of each domain those for which it is taken, or which are taken for it, although the classifier is certain.
+
+    Args:
+        probabilities: of held-out queries, ``(n, d)``.
+        labels: the numbers of their domains, ``(n,)``.
+        domains: their names, ``general`` first.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for own in range(1, len(domains)):
+        mistaken = (probabilities[labels == own] >= CERTAIN).mean(axis=0) >= RELATED
+        for other in np.flatnonzero(mistaken).tolist():
+            if other not in (0, own):
+                found[domains[own]].add(domains[other])
+                found[domains[other]].add(domains[own])
+    return {name: frozenset(others) for name, others in found.items()}
 
 
 def _version_of_words(profiles: Mapping[str, Profile]) -> int:

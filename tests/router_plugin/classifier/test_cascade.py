@@ -12,7 +12,7 @@ from registry import GENERAL, Profile
 from registry.classifier_profiles.features import lexical_features
 from registry.classifier_profiles.typos import misspell
 from registry.model_folders.base_models import weights_sha256
-from router_plugin.classifier.cascade import CascadeClassifier
+from router_plugin.classifier.cascade import CascadeClassifier, related_domains
 from router_plugin.classifier.everyday import everyday_profile, everyday_queries
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
@@ -219,6 +219,15 @@ def test_another_domain_changes_no_profile(base, general, profiles):
         lexical, embeddings = before[name]
         assert (profile.lexical != lexical).nnz == 0
         np.testing.assert_array_equal(profile.embeddings, embeddings)
+
+
+def test_domains_are_related_if_one_is_taken_for_the_other_with_certainty():
+    certain, doubtful = [0.02, 0.03, 0.95], [0.1, 0.3, 0.6]
+    own = [0.02, 0.95, 0.03]
+    labels = np.array([1] * 100 + [2] * 100)
+    clear = np.array([own] * 98 + [certain] * 2 + [certain] * 100)
+    assert related_domains(clear, labels, ["general", "a", "b"]) == {"a": {"b"}, "b": {"a"}}
+    assert related_domains(np.array([own] * 98 + [doubtful] * 2 + [certain] * 100), labels, ["general", "a", "b"]) == {}
 
 
 def test_without_a_domain_everything_is_general(base, general):

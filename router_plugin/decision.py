@@ -19,7 +19,7 @@ class Decision:
         model_version: the encoder, like ``medical@3``, or the base model's name for ``general``.
         timings_ms: milliseconds of each stage, divided evenly among the queries of a batch.
         secondary_domains: other domains that the query may belong to as well, the likeliest first.
-        confidence: probability that the decision is right; None where the router was not fitted.
+        confidence: probability that the decision is right.
         truncated: whether the end of the query was not read.
         unread: the fraction of the query's words that the encoder does not know, from 0 to 1. Above 0.5 the query
             cannot be read: it gets no route, unless an utterance is the very same text.
@@ -36,7 +36,7 @@ class Decision:
     model_version: str
     timings_ms: dict[str, float]
     secondary_domains: list[str] = field(default_factory=list)
-    confidence: float | None = None
+    confidence: float = 1.0
     truncated: bool = False
     unread: float = 0.0
     reason: str | None = None

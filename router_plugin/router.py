@@ -220,7 +220,7 @@ class DomainRouter:
                 self._state = prepared if current is before else current.moved_to(domains, (prepared.served,))
                 unfitted = current.fitted is not self._state.fitted
         if unfitted:
-            log.warning("thresholds and confidence were fitted for other models and are no longer used: fit them again")
+            log.warning("thresholds were fitted for other models and are no longer used: fit them again")
         return Reloaded(changed, unfitted)
 
     def close(self) -> None:
@@ -326,20 +326,20 @@ class DomainRouter:
             PluginError: a plugin failed.
         """
         text, state = scored.text, scored.state
-        route, value, reason = scored.best()
+        verdict = scored.verdict()
         decision = Decision(
             query=text.query,
-            route=route,
-            score=value,
+            route=verdict.route,
+            score=verdict.score,
             domain=scored.choice.domain,
             domains=scored.choice.probabilities,
             secondary_domains=_secondary_domains(scored),
-            confidence=scored.confidence(route),
+            confidence=verdict.confidence,
             model_version=state.domains.version(scored.choice.domain),
             timings_ms=scored.timings,
             truncated=text.cut or scored.truncated,
             unread=round(scored.unread, 3),
-            reason=reason,
+            reason=verdict.reason,
             read_as=scored.read_as,
         )
         return state.domains.plugins.filter("after_route", "decision", decision)

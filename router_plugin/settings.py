@@ -43,6 +43,14 @@ class Settings(Options):
     ] = "two_stage"
     ensemble_domains: Annotated[int, Field(ge=1, description="Number of domains that the strategy ensemble uses.")] = 2
     single_domain: Annotated[str, Field(description="Domain whose encoder the strategy single uses.")] = GENERAL
+    related: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Domains that always compete under the strategy adaptive, like banking+cards, in addition to "
+            "those that the classifier mixes up."
+        ),
+        Shown(default="none", metavar="NAME+NAME"),
+    ] = ()
     aggregation: Annotated[
         Aggregation,
         Field(
@@ -69,8 +77,10 @@ class Settings(Options):
         Field(ge=0, le=1, description="Probability from which other domains are listed as secondary in a decision."),
     ] = 0.2
     threshold: Annotated[
-        float, Field(ge=-1, le=1, description="Minimum cosine of a route that has no threshold of its own.")
-    ] = 0.3
+        float | None,
+        Field(ge=-1, le=1, description="Minimum cosine of a route that has no threshold of its own."),
+        Shown(default="follows from the number of utterances"),
+    ] = None
     max_query_characters: Annotated[int, Field(ge=1, description="Longer queries are truncated first of all.")] = 20_000
     backend: Runtime = "auto"
     memory_budget_mb: Annotated[

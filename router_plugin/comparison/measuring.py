@@ -7,7 +7,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +82,8 @@ class Figures:
         by_domain: the same by the domain of the question.
         routed: fraction of all questions that got a right route, or correctly got none, with thresholds.
         out_of_scope_recall: fraction of the questions without a right route that got none; None if there are none.
-        out_of_scope_auroc: of detecting them by the score of the nearest route; None without such questions, or without
-            others.
+        out_of_scope_auroc: of detecting them by the probability that no route is right; None without such questions, or
+            without others.
         domain_accuracy: fraction of the questions that were sent to their domain; None for one encoder.
         median_ms: milliseconds of one query that is not in the cache.
         p99_ms: the same.
@@ -133,7 +133,7 @@ def measure(task: Task, configuration: Configuration) -> Figures:
         by_domain=_by_domain(task.questions, ranks),
         routed=float(np.mean(routed)),
         out_of_scope_recall=float(np.mean(outside)) if outside else None,
-        out_of_scope_auroc=_auroc(task.questions, ranks),
+        out_of_scope_auroc=_auroc(task.questions, scored),
         domain_accuracy=None if configuration.single else float(np.mean(sent)),
         median_ms=float(np.median(spent)),
         p99_ms=float(np.percentile(spent, 99)),
@@ -149,8 +149,7 @@ def _without_own(scored: Scored, question: Question) -> Scored:
     if not question.own:
         return scored
     routes = scored.state.served.routes
-    kept = [routes[position].name not in question.own for position in scored.positions.tolist()]
-    return replace(scored, positions=scored.positions[kept], scores=scored.scores[kept])
+    return scored.without([row for row in scored.positions.tolist() if routes[row].name in question.own])
 
 
 def _ready(task: Task, configuration: Configuration) -> tuple[DomainRouter, float]:
@@ -195,11 +194,11 @@ def _by_domain(questions: Sequence[Question], ranks: Ranks) -> dict[str, Quality
     }
 
 
-def _auroc(questions: Sequence[Question], ranks: Ranks) -> float | None:
+def _auroc(questions: Sequence[Question], scored: Sequence[Scored]) -> float | None:
     inside = [bool(each.relevant) for each in questions]
     if all(inside) or not any(inside):
         return None
-    return float(roc_auc_score(inside, [row[0][1] if row else -1.0 for row in ranks]))
+    return float(roc_auc_score(inside, [-found.outcome().none if len(found.positions) else -1.0 for found in scored]))
 
 
 def _milliseconds(router: DomainRouter, texts: Sequence[str], domains: Sequence[str] | None) -> list[float]:

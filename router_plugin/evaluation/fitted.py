@@ -1,36 +1,32 @@
-"""Thresholds and confidence that were fitted to labelled queries, as a router uses them and as a file."""
+"""Thresholds and weights that were fitted to labelled queries, as a router uses them and as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import pydantic
-from numpy.typing import NDArray
-from scipy.special import expit
 
 from registry.errors import OutputError
 from registry.paths import PathLike, local_path
 from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from router_plugin.errors import FittedError
-
-Floats = NDArray[np.float64]
+from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, OutcomeWeights
 
 
 class Fitted(pydantic.BaseModel):
     """What was fitted to labelled queries, and for which models.
 
     Attributes:
-        thresholds: route to its minimum score.
-        confidence: weights of :func:`features`, the constant first; empty where there were too few queries.
+        thresholds: route to its minimum score where its domain is certain.
+        weights: of what may come of a route.
         made_for: the settings and model versions that it was fitted with, by name.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     thresholds: dict[str, float]
-    confidence: tuple[float, ...]
+    weights: OutcomeWeights
     made_for: dict[str, str]
 
     def save(self, path: PathLike) -> None:
@@ -64,7 +60,7 @@ class Fitted(pydantic.BaseModel):
             ) from error
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Fitted:
-        """The same confidence with other thresholds."""
+        """The same weights with other thresholds."""
         return self.model_copy(update={"thresholds": dict(thresholds)})
 
     def differences(self, wanted: Mapping[str, str]) -> list[str]:
@@ -72,26 +68,5 @@ class Fitted(pydantic.BaseModel):
         return sorted(name for name, value in wanted.items() if self.made_for.get(name) != value)
 
 
-NOT_FITTED = Fitted(thresholds={}, confidence=(), made_for={})
+NOT_FITTED = Fitted(thresholds={}, weights=DEFAULT_WEIGHTS, made_for={})
 """What a router uses before it was fitted."""
-
-
-def confidence(weights: Sequence[float], score: float, other: float, probability: float) -> float:
-    """Probability that a route is right.
-
-    Args:
-        weights: see :attr:`Fitted.confidence`.
-        score: of the route.
-        other: the best score of another route.
-        probability: of the query's domain.
-    """
-    row = features(np.array([score]), np.array([other]), np.array([probability]))
-    return float(expit(weights[0] + row[0] @ np.array(weights[1:])))
-
-
-def features(scores: Floats, others: Floats, probabilities: Floats) -> Floats:
-    """What the confidence of a route depends on, ``(n, 3)``: score, lead over the next route, domain probability.
-
-    Cosines are multiplied by 10, so that their weights are about as large as the probability's.
-    """
-    return np.stack([10 * scores, 10 * (scores - others), probabilities], axis=1)

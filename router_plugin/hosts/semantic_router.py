@@ -82,7 +82,7 @@ class DomainRoutedRouter(BaseRouter):
 
     def _bar(self, name: str) -> float | None:
         bar = super()._bar(name)
-        return self.domain_router.settings.threshold if bar is None and not self.calibrated else bar
+        return self.domain_router.state.threshold if bar is None and not self.calibrated else bar
 
     def _choose(
         self, scores: dict[str, float], limit: int | None, threshold: float | None

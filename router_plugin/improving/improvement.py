@@ -27,6 +27,7 @@ from router_plugin.improving.validation import (
 )
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
+from router_plugin.tuning.tuner import everyday_nearest
 
 if TYPE_CHECKING:
     from training.sources.logs import JudgedText
@@ -120,9 +121,10 @@ def improve_routes(
     routes = state.served.routes
     read = read_log(texts, routes, options)
     simulation = Simulation(state, read.judged.texts)
-    figures, notes = _validated(simulation, read.judged, options)
+    learner = Learner(simulation, read.judged, options, everyday_nearest(state))
+    figures, notes = _validated(simulation, read.judged, options, learner)
     variant = best_variant(figures) if figures else None
-    choices, thresholds = _learned(Learner(simulation, read.judged, options), read.judged, variant)
+    choices, thresholds = _learned(learner, read.judged, variant)
     utterances = [
         NewUtterance(routes[each.route].name, read.judged.texts[each.row], each.mends, each.breaks) for each in choices
     ]
@@ -146,7 +148,9 @@ def improve_routes(
     )
 
 
-def _validated(simulation: Simulation, judged: Judged, options: ImproveOptions) -> tuple[list[Figures], list[str]]:
+def _validated(
+    simulation: Simulation, judged: Judged, options: ImproveOptions, learner: Learner
+) -> tuple[list[Figures], list[str]]:
     """Figures from cross-validation, and what cannot be concluded from them."""
     groups = len(np.unique(judged.groups))
     if groups < MIN_GROUPS * options.folds:
@@ -155,7 +159,7 @@ def _validated(simulation: Simulation, judged: Judged, options: ImproveOptions) 
             f"nothing can be concluded from {groups} different queries with feedback: expected at least {expected}, "
             f"{MIN_GROUPS} for each of {options.folds} parts of a cross-validation"
         ]
-    figures = cross_validated(simulation, judged, options)
+    figures = cross_validated(simulation, judged, options, learner)
     if best_variant(figures):
         outside = figures[0].out_of_scope
         few = f"the log has only {outside} out-of-scope queries: whether such queries still get no route is not known"

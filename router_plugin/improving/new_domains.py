@@ -54,7 +54,7 @@ def new_domains(simulation: Simulation, texts: Sequence[str], options: ImproveOp
         texts: without a right route.
         options: for improving.
     """
-    chosen = decide(simulation.scores, simulation.thresholds)
+    chosen = decide(simulation.scores, simulation.minimums)
     without_domains = simulation.state.settings.strategy == "single"
     rows = [
         row

@@ -128,7 +128,7 @@ class _Search:
         return [row for rows in self._chosen.values() for row in rows]
 
     def _set(self, route: int, column: Floats) -> None:
-        enough = np.isfinite(column) & reaches(column, self._simulation.thresholds[route])
+        enough = np.isfinite(column) & reaches(column, self._simulation.minimums[:, route])
         self._accepted[:, route] = np.where(enough, column, -np.inf)
 
     def _rivals(self, route: int) -> _Rivals:
@@ -147,9 +147,9 @@ class _Search:
     def _changes(self, rivals: _Rivals, chosen: Sequence[int], tried: Sequence[int]) -> tuple[Ints, Ints]:
         """How many queries each of the tried ones makes right, and wrong, as one more utterance."""
         groups = self._judged.groups
-        threshold = self._simulation.thresholds[rivals.route]
-        now = rivals.right_with(self._simulation.column(rivals.route, chosen)[rivals.rows, None], threshold)
-        then = rivals.right_with(self._simulation.columns(rivals.route, chosen, tried)[rivals.rows], threshold)
+        minimums = self._simulation.minimums[rivals.rows, rivals.route]
+        now = rivals.right_with(self._simulation.column(rivals.route, chosen)[rivals.rows, None], minimums)
+        then = rivals.right_with(self._simulation.columns(rivals.route, chosen, tried)[rivals.rows], minimums)
         spent = groups[[row for row in self._all_chosen() if row not in tried]]
         counted = ~np.isin(groups[rivals.rows], spent)[:, None] & (groups[rivals.rows, None] != groups[list(tried)])
         return (then & ~now & counted).sum(axis=0), (now & ~then & counted).sum(axis=0)
@@ -180,10 +180,15 @@ class _Rivals(NamedTuple):
     right: Bools
     right_with_route: Bools
 
-    def right_with(self, columns: Floats, threshold: float) -> Bools:
-        """Whether each query is right if its score with the route is that of a column, ``(r, columns)``."""
+    def right_with(self, columns: Floats, minimums: Floats) -> Bools:
+        """Whether each query is right if its score with the route is that of a column, ``(r, columns)``.
+
+        Args:
+            columns: scores, ``(r, columns)``.
+            minimums: the minimum score of each query, ``(r,)``.
+        """
         scores, chosen = self.scores[:, None], self.chosen[:, None]
         first = (columns > scores) | ((columns == scores) & (self.route < chosen))
-        wins = np.isfinite(columns) & reaches(columns, threshold) & first
+        wins = np.isfinite(columns) & reaches(columns, minimums[:, None]) & first
         found: Bools = np.where(wins, self.right_with_route[:, None], self.right[:, None])
         return found

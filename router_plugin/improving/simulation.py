@@ -12,6 +12,7 @@ import numpy as np
 
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.cosines import Floats, reaches, rounded
+from router_plugin.evaluation.outcomes import Nearest
 from router_plugin.improving.judged import Bools, Ints
 from router_plugin.serving.candidates import Matrix
 from router_plugin.serving.domains import ServedDomains
@@ -75,9 +76,9 @@ class Simulation:
         state: of the router.
         spaces: the queries in the spaces of domains.
         scores: of every query with every route, ``(n, routes)``; minus infinity where they are not compared.
-        probabilities: of the domain that each query goes to, ``(n,)``.
         domains: that each query goes to.
         thresholds: of the routes, ``(routes,)``.
+        minimums: the minimum score of every query with every route today, ``(n, routes)``.
     """
 
     def __init__(self, state: ServingState, texts: Sequence[str]) -> None:
@@ -88,11 +89,11 @@ class Simulation:
         """
         self.state = state
         self.scores: Floats = np.full((len(texts), len(state.served.routes)), -np.inf)
-        self.probabilities: Floats = np.zeros(len(texts))
         self.domains: list[str] = []
         self._probabilities: Floats = np.zeros((len(texts), len(state.domains.names)))
+        self._beliefs: Floats = np.zeros((2, len(texts), len(state.served.belongs)))
         own = state.served.thresholds
-        self.thresholds: Floats = np.where(np.isnan(own), state.settings.threshold, own)
+        self.thresholds: Floats = np.where(np.isnan(own), state.threshold, own)
         self._parts: dict[str, _Part] = {}
         routed: list[str] = []
         self.spaces = Spaces(state.domains, routed)
@@ -103,10 +104,26 @@ class Simulation:
                 self._take(row, each)
             self._embed(range(start, start + len(found)))
         self._utterances: dict[str, dict[str, tuple[Matrix, bool]]] = {}
+        self.minimums = self.minimums_with(self.thresholds)
+
+    def minimums_with(self, thresholds: Floats) -> Floats:
+        """The minimum scores with other thresholds; see :meth:`router_plugin.serving.scores.Scored.minimums`."""
+        doubts = np.asarray(self.state.fitted.weights.doubt(*self._beliefs))
+        found: Floats = np.minimum(thresholds + doubts[:, self.state.served.kinds], 1)
+        return found
+
+    def nearest(self, row: int, scores: Floats) -> Nearest | None:
+        """The nearest route of a query with some scores, ``(routes,)``; None where none is finite."""
+        best = int(scores.argmax())
+        if not np.isfinite(scores[best]):
+            return None
+        others, kind = np.delete(scores, best), self.state.served.kinds[best]
+        domain, general = self._beliefs[:, row, kind].tolist()
+        return Nearest(best, float(scores[best]), max(-1.0, float(others.max(initial=-1))), domain, general)
 
     def _take(self, row: int, scored: Scored) -> None:
         self.scores[row, scored.positions] = scored.scores
-        self.probabilities[row] = scored.choice.probability
+        self._beliefs[:, row] = self.state.beliefs(scored.choice)
         self.domains.append(scored.choice.domain)
         self._probabilities[row] = [scored.choice.probabilities.get(name, 0) for name in self.state.domains.names]
         for name, weight in scored.choice.weights.items() if scored.text.text else ():
@@ -158,7 +175,7 @@ class Simulation:
             sums[part.rows] += np.nan_to_num(scores)
             counts[part.rows] += np.isfinite(scores)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
-        return lowered_means(means, self._probabilities, self.state.served.belongs[[route]])
+        return lowered_means(means, self._probabilities, self.state.served.belongs[self.state.served.kinds[[route]]])
 
     def column(self, route: int, chosen: Sequence[int]) -> Floats:
         """The same with the chosen queries alone, ``(n,)``; as it is without any."""
@@ -239,8 +256,8 @@ def rounded_scores(scores: Floats) -> Floats:
     return found
 
 
-def decide(scores: Floats, thresholds: Floats) -> Ints:
-    """The position of each query's route, -1 for none, ``(n,)``; see :meth:`Scored.best`."""
-    enough = np.isfinite(scores) & reaches(scores, thresholds)
+def decide(scores: Floats, minimums: Floats) -> Ints:
+    """The position of each query's route, -1 for none, ``(n,)``; see :meth:`Scored.verdict`."""
+    enough = np.isfinite(scores) & reaches(scores, minimums)
     best: Ints = np.where(enough, scores, -np.inf).argmax(axis=1)
     return np.where(enough.any(axis=1), best, -1)

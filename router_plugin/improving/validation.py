@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 
 from router_plugin.cosines import Floats
+from router_plugin.evaluation.outcomes import Nearest, OutcomeWeights
 from router_plugin.improving.judged import NONE, UNKNOWN, Bools, Ints, Judged
 from router_plugin.improving.options import ImproveOptions
 from router_plugin.improving.selection import Choice, choose_utterances, with_choices, without_choices
 from router_plugin.improving.simulation import Simulation, decide
-from router_plugin.tuning.fitting import fit_thresholds, nearest_routes
+from router_plugin.tuning.fitting import Labelled, examples, fit_outcomes
 
 DECIMALS = 4
 """Of a proposed threshold."""
@@ -64,14 +65,22 @@ class Figures:
 class Learner:
     """Makes proposals from some of the queries of a log."""
 
-    def __init__(self, simulation: Simulation, judged: Judged, options: ImproveOptions) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        judged: Judged,
+        options: ImproveOptions,
+        everyday: Sequence[Nearest | None] = (),
+    ) -> None:
         """
         Args:
             simulation: of the queries.
             judged: the queries.
             options: for improving.
+            everyday: the nearest route of each of some everyday queries.
         """
         self._simulation, self._judged, self._options = simulation, judged, options
+        self._everyday = everyday
 
     def choices(self, counted: Bools) -> list[Choice]:
         """New utterances."""
@@ -79,22 +88,36 @@ class Learner:
         return choose_utterances(self._simulation, self._judged, counted, self._options.per_route, draw)
 
     def thresholds(self, counted: Bools, choices: Sequence[Choice]) -> Floats:
-        """Thresholds for the routes with new utterances, ``(routes,)``.
+        """Thresholds for the routes with new utterances, ``(routes,)``; those of routes without a query stay.
 
         Queries that become utterances do not count, nor those whose right route is not known.
         """
         simulation, judged = self._simulation, self._judged
         scores = with_choices(simulation, choices)
         rows = np.flatnonzero(without_choices(judged, counted, choices) & (judged.labels != UNKNOWN))
-        if not len(rows):
-            return simulation.thresholds
-        found = [(np.flatnonzero(np.isfinite(scores[row])), scores[row], simulation.probabilities[row]) for row in rows]
-        nearest = nearest_routes([(routes, row[routes], float(probability)) for routes, row, probability in found])
-        fitted = fit_thresholds(nearest, judged.labels[rows], simulation.thresholds)
-        return np.where(fitted == simulation.thresholds, fitted, fitted.round(DECIMALS))
+        labelled = [self._labelled(row, scores[row]) for row in rows.tolist()]
+        state, today = simulation.state, simulation.thresholds
+        given = [
+            each._replace(nearest=_without_doubt(each.nearest, state.fitted.weights))
+            for each in examples(labelled, self._everyday)
+        ]
+        learned = fit_outcomes(given, len(today), state.threshold, state.fitted.weights)
+        known = np.isin(np.arange(len(today)), judged.labels[rows])
+        return np.where(known, learned.thresholds.round(DECIMALS), today)
+
+    def _labelled(self, row: int, scores: Floats) -> Labelled:
+        label = int(self._judged.labels[row])
+        others = np.where(np.arange(len(scores)) == label, -np.inf, scores)
+        return Labelled(self._simulation.nearest(row, scores), self._simulation.nearest(row, others), label)
 
 
-def cross_validated(simulation: Simulation, judged: Judged, options: ImproveOptions) -> list[Figures]:
+def _without_doubt(nearest: Nearest, weights: OutcomeWeights) -> Nearest:
+    """A route whose domain is certain, with a score that exceeds its threshold by as much."""
+    doubt = float(weights.doubt(nearest.domain, nearest.general))
+    return nearest._replace(score=nearest.score - doubt, next_score=nearest.next_score - doubt, domain=1, general=0)
+
+
+def cross_validated(simulation: Simulation, judged: Judged, options: ImproveOptions, learner: Learner) -> list[Figures]:
     """Figures of today's routes, and of all variants.
 
     The queries of each part are routed by what was learned from the other parts. Near-duplicates are in one part.
@@ -103,8 +126,8 @@ def cross_validated(simulation: Simulation, judged: Judged, options: ImproveOpti
         simulation: of the queries.
         judged: the queries, of at least as many groups as there are folds.
         options: for improving.
+        learner: from these queries.
     """
-    learner = Learner(simulation, judged, options)
     decisions: dict[Variant, Ints] = {name: np.full(len(judged.texts), NONE) for name in VARIANTS}
     for held_out in folds(judged, options):
         choices = learner.choices(~held_out)
@@ -115,8 +138,8 @@ def cross_validated(simulation: Simulation, judged: Judged, options: ImproveOpti
             "utterances and thresholds": (scores, learner.thresholds(~held_out, choices)),
         }
         for name, (found, thresholds) in learned.items():
-            decisions[name][held_out] = decide(found[held_out], thresholds)
-    today = decide(simulation.scores, simulation.thresholds)
+            decisions[name][held_out] = decide(found[held_out], simulation.minimums_with(thresholds)[held_out])
+    today = decide(simulation.scores, simulation.minimums)
     return [
         _figures(TODAY, judged, today, today),
         *(_figures(name, judged, decisions[name], today) for name in VARIANTS),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from registry.shared.texts import clean
+from router_plugin.evaluation.outcomes import default_threshold
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
@@ -113,8 +114,10 @@ class ServedRoutes:
         domains: that are served.
         routes: of all domains.
         thresholds: of each, ``(len(routes),)``; NaN for one without.
-        belongs: whether a route belongs to a domain, ``(len(routes), len(domains.names))``; one without a domain to
-            all.
+        default_threshold: what follows from the number of their utterances.
+        kinds: a number for each route; those of the same domains share one, ``(len(routes),)``.
+        belongs: whether the routes of a kind belong to a domain, ``(kinds, len(domains.names))``; those without a
+            domain belong to all.
         by_domain: for each domain, its own routes and those without a domain.
         for_one_encoder: all of them, embedded by one encoder, see :attr:`router_plugin.Settings.compares_all`.
     """
@@ -136,8 +139,11 @@ class ServedRoutes:
         self.domains = domains
         self.routes = routes
         self.thresholds = np.array([np.nan if each.threshold is None else each.threshold for each in routes])
-        belongs = [not each.domains or name in each.domains for each in routes for name in domains.names]
-        self.belongs = np.array(belongs, dtype=bool).reshape(len(routes), len(domains.names))
+        self.default_threshold = default_threshold(sum(len(route.utterances) for route in routes))
+        kinds = {each: number for number, each in enumerate(dict.fromkeys(route.domains for route in routes))}
+        self.kinds = np.array([kinds[route.domains] for route in routes], dtype=np.int64)
+        belongs = [not of_kind or name in of_kind for of_kind in kinds for name in domains.names]
+        self.belongs = np.array(belongs, dtype=bool).reshape(len(kinds), len(domains.names))
         by_name: dict[str | None, list[int]] = defaultdict(list)
         for position, route in enumerate(routes):
             for domain in route.domains or (None,):

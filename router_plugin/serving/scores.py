@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from router_plugin.contracts import MOST_UNREAD
 from router_plugin.conversations import continues
 from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.encoders.embedding import Encoded
-from router_plugin.evaluation.fitted import confidence
+from router_plugin.evaluation.outcomes import Nearest, Outcome, outcome
 from router_plugin.serving.candidates import Queries
 from router_plugin.serving.state import ServingState
 from router_plugin.serving.strategies import DomainChoice, choose_domains, known_domains
@@ -52,6 +53,22 @@ class Match:
     scores: Floats
 
 
+class Verdict(NamedTuple):
+    """What is decided about a query.
+
+    Attributes:
+        route: name of the route; None where there is none.
+        score: of the route, else the best score; None where nothing was compared.
+        confidence: probability that this is right.
+        reason: why there is no route; None where there is one.
+    """
+
+    route: str | None
+    score: float | None
+    confidence: float
+    reason: str | None
+
+
 @dataclass(frozen=True)
 class Scored:
     """What a decision about a query is made from.
@@ -78,17 +95,6 @@ class Scored:
     scores: Floats
     read_as: str | None = None
 
-    def confidence(self, route: str | None) -> float | None:
-        """Probability that the route is right, or without one, that no route is; None if the router was not fitted."""
-        weights = self.state.fitted.confidence
-        if not weights or not len(self.positions):
-            return None
-        names = [name for name, _ in self._named()]
-        best = names.index(route) if route else int(self.scores.argmax())
-        others = np.delete(self.scores, best)
-        right = confidence(weights, float(self.scores[best]), float(others.max(initial=-1)), self.choice.probability)
-        return right if route else 1 - right
-
     def by_route(self) -> dict[str, float]:
         """The scores by the names of routes."""
         return dict(self._named())
@@ -98,16 +104,53 @@ class Scored:
         named = self._named()
         return [named[row] for row in np.argsort(-self.scores, kind="stable")[:limit].tolist()]
 
-    def best(self) -> tuple[str | None, float | None, str | None]:
-        """The nearest route that reaches its threshold and its score; else None, the best score, and why no route."""
+    def verdict(self) -> Verdict:
+        """The nearest route that reaches its minimum score, if one does.
+
+        Where nothing was compared, as good as the choice of a domain that has no routes is that there is none.
+        """
         if not len(self.positions):
-            return None, None, self._why_nothing()
-        thresholds = self.state.served.thresholds[self.positions]
-        enough = reaches(self.scores, np.where(np.isnan(thresholds), self.state.settings.threshold, thresholds))
+            return Verdict(None, None, self.choice.probability if self.text.text else 1.0, self._why_nothing())
+        enough = reaches(self.scores, self.minimums())
         if not enough.any():
-            return None, float(self.scores.max()), BELOW
+            return Verdict(None, float(self.scores.max()), self.outcome().none, BELOW)
         best = int(np.where(enough, self.scores, -np.inf).argmax())
-        return self.state.served.routes[self.positions[best]].name, float(self.scores[best]), None
+        name = self.state.served.routes[self.positions[best]].name
+        return Verdict(name, float(self.scores[best]), self.outcome(best).right, None)
+
+    def without(self, positions: Collection[int]) -> Scored:
+        """The same without some routes."""
+        kept = ~np.isin(self.positions, list(positions))
+        return replace(self, positions=self.positions[kept], scores=self.scores[kept])
+
+    def minimums(self) -> Floats:
+        """The minimum score of each compared route: its threshold, raised by the doubt about its domain, ``(r,)``.
+
+        It is at most 1, the score of an utterance that is the query itself.
+        """
+        state, kinds = self.state, self.state.served.kinds[self.positions]
+        own = state.served.thresholds[self.positions]
+        doubts = np.asarray(state.fitted.weights.doubt(*state.beliefs(self.choice)))
+        found: Floats = np.minimum(np.where(np.isnan(own), state.threshold, own) + doubts[kinds], 1)
+        return found
+
+    def outcome(self, row: int | None = None) -> Outcome:
+        """What may come of one of the compared routes, by default the nearest."""
+        nearest = self.nearest_route(row)
+        assert nearest is not None
+        fitted, name = self.state.fitted, self.state.served.routes[nearest.route].name
+        return outcome(fitted.weights, nearest, fitted.thresholds.get(name, self.state.served.default_threshold))
+
+    def nearest_route(self, row: int | None = None) -> Nearest | None:
+        """What an outcome depends on, for one of the compared routes, by default the nearest; None without routes."""
+        if not len(self.positions):
+            return None
+        row = int(self.scores.argmax()) if row is None else row
+        position, others = int(self.positions[row]), np.delete(self.scores, row)
+        domain, general = (
+            float(of_kinds[self.state.served.kinds[position]]) for of_kinds in self.state.beliefs(self.choice)
+        )
+        return Nearest(position, float(self.scores[row]), float(others.max(initial=-1)), domain, general)
 
     def _why_nothing(self) -> str:
         """Why no route was compared with the query."""
@@ -136,7 +179,7 @@ def chosen_reading(alone: Scored, in_context: Scored) -> Scored:
     if continues(alone.text.text):
         stands_alone = float(alone.scores.max(initial=-1)) >= float(in_context.scores.max(initial=-1))
     else:
-        stands_alone = alone.best()[0] is not None or in_context.best()[0] is None
+        stands_alone = alone.verdict().route is not None or in_context.verdict().route is None
     timings = {stage: spent + in_context.timings[stage] for stage, spent in alone.timings.items()}
     if stands_alone:
         return replace(alone, timings=timings)
@@ -273,7 +316,8 @@ def fuse(matches: Sequence[Match], choice: DomainChoice, state: ServingState) ->
         counts[match.positions] += 1
     positions = np.flatnonzero(counts)
     probabilities = np.array([[choice.probabilities.get(name, 0.0) for name in state.domains.names]])
-    lowered = lowered_means(sums[positions] / counts[positions], probabilities, state.served.belongs[positions])
+    belongs = state.served.belongs[state.served.kinds[positions]]
+    lowered = lowered_means(sums[positions] / counts[positions], probabilities, belongs)
     return positions, rounded(lowered[0])
 
 

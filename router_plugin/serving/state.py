@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from registry import GENERAL
+from router_plugin.cosines import Floats
 from router_plugin.errors import FittedError, RoutesError, SettingsError
 from router_plugin.evaluation.fitted import NOT_FITTED, Fitted
 from router_plugin.routes import Route, RoutesGiven, check_routes, read_routes
 from router_plugin.serving.domain_routes import DomainRoutes, ServedRoutes
 from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.strategies import JOINED, DomainChoice
 from router_plugin.settings import Settings
 
-_SCORE_SETTINGS = ("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")
+_SCORE_SETTINGS = ("strategy", "related", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence")
 """Settings under which the same query has other scores."""
 
 
@@ -24,8 +28,7 @@ class Reloaded:
     Attributes:
         versions: for each domain that is served by another model, the model before and now, like ``medical@3``; None
             for a domain that was not there, or no longer is.
-        unfitted: whether the router no longer uses fitted thresholds and confidence, because they were fitted for
-            other models.
+        unfitted: whether the router no longer uses what was fitted, because it was fitted for other models.
     """
 
     versions: dict[str, tuple[str | None, str | None]]
@@ -43,7 +46,7 @@ class ServingState:
         settings: of the router.
         domains: their models and the domain classifier.
         given: the routes as the user gave them.
-        fitted: thresholds and confidence.
+        fitted: thresholds and weights.
         served: the routes with the fitted thresholds, and their candidates.
     """
 
@@ -63,6 +66,12 @@ class ServingState:
         """
         if settings.single_domain not in domains.names:
             raise SettingsError(f"single_domain {settings.single_domain!r}: expected one of {', '.join(domains.names)}")
+        for each in settings.related:
+            names = each.split(JOINED)
+            if len(names) < 2 or set(names) - set(domains.names):
+                raise SettingsError(
+                    f"`related` {each!r}: expected some of {', '.join(domains.names)}, joined by {JOINED}"
+                )
         given = read_routes(routes)
         check_routes(given, domains.names)
         served = ServedRoutes(given, domains, settings.compares_all)
@@ -97,7 +106,7 @@ class ServingState:
         return self._with(kept, self.fitted.with_thresholds(thresholds))
 
     def with_fitted(self, fitted: Fitted) -> ServingState:
-        """With fitted thresholds and confidence.
+        """With fitted thresholds and weights.
 
         Raises:
             FittedError: they were fitted for other model versions or settings, with which scores are different.
@@ -124,7 +133,7 @@ class ServingState:
         return replace(bare, fitted=fitted, served=served)
 
     def made_for(self) -> dict[str, str]:
-        """The settings and model versions, by name, that fitted thresholds and confidence depend on."""
+        """The settings and model versions, by name, that fitted thresholds and weights depend on."""
         settings = {name: str(getattr(self.settings, name)) for name in _SCORE_SETTINGS}
         encoded_by = self.domains.encoded_by.items()
         return settings | {f"model of {name}": self.domains.artifacts[encoder] for name, encoder in encoded_by}
@@ -150,6 +159,25 @@ class ServingState:
         strategy = self.settings.strategy
         everything = strategy == "single" or (strategy == "adaptive" and domain == GENERAL)
         return self.served.for_one_encoder if everything else self.served.by_domain[domain]
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of routes that have none of their own."""
+        given = self.settings.threshold
+        return self.served.default_threshold if given is None else given
+
+    def beliefs(self, choice: DomainChoice) -> tuple[Floats, Floats]:
+        """How probable a choice takes the domains of routes to be, for every kind of them, ``(kinds,)`` each.
+
+        The first is the probability of a domain of theirs, the second that of ``general`` where they do not belong to
+        it. Where nothing was chosen, the domain is certain.
+        """
+        belongs, names = self.served.belongs, self.domains.names
+        if self.settings.strategy == "single":
+            return np.ones(len(belongs)), np.zeros(len(belongs))
+        probabilities = np.array([choice.probabilities.get(name, 0.0) for name in names])
+        general = names.index(GENERAL)
+        return (belongs * probabilities).max(axis=1), np.where(belongs[:, general], 0, probabilities[general])
 
     def read_ahead(self) -> ServingState:
         """Warn of faults of the utterances that can be found without loading encoders; returns this state."""

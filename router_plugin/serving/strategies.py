@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from router_plugin.batches import read_texts
+from router_plugin.contracts import RelatingClassifier
 from router_plugin.errors import QueryError
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.settings import Settings
@@ -21,6 +22,9 @@ SURE = 0.9
 """Probability from which the strategy ``adaptive`` asks the encoder of a domain alone."""
 FEW = 2
 """The most probable domains whose encoders it asks otherwise, beside that of ``general``."""
+
+JOINED = "+"
+"""Between the names of related domains in the settings."""
 
 DISCOUNT = 0.2
 """The power of its probability by which a domain's scores count in an ensemble, chosen on validation queries."""
@@ -63,10 +67,11 @@ def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Setti
         return [_only(settings.single_domain, {settings.single_domain: 1.0})] * len(texts)
     names, thresholds = domains.classifier.domains, domains.classifier.thresholds
     found = domains.classify(texts)
+    related = competitors(domains, settings)
     choices = []
     for row, probabilities in enumerate(found.probabilities):
         if settings.strategy == "adaptive":
-            weights = as_doubt_demands(probabilities, names)
+            weights = as_doubt_demands(probabilities, names, related)
         elif settings.strategy == "ensemble":
             weights = discounts(likeliest_few(probabilities, names, settings.ensemble_domains))
         else:
@@ -118,17 +123,34 @@ def likeliest(
     return {name if probabilities[best] >= max(minimum, thresholds.get(name, 0.0)) else GENERAL: 1.0}
 
 
-def as_doubt_demands(probabilities: NDArray[np.float64], domains: Sequence[str]) -> dict[str, float]:
-    """The likeliest domain where it is sure, else the likeliest few and ``general``, the likeliest first.
+def competitors(domains: ServedDomains, settings: Settings) -> dict[str, set[str]]:
+    """Of some domains the others that compete with them: as the settings say, and as the classifier knows."""
+    classifier = domains.classifier
+    known = classifier.related if isinstance(classifier, RelatingClassifier) else {}
+    found = {name: set(others) for name, others in known.items()}
+    for each in settings.related:
+        group = set(each.split(JOINED))
+        for name in group:
+            found[name] = found.get(name, set()) | group - {name}
+    return found
+
+
+def as_doubt_demands(
+    probabilities: NDArray[np.float64], domains: Sequence[str], related: Mapping[str, Collection[str]]
+) -> dict[str, float]:
+    """The likeliest domain where it is sure, with those related to it; else the likeliest few and ``general``.
+
+    The likeliest comes first.
 
     The weight of each is its probability, relative to that of the likeliest.
 
     Args:
         probabilities: of every domain, ``(d,)``.
         domains: in the order of the probabilities.
+        related: of some domains those that compete with them.
     """
     best = int(probabilities.argmax())
-    names = [domains[best]]
+    names = [domains[best], *sorted(related.get(domains[best], ()))]
     if probabilities[best] < SURE:
         names = list(dict.fromkeys((*likeliest_few(probabilities, domains, FEW), GENERAL)))
     return {name: float(probabilities[domains.index(name)] / probabilities[best]) for name in names}

@@ -47,20 +47,20 @@ def explain(router: DomainRouter, query: str, limit: int = 5) -> Explanation:
     return Explanation(
         decision=decision,
         evidence=evidence,
-        threshold=_threshold(scored, decision.route, nearest),
+        threshold=_minimum(scored, decision.route, nearest),
         nearest=nearest[:limit],
         nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, limit)],
     )
 
 
-def _threshold(scored: Scored, chosen: str | None, nearest: Sequence[Neighbour]) -> float | None:
+def _minimum(scored: Scored, chosen: str | None, nearest: Sequence[Neighbour]) -> float | None:
     """That of the chosen route if it is the router's, else of the nearest one; None where there is none."""
-    thresholds = {route.name: route.threshold for route in scored.state.served.routes}
-    name = chosen if chosen in thresholds else nearest[0].route if nearest else None
-    if name is None:
-        return None
-    own = thresholds[name]
-    return scored.state.settings.threshold if own is None else own
+    routes = scored.state.served.routes
+    minimums = {
+        routes[position].name: value for position, value in zip(scored.positions, scored.minimums(), strict=True)
+    }
+    name = chosen if chosen in minimums else nearest[0].route if nearest else None
+    return minimums.get(name) if name else None
 
 
 def _evidence(scored: Scored) -> Evidence | None:

@@ -1,138 +1,199 @@
-"""Fits the thresholds of routes, and the confidence of decisions, to labelled queries."""
+"""Fits the thresholds of routes, and the probabilities of outcomes, to labelled queries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 
-from router_plugin.cosines import TOLERANCE, reaches
-from router_plugin.evaluation.fitted import Floats, features
+from router_plugin.cosines import Floats
+from router_plugin.evaluation.outcomes import (
+    DEFAULT_WEIGHTS,
+    Nearest,
+    Outcome,
+    OutcomeWeights,
+    features,
+    softmax,
+)
 
-NEAREST = 10
-"""Routes of a query that fitting looks at, the nearest ones."""
-COMMON = 200
-"""Thresholds that are tried for all routes together."""
-SWEEPS = 3
-"""Times that every route's threshold is fitted, while the others stay."""
-MARGIN = 0.02
-"""Distance of a threshold from the scores on both sides of it, where the gap allows it."""
-MIN_QUERIES = 20
-"""Right decisions, and wrong ones, that fitting the confidence takes at least."""
+NONE, OTHER, RIGHT = range(len(Outcome._fields))
+
+OUTSIDE = 0.2
+"""Out-of-scope queries for each query of a route that are assumed at least. What is missing is made up by everyday
+queries, and by the labelled ones as if their right route did not exist."""
+LEFT_OUT = 0.25
+"""How much the latter weigh in all, relative to the former."""
+
+SPREAD = 0.15
+"""The standard deviation of the scores that the default weights were fitted to."""
+FEW = 10.0
+"""How many examples that counts as, where there are others."""
+HELD = (0.1, 0.04, 1.0, 1.0, 0.04, 0.1, 0.1, 1.0, 1.0)
+"""How much the parameters are held where they start: those least that depend on the base model's cosines."""
+
+Ints = NDArray[np.int64]
 
 
-class NearestRoutes(NamedTuple):
-    """The nearest routes of ``n`` queries, the nearest first.
+class Example(NamedTuple):
+    """What came of the nearest route of a query, and how much that counts."""
+
+    nearest: Nearest
+    outcome: int
+    weight: float = 1.0
+
+
+class Labelled(NamedTuple):
+    """A query whose right route is known.
 
     Attributes:
-        routes: their numbers, ``(n, k)``; -1 where there are fewer.
-        scores: ``(n, k)``; minus infinity where there are fewer.
-        probabilities: of the domain that each query went to, ``(n,)``.
+        nearest: its nearest route; None where nothing was compared.
+        without: the nearest one but the right one; None where there is no other.
+        label: the position of the right route; -1 for none.
     """
 
-    routes: NDArray[np.int64]
-    scores: Floats
-    probabilities: Floats
+    nearest: Nearest | None
+    without: Nearest | None
+    label: int
 
 
-def nearest_routes(rows: Sequence[tuple[NDArray[np.int64], Floats, float]]) -> NearestRoutes:
-    """The nearest routes of queries, from the routes of each query, their scores and the domain's probability."""
-    width = max(1, min(NEAREST, max((len(routes) for routes, _, _ in rows), default=0)))
-    numbers, scores = np.full((len(rows), width), -1), np.full((len(rows), width), -np.inf)
-    for row, (routes, found, _) in enumerate(rows):
-        order = np.argsort(-found, kind="stable")[:width]
-        numbers[row, : len(order)], scores[row, : len(order)] = routes[order], found[order]
-    return NearestRoutes(numbers, scores, np.array([probability for _, _, probability in rows]))
+class Learned(NamedTuple):
+    """What was fitted: the weights, and the threshold of every route, ``(routes,)``."""
+
+    weights: OutcomeWeights
+    thresholds: Floats
 
 
-def fit_thresholds(nearest: NearestRoutes, labels: NDArray[np.int64], start: Floats) -> Floats:
-    """The thresholds with which most queries get their label, ``(routes,)``.
+def lacking(labels: Sequence[int]) -> float:
+    """How many out-of-scope queries are missing among labelled ones; a label of -1 is one."""
+    inside = sum(label >= 0 for label in labels)
+    return max(0.0, OUTSIDE * inside - (len(labels) - inside))
 
-    First one threshold is fitted for all routes, so that the few queries without a route count for every route. Then
-    each route's is fitted in turn while the others stay, until nothing changes (coordinate ascent). Of several that are
-    equally good, the nearest to the present one is taken. A route without labelled queries keeps its threshold.
+
+def examples(labelled: Sequence[Labelled], everyday: Sequence[Nearest | None]) -> Iterator[Example]:
+    """What is learned from.
 
     Args:
-        nearest: the queries' nearest routes.
-        labels: number of the right route, ``(n,)``; -1 for none.
-        start: the present thresholds, ``(routes,)``.
+        labelled: queries whose right route is known.
+        everyday: the nearest route of each everyday query; None where nothing was compared.
     """
-    known = np.unique(labels[labels >= 0])
-    thresholds = _common(nearest, labels, start, known)
-    for _ in range(SWEEPS):
-        before = thresholds.copy()
-        for route in known.tolist():
-            thresholds[route] = _best_threshold(nearest, labels, thresholds, route)
-        if np.array_equal(before, thresholds):
-            break
-    return thresholds
+    labels = [each.label for each in labelled]
+    missing, inside = lacking(labels), sum(label >= 0 for label in labels)
+    for nearest, without, label in labelled:
+        if nearest is not None:
+            yield Example(nearest, NONE if label < 0 else RIGHT if nearest.route == label else OTHER)
+        if missing and label >= 0 and without is not None:
+            yield Example(without, NONE, LEFT_OUT * missing / inside)
+    for nearest in everyday:
+        if missing and nearest is not None:
+            yield Example(nearest, NONE, missing / len(everyday))
 
 
-def fit_confidence(nearest: NearestRoutes, labels: NDArray[np.int64]) -> tuple[float, ...]:
-    """Weights of a logistic regression of whether the nearest route is right; empty where there are too few queries.
+def fit_outcomes(
+    given: Sequence[Example],
+    routes: int,
+    threshold: float,
+    weights: OutcomeWeights = DEFAULT_WEIGHTS,
+) -> Learned:
+    """The weights and thresholds that are most probable after the examples (maximum a posteriori).
 
-    Platt, 1999, "Probabilistic Outputs for Support Vector Machines".
+    Before them, the weights are normally distributed around those to start with, so that few examples change little.
+    The thresholds of routes differ from a common one. Cosines count in units of their spread, which is smaller for some
+    models than for others.
+
+    Args:
+        given: the examples.
+        routes: how many routes there are.
+        threshold: the threshold to start with.
+        weights: the weights to start with.
     """
-    right = (nearest.routes[:, 0] == labels) & (labels >= 0)
-    if min(right.sum(), (~right).sum()) < MIN_QUERIES:
-        return ()
-    scores = np.where(np.isfinite(nearest.scores), nearest.scores, -1)
-    second = scores[:, 1] if scores.shape[1] > 1 else np.full(len(scores), -1.0)
-    model = LogisticRegression(max_iter=1000).fit(features(scores[:, 0], second, nearest.probabilities), right)
-    return (float(model.intercept_[0]), *map(float, model.coef_[0]))
+    if not given:
+        return Learned(weights, np.full(routes, threshold))
+    problem = _Problem.of(given, routes, threshold, weights)
+    found = minimize(problem.loss, problem.start, jac=True, method="L-BFGS-B", bounds=problem.bounds())
+    return problem.learned(found.x)
 
 
-def _common(nearest: NearestRoutes, labels: NDArray[np.int64], start: Floats, known: NDArray[np.int64]) -> Floats:
-    """One threshold for all known routes, if that is better than ``start``; the middle one of the best."""
-    best_scores = nearest.scores[np.isfinite(nearest.scores[:, 0]), 0]
-    tried: list[Floats] = [start.copy() for _ in range(COMMON + 1)]
-    if not len(best_scores):
-        return tried[0]
-    for thresholds, common in zip(tried[1:], np.linspace(best_scores.min(), best_scores.max(), COMMON), strict=True):
-        thresholds[known] = np.clip(common, -1, 1)
-    right = np.array([(_first(nearest.routes, _accepted(nearest, each)) == labels).sum() for each in tried])
-    best = np.flatnonzero(right == right.max())
-    return tried[0 if best[0] == 0 else best[len(best) // 2]]
+class _Problem(NamedTuple):
+    """What the loss is made from: ``n`` examples, and the parameters to start with.
+
+    The parameters are first those of the nearest route: the weight of its score, the constant, and how much an
+    impossible domain and a certain ``general`` take away; then those of another route, the constant first; then what is
+    taken away for each route.
+
+    Attributes:
+        features: score and lead in units of the spread, and both probabilities, ``(n, 4)``.
+        mean: of the scores, which was taken from them before.
+        scale: what cosines were multiplied by.
+        chosen: the nearest routes, ``(n,)``.
+        wanted: 1 for what came of them, ``(n, outcomes)``.
+        weights: of the examples, ``(n,)``.
+        start: the parameters to start with, ``(p,)``.
+        precision: how much each of them is held there, ``(p,)``.
+    """
+
+    features: Floats
+    mean: float
+    scale: float
+    chosen: Ints
+    wanted: Floats
+    weights: Floats
+    start: Floats
+    precision: Floats
+
+    @classmethod
+    def of(cls, given: Sequence[Example], routes: int, threshold: float, weights: OutcomeWeights) -> _Problem:
+        table, counts = features([each.nearest for each in given]), np.array([each.weight for each in given])
+        mean, spread = _mean_and_spread(table[:, 0] / 10, counts)
+        scale = 10 * SPREAD / spread
+        table[:, 0] -= 10 * mean
+        table[:, :2] *= scale / 10
+        sharp, (constant, of_score, *others) = weights.sharpness, weights.other
+        right = [sharp / 10, sharp * scale / 10 * (mean - threshold), sharp * weights.domain, sharp * weights.general]
+        other = [constant + of_score * scale * mean, of_score, *others]
+        return cls(
+            table,
+            mean,
+            scale,
+            np.array([each.nearest.route for each in given], dtype=np.int64),
+            np.eye(len(Outcome._fields))[[each.outcome for each in given]],
+            counts,
+            np.concatenate([right, other, np.zeros(routes)]),
+            np.concatenate([HELD, np.ones(routes)]),
+        )
+
+    def loss(self, parameters: Floats) -> tuple[float, Floats]:
+        """The negative logarithm of the probability, and its gradient."""
+        ones = np.ones(len(self.features))
+        of_right = np.stack([self.features[:, 0], ones, self.features[:, 2] - 1, -self.features[:, 3]], axis=1)
+        of_other = np.column_stack([ones, self.features])
+        right = of_right @ parameters[:4] - parameters[9:][self.chosen]
+        probable = softmax(np.stack([np.zeros(len(right)), of_other @ parameters[4:9], right], axis=1))
+        likelihood = self.weights @ np.log(np.maximum((probable * self.wanted).sum(axis=1), 1e-300))
+        error = self.weights[:, None] * (probable - self.wanted)
+        by_route = np.bincount(self.chosen, error[:, RIGHT], minlength=len(parameters) - 9)
+        held = self.precision * (parameters - self.start)
+        gradient = np.concatenate([error[:, RIGHT] @ of_right, error[:, OTHER] @ of_other, -by_route])
+        return float(held @ (parameters - self.start) / 2 - likelihood), gradient + held
+
+    def bounds(self) -> list[tuple[float | None, float | None]]:
+        """A higher score is better, doubt is not."""
+        return [(0.05, None), (None, None), (0, None), (0, None), *[(None, None)] * (len(self.start) - 4)]
+
+    def learned(self, parameters: Floats) -> Learned:
+        """What the parameters mean for cosines."""
+        score, constant, domain, general = parameters[:4].tolist()
+        sharp, (of_mean, of_score, lead, *others) = score * self.scale, parameters[4:9].tolist()
+        constant_of_other = of_mean - of_score * self.scale * self.mean
+        other = (constant_of_other, of_score * self.scale / 10, lead * self.scale / 10, *others)
+        weights = OutcomeWeights(sharpness=sharp, domain=domain / sharp, general=general / sharp, other=other)
+        return Learned(weights, np.clip(self.mean + (parameters[9:] - constant) / sharp, -1, 1))
 
 
-def _best_threshold(nearest: NearestRoutes, labels: NDArray[np.int64], thresholds: Floats, route: int) -> float:
-    """The threshold of one route with which most queries are right."""
-    there = nearest.routes == route
-    accepted = _accepted(nearest, thresholds) & ~there
-    column = there.argmax(axis=1)
-    open_rows = there.any(axis=1) & ~(accepted & (np.arange(there.shape[1]) < column[:, None])).any(axis=1)
-    rows = np.flatnonzero(open_rows)
-    if not len(rows):
-        return float(thresholds[route])
-    else_chosen = _first(nearest.routes[rows], accepted[rows])
-    gain = (labels[rows] == route).astype(np.int64) - (else_chosen == labels[rows])
-    scores = nearest.scores[rows, column[rows]]
-    order = np.argsort(-scores, kind="stable")
-    sums = np.concatenate([[0], np.cumsum(gain[order])])
-    bounds = np.concatenate([[1.0], scores[order], [-1 - 2 * MARGIN]])
-    between = np.flatnonzero(bounds[:-1] - bounds[1:] > 2 * TOLERANCE)  # no threshold separates equal scores
-    spaces = [(bounds[cut + 1], bounds[cut]) for cut in between if sums[cut] == sums[between].max()]
-    points = [_within(thresholds[route], low, high) for low, high in spaces]
-    return min(points, key=lambda point: abs(point - thresholds[route]), default=float(thresholds[route]))
-
-
-def _within(point: float, low: float, high: float) -> float:
-    """The nearest number to a point that lies between two others, with a margin."""
-    margin = min(MARGIN, (high - low) / 2)
-    return float(np.clip(np.clip(point, low + margin, high - margin), -1, 1))
-
-
-def _accepted(nearest: NearestRoutes, thresholds: Floats) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (nearest.routes >= 0) & reaches(nearest.scores, thresholds[nearest.routes])
-    return found
-
-
-def _first(routes: NDArray[np.int64], accepted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The nearest accepted route of each query, ``(n,)``; -1 for none."""
-    column = accepted.argmax(axis=1)
-    rows = np.arange(len(routes))
-    found: NDArray[np.int64] = np.where(accepted[rows, column], routes[rows, column], -1)
-    return found
+def _mean_and_spread(scores: Floats, weights: Floats) -> tuple[float, float]:
+    """The mean and the standard deviation of scores; of few, the latter is nearer to that of the default weights."""
+    mean = float(np.average(scores, weights=weights))
+    variance = np.append((scores - mean) ** 2, SPREAD**2)
+    return mean, max(float(np.sqrt(np.average(variance, weights=np.append(weights, FEW)))), 1e-3)

@@ -9,27 +9,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from registry import GENERAL
 from registry.texts.forms import text_key
 from router_plugin.batches import read_optional_texts, read_texts
+from router_plugin.classifier.everyday import everyday_queries
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.errors import QueryError
 from router_plugin.evaluation.fitted import Fitted
+from router_plugin.evaluation.outcomes import Nearest
 from router_plugin.evaluation.routes import RouteEvaluation, evaluate_routes
 from router_plugin.router import DomainRouter
 from router_plugin.serving.scores import Scored, score
 from router_plugin.serving.state import ServingState
-from router_plugin.tuning.fitting import fit_confidence, fit_thresholds, nearest_routes
+from router_plugin.tuning.fitting import Labelled, examples, fit_outcomes, lacking
 
 log = logging.getLogger(__name__)
 
 BLOCK = 256
 """Queries that are routed at a time."""
+EVERYDAY = 200
+"""Everyday queries that are routed as examples of queries without a route."""
 SHOWN = 5
 """Unreadable queries that a warning names."""
 
 
 class Tuner:
-    """Fits the thresholds of a router's routes and the confidence of its decisions, and evaluates it.
+    """Fits the thresholds of a router's routes and the probabilities of outcomes, and evaluates it.
 
     The router may answer queries meanwhile; each is decided by what was fitted before or after, never by a mixture.
     """
@@ -42,7 +47,10 @@ class Tuner:
         self._router = router
 
     def fit(self, queries: Iterable[str], labels: Iterable[str | None], domains: Iterable[str] | None = None) -> Fitted:
-        """Fit thresholds and confidence to labelled queries, and apply them.
+        """Fit thresholds, and the probabilities of outcomes, to labelled queries, and apply them.
+
+        Where few of them have no route, everyday queries are used as well, and labelled ones as if their route did not
+        exist; see :func:`router_plugin.tuning.fitting.examples`.
 
         Queries that are utterances themselves are left out, see :meth:`evaluate`: their scores of 1 tell nothing about
         others.
@@ -64,23 +72,24 @@ class Tuner:
         asked = given.without_utterances(state)
         if left := len(given.queries) - len(asked.queries):
             log.warning("%d of %d queries are utterances of routes and are left out", left, len(given.queries))
-        scored = [found for part in asked.blocks() for found in score(state, *part)]
-        _warn_of_unread(scored)
-        rows = asked.positions(state)
-        nearest = nearest_routes([(found.positions, found.scores, found.choice.probability) for found in scored])
-        routes, thresholds = state.served.routes, state.served.thresholds
-        start = np.where(np.isnan(thresholds), state.settings.threshold, thresholds)
-        fitted_thresholds = fit_thresholds(nearest, rows, start)
+        known = labelled(state, *asked)
+        everyday = everyday_nearest(state, domains is not None) if lacking([each.label for each in known]) else []
+        learned = fit_outcomes([*examples(known, everyday)], len(state.served.routes), state.served.default_threshold)
+        with_query = {each.label for each in known}
         fitted = Fitted(
-            thresholds={routes[row].name: float(fitted_thresholds[row]) for row in np.unique(rows[rows >= 0]).tolist()},
-            confidence=fit_confidence(nearest, rows),
+            thresholds={
+                route.name: value
+                for row, (route, value) in enumerate(zip(state.given, learned.thresholds.tolist(), strict=True))
+                if route.threshold is None or row in with_query
+            },
+            weights=learned.weights,
             made_for=state.made_for(),
         )
         self.apply(fitted)
         return fitted
 
     def apply(self, fitted: Fitted) -> None:
-        """Let the router use thresholds and confidence that were fitted earlier.
+        """Let the router use what was fitted earlier.
 
         Raises:
             FittedError: they were fitted for other model versions or settings, with which scores are different.
@@ -156,6 +165,42 @@ class _Labelled(NamedTuple):
         for start in range(0, len(self.queries), BLOCK):
             block = slice(start, start + BLOCK)
             yield self.queries[block], None if self.domains is None else self.domains[block]
+
+
+def labelled(
+    state: ServingState, queries: Sequence[str], labels: Sequence[str | None], domains: Sequence[str] | None = None
+) -> list[Labelled]:
+    """Labelled queries as fitting wants them.
+
+    Args:
+        state: what to score with.
+        queries: any number.
+        labels: name of the right route for each query, or None for no route.
+        domains: of each query, where they are known.
+    """
+    given = _Labelled([*queries], [*labels], None if domains is None else [*domains])
+    scored = [found for part in given.blocks() for found in score(state, *part)]
+    _warn_of_unread(scored)
+    return [
+        Labelled(found.nearest_route(), found.without([label]).nearest_route(), label)
+        for found, label in zip(scored, given.positions(state).tolist(), strict=True)
+    ]
+
+
+def everyday_nearest(state: ServingState, known: bool = False) -> list[Nearest | None]:
+    """The nearest route of each of a sample of everyday queries that are no utterances.
+
+    Args:
+        state: what to score with.
+        known: whether their domain is given.
+    """
+    utterances = {text_key(text) for route in state.served.routes for text in route.utterances}
+    queries = [query for query in everyday_queries() if text_key(query) not in utterances]
+    sample = np.random.default_rng(0).permutation(len(queries))[:EVERYDAY].tolist()
+    asked = _Labelled(
+        [queries[row] for row in sample], [None] * len(sample), [GENERAL] * len(sample) if known else None
+    )
+    return [found.nearest_route() for part in asked.blocks() for found in score(state, *part)]
 
 
 def _warn_of_unread(scored: Sequence[Scored]) -> None:

@@ -10,7 +10,6 @@ from hypothesis.extra.numpy import arrays
 
 from router_plugin import DomainRouter, JointSpace, Route, Settings, Tuner, explain
 from router_plugin.cosines import TOLERANCE, reaches, rounded, unit
-from router_plugin.tuning.fitting import fit_thresholds, nearest_routes
 from tests.conftest import EXAMPLES
 
 FINITE = st.floats(-2, 2, width=32)
@@ -121,13 +120,6 @@ def test_no_strategy_and_aggregation_scores_above_one(served_domains, strategy, 
     router = DomainRouter.over(served_domains, routes, changed)
     for text, decision in zip(UTTERANCES, router.route_many(UTTERANCES[:8]), strict=False):
         assert (decision.route, decision.score) == (text, 1)
-
-
-def test_fitting_does_not_separate_scores_that_may_be_one_and_the_same():
-    close = [(0.8, 0), (0.8 + 0.4 * TOLERANCE, -1), (0.2, -1)]
-    found = nearest_routes([(np.array([0]), np.array([score]), 1.0) for score, _ in close])
-    threshold = fit_thresholds(found, np.array([label for _, label in close]), np.array([0.5]))[0]
-    assert abs(threshold - 0.8) > 2 * TOLERANCE
 
 
 def test_a_fitted_threshold_accepts_what_it_was_fitted_to(served_domains):

@@ -104,7 +104,9 @@ def test_a_few_queries_conclude_nothing(single: DomainRouter) -> None:
 
 def test_thresholds_keep_out_what_users_say_is_out_of_scope(single: DomainRouter) -> None:
     outside = [
-        f"?? {sing} !! ;; {fish}" for sing in ("sing", "jump", "hum", "fly") for fish in ("cod", "eel", "carp", "ray")
+        f"?? {sing} !! ;; {fish}"
+        for sing in ("sing", "jump", "hum", "fly", "dig", "nap")
+        for fish in ("cod", "eel", "carp", "ray", "pike", "bass")
     ]
     found = improve_routes(single, [*known_log(), *judged("", outside)])
     today, *others = found.figures

@@ -301,6 +301,25 @@ def test_adaptive_asks_one_encoder_where_the_domain_is_sure_and_else_the_base_mo
         assert found[route.name] == pytest.approx(mean + lowered, abs=1e-4)
 
 
+def test_related_domains_compete_though_the_classifier_is_certain(served, monkeypatch):
+    monkeypatch.setattr("router_plugin.serving.strategies.SURE", 0.0)
+    known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
+    domains = ServedDomains(str(served), settings=ANYTHING)
+    domains.classifier.related = {}
+    alone, first = scores_by(domains, known, strategy="adaptive")
+    second = "medical" if first == "legal" else "legal"
+    together, chosen = scores_by(domains, known, strategy="adaptive", related=("legal+medical",))
+    assert chosen == first and len(alone) == 2 and len(together) == 3
+    domains.classifier.related = {first: {second}}
+    assert scores_by(domains, known, strategy="adaptive")[0] == together
+
+
+@pytest.mark.parametrize("related", ["legal", "legal+", "legal+nowhere", "nowhere"])
+def test_related_domains_are_those_that_are_served(served, related):
+    with pytest.raises(SettingsError, match=r"`related` .*: expected some of .*medical.*, joined by \+"):
+        DomainRouter([], str(served), settings=Settings(related=(related,)))
+
+
 def test_adaptive_scores_the_very_same_text_with_1_whatever_its_domain(served):
     known = [*routes("any"), Route(name="law", domain="legal", utterances=("tell me a joke",))]
     for query in ("tell me a joke", "Tell me a joke"):

@@ -36,7 +36,7 @@ class CompiledModel:
         """
         Args:
             folder: of the variant.
-            threads: by default the runtime's choice.
+            threads: by default as many as ``OMP_NUM_THREADS`` says, as for torch, else the runtime's choice.
 
         Raises:
             VariantError: the variant is damaged, or its runtime is not installed.
@@ -48,7 +48,7 @@ class CompiledModel:
         try:
             self.tokens = shared_tokens((folder / TOKENIZER).read_text(encoding="utf-8"), self.record.max_length)
             self.reader = QueryReader(self.tokens, self.record.prompts["query"])
-            self._graph = _open(folder, self.record.backend, threads)
+            self._graph = _open(folder, self.record.backend, threads or _threads())
         except Exception as error:  # tokenizers and onnxruntime raise no narrower class
             raise VariantError(f"{folder} cannot be run: {error}") from error
         self.dimension = self.record.dimension
@@ -88,6 +88,11 @@ def import_onnxruntime() -> ModuleType:
     """ONNX Runtime without its telemetry, which would send usage data and leave files in the user's home folder."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return importlib.import_module("onnxruntime")
+
+
+def _threads() -> int | None:
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(given) if given.isdecimal() and int(given) else None
 
 
 def _open(folder: Path, backend: str, threads: int | None) -> Graph:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from registry import BaseModelFiles
 from registry.errors import OutputError, VariantError
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.variants import (
+    BACKENDS,
     Backend,
     check_backend,
     is_installed,
@@ -25,6 +29,12 @@ log = logging.getLogger(__name__)
 
 AUTO = "auto"
 TORCH = "torch"
+
+SIMILAR = 0.95
+"""Minimum mean cosine between the vectors of the base model and of its int8 variant. That of a sound one is 0.98."""
+
+_REFUSED: set[str] = set()
+"""The variants of base models that could not be made, in this process."""
 
 
 def check_choice(backend: str, device: str | None) -> None:
@@ -65,17 +75,23 @@ def _is_usable(device: str) -> bool:
 
 
 def compiled_encoder(
-    folder: Path, base: BaseModelFiles, backend: str, device: str | None, trust_remote_code: bool
+    folder: Path,
+    base: BaseModelFiles,
+    backend: str,
+    device: str | None,
+    trust_remote_code: bool,
+    texts: Callable[[], Sequence[str]],
 ) -> CompiledModel | None:
     """The variant of a model that is used; None where torch runs it.
 
     Args:
-        folder: of the model. The base model's folder has no variants: one is built and cached on this machine.
+        folder: of the model. The base model's folder has no variants: one is made and kept on this machine.
         base: the base model.
         backend: ``auto``, the fastest that is stored with the model; ``torch``; or a name. Torch runs the models that
             do not have it.
         device: variants run on the CPU only; None for a GPU where torch finds one.
-        trust_remote_code: let the base model run its own code when its variant is built.
+        trust_remote_code: let the base model run its own code when its variant is made.
+        texts: queries by which an int8 variant of the base model is calibrated and checked.
 
     Raises:
         VariantError: a stored variant is damaged.
@@ -85,7 +101,8 @@ def compiled_encoder(
         return None
     if variant in stored_variants(folder):
         return CompiledModel(variant_folder(folder, variant))
-    return _of_base(base, variant, trust_remote_code)
+    made = variant_of_base(base, variant, trust_remote_code, texts)
+    return CompiledModel(made) if made else None
 
 
 def chosen_variant(folder: Path, base: BaseModelFiles, backend: str, device: str | None) -> Backend | None:
@@ -95,8 +112,22 @@ def chosen_variant(folder: Path, base: BaseModelFiles, backend: str, device: str
     stored = [name for name in stored_variants(folder) if backend in (AUTO, name) and is_installed(name)]
     if stored:
         return stored[0]
-    whole = backend != AUTO and folder == base.path  # the base model in full precision, which needs no measurement
-    return check_backend(runtime(backend)) if whole else None
+    return check_backend(backend) if backend != AUTO and folder == base.path else None
+
+
+def backend_of_base(folders: Iterable[Path], base: BaseModelFiles, backend: str, device: str | None) -> str:
+    """What the base model runs on: for ``auto``, the first backend in their order that a model beside it runs on.
+
+    Args:
+        folders: of the models that are served beside it.
+        base: the base model.
+        backend: of the settings.
+        device: likewise.
+    """
+    if backend != AUTO:
+        return backend
+    used = {chosen_variant(folder, base, backend, device) for folder in folders}
+    return next((name for name in BACKENDS if name in used), TORCH)
 
 
 def on_cpu(device: str | None) -> bool:
@@ -108,19 +139,50 @@ def on_cpu(device: str | None) -> bool:
     return not torch.cuda.is_available()
 
 
-def _of_base(base: BaseModelFiles, variant: Backend, trust_remote_code: bool) -> CompiledModel | None:
-    """The base model's variant, built at its first use."""
+def variant_of_base(
+    base: BaseModelFiles, variant: Backend, trust_remote_code: bool, texts: Callable[[], Sequence[str]]
+) -> Path | None:
+    """The folder of the base model's variant, made now if it is not kept on this machine; None if it cannot be made.
+
+    See :func:`compiled_encoder` for the arguments.
+    """
+    key = f"{base.identity}-{variant}"
+    if key in _REFUSED:
+        return None
     try:
-        return CompiledModel(
-            cached_folder("variants", f"{base.identity}-{variant}", partial(_make, base, variant, trust_remote_code))
-        )
-    except (VariantError, OutputError, OSError) as error:
+        return cached_folder("variants", key, partial(_make, base, variant, trust_remote_code, texts))
+    except (VariantError, OutputError, OSError, ImportError) as error:
         log.warning("%s runs on torch: %s", base.name, error)
+        if isinstance(error, VariantError):
+            _REFUSED.add(key)
         return None
 
 
-def _make(base: BaseModelFiles, backend: Backend, trust_remote_code: bool, folder: Path) -> None:
-    from registry.model_folders.exporting import export
+def _make(
+    base: BaseModelFiles,
+    backend: Backend,
+    trust_remote_code: bool,
+    texts: Callable[[], Sequence[str]],
+    folder: Path,
+) -> None:
+    """Export the base model; in full precision if its int8 variant has other vectors."""
+    from registry.model_folders.exporting import CALIBRATION_TEXTS, export
     from registry.model_folders.loading import load_sentence_transformer
 
-    export(load_sentence_transformer(base.path, None, "cpu", trust_remote_code), folder, backend)
+    log.info("%s is exported for %s, once on this machine", base.name, backend)
+    model = load_sentence_transformer(base.path, None, "cpu", trust_remote_code)
+    queries = texts()
+    some = queries[:: -(-len(queries) // CALIBRATION_TEXTS)]
+    export(model, folder, backend, some)
+    whole = check_backend(runtime(backend))
+    if backend == whole:
+        return
+    wanted = model.encode_query(some, normalize_embeddings=True, show_progress_bar=False)
+    similar = float(np.einsum("nd,nd->n", wanted, CompiledModel(folder).encode(some)).mean())
+    if not similar >= SIMILAR:
+        log.warning(
+            "%s runs on %s: the vectors of %s have a cosine of %.2f with it", base.name, whole, backend, similar
+        )
+        for path in folder.iterdir():
+            path.unlink()
+        export(model, folder, whole)

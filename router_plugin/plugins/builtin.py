@@ -47,9 +47,11 @@ class CompiledEncoderPlugin:
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder | None:
         """The variant that the settings choose, if the folder has it."""
+        from router_plugin.classifier.everyday import everyday_queries
         from router_plugin.encoders.selection import compiled_encoder
 
-        return compiled_encoder(folder, base, settings.backend, settings.device, settings.trust_remote_code)
+        trusted = settings.trust_remote_code
+        return compiled_encoder(folder, base, settings.backend, settings.device, trusted, everyday_queries)
 
 
 class TorchEncoderPlugin:

@@ -17,6 +17,7 @@ from registry import GENERAL, BaseModelFiles, DomainRouterError, ModelVersion, P
 from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
 from registry.paths import PathLike
+from router_plugin.classifier.everyday import everyday_queries
 from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, built_profile, check_names, read_domains
 from router_plugin.contracts import (
     MOST_UNREAD,
@@ -31,7 +32,13 @@ from router_plugin.contracts import (
 from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
-from router_plugin.encoders.selection import TORCH, check_choice, chosen_variant
+from router_plugin.encoders.selection import (
+    TORCH,
+    backend_of_base,
+    check_choice,
+    chosen_variant,
+    variant_of_base,
+)
 from router_plugin.errors import ClosedError, CopyError, PluginError, SettingsError
 from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.manager import FAILURES, Plugins, plugins, said
@@ -120,8 +127,14 @@ class ServedDomains:
             name: previous.folders[name] if previous and name in same else self._store.fetch(version)
             for name, version in self.champions.items()
         }
+        self._backend_of_base: str = (
+            previous._backend_of_base
+            if previous and GENERAL in same
+            else backend_of_base(self.folders.values(), self.base, self.settings.backend, self.settings.device)
+        )
         self._encoders = self._pool(previous, same)
         self._embedding = Embedding(self._encoders, self.artifacts, self._cache)
+        self._export_base()
         self._classified_by, self.classifier = self._choose_classifier()
 
     def _base(self, previous: ServedDomains | None) -> BaseModelFiles:
@@ -134,11 +147,18 @@ class ServedDomains:
 
     def _pool(self, previous: ServedDomains | None, same: Collection[str]) -> EncoderPool:
         """The encoders of the base model and of every champion, by domain."""
-        load = partial(_load_encoder, self._store, self.plugins, self.base, self.settings)
-        loaders = {name: partial(load, self.champions.get(name)) for name in (GENERAL, *self.champions)}
+        load = partial(_load_encoder, self._store, self.plugins, self.base)
+        loaders = {name: partial(load, self.settings, version) for name, version in self.champions.items()}
+        loaders[GENERAL] = partial(load, self.settings.replace(backend=self._backend_of_base), None)
         budget = self.settings.memory_budget_mb
         bytes_ = None if budget is None else budget * 1_000_000
         return EncoderPool(loaders, bytes_, previous._encoders if previous else None, same)
+
+    def _export_base(self) -> None:
+        """Make the variant that the base model runs on now, if it has to be made: no query shall wait for that."""
+        variant = chosen_variant(self.base.path, self.base, self._backend_of_base, self.settings.device)
+        if variant and not self._has_other_encoders():
+            variant_of_base(self.base, variant, self.settings.trust_remote_code, everyday_queries)
 
     def _choose_classifier(self) -> tuple[str, DomainClassifier]:
         """The domain classifier and the plugin that chose it."""
@@ -243,14 +263,19 @@ class ServedDomains:
 
     def reader(self, domain: str) -> QueryReader | None:
         """How the built-in encoder of a domain reads queries, without loading it; None where that is not known."""
-        if any(each.name not in BUILT_IN and "encoder" in each.hooks for each in self.plugins.loaded()):
+        if self._has_other_encoders():
             return None
         return query_reader(self.folders.get(self.encoded_by[domain], self.base.path), self.base)
 
     def runtime(self, domain: str) -> str:
         """What the built-in encoder of a domain runs on: ``torch``, or a variant's backend."""
         folder = self.folders.get(domain, self.base.path)
-        return chosen_variant(folder, self.base, self.settings.backend, self.settings.device) or TORCH
+        backend = self.settings.backend if domain in self.folders else self._backend_of_base
+        return chosen_variant(folder, self.base, backend, self.settings.device) or TORCH
+
+    def _has_other_encoders(self) -> bool:
+        """Whether a plugin that is not built in may choose encoders."""
+        return any(each.name not in BUILT_IN and "encoder" in each.hooks for each in self.plugins.loaded())
 
     @property
     def loaded(self) -> list[str]:

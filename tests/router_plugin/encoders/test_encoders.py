@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from registry import DamagedArtifactError, Registry, resolve_base_model
 from registry.errors import BaseModelError, VariantError
 from registry.model_folders.adapter_files import WEIGHTS
+from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.loading import load_sentence_transformer
 from registry.model_folders.tokenizer import shared_tokens
 from router_plugin import DomainRouter, ServedDomains, Settings, SettingsError, UnmodelledDomain, load_routes
@@ -26,6 +27,7 @@ from router_plugin.cli import app
 from router_plugin.encoders.embedding import Embedding
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
+from router_plugin.encoders.selection import variant_of_base
 from router_plugin.encoders.shared_backbone import SharedBackbone, shared_backbone
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
@@ -390,8 +392,36 @@ def test_variants_serve_and_decide_like_torch(tiny_models, tmp_path, routes, mon
         for backend in ("torch", "auto", "openvino")
     }
     assert decided["auto"] == decided["torch"] == decided["openvino"]
-    assert list((tmp_path / "home" / "cache" / "variants").glob("*-openvino/model.xml"))
     store.close()
+
+
+def test_the_base_model_runs_on_what_the_models_beside_it_run_on_from_the_start(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
+    kept = tmp_path / "home" / "cache" / "variants"
+    model = shutil.copytree(tiny_models["medical"], tmp_path / "medical")
+    store = Registry.open(str(tmp_path / "registry"))
+    publish(model, store, force=True)
+    assert ServedDomains(store, settings=ANYTHING).runtime("general") == "torch"
+    assert not kept.exists()
+    add_variants(model, read_prepared(tiny_models["medical"].with_name("medical-data")), ["openvino"])
+    publish(model, store, force=True)
+    served = ServedDomains(store, settings=ANYTHING)
+    assert list(kept.glob("*-openvino/model.xml"))
+    assert served.runtime("general") == "openvino"
+    with served.encoder("general") as encoder:
+        assert encoder.runtime == "openvino"
+    store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("similar", "runtime"), [(0.5, "onnx-int8"), (1.1, "onnx")])
+def test_an_int8_variant_of_the_base_model_with_other_vectors_is_replaced_by_full_precision(
+    tiny_base, tmp_path, monkeypatch, similar, runtime
+):
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("router_plugin.encoders.selection.SIMILAR", similar)
+    made = variant_of_base(tiny_base, "onnx-int8", False, lambda: QUERIES)
+    assert CompiledModel(made).runtime == runtime
 
 
 @pytest.mark.parametrize(("temporary", "runtime"), [("", "openvino"), ("no folder", "torch")])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,8 +18,8 @@ from registry.texts.forms import visible
 from registry.texts.words import is_plain, is_unspaced, runs, words
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction import FeatureHasher
 
 WORD_BUCKETS = 1 << 17
 BUCKETS = 2 * WORD_BUCKETS
@@ -27,6 +27,10 @@ BUCKETS = 2 * WORD_BUCKETS
 
 WORDS = 2
 """How words are read. Version 1 split them at marks, and did not split scripts that are written without spaces."""
+
+NGRAMS = (2, 3, 4)
+CACHED_WORDS = 1 << 14
+"""Words whose n-grams are kept, so that those of frequent words are not hashed again."""
 
 _PLAIN_WORD = re.compile(r"\w+")
 
@@ -68,11 +72,23 @@ def lexical_features(texts: Iterable[str], version: int = WORDS) -> csr_matrix:
     """
     from scipy.sparse import csr_matrix
 
-    parts = [part for text in texts for part in _parts(text, version)]
-    counts = _hasher().transform(parts)  # two rows a text, in one call: the overhead of a call is higher than its work
-    characters = np.repeat(np.arange(len(parts)) % 2, np.diff(counts.indptr))
-    indices = counts.indices + WORD_BUCKETS * characters
-    return csr_matrix((counts.data, indices, counts.indptr[::2]), shape=(len(parts) // 2, BUCKETS))
+    found = [counted_features(text, version) for text in texts]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in found)])
+    buckets = np.concatenate([np.empty(0, dtype=np.int32), *(each for each, _ in found)])
+    counts = np.concatenate([np.empty(0, dtype=np.float32), *(each for _, each in found)])
+    return csr_matrix((counts, buckets, ends.astype(np.int32)), shape=(len(found), BUCKETS))
+
+
+def counted_features(text: str, version: int = WORDS) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The buckets of a text's words and n-grams in ascending order, and how many of them are in each, ``(b,)`` each."""
+    read = read_words(text, version)
+    found = [bucket(name) for name in _words_and_pairs(read)]
+    for word in " ".join(read.runs).split():
+        found += _buckets_of_ngrams(word)
+    buckets = np.array(found, dtype=np.int32)
+    buckets.sort()
+    first = np.flatnonzero(np.diff(buckets, prepend=-1))
+    return buckets[first], np.diff(first, append=len(buckets)).astype(np.float32)
 
 
 def named_features(text: str, version: int = WORDS) -> dict[str, int]:
@@ -80,32 +96,39 @@ def named_features(text: str, version: int = WORDS) -> dict[str, int]:
 
     The n-grams are in quotes, spaces included.
     """
-    named: dict[str, int] = {}
-    for offset, found, name in zip((0, WORD_BUCKETS), _parts(text, version), ("{}", "'{}'"), strict=True):
-        parts = list(dict.fromkeys(found))
-        buckets = _hasher().transform([[part] for part in parts]).indices if parts else ()
-        named |= {name.format(part): offset + int(bucket) for part, bucket in zip(parts, buckets, strict=True)}
+    read = read_words(text, version)
+    named = {name: bucket(name) for name in _words_and_pairs(read)}
+    for word in " ".join(read.runs).split():
+        named |= {f"'{part}'": WORD_BUCKETS + bucket(part) for part in _ngrams(word)}
     return named
 
 
-def _parts(text: str, version: int) -> tuple[list[str], list[str]]:
-    """The words and pairs of words of a text, and its character n-grams."""
-    read = read_words(text, version)
-    return [*read.words, *map(" ".join, pairwise(read.words))], _characters()(" ".join(read.runs))
+def bucket(part: str) -> int:
+    """The number below :data:`WORD_BUCKETS` that a word, a pair of words or an n-gram is hashed to."""
+    return abs(_hash()(part)) % WORD_BUCKETS
+
+
+def _words_and_pairs(read: Words) -> list[str]:
+    return [*read.words, *map(" ".join, pairwise(read.words))]
+
+
+@lru_cache(CACHED_WORDS)
+def _buckets_of_ngrams(word: str) -> tuple[int, ...]:
+    return tuple(WORD_BUCKETS + bucket(part) for part in _ngrams(word))
+
+
+def _ngrams(word: str) -> list[str]:
+    """The character n-grams of a word with a space on either side; what is shorter than an n-gram is one."""
+    spaced, found = f" {word} ", list[str]()
+    for length in NGRAMS:
+        found += [spaced[start : start + length] for start in range(max(1, len(spaced) - length + 1))]
+        if length >= len(spaced):
+            break
+    return found
 
 
 @cache
-def _characters() -> Callable[[str], list[str]]:
-    from sklearn.feature_extraction.text import HashingVectorizer
+def _hash() -> Callable[[str], int]:
+    from sklearn.utils import murmurhash3_32
 
-    analyzer: Callable[[str], list[str]] = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 4), lowercase=False
-    ).build_analyzer()
-    return analyzer
-
-
-@cache
-def _hasher() -> FeatureHasher:
-    from sklearn.feature_extraction import FeatureHasher
-
-    return FeatureHasher(WORD_BUCKETS, input_type="string", alternate_sign=False, dtype=np.float32)
+    return partial(murmurhash3_32, seed=0)

@@ -15,7 +15,7 @@ from scipy.sparse import vstack
 from threadpoolctl import threadpool_limits
 
 from registry import GENERAL, Profile
-from registry.classifier_profiles.features import WORDS, lexical_features
+from registry.classifier_profiles.features import WORDS
 from router_plugin.classifier.calibration import Calibration, Measures, thresholds
 from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import Nearness, NeighbourStage
@@ -161,14 +161,12 @@ class CascadeClassifier:
 
     def _measure(self, texts: Sequence[str]) -> Measures:
         """Measures of the lexical stage: margins with spelling corrected, the fraction of unseen words without."""
-        counts = lexical_features(texts, self._words)
-        weighting = self._lexical.weighting
-        features, unseen = weighting(counts), weighting.unseen(counts)
-        margins = self._lexical.margins(features)
-        corrected = [self._corrector.correct(text) if unseen[row] else text for row, text in enumerate(texts)]
-        if changed := [row for row, text in enumerate(texts) if corrected[row] is not text]:
-            rows = weighting(lexical_features([corrected[row] for row in changed], self._words))
-            margins[changed] = self._lexical.margins(rows)
+        margins = np.empty((len(texts), len(self.domains)), dtype=np.float32)
+        unseen = np.empty(len(texts), dtype=np.float32)
+        for row, text in enumerate(texts):
+            margins[row], unseen[row] = self._lexical.measure(text)
+            if unseen[row] and (corrected := self._corrector.correct(text)) is not text:
+                margins[row] = self._lexical.measure(corrected)[0]
         return Measures(margins, unseen)
 
     def _calibrate(self, folds: Sequence[Sequence[Profile]], precision: float) -> None:
@@ -269,6 +267,8 @@ def _in_folds(profile: Profile, limit: int) -> list[Profile]:
 
 def _best_piece(probabilities: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each text, the piece with the highest probability of a domain."""
+    if len(owner) == 1:
+        return np.zeros(1, dtype=np.int64)
     sure = probabilities[:, 1:].max(axis=1)
     order: NDArray[np.int64] = np.lexsort((-sure, owner))
     found: NDArray[np.int64] = order[np.unique(owner[order], return_index=True)[1]]

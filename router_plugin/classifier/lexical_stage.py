@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ from registry.classifier_profiles.features import (
     BUCKETS,
     WORD_BUCKETS,
     WORDS,
-    lexical_features,
+    counted_features,
     named_features,
 )
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Margins = NDArray[np.float32]
 
 COST = 1.0
+_TINY = 1e-30
 
 TOLERANCE = 0.75
 """LinearSVC tolerance. Larger values hurt domains with few queries."""
@@ -66,6 +68,19 @@ class Weighting:
         every = np.bincount(rows[word], minlength=counts.shape[0])
         new = np.bincount(rows[word & (self._found[counts.indices] <= fitted)], minlength=counts.shape[0])
         return np.where(every > 0, new / np.maximum(every, 1), 1).astype(np.float32)
+
+    def of_text(self, text: str, words: int) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
+        """The features of one text with their weights, ``(b,)`` each, and its fraction of unseen words.
+
+        It is the same as for a matrix of texts, in a tenth of the time.
+        """
+        buckets, counts = counted_features(text, words)
+        values = (1 + np.log(counts)) * self._inverse[buckets]
+        split = int(buckets.searchsorted(WORD_BUCKETS))
+        for part in (values[:split], values[split:]):
+            part /= max(math.sqrt(part @ part), _TINY)
+        unseen = 1 - np.count_nonzero(self._found[buckets[:split]]) / split if split else 1.0
+        return buckets, values, unseen
 
 
 def _rows(counts: csr_matrix) -> NDArray[np.int64]:
@@ -108,14 +123,17 @@ class LexicalStage:
             for features, wrong, heads in zip(clean, misspelt, machines, strict=True)
         ]
 
-    def margins(self, features: csr_matrix) -> Margins:
-        """Signed distance of each text from every domain's boundary, ``(n, d)``; above 0 on the domain's side."""
-        return _margins(features, self._heads)
+    def measure(self, text: str) -> tuple[Margins, float]:
+        """Signed distance of a text from every domain's boundary, ``(d,)``, above 0 on the domain's side; its fraction
+        of unseen words."""
+        buckets, values, unseen = self.weighting.of_text(text, self._words)
+        margins: Margins = values @ self._heads.weights[buckets] + self._heads.offsets
+        return margins, unseen
 
     def contributions(self, text: str) -> dict[str, Margins]:
         """What each word, pair of words and character n-gram of a text adds to the margins, ``(d,)`` each."""
-        weighted = self.weighting(lexical_features([text], self._words))
-        value = dict(zip(weighted.indices.tolist(), weighted.data.tolist(), strict=True))
+        buckets, values, _ = self.weighting.of_text(text, self._words)
+        value = dict(zip(buckets.tolist(), values.tolist(), strict=True))
         named = named_features(text, self._words)
         return {name: value[bucket] * self._heads.weights[bucket] for name, bucket in named.items()}
 

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from registry import DamagedArtifactError, Profile
 from registry.classifier_profiles.features import (
     BUCKETS,
+    WORD_BUCKETS,
     lexical_features,
     named_features,
     read_words,
@@ -301,3 +303,17 @@ def test_a_damaged_file_is_refused_or_still_valid(profile, tmp_path, cut, flip, 
         assert FILE_NAME in str(error)
     else:
         assert loaded.lexical.shape[0] == len(loaded.embeddings)
+
+
+def test_words_and_ngrams_are_counted_in_the_buckets_of_earlier_profiles():
+    from sklearn.feature_extraction import FeatureHasher
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    texts = [*QUERIES, "", "a", "Ab c Ab", "naïve café", "!?", " ".join(QUERIES)]
+    hasher = FeatureHasher(WORD_BUCKETS, input_type="string", alternate_sign=False)
+    ngrams = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), lowercase=False).build_analyzer()
+    for text in texts:
+        read = read_words(text)
+        parts = [[*read.words, *map(" ".join, pairwise(read.words))], ngrams(" ".join(read.runs))]
+        expected = np.hstack([row.toarray()[0] for row in hasher.transform(parts)])
+        assert (lexical_features([text]).toarray()[0] == expected).all()

@@ -337,3 +337,16 @@ def test_queries_are_read_as_the_profiles_were(general, versions, caplog):
     if len(set(versions)) == 1:
         chosen = classifier.classify(["मेरा कार्ड खो गया", "ऋण कैसे मिलेगा मुझे"]).probabilities[:, 1:].argmax(axis=1)
         assert chosen.tolist() == [0, 1]
+
+
+def test_a_text_is_measured_as_in_a_matrix_of_texts(general):
+    profiles = {name: spoken(name, 2) for name in SPOKEN}
+    stage = CascadeClassifier(general, profiles, BaseEmbedder("0" * 64, None))._lexical
+    for text in ["कार्ड खो गया", "what is a card, what is a loan", "!", ""]:
+        counts = lexical_features([text])
+        with np.errstate(invalid="ignore"):
+            weights = stage.weighting(counts)
+        buckets, values, unseen = stage.weighting.of_text(text, 2)
+        assert buckets.tolist() == weights.indices.tolist()
+        np.testing.assert_allclose(values, weights.data, atol=1e-6)
+        np.testing.assert_allclose(unseen, stage.weighting.unseen(counts)[0], atol=1e-6)

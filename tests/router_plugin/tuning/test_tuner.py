@@ -278,9 +278,7 @@ def test_features_add_up_to_the_margin(router):
     classifier = router.classifier
     text = "can my landlord keep the deposit of the flat"
     stage = classifier._lexical
-    from registry.classifier_profiles.features import lexical_features
-
-    whole = stage.margins(stage.weighting(lexical_features([text])))[0] - stage._heads.offsets
+    whole = stage.measure(text)[0] - stage._heads.offsets
     added = sum(stage.contributions(text).values())
     np.testing.assert_allclose(added, whole, atol=1e-3)
     assert GENERAL in classifier.domains

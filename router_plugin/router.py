@@ -268,7 +268,7 @@ class DomainRouter:
         """
         query, said = one_text(query, "query"), user_messages(history)
         together = with_questions(query, said)
-        alone, *in_context = self.examine([query] if together is None else [query, together])
+        alone, *in_context = self._examine([query] if together is None else [query, together])
         return self.decide(chosen_reading(alone, in_context[0]) if in_context else alone)
 
     def route_many(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Decision]:
@@ -282,7 +282,7 @@ class DomainRouter:
             QueryError: a query is not text, a domain is unknown, or the strategy is ``single`` and domains are given.
             PluginError: a plugin failed.
         """
-        return [self.decide(scored) for scored in self.examine(queries, domains)]
+        return [self.decide(scored) for scored in self._examine(queries, domains)]
 
     async def aroute(self, query: str, history: Iterable[Turn] = ()) -> Decision:
         """Route one query without blocking the event loop."""
@@ -314,7 +314,12 @@ class DomainRouter:
 
     def examine(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:
         """What decisions about queries are made from; see :meth:`route_many` for the arguments."""
-        found = score(self.state, queries, domains)
+        return self._examine(queries, domains, to_decide=False)
+
+    def _examine(
+        self, queries: Iterable[str], domains: Iterable[str] | None = None, to_decide: bool = True
+    ) -> list[Scored]:
+        found = score(self.state, queries, domains, to_decide)
         if self._usage:
             self._usage.add(name for scored in found for name in scored.choice.weights)
         return found

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.contracts import Encoder, SharedPass, SharingEncoder, unread_by
+from router_plugin.contracts import Encoder, SharedPass, unread_by
 from router_plugin.cosines import usable
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
@@ -121,8 +121,9 @@ class _Batch:
                 unknown.append(row)
             else:
                 self._vectors[row] = vector
-        if isinstance(encoder, SharingEncoder):
-            self._shared[encoder.shared] += [(row, encoder) for row in unknown]
+        shared: SharedPass | None = getattr(encoder, "shared", None)  # which is faster than isinstance SharingEncoder
+        if shared is not None:
+            self._shared[shared] += [(row, encoder) for row in unknown]
         elif unknown:
             self._vectors |= zip(unknown, encoder.encode([self._pairs[row][1] for row in unknown]), strict=True)
 

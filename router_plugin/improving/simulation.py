@@ -16,7 +16,7 @@ from router_plugin.evaluation.outcomes import Nearest
 from router_plugin.improving.judged import Bools, Ints
 from router_plugin.serving.candidates import Matrix
 from router_plugin.serving.domains import ServedDomains
-from router_plugin.serving.scores import Scored, lowered_means, score
+from router_plugin.serving.scores import Scored, lowered_means, score, unlikeliness
 from router_plugin.serving.state import ServingState
 
 BLOCK = 256
@@ -175,7 +175,8 @@ class Simulation:
             sums[part.rows] += np.nan_to_num(scores)
             counts[part.rows] += np.isfinite(scores)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), -np.inf)
-        return lowered_means(means, self._probabilities, self.state.served.belongs[self.state.served.kinds[[route]]])
+        belongs = self.state.served.belongs[self.state.served.kinds[[route]]]
+        return lowered_means(means, unlikeliness(self._probabilities, belongs))
 
     def column(self, route: int, chosen: Sequence[int]) -> Floats:
         """The same with the chosen queries alone, ``(n,)``; as it is without any."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_plugin.contracts import MOST_UNREAD
-from router_plugin.cosines import Floats, rounded
+from router_plugin.cosines import TOLERANCE, Floats, reaches, rounded
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import Embedded, digest_of_key
+from router_plugin.serving.sketch import SLACK, Sketch
 from router_plugin.serving.texts import same_text
 from router_plugin.settings import Aggregation
 
@@ -24,6 +26,13 @@ Matrix = NDArray[np.float32]
 
 NEAR = 0.9
 """A text's cosine with itself is above this on every runtime. It is set to 1, which int8 would miss by some 0.01."""
+
+MANY = 20_000
+"""From this number of utterances on, most are not compared exactly where only the decision is wanted."""
+FIRST = 32
+"""Utterances that are compared first, those with the highest bounds."""
+MOST = 0.1
+"""If more than this fraction is left to be compared, all are: one product is faster than picking many rows."""
 
 
 class Queries(NamedTuple):
@@ -100,6 +109,68 @@ class Candidates:
             found = np.stack([self._mean_of_nearest(row, nearest) for row in cosines])
         return rounded(np.where(np.isfinite(found), found, np.nan) if limited else found)
 
+    def deciding(self, query: Queries, minimums: Floats) -> tuple[NDArray[np.int64], Floats] | None:
+        """The routes that matter for a decision and their scores with aggregation ``max``, ``(k,)`` each.
+
+        The nearest two are among them, and the nearest of those that reach their minimum scores. None where it takes as
+        long to compare all routes: there are few, or no utterance is much nearer than most others.
+
+        Args:
+            query: a single one.
+            minimums: of the scores of all routes, ``(len(routes),)``.
+        """
+        if len(self._matrix) < MANY or query.unread[0] > MOST_UNREAD:
+            return None
+        bounds = self._sketch.bounds(query.vectors[0])
+        bounds[self._unreadable] = -np.inf
+        same = self._by_key.get(digest_of_key(query.keys[0]), [])
+        first = np.unique(self._owners[[*np.argpartition(bounds, -FIRST)[-FIRST:], *same]])
+        scores = self._scores_of(first, query, same)
+        if len(scores) < 2:
+            return None
+        enough = scores[reaches(scores, minimums[first])]
+        cut = min(np.partition(scores, -2)[-2], max(enough.max(initial=-1), minimums.min()))
+        left = np.flatnonzero(bounds >= cut - TOLERANCE - SLACK)
+        if len(left) > MOST * len(bounds):
+            return None
+        routes = np.union1d(first, self._owners[left])
+        scores = self._scores_of(routes, query, same)
+        compared = np.isfinite(scores)
+        return routes[compared], scores[compared]
+
+    def _scores_of(self, routes: NDArray[np.int64], query: Queries, same: Sequence[int]) -> Floats:
+        """The scores of a query with some routes, ``(len(routes),)``; minus infinity where nothing can be compared.
+
+        Args:
+            routes: their numbers.
+            query: a single one.
+            same: the utterances that the encoder reads like it.
+        """
+        counts = self._counts[routes]
+        starts = np.cumsum(counts) - counts
+        rows = np.repeat(self._starts[routes] - starts, counts) + np.arange(counts.sum())
+        cosines = self._matrix[rows] @ query.vectors[0]
+        if len(self._unreadable):
+            cosines[np.isin(rows, self._unreadable)] = -np.inf
+        if same and cosines.max() > NEAR:
+            cosines[np.isin(rows, same)] = 1
+        found = np.maximum.reduceat(cosines, starts)
+        return np.where(np.isfinite(found), rounded(found), -np.inf)
+
+    @cached_property
+    def _sketch(self) -> Sketch:
+        return Sketch(self._matrix)
+
+    @cached_property
+    def _owners(self) -> NDArray[np.int64]:
+        """The route of each utterance."""
+        return np.repeat(np.arange(len(self.routes)), self._counts)
+
+    def prepare(self) -> None:
+        """Make now what only many candidates need: no query shall wait for that."""
+        if len(self._matrix) >= MANY:
+            _ = self._sketch, self._owners
+
     def nearest(self, query: Queries, limit: int) -> list[tuple[str, str, float]]:
         """The utterances nearest to a single query, the nearest first: route, utterance, cosine."""
         owner = [(route.name, text) for route in self.routes for text in route.utterances]
@@ -138,8 +209,7 @@ class Candidates:
 
     def _mean_of_nearest(self, cosines: Matrix, top_k: int) -> Matrix:
         """The mean of the largest cosines of each route, ``(len(routes),)``; NaN where none is finite."""
-        route = np.repeat(np.arange(len(self.routes)), self._counts)
-        order = np.lexsort((-cosines, route))
+        order = np.lexsort((-cosines, self._owners))
         rank = np.arange(len(order)) - np.repeat(self._starts, self._counts)
         used = (rank < top_k) & np.isfinite(cosines[order])
         counts = np.add.reduceat(used, self._starts, dtype=np.int64)

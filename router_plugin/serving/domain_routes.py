@@ -69,6 +69,7 @@ class DomainRoutes:
         with self._lock:
             if self._candidates is None:
                 self._candidates = self.embedded_by(self._domain, self._previous)
+                self._candidates.prepare()
                 self._previous = None
                 known = self._candidates.by_text()
                 self._warn(lambda text: Reading(known[text].unread, known[text].key))

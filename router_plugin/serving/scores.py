@@ -97,12 +97,12 @@ class Scored:
 
     def by_route(self) -> dict[str, float]:
         """The scores by the names of routes."""
-        return dict(self._named())
+        return dict(self._named(self.positions, self.scores))
 
     def nearest(self, limit: int) -> list[tuple[str, float]]:
         """The nearest routes, at most ``limit``, and their scores, the nearest first."""
-        named = self._named()
-        return [named[row] for row in np.argsort(-self.scores, kind="stable")[:limit].tolist()]
+        order = np.argsort(-self.scores, kind="stable")[:limit]
+        return self._named(self.positions[order], self.scores[order])
 
     def verdict(self) -> Verdict:
         """The nearest route that reaches its minimum score, if one does.
@@ -128,11 +128,7 @@ class Scored:
 
         It is at most 1, the score of an utterance that is the query itself.
         """
-        state, kinds = self.state, self.state.served.kinds[self.positions]
-        own = state.served.thresholds[self.positions]
-        doubts = np.asarray(state.fitted.weights.doubt(*state.beliefs(self.choice)))
-        found: Floats = np.minimum(np.where(np.isnan(own), state.threshold, own) + doubts[kinds], 1)
-        return found
+        return minimum_scores(self.state, self.choice, self.positions)
 
     def outcome(self, row: int | None = None) -> Outcome:
         """What may come of one of the compared routes, by default the nearest."""
@@ -160,10 +156,10 @@ class Scored:
             return UNREADABLE
         return NOTHING_READABLE if any(map(self.state.routes_of, self.choice.weights)) else NO_ROUTES
 
-    def _named(self) -> list[tuple[str, float]]:
+    def _named(self, positions: NDArray[np.int64], scores: Floats) -> list[tuple[str, float]]:
         routes = self.state.served.routes
-        names = (routes[position].name for position in self.positions.tolist())
-        return list(zip(names, self.scores.tolist(), strict=True))
+        names = (routes[position].name for position in positions.tolist())
+        return list(zip(names, scores.tolist(), strict=True))
 
 
 def chosen_reading(alone: Scored, in_context: Scored) -> Scored:
@@ -187,13 +183,16 @@ def chosen_reading(alone: Scored, in_context: Scored) -> Scored:
     return replace(in_context, text=text, timings=timings, read_as=in_context.text.query)
 
 
-def score(state: ServingState, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:
+def score(
+    state: ServingState, queries: Iterable[str], domains: Iterable[str] | None = None, to_decide: bool = False
+) -> list[Scored]:
     """Both stages for a batch of queries; an empty one is not encoded.
 
     Args:
         state: what to score with.
         queries: any number.
         domains: of each query, where the caller knows it: the classifier is not asked then.
+        to_decide: whether only the decisions are wanted: of many routes, those that do not matter are left out.
 
     Raises:
         QueryError: a query is not text; or see :func:`router_plugin.serving.strategies.known_domains`.
@@ -202,31 +201,31 @@ def score(state: ServingState, queries: Iterable[str], domains: Iterable[str] | 
     given = read_texts(queries, "queries")
     read = as_routed(given, state.settings.max_query_characters, state.domains.plugins)
     texts, clock = [query.text for query in read], Clock(len(read), state.domains.seconds_loading)
-    with clock.stage("classify"):
-        if domains is None:
-            choices = [
-                _by_same_text(choice, text, state)
-                for choice, text in zip(choose_domains(texts, state.domains, state.settings), texts, strict=True)
-            ]
-        else:
-            choices = known_domains(domains, len(texts), state.domains, state.settings)
+    if domains is None:
+        choices = [
+            _by_same_text(choice, text, state)
+            for choice, text in zip(choose_domains(texts, state.domains, state.settings), texts, strict=True)
+        ]
+    else:
+        choices = known_domains(domains, len(texts), state.domains, state.settings)
     asked = [
         (row, name) for row, text in enumerate(texts) if text for name in choices[row].weights if state.routes_of(name)
     ]
-    with clock.stage("load"):
-        state.load_candidates(dict.fromkeys(name for _, name in asked))
-    with clock.stage("encode"):
-        encoded = _encode(state, texts, choices, asked)
+    clock.end_of("classify")
+    state.load_candidates(dict.fromkeys(name for _, name in asked))
+    clock.end_of("load")
+    encoded = _encode(state, texts, choices, asked)
+    clock.end_of("encode")
     truncated = {row for (row, _), cut in zip(asked, encoded.truncated, strict=True) if cut}
     unread: dict[int, float] = {}
     for (row, _), part in zip(asked, encoded.unread, strict=True):
         unread[row] = min(part, unread.get(row, 1.0))
-    with clock.stage("match"):
-        matches = _match(state, texts, choices, asked, encoded)
-        if state.settings.strategy == "adaptive":
-            found = [fuse(each, choice, state) for each, choice in zip(matches, choices, strict=True)]
-        else:
-            found = [combine(each, len(state.served.routes)) for each in matches]
+    matches = _match(state, texts, choices, asked, encoded, to_decide)
+    if state.settings.strategy == "adaptive":
+        found = [fuse(each, choice, state) for each, choice in zip(matches, choices, strict=True)]
+    else:
+        found = [combine(each, len(state.served.routes)) for each in matches]
+    clock.end_of("match")
     timings = clock.timings()
     return [
         Scored(query, state, choices[row], row in truncated, unread.get(row, 0.0), timings, *found[row])
@@ -258,6 +257,7 @@ def _match(
     choices: Sequence[DomainChoice],
     asked: Sequence[Asked],
     encoded: Encoded,
+    to_decide: bool,
 ) -> list[list[Match]]:
     """The scores of each text in the space of each domain that sees it."""
     matches: list[list[Match]] = [[] for _ in choices]
@@ -272,6 +272,12 @@ def _match(
             [encoded.unread[number] for number in members],
             [encoded.keys[number] for number in members],
         )
+        row = asked[members[0]][0]
+        if to_decide and len(members) == 1 and _is_alone(name, choices[row], state):
+            minimums = minimum_scores(state, choices[row], routes.positions)
+            if (found := routes.candidates.deciding(queries, minimums)) is not None:
+                matches[row].append(Match(1.0, routes.positions[found[0]], found[1]))
+                continue
         scores = routes.candidates.scores(queries, state.settings.aggregation, state.settings.top_k)
         for number, of_text in zip(members, scores, strict=True):
             row, missing = asked[number][0], np.isnan(of_text)
@@ -280,6 +286,22 @@ def _match(
                 positions, of_text = positions[~missing], of_text[~missing]
             matches[row].append(Match(choices[row].weights[name], positions, of_text))
     return matches
+
+
+def _is_alone(domain: str, choice: DomainChoice, state: ServingState) -> bool:
+    """Whether the scores of a text are cosines in the space of this domain alone."""
+    settings = state.settings
+    highest = settings.aggregation == "max" or (settings.aggregation == "top-k" and settings.top_k == 1)
+    lowered = settings.strategy == "adaptive" and domain == GENERAL
+    return highest and not lowered and choice.weights == {domain: 1.0}
+
+
+def minimum_scores(state: ServingState, choice: DomainChoice, positions: NDArray[np.int64]) -> Floats:
+    """The minimum scores of some routes, ``(r,)``; see :meth:`Scored.minimums`."""
+    own, kinds = state.served.thresholds[positions], state.served.kinds[positions]
+    doubts = np.asarray(state.fitted.weights.doubt(*state.beliefs(choice)))
+    found: Floats = np.minimum(np.where(np.isnan(own), state.threshold, own) + doubts[kinds], 1)
+    return found
 
 
 def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], Floats]:
@@ -315,21 +337,25 @@ def fuse(matches: Sequence[Match], choice: DomainChoice, state: ServingState) ->
         sums[match.positions] += match.scores
         counts[match.positions] += 1
     positions = np.flatnonzero(counts)
-    probabilities = np.array([[choice.probabilities.get(name, 0.0) for name in state.domains.names]])
-    belongs = state.served.belongs[state.served.kinds[positions]]
-    lowered = lowered_means(sums[positions] / counts[positions], probabilities, belongs)
-    return positions, rounded(lowered[0])
+    served, names = state.served, state.domains.names
+    probabilities = np.array([[choice.probabilities.get(name, 0.0) for name in names]])
+    of_kinds = unlikeliness(probabilities, served.belongs)[0]
+    return positions, rounded(lowered_means(sums[positions] / counts[positions], of_kinds[served.kinds[positions]]))
 
 
-def lowered_means(means: Floats, probabilities: Floats, belongs: NDArray[np.bool_]) -> Floats:
-    """Mean scores of ``n`` texts with ``r`` routes, lowered for unlikely domains; a score of 1 stays.
+def unlikeliness(probabilities: Floats, belongs: NDArray[np.bool_]) -> Floats:
+    """How much the scores of ``n`` texts with routes of ``k`` kinds are lowered, ``(n, k)``; 0 for the likeliest.
 
     Args:
-        means: ``(n, r)``, or ``(r,)`` of a single text.
         probabilities: of every domain for each text, ``(n, d)``.
-        belongs: whether a route belongs to a domain, ``(r, d)``.
+        belongs: whether the routes of a kind belong to a domain, ``(k, d)``.
     """
     probable = probabilities + _IMPROBABLE
-    of_routes = (belongs[None] * probable[:, None]).max(axis=2, initial=0.0)
-    lowered = means + UNLIKELY * np.log(of_routes / probable.max(axis=1, keepdims=True))
-    return np.where(means == 1, 1.0, lowered)
+    of_kinds = (belongs[None] * probable[:, None]).max(axis=2, initial=0.0)
+    found: Floats = -UNLIKELY * np.log(of_kinds / probable.max(axis=1, keepdims=True))
+    return found
+
+
+def lowered_means(means: Floats, unlikely: Floats) -> Floats:
+    """Mean scores, lowered by what :func:`unlikeliness` says of their routes; a score of 1 stays."""
+    return np.where(means == 1, 1.0, means - unlikely)

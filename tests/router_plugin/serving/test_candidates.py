@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from router_plugin import DomainRouter, Route, RoutesError, ServedDomains, Settings, SettingsError
+from router_plugin.serving import candidates as searched
 from router_plugin.serving.candidate_store import Embedded, digest_of_key, embed_cached
 from router_plugin.serving.candidates import Candidates, Queries
 from router_plugin.serving.domain_routes import DomainRoutes
@@ -363,3 +364,57 @@ def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
     least = Settings(ensemble_domains=1, top_k=1, max_query_characters=1, memory_budget_mb=0, preload=0, query_cache=0)
     assert least.replace(threshold=-1, min_confidence=0, target_precision=1, secondary_threshold=1).threshold == -1
     assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("spread", [0.05, 0.3, 5.0])
+def test_what_is_left_out_of_many_candidates_never_matters_for_the_decision(seed, spread, monkeypatch):
+    monkeypatch.setattr(searched, "MANY", 1)
+    monkeypatch.setattr(searched, "MOST", 1.0)
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 5, 300)
+    vectors = _units(
+        np.repeat(_units(rng.normal(size=(300, 96))), counts, axis=0)
+        + rng.normal(size=(counts.sum(), 96)) * spread / 10
+    )
+    unread = np.where(rng.random(len(vectors)) < 0.1, 1.0, 0.0)
+    made = [
+        Route(name=str(row), utterances=tuple(f"{row} {each}" for each in range(count)))
+        for row, count in enumerate(counts)
+    ]
+    kept = [
+        Embedded(vector, part, digest_of_key(row))
+        for row, (vector, part) in enumerate(zip(vectors, unread, strict=True))
+    ]
+    candidates = Candidates(made, kept)
+    minimums = np.where(rng.random(300) < 0.3, 0.95, 0.2)
+    left_out = 0
+    for row in range(0, len(vectors), 7):
+        asked = vectors[row] if row % 2 else _units(vectors[row] + rng.normal(size=96) * spread / 10)
+        query = Queries(asked[None], ["any"], [0.0], [row])
+        exact = candidates.scores(query)[0]
+        found, scores = candidates.deciding(query, minimums)
+        np.testing.assert_allclose(scores, exact[found], atol=2e-6)
+        known = np.where(np.isnan(exact), -np.inf, exact)
+        assert set(np.argsort(-known)[:2]) <= set(found)
+        passing = np.flatnonzero(known >= minimums)
+        if len(passing):
+            assert passing[known[passing].argmax()] in found
+        left_out += 300 - len(found)
+    assert left_out
+
+
+def test_a_decision_among_many_candidates_is_the_same(served, monkeypatch):
+    many = [Route(name=f"r{row}", domain="legal", utterances=(f"question {row}", f"clause {row}")) for row in range(40)]
+    wanted = DomainRouter(many, str(served), settings=ANYTHING).route_many([LEGAL, "clause 7"], ["legal", "legal"])
+    monkeypatch.setattr(searched, "MANY", 1)
+    monkeypatch.setattr(searched, "FIRST", 4)
+    router = DomainRouter(many, str(served), settings=ANYTHING)
+    for query, expected in zip([LEGAL, "clause 7"], wanted, strict=True):
+        (found,) = router.route_many([query], ["legal"])
+        assert (found.route, found.score) == (expected.route, pytest.approx(expected.score, abs=2e-6))
+    assert len(router.scores([LEGAL])[0]) in (0, 40)
+
+
+def _units(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)

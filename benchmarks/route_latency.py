@@ -6,7 +6,12 @@ Up to ten domains are those of CLINC150; twenty are their halves. BANKING77's ut
 domain is served by a copy of the ready-made medical adapter, merged for the other runtimes, and its classifier profile
 is made from its own queries. Three alternatives are timed in turn on every test query: the two-stage route; one
 `encode` of the same model on the same runtime; and semantic-router's IndexedRouter with the same routes and a
-LocalEncoder of the base model, which takes as long as a merged adapter. The cache of query embeddings is off.
+LocalEncoder of the base model, which takes as long as a merged adapter. The cache of query embeddings is off, and no
+side finds a query in the tokenizer's cache. With OMP_NUM_THREADS=1, all use one thread.
+
+``match_ms`` is the router's own figure for comparing with the candidates. For very many, which would take long to
+embed, ``--match`` measures it alone: on the vectors of real utterances and of copies of them with a little noise, with
+test queries and with queries that are out of scope.
 
 A restart is a new router over the same routes. `ready_s` is its time once the models are loaded, `embedded` the number
 of candidates that it embedded. `add_s` and `add_embedded` are the same for one route added to it. The last line is one
@@ -16,6 +21,7 @@ JSON object.
 from __future__ import annotations
 
 import argparse
+import gc
 import gzip
 import json
 import os
@@ -42,10 +48,13 @@ from semantic_router.routers import IndexedRouter
 from registry import Profile, Registry, resolve_base_model
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.exporting import export
+from registry.model_folders.tokenizer import Tokens
 from registry.model_folders.variants import variant_folder
 from registry.shared import home
-from router_plugin import DomainRouter, Route, ServedDomains, Settings
+from router_plugin import Decision, DomainRouter, Route, ServedDomains, Settings
 from router_plugin.serving import domain_routes as served_routes
+from router_plugin.serving.candidate_store import Embedded
+from router_plugin.serving.candidates import Candidates, Queries
 from training import publish
 from training.retrieval.encoding import load_model
 
@@ -55,10 +64,14 @@ WHOLE = 10
 """Up to this number, domains are not divided into halves."""
 UTTERANCES = 10
 """Maximum per route."""
+BASIS = 10_000
+"""Utterances whose vectors are copied for ``--match``."""
+NOISE = 0.02
+"""Standard deviation of the noise in each dimension of the copies, which have a cosine of 0.93 with the utterance."""
 
 KEYS = (
     *("median_ms", "p99_ms", "median_against_encode", "p99_against_encode", "against_semantic_router"),
-    *("ready_s", "embedded", "add_s", "add_embedded"),
+    *("match_ms", "ready_s", "embedded", "add_s", "add_embedded"),
 )
 
 Side = Callable[[str], Any]
@@ -72,6 +85,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, nargs="+", default=[10, 1000, 20_000])
     parser.add_argument("--backend", nargs="+", default=[TORCH, "openvino", "onnx-int8"])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--match", type=int, nargs="*", default=[20_000, 100_000], help="candidates")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -86,7 +100,71 @@ def main() -> None:
                 found = _turns(stores, models, routes, asked)
                 results[f"{number} domains, {count} candidates"] = found
                 _print(f"{number} domains, {count} candidates", found)
+        if arguments.match:
+            results["match"] = _match(arguments.data, next(iter(models.values())), arguments.match, arguments.queries)
     print(json.dumps(results))
+
+
+def _match(data: Path, model: Path, counts: Sequence[int], number: int) -> dict[str, Any]:
+    """Milliseconds of comparing with all candidates and with those that matter for the decision, in turn."""
+    texts, queries = _texts(data, WHOLE)
+    encoder = load_model(model, "cpu")
+    shuffled = random.Random(0)
+    some = shuffled.sample([text for each in texts.values() for text in each], BASIS)
+    outside = [row["text"] for row in _read(data / "clinc150.jsonl.gz") if not row["intent"]]
+    asked = {
+        "in scope": shuffled.sample([text for each in queries.values() for text in each], number),
+        "out of scope": shuffled.sample(outside, number),
+    }
+
+    def embed(lines: Sequence[str]) -> Any:
+        return encoder.encode(list(lines), normalize_embeddings=True, show_progress_bar=False)
+
+    known, vectors = embed(some), {name: embed(lines) for name, lines in asked.items()}
+    found: dict[str, Any] = {}
+    for count in counts:
+        candidates = _noisy(known, count)
+        candidates.prepare()
+        minimums = np.full(len(candidates.routes), 0.5)
+        for name, lines in vectors.items():
+            found[f"{count}, {name}"] = _in_turn(candidates, lines, minimums)
+            print(count, name, found[f"{count}, {name}"])
+    return found
+
+
+def _noisy(known: Any, count: int) -> Candidates:
+    rng = np.random.default_rng(0)
+    rows = np.arange(count) % len(known)
+    made = known[rows] + np.where(np.arange(count)[:, None] < len(known), 0, NOISE) * rng.normal(
+        size=(count, known.shape[1])
+    )
+    made = (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    routes = [
+        Route(name=str(start), utterances=tuple(map(str, range(start, min(start + UTTERANCES, count)))))
+        for start in range(0, count, UTTERANCES)
+    ]
+    return Candidates(routes, [Embedded(vector, 0.0, str(row).encode()) for row, vector in enumerate(made)])
+
+
+def _in_turn(candidates: Candidates, vectors: Any, minimums: Any) -> dict[str, float]:
+    spent: dict[str, list[float]] = {"all_ms": [], "to_decide_ms": []}
+    same = 0
+    for vector in vectors:
+        query = Queries(vector[None], ["any"], [0.0], ["any"])
+        started = time.perf_counter()
+        wanted = candidates.scores(query)[0]
+        compared = time.perf_counter()
+        routes = candidates.deciding(query, minimums)
+        routes = routes or (np.arange(len(wanted)), candidates.scores(query)[0])
+        spent["to_decide_ms"].append(1000 * (time.perf_counter() - compared))
+        spent["all_ms"].append(1000 * (compared - started))
+        same += int(routes[0][routes[1].argmax()]) == int(wanted.argmax())
+    found = {name: round(float(np.median(each)), 2) for name, each in spent.items()}
+    return {
+        **found,
+        "to_decide_p90_ms": round(float(np.percentile(spent["to_decide_ms"], 90)), 2),
+        "same": same / len(vectors),
+    }
 
 
 def _texts(data: Path, number: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -177,16 +255,22 @@ def _turns(
         if name == TORCH:
             model = load_model(models[name], "cpu")
             sides[f"{name} encode"] = lambda query, model=model: model.encode(query, normalize_embeddings=True)
-            sides["semantic-router"] = _host(routes)
         else:
-            compiled = CompiledModel(variant_folder(models[name], name), 1)
+            compiled = CompiledModel(variant_folder(models[name], name))
             sides[f"{name} encode"] = lambda query, compiled=compiled: compiled.encode([query])
+    sides["semantic-router"] = _host(routes)
+    tokens = [each for each in gc.get_objects() if isinstance(each, Tokens)]
+    matched: dict[str, list[float]] = {name: [] for name in stores}
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for query in [*asked[:20], *asked]:
         for name, side in sides.items():
+            for each in tokens:
+                each.read.cache_clear()
             started = time.perf_counter()
-            side(query)
+            answer = side(query)
             spent[name].append(1000 * (time.perf_counter() - started))
+            if isinstance(answer, Decision):
+                matched[name.partition(" ")[0]].append(answer.timings_ms["match"])
     times = {name: np.array(found[20:]) for name, found in spent.items()}
     found = {
         name: {"median_ms": round(float(np.median(each)), 3), "p99_ms": round(float(np.percentile(each, 99)), 3)}
@@ -198,6 +282,7 @@ def _turns(
             f"{part}_against_encode": _ratio(own, found[f"{name} encode"], f"{part}_ms") for part in ("median", "p99")
         }
         own |= {"against_semantic_router": _ratio(own, found["semantic-router"], "median_ms"), **restarts[name]}
+        own["match_ms"] = round(float(np.median(matched[name][20:])), 3)
     return found
 
 

@@ -32,10 +32,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from registry import GENERAL, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, Profile, resolve_base_model
+from registry.model_folders.compiled import CompiledModel
+from registry.model_folders.variants import BACKENDS, Backend
 from router_plugin.classifier.cascade import CascadeClassifier
-from router_plugin.classifier.everyday import everyday_profile
-from router_plugin.contracts import BaseEmbedder, DomainClassifier
+from router_plugin.classifier.everyday import everyday_profile, everyday_queries
+from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encode
+from router_plugin.encoders.selection import variant_of_base
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from router_plugin.settings import Settings
 
@@ -64,8 +67,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--part", choices=("val", "test"), default="test")
     parser.add_argument("--registry", help="of a quickstart; by default the profiles are built")
+    parser.add_argument("--backend", choices=BACKENDS, help="that embeds the questions; torch embeds what is known")
     arguments = parser.parse_args()
-    classifier = _of_registry(arguments.registry) if arguments.registry else _built(arguments.data)
+    registry = arguments.registry
+    classifier = _of_registry(registry) if registry else _built(arguments.data, arguments.backend)
     started = time.perf_counter()
     asked = questions(arguments.data, arguments.part)
     results = {name: measured(classifier, texts, domain) for name, (domain, texts) in asked.items()}
@@ -82,12 +87,22 @@ def _of_registry(registry: str) -> DomainClassifier:
     return classifier
 
 
-def _built(data: Path) -> DomainClassifier:
+def _built(data: Path, backend: Backend | None) -> DomainClassifier:
     model = resolve_base_model()
     encoder = TorchEncoder(model.path, "cpu")
     base = BaseEmbedder(model.digest, encoder.encode)
     profiles = {name: profile(each, base) for name, each in known(data).items()}
-    return CascadeClassifier(everyday_profile(base), profiles, base)
+    asking = BaseEmbedder(model.digest, _one_by_one(model, backend)) if backend else base
+    return CascadeClassifier(everyday_profile(base), profiles, asking)
+
+
+def _one_by_one(model: BaseModelFiles, backend: Backend) -> Encode:
+    """Encode as a router does that gets single queries."""
+    folder = variant_of_base(model, backend, False, everyday_queries)
+    if folder is None:
+        raise SystemExit(f"{model.name} has no variant for {backend}")
+    variant = CompiledModel(folder)
+    return lambda texts: np.concatenate([variant.encode([text]) for text in texts])
 
 
 def profile(known: Known, base: BaseEmbedder) -> Profile:

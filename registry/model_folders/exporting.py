@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,9 +150,10 @@ def _openvino_int8(
 
     some = list(texts)[:CALIBRATION_TEXTS] or list(PROBES)
     data = nncf.Dataset(some, lambda text: features([tokens.ids(text)], record.pad, record.inputs))
-    quantized = nncf.quantize(
-        _converted(graph, example), data, subset_size=len(some), model_type=nncf.ModelType.TRANSFORMER
-    )
+    with redirect_stdout(sys.stderr):  # for its progress bars: a command may write JSON to stdout
+        quantized = nncf.quantize(
+            _converted(graph, example), data, subset_size=len(some), model_type=nncf.ModelType.TRANSFORMER
+        )
     openvino.save_model(quantized, path)
 
 

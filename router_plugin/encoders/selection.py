@@ -31,7 +31,7 @@ AUTO = "auto"
 TORCH = "torch"
 
 SIMILAR = 0.95
-"""Minimum mean cosine between the vectors of the base model and of its int8 variant. That of a sound one is 0.98."""
+"""Minimum mean cosine between the vectors of the base model and its int8 variant. That of a sound one is above 0.99."""
 
 _REFUSED: set[str] = set()
 """The variants of base models that could not be made, in this process."""
@@ -169,7 +169,7 @@ def _make(
     from registry.model_folders.exporting import CALIBRATION_TEXTS, export
     from registry.model_folders.loading import load_sentence_transformer
 
-    log.info("%s is exported for %s, once on this machine", base.name, backend)
+    log.warning("%s is exported for %s, once on this machine, which takes a while", base.name, backend)
     model = load_sentence_transformer(base.path, None, "cpu", trust_remote_code)
     queries = texts()
     some = queries[:: -(-len(queries) // CALIBRATION_TEXTS)]

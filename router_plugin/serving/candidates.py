@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.cosines import TOLERANCE, Floats, reaches, rounded
+from router_plugin.encoders.sketch import SLACK, Sketch
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import Embedded, digest_of_key
-from router_plugin.serving.sketch import SLACK, Sketch
 from router_plugin.serving.texts import same_text
 from router_plugin.settings import Aggregation
 
@@ -159,7 +159,11 @@ class Candidates:
 
     @cached_property
     def _sketch(self) -> Sketch:
-        return Sketch(self._matrix)
+        if not len(self._unreadable):
+            return Sketch(self._matrix)
+        readable = self._matrix.copy()
+        readable[self._unreadable] = 0  # some are not finite
+        return Sketch(readable)
 
     @cached_property
     def _owners(self) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ is made from its own queries. Three alternatives are timed in turn on every test
 LocalEncoder of the base model, which takes as long as a merged adapter. The cache of query embeddings is off, and no
 side finds a query in the tokenizer's cache. With OMP_NUM_THREADS=1, all use one thread.
 
+``cpu`` is the same in processor time, which depends less on what else the machine does.
+
 ``match_ms`` is the router's own figure for comparing with the candidates. For very many, which would take long to
 embed, ``--match`` measures it alone: on the vectors of real utterances and of copies of them with a little noise, with
 test queries and with queries that are out of scope.
@@ -71,7 +73,16 @@ NOISE = 0.02
 
 KEYS = (
     *("median_ms", "p99_ms", "median_against_encode", "p99_against_encode", "against_semantic_router"),
-    *("match_ms", "ready_s", "embedded", "add_s", "add_embedded"),
+    *(
+        "cpu_ms",
+        "cpu_against_encode",
+        "cpu_p99_against_encode",
+        "match_ms",
+        "ready_s",
+        "embedded",
+        "add_s",
+        "add_embedded",
+    ),
 )
 
 Side = Callable[[str], Any]
@@ -262,12 +273,14 @@ def _turns(
     tokens = [each for each in gc.get_objects() if isinstance(each, Tokens)]
     matched: dict[str, list[float]] = {name: [] for name in stores}
     spent: dict[str, list[float]] = {name: [] for name in sides}
+    cpu: dict[str, list[float]] = {name: [] for name in sides}
     for query in [*asked[:20], *asked]:
         for name, side in sides.items():
             for each in tokens:
                 each.read.cache_clear()
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             answer = side(query)
+            cpu[name].append(1000 * (time.process_time() - used))
             spent[name].append(1000 * (time.perf_counter() - started))
             if isinstance(answer, Decision):
                 matched[name.partition(" ")[0]].append(answer.timings_ms["match"])
@@ -276,14 +289,22 @@ def _turns(
         name: {"median_ms": round(float(np.median(each)), 3), "p99_ms": round(float(np.percentile(each, 99)), 3)}
         for name, each in times.items()
     }
+    for name, each in found.items():
+        each |= {"cpu_ms": _percentile(cpu[name], 50), "cpu_p99_ms": _percentile(cpu[name], 99)}
     for name in stores:
         own = found[f"{name} route"]
+        own["cpu_against_encode"] = _ratio(own, found[f"{name} encode"], "cpu_ms")
+        own["cpu_p99_against_encode"] = _ratio(own, found[f"{name} encode"], "cpu_p99_ms")
         own |= {
             f"{part}_against_encode": _ratio(own, found[f"{name} encode"], f"{part}_ms") for part in ("median", "p99")
         }
         own |= {"against_semantic_router": _ratio(own, found["semantic-router"], "median_ms"), **restarts[name]}
         own["match_ms"] = round(float(np.median(matched[name][20:])), 3)
     return found
+
+
+def _percentile(times: Sequence[float], percent: float) -> float:
+    return round(float(np.percentile(times[20:], percent)), 3)
 
 
 def _ratio(own: dict[str, float], other: dict[str, float], part: str) -> float:
@@ -349,7 +370,7 @@ def _print(title: str, found: dict[str, Any]) -> None:
         table.add_column(key.replace("_", " "))
     for name, each in found.items():
         table.add_row(name, *(str(each.get(key, "")) for key in KEYS))
-    Console(width=150).print(table)
+    Console(width=190).print(table)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from registry import GENERAL, Profile, resolve_base_model
 from registry.classifier_profiles.typos import misspell
 from router_plugin.classifier.cascade import CascadeClassifier
 from router_plugin.classifier.neighbour_stage import NeighbourStage
+from router_plugin.classifier.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from router_plugin.evaluation.classifier import calibration_error
@@ -54,6 +55,7 @@ def main() -> None:
     rows = _read(arguments.data / "clinc150.jsonl.gz")
     model = resolve_base_model()
     base = BaseEmbedder(model.digest, TorchEncoder(model.path, "cpu").encode)
+    subjects = known_subjects(base)
     known: dict[str, list[str]] = {}
     for row in rows:
         if row["part"] == "train":
@@ -63,7 +65,7 @@ def main() -> None:
     asked = [row for row in rows if row["part"] == arguments.part]
     texts, domains = [row["text"] for row in asked], [row["domain"] or GENERAL for row in asked]
     results = {
-        name: _measure(CascadeClassifier(general, profiles, base, **options), texts, domains)
+        name: _measure(CascadeClassifier(general, profiles, base, subjects, **options), texts, domains)
         for name, options in STAGES.items()
     }
     results["neighbour stage only"] = _neighbours(
@@ -73,7 +75,7 @@ def main() -> None:
     started = time.perf_counter()
     eleventh = Profile.from_queries(random.Random(0).sample(banking, 1500), base.encode, base.digest)
     profiled = time.perf_counter()
-    CascadeClassifier(general, {**profiles, "banking77": eleventh}, base)
+    CascadeClassifier(general, {**profiles, "banking77": eleventh}, base, subjects)
     results["cascade"]["add_domain_s"] = round(time.perf_counter() - profiled, 3)
     results["cascade"]["profile_s"] = round(profiled - started, 2)
     _print(results)

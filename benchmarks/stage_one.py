@@ -37,6 +37,7 @@ from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.variants import BACKENDS, Backend
 from router_plugin.classifier.cascade import CascadeClassifier
 from router_plugin.classifier.everyday import everyday_profile, everyday_queries
+from router_plugin.classifier.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encode
 from router_plugin.encoders.selection import variant_of_base
 from router_plugin.encoders.torch_encoder import TorchEncoder
@@ -93,7 +94,7 @@ def _built(data: Path, backend: Backend | None) -> DomainClassifier:
     base = BaseEmbedder(model.digest, encoder.encode)
     profiles = {name: profile(each, base) for name, each in known(data).items()}
     asking = BaseEmbedder(model.digest, _one_by_one(model, backend)) if backend else base
-    return CascadeClassifier(everyday_profile(base), profiles, asking)
+    return CascadeClassifier(everyday_profile(base), profiles, asking, known_subjects(base))
 
 
 def _one_by_one(model: BaseModelFiles, backend: Backend) -> Encode:

@@ -24,12 +24,15 @@ Floats = NDArray[np.float64]
 GENERAL_RATIO = 0.2
 """Assumed fraction of queries outside all domains; the rest is divided evenly among the domains."""
 
+SUBJECT = 1.0
+"""What subjects count beside the densities, of which domain a query is and whether it is of any."""
 NEAREST, LEXICAL = 0.3, 0.15
-"""What the similarity to the nearest queries of the best domain, and the margins of the lexical stage, count beside the
-densities in whether a query is of any domain. They are chosen on validation questions of other sources and not fitted:
-a fit to held-out queries of the same sources trusts known words, and how near known queries are, too much."""
+"""What the similarity to the nearest queries of the best domain, and the margins of the lexical stage, count beside
+these in whether a query is of any domain. Like ``SUBJECT``, they are chosen on validation questions of other sources
+and not fitted: a fit to held-out queries of the same sources trusts known words, and how near known queries are, too
+much."""
 
-WORDS_NEEDED = 0.05
+WORDS_NEEDED = 0.08
 """The weight of the margins is fitted nevertheless if this reduces the loss by a larger fraction: then the base model
 cannot tell the domains from ``general`` without the words."""
 
@@ -150,7 +153,8 @@ def _with_general_of(measure: NDArray[np.float32], others: NDArray[np.float32]) 
 
 def _parts(measures: Measures) -> list[Floats]:
     """The parts to pool: each measure without ``general``, and the same times ``unseen``; ``(n, d - 1)`` each."""
-    kinds = [measures.margins, *(measures.near or ())]
+    near = measures.near
+    kinds = [measures.margins] if near is None else [measures.margins, near.similarities, _placed(near)]
     every = [kind[:, 1:].astype(np.float64) for kind in kinds]
     return [part for kind in every for part in (kind, measures.unseen[:, None] * kind)]
 
@@ -178,8 +182,14 @@ def _fit_of_best(measures: Measures) -> Floats:
         columns = [margins[:, 1:].max(axis=1), margins[:, 0], measures.unseen]
     else:
         lexical, nearest = _advantage(margins), near.similarities[:, 1:].max(axis=1)
-        columns = [_advantage(near.densities) + NEAREST * nearest + LEXICAL * lexical, lexical]
+        columns = [_advantage(_placed(near)) + NEAREST * nearest + LEXICAL * lexical, lexical]
     return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _placed(near: Nearness) -> NDArray[np.float32]:
+    """How well a query fits in where the queries and the subjects of every domain lie, ``(n, d)``."""
+    placed: NDArray[np.float32] = near.densities + np.float32(SUBJECT) * near.subjects
+    return placed
 
 
 def _rejection(features: Floats, targets: NDArray[np.bool_], weight: Floats) -> Floats:

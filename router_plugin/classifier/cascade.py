@@ -21,6 +21,7 @@ from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import Nearness, NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
+from router_plugin.classifier.subjects import Subjects
 from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
 from router_plugin.cosines import rounded, usable
 from router_plugin.settings import Settings
@@ -59,6 +60,7 @@ class CascadeClassifier:
         general: Profile,
         profiles: Mapping[str, Profile],
         base: BaseEmbedder,
+        subjects: Subjects | None = None,
         sure: float = SURE,
         unknown: float = UNKNOWN,
         precision: float = Settings().target_precision,
@@ -69,6 +71,7 @@ class CascadeClassifier:
             general: queries that belong to no domain.
             profiles: of the domains.
             base: the base model. If a profile was built with another one, only the lexical stage is used.
+            subjects: that queries may be about, as the base model reads them; by default they are not looked for.
             sure: minimum probability of a domain for the lexical stage to decide alone; above 1 for never.
             unknown: maximum fraction of words in no known query for it to decide alone; 1 for any.
             precision: desired precision per domain: of the queries sent to it, the fraction that belong to it.
@@ -76,7 +79,7 @@ class CascadeClassifier:
         self.domains: Sequence[str] = (GENERAL, *profiles)
         self.thresholds: Mapping[str, float] = dict.fromkeys(self.domains, 0.0)
         self.related: Mapping[str, Collection[str]] = {}
-        self._base, self._sure, self._unknown = base, sure, unknown
+        self._base, self._sure, self._unknown, self._subjects = base, sure, unknown, subjects
         self._neighbours: NeighbourStage | None = None
         every = [general, *profiles.values()]
         if not profiles:
@@ -87,7 +90,9 @@ class CascadeClassifier:
             )
         elif general.base == base.digest:
             self._neighbours = NeighbourStage(
-                [profile.embeddings for profile in every], [profile.documents for profile in every]
+                [profile.embeddings for profile in every],
+                [profile.documents for profile in every],
+                subjects=subjects,
             )
         self._words = _version_of_words({GENERAL: general, **profiles})
         self._corrector = Corrector((word for profile in every for word in profile.vocabulary), self._words)
@@ -196,6 +201,7 @@ class CascadeClassifier:
                 [np.concatenate([p.embeddings for p in parts]) for parts in zip(*others, strict=True)],
                 [profile.documents for profile in own],
                 self._neighbours.sharpness,
+                self._subjects,
             )
             vectors = np.concatenate([p.embeddings for p in own])[some]
             misspelt_vectors = np.concatenate([p.misspelt_embeddings for p in own])

@@ -28,13 +28,16 @@ def everyday_profile(base: BaseEmbedder) -> Profile:
 
 
 def rebuild() -> None:
-    """Build the package's profile again, with the default base model, after an edit of the queries."""
+    """Build the package's profile and subjects again, with the default base model, after an edit of the texts."""
     from registry import resolve_base_model
     from registry.model_folders.base_models import weights_sha256
+    from router_plugin.classifier import subjects
     from router_plugin.encoders.torch_encoder import TorchEncoder
 
-    base = resolve_base_model()
-    profile = Profile.from_queries(everyday_queries(), TorchEncoder(base.path).encode, weights_sha256(base.path))
+    model = resolve_base_model()
+    base = BaseEmbedder(weights_sha256(model.path), TorchEncoder(model.path, "cpu").encode)
+    subjects.rebuild(base)
+    profile = Profile.from_queries(everyday_queries(), base.encode, base.digest)
     with as_file(_FOLDER) as folder:
         profile.save(folder)
 

@@ -1,9 +1,10 @@
 """The expensive stage: how near a query is to what is known of every domain, in the base model's space.
 
-Two measures complement each other. The similarity to the nearest queries (Sun et al., 2022, "Out-of-Distribution
+Three measures complement each other. The similarity to the nearest queries (Sun et al., 2022, "Out-of-Distribution
 Detection with Deep Nearest Neighbors") tells domains apart whose queries are like the known ones. The density of
 queries and documents around it (Parzen, 1962, "On Estimation of a Probability Density Function and Mode") also places
-queries that are like none of them, and does not depend on how many of a domain are known.
+queries that are like none of them, and does not depend on how many of a domain are known. Its subjects tell of a query
+that is far from all of them whether it is about what the domain is about.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from router_plugin.classifier.subjects import Subjects
+
 NEIGHBOURS = 3
 
 SHARPNESS = 1.6
@@ -24,7 +27,13 @@ SPREAD_QUERIES = 100
 """Queries of each domain whose cosines are measured for that."""
 
 DOCUMENTS = np.float32(0.1)
-"""The weight of a domain's documents in its density, however many they are; the rest is that of its queries."""
+"""The weight of a domain's documents in its density and subjects, however many they are; the rest is that of its
+queries."""
+
+SUBJECT_SHARPNESS = 1.8
+"""The sharpness of the kernel for the phrases of subjects, as a multiple of that for queries."""
+SUBJECT_TEXTS = 200
+"""Queries, and documents, of each domain whose subjects are found."""
 
 Vectors = NDArray[np.float32]
 
@@ -36,43 +45,74 @@ class Nearness(NamedTuple):
         similarities: mean cosine with the three nearest known queries of every domain, times the sharpness of the
             kernel, ``(n, domains)``.
         densities: the logarithm of the mean kernel over what is known of every domain, ``(n, domains)``.
+        subjects: the logarithm of how much more often than others the subjects of the query may be expected in every
+            domain, ``(n, domains)``; 0 for ``general``, which is about all of them.
     """
 
     similarities: NDArray[np.float32]
     densities: NDArray[np.float32]
+    subjects: NDArray[np.float32]
 
     def take(self, rows: NDArray[np.int64] | slice) -> Nearness:
         """Of some of the queries."""
-        return Nearness(self.similarities[rows], self.densities[rows])
+        return Nearness(*(measure[rows] for measure in self))
 
 
 class NeighbourStage:
     """Compares queries with what is known of every domain."""
 
     def __init__(
-        self, embeddings: Sequence[Vectors], documents: Sequence[Vectors] = (), sharpness: float | None = None
+        self,
+        embeddings: Sequence[Vectors],
+        documents: Sequence[Vectors] = (),
+        sharpness: float | None = None,
+        subjects: Subjects | None = None,
     ) -> None:
         """
         Args:
-            embeddings: unit vectors of every domain's queries, ``(n, d)`` each, in random order.
+            embeddings: unit vectors of every domain's queries, ``(n, d)`` each, in random order; ``general`` first.
             documents: unit vectors of sentences of every domain's documents, ``(m, d)`` or without rows each; by
                 default none.
             sharpness: of the kernel, exp(sharpness * cosine), that of von Mises and Fisher on the sphere; by default it
                 follows from the spread of the queries.
+            subjects: that queries may be about; by default they are not looked for.
         """
         self.sharpness = sharpness_of(embeddings) if sharpness is None else sharpness
         self._known = list(zip_longest(embeddings, documents, fillvalue=embeddings[0][:0]))
+        self._subjects = subjects
+        if subjects is not None:
+            self._expected = np.stack([self._expected_in(subjects, *each) for each in self._known[1:]], axis=1)
+            own, general = self._known[0]
+            others = subjects.phrases_of(self._expected.max(axis=1) < 1)
+            self._known[0] = own, np.concatenate([general, others]) if len(general) else others
 
     def nearness(self, queries: Vectors) -> Nearness:
         """Of unit vectors of queries, ``(n, d)``, to every domain."""
         sharp = np.float32(self.sharpness) * queries
         found = [_near(sharp, known, documents) for known, documents in self._known]
-        return Nearness(*(np.stack(part, axis=1) for part in zip(*found, strict=True)))
+        similarities, densities = (np.stack(part, axis=1) for part in zip(*found, strict=True))
+        subjects = np.zeros_like(densities)
+        if self._subjects is not None:
+            subjects[:, 1:] = np.log(self._shares(self._subjects, queries) @ self._expected)
+        return Nearness(similarities, densities, subjects)
 
     def similarities(self, queries: Vectors) -> NDArray[np.float32]:
         """Mean cosine with the three nearest known queries of every domain, ``(n, domains)``."""
         found: NDArray[np.float32] = self.nearness(queries).similarities / np.float32(self.sharpness)
         return found
+
+    def _expected_in(self, subjects: Subjects, queries: Vectors, documents: Vectors) -> NDArray[np.float32]:
+        """How much more often than others each subject may be expected in a domain, ``(subjects,)``."""
+        if not len(queries):
+            return np.ones(len(subjects), dtype=np.float32)
+        shares = self._shares(subjects, queries[:SUBJECT_TEXTS]).mean(axis=0)
+        if len(documents):
+            of_documents = self._shares(subjects, documents[:SUBJECT_TEXTS]).mean(axis=0)
+            shares = (1 - DOCUMENTS) * shares + DOCUMENTS * of_documents
+        return subjects.expected(shares)
+
+    def _shares(self, subjects: Subjects, texts: Vectors) -> NDArray[np.float32]:
+        return subjects.shares(texts, SUBJECT_SHARPNESS * self.sharpness)
 
 
 def sharpness_of(embeddings: Sequence[Vectors]) -> float:

@@ -25,8 +25,15 @@ class CascadeClassifierPlugin:
         """The classifier of the registered domains and ``general``."""
         from router_plugin.classifier.cascade import CascadeClassifier
         from router_plugin.classifier.everyday import everyday_profile
+        from router_plugin.classifier.subjects import known_subjects
 
-        return CascadeClassifier(everyday_profile(base), profiles, base, precision=settings.target_precision)
+        return CascadeClassifier(
+            everyday_profile(base),
+            profiles,
+            base,
+            known_subjects(base),
+            precision=settings.target_precision,
+        )
 
 
 class RegistryStorePlugin:

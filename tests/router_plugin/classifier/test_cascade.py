@@ -14,6 +14,7 @@ from registry.classifier_profiles.typos import misspell
 from registry.model_folders.base_models import weights_sha256
 from router_plugin.classifier.cascade import CascadeClassifier, related_domains
 from router_plugin.classifier.everyday import everyday_profile, everyday_queries
+from router_plugin.classifier.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES
@@ -50,6 +51,11 @@ def general(base):
     return everyday_profile(base)
 
 
+@pytest.fixture(scope="module")
+def subjects(base):
+    return known_subjects(base)
+
+
 def asked(domain):
     """The questions of a domain's example data."""
     lines = (EXAMPLES / "data" / f"{domain}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -74,8 +80,8 @@ def profiles(base, questions):
 
 
 @pytest.fixture(scope="module")
-def classifier(base, general, profiles):
-    return CascadeClassifier(general, profiles, base)
+def classifier(base, general, profiles, subjects):
+    return CascadeClassifier(general, profiles, base, subjects)
 
 
 def best(classifier, queries):
@@ -109,6 +115,28 @@ OTHER_FIELDS = (
 
 def test_questions_of_fields_that_are_not_registered_go_to_general(classifier):
     assert best(classifier, OTHER_FIELDS).count(GENERAL) >= len(OTHER_FIELDS) - 1
+
+
+BY_NAME = (
+    "can I take cetirizine and montelukast together",
+    "Who makes Eliquis?",
+    "how should an open bottle of amoxicillin be kept",
+    "does metoprolol interact with grapefruit",
+    "price of Humira without insurance",
+    "is warfarin still prescribed",
+    "when should levothyroxine be taken",
+    "what is in a Lantus pen",
+)
+"""Questions about medicines, of which the medical examples know none by name."""
+
+
+def test_questions_unlike_the_known_ones_are_found_by_their_subject(base, general, profiles, classifier):
+    medical = classifier.domains.index("medical")
+    without, found = (
+        each.classify(BY_NAME).probabilities[:, medical]
+        for each in (CascadeClassifier(general, profiles, base), classifier)
+    )
+    assert found.mean() > without.mean() + 0.03 and np.mean(found > without - 0.05) == 1
 
 
 def test_a_domain_is_found_by_what_only_its_documents_speak_of(base, general, profiles, questions):
@@ -205,8 +233,8 @@ def test_odd_queries_have_probabilities(classifier):
     best(classifier, ["?!", "\x00", "ÄÖÜ", "12345", "\U0001f9d1\u200d\U0001f692", "x" * 5000])
 
 
-def test_the_same_profiles_give_the_same_probabilities(classifier, base, general, profiles):
-    again = CascadeClassifier(general, profiles, base)
+def test_the_same_profiles_give_the_same_probabilities(classifier, base, general, profiles, subjects):
+    again = CascadeClassifier(general, profiles, base, subjects)
     first, second = (each.classify(UNKNOWN).probabilities for each in (classifier, again))
     np.testing.assert_allclose(first, second, atol=1e-6)
 

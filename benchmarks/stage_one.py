@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/stage_one.py --data ../shared/data
 
 There are two domains, as after `domain-router quickstart`: `medical` is known by MedQuAD (every 4th pair, without the
-sources NIHSeniorHealth, CDC and NHLBI) and by the package's everyday questions about health, `finance` by the 400
-everyday pairs of examples/data. Their profiles are built here; with --registry, the classifier of a registry is
+sources NIHSeniorHealth, CDC and NHLBI), by the package's everyday questions about health and those about medicines by
+name (models/medicines.txt), `finance` by the 400 everyday pairs of examples/data. Their profiles are built here; with --registry, the classifier of a registry is
 measured instead. Asked are questions of other people and other sources, of these domains and of none: `right` is the
 fraction that is decided for its domain, with the thresholds that a router uses, `likeliest` the same without them,
 `embedded` the fraction that needed the base model.
@@ -43,7 +43,9 @@ from router_plugin.encoders.selection import variant_of_base
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from router_plugin.settings import Settings
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples" / "data"
+MEDICINES = ROOT / "models" / "medicines.txt"
 HELD_OUT_SOURCES = ("NIHSeniorHealth", "CDC", "NHLBI")
 EVERYDAY = ("utility", "small_talk", "meta", "home", "auto_and_commute", "kitchen_and_dining")
 """Domains of CLINC150 that have nothing to do with money, health or work."""
@@ -116,9 +118,10 @@ def known(data: Path) -> dict[str, Known]:
     medquad = [row for row in _read(data / "medquad.jsonl.gz")[::4] if row["source"] not in HELD_OUT_SOURCES]
     medical, finance = (_read(EXAMPLES / f"{name}.jsonl") for name in ("medical", "finance"))
     templates = [row["question"] for row in medquad]
+    asked = [*(row["question"] for row in medical), *MEDICINES.read_text(encoding="utf-8").splitlines()]
     return {
         "medical": Known(
-            [*(row["question"] for row in medical), *templates[:: len(templates) // len(medical)]],
+            [*asked, *templates[:: len(templates) // len(asked)]],
             [row["answer"] for row in medquad],
         ),
         "finance": Known([row["question"] for row in finance], [row["answer"] for row in finance]),

@@ -1,7 +1,8 @@
 """Makes the classifier profile of models/medical: python models/medical_profile.py PREPARED-MEDQUAD MODEL-FOLDER
 
-MedQuAD's questions follow templates, and real users do not speak in templates. So half of the profile's queries are the
-questions of examples/data/medical.jsonl.
+MedQuAD's questions follow templates, and real users do not speak in templates. It names few medicines, either. So half of
+the profile's queries are the questions of examples/data/medical.jsonl and of medicines.txt, which is about medicines by
+name.
 """
 
 import sys
@@ -13,10 +14,12 @@ from registry.classifier_profiles.profiles import MAX_QUERIES, Profile
 from training import read_pairs, read_prepared
 from training.retrieval.encoding import load_model
 
-EXAMPLES = Path(__file__).parent.parent / "examples" / "data" / "medical.jsonl"
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples" / "data" / "medical.jsonl"
 
 data, folder = read_prepared(Path(sys.argv[1])), Path(sys.argv[2])
 asked = [pair.question for pair in read_pairs(str(EXAMPLES)).pairs]
+asked += (HERE / "medicines.txt").read_text(encoding="utf-8").splitlines()
 templates = [data.queries[name] for name in data.qrels["train"]]
 queries = [*asked, *templates[:: len(templates) // len(asked)]][:MAX_QUERIES]
 base = resolve_base_model()

@@ -21,7 +21,7 @@ from router_plugin.classifier.neighbour_stage import Nearness
 
 Floats = NDArray[np.float64]
 
-GENERAL_RATIO = 0.2
+GENERAL_RATIO = 0.25
 """Assumed fraction of queries outside all domains; the rest is divided evenly among the domains."""
 
 SUBJECT = 1.0

@@ -283,8 +283,8 @@ def test_eight_threads_get_the_answers_of_one(router):
 
 
 def test_queries_that_differ_where_nobody_reads_them_are_not_told_apart_and_say_so(sure):
-    start = "the tenant writes once more about the flat " * 12
-    one, other = sure.route_many([f"{start} and asks for the deposit", f"{start} and asks for the keys"])
+    start = "the landlord keeps the deposit of the tenant " * 12
+    one, other = sure.route_many([f"{start} and asks for the deposit", f"{start} and asks about aspirin"])
     assert one.score == pytest.approx(other.score, abs=1e-4)
     assert (one.truncated, other.truncated) == (True, True)
 

@@ -85,10 +85,12 @@ def counted_features(text: str, version: int = WORDS) -> tuple[NDArray[np.int32]
     found = [bucket(name) for name in _words_and_pairs(read)]
     for word in " ".join(read.runs).split():
         found += _buckets_of_ngrams(word)
+    if not found:
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
     buckets = np.array(found, dtype=np.int32)
     buckets.sort()
-    first = np.flatnonzero(np.diff(buckets, prepend=-1))
-    return buckets[first], np.diff(first, append=len(buckets)).astype(np.float32)
+    last = np.concatenate(([-1], np.flatnonzero(buckets[1:] != buckets[:-1]), [len(buckets) - 1]))
+    return buckets[last[1:]], (last[1:] - last[:-1]).astype(np.float32)
 
 
 def named_features(text: str, version: int = WORDS) -> dict[str, int]:

@@ -4,10 +4,10 @@
 
 There are two domains, as after `domain-router quickstart`: `medical` is known by MedQuAD (every 4th pair, without the
 sources NIHSeniorHealth, CDC and NHLBI), by the package's everyday questions about health and those about medicines by
-name (models/medicines.txt), `finance` by the 400 everyday pairs of examples/data. Their profiles are built here; with --registry, the classifier of a registry is
-measured instead. Asked are questions of other people and other sources, of these domains and of none: `right` is the
-fraction that is decided for its domain, with the thresholds that a router uses, `likeliest` the same without them,
-`embedded` the fraction that needed the base model.
+name (models/medicines.txt), `finance` by the 400 everyday pairs of examples/data. Their profiles are built here; with
+--registry, the classifier of a registry is measured instead. Asked are questions of other people and other sources, of
+these domains and of none: `right` is the fraction that is decided for its domain, with the thresholds that a router
+uses, `likeliest` the same without them, `embedded` the fraction that needed the base model.
 
 The constants of the classifier were chosen with `--part val`. `--part test` has other sources, other companies or other
 parts of the data sets, and chose nothing. The last line is one JSON object.

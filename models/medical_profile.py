@@ -1,8 +1,8 @@
 """Makes the classifier profile of models/medical: python models/medical_profile.py PREPARED-MEDQUAD MODEL-FOLDER
 
-MedQuAD's questions follow templates, and real users do not speak in templates. It names few medicines, either. So half of
-the profile's queries are the questions of examples/data/medical.jsonl and of medicines.txt, which is about medicines by
-name.
+MedQuAD's questions follow templates, and real users do not speak in templates. It names few medicines, either. So half
+of the profile's queries are the questions of examples/data/medical.jsonl and of medicines.txt, which is about medicines
+by name.
 """
 
 import sys

@@ -399,21 +399,19 @@ def test_the_base_model_runs_on_what_the_models_beside_it_run_on_from_the_start(
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     kept = tmp_path / "home" / "cache" / "variants"
     model = shutil.copytree(tiny_models["medical"], tmp_path / "medical")
-    store = Registry.open(str(tmp_path / "registry"))
-    publish(model, store, force=True)
-    assert ServedDomains(store, settings=ANYTHING).runtime("general") == "torch"
-    assert not kept.exists()
-    add_variants(model, read_prepared(tiny_models["medical"].with_name("medical-data")), ["openvino"])
-    publish(model, store, force=True)
-    served = ServedDomains(store, settings=ANYTHING)
-    assert list(kept.glob("*-openvino/model.xml"))
-    assert served.runtime("general") == "openvino"
-    with served.encoder("general") as encoder:
-        assert encoder.runtime == "openvino"
-    store.close()
+    for backend in ("torch", "openvino"):
+        if backend != "torch":
+            add_variants(model, read_prepared(tiny_models["medical"].with_name("medical-data")), [backend])
+        store = Registry.open(str(tmp_path / backend))
+        publish(model, store, force=True)
+        served = ServedDomains(store, settings=ANYTHING)
+        assert served.runtime("general") == backend
+        assert len(list(kept.glob("*-openvino/model.xml"))) == (backend != "torch")
+        with served.encoder("general") as encoder:
+            assert encoder.runtime == backend
+        store.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("similar", "runtime"), [(0.5, "onnx-int8"), (1.1, "onnx")])
 def test_an_int8_variant_of_the_base_model_with_other_vectors_is_replaced_by_full_precision(
     tiny_base, tmp_path, monkeypatch, similar, runtime

@@ -40,7 +40,7 @@ class Settings(Options):
             "probable few, less probable ones discounted (ensemble), that of a sure domain, else several and the base "
             "model's with all routes (adaptive), or one for all (single)."
         ),
-    ] = "two_stage"
+    ] = "adaptive"
     ensemble_domains: Annotated[int, Field(ge=1, description="Number of domains that the strategy ensemble uses.")] = 2
     single_domain: Annotated[str, Field(description="Domain whose encoder the strategy single uses.")] = GENERAL
     related: Annotated[

@@ -11,6 +11,7 @@ import pytest
 
 from registry import Profile, Registry, resolve_base_model
 from router_plugin import DomainRouter, Fitted, load_domains, load_routes, open_registry, read_labelled_queries
+from router_plugin.evaluation.fitted import NOT_FITTED
 from router_plugin.serving.domains import ServedDomains
 from tests.conftest import EXAMPLES
 from training import (
@@ -95,7 +96,7 @@ def test_models_and_registries(user: Path, way: Way, tiny_models: dict[str, Path
     version = publish(way(model), store, force=True)
     assert store.find_by_content(way(model)) == version
     assert open_registry(way(user / "registry")).get("legal") == version
-    Fitted(thresholds={}, confidence=(), made_for={}).save(way(user / "fitted.json"))
+    NOT_FITTED.save(way(user / "fitted.json"))
     assert Fitted.load(way(user / "fitted.json")).thresholds == {}
     shutil.copy(EXAMPLES / "legal_routes.yaml", user / "routes.yaml")
     with DomainRouter(way(user / "routes.yaml"), way(user / "registry")) as router:

@@ -31,8 +31,9 @@ class DomainRoutedRouter(BaseRouter):
     """Scores the host's routes by two-stage routing; ``fit``, thresholds, ``Chain`` and ``Merge`` work as usual.
 
     A route belongs to the domain in ``metadata["domain"]``, or to the domains of such a list, or without it to all.
-    Its score is the cosine with the nearest utterance in the space of the query's domain. A route of other domains is
-    never answered; nor is any for a query that is empty or that the model cannot read.
+    Its score is the cosine with the nearest utterance in the space of the query's domain, or what the strategy of the
+    settings makes of several. A route that this does not compare is never answered; nor is any for a query that is
+    empty or that the model cannot read.
 
     Without a ``confidence_threshold`` that of the settings holds, as for :class:`router_plugin.DomainRouter`, until
     ``fit`` makes probabilities of the scores; -1 is none.

@@ -12,7 +12,8 @@ def served_domains(served):
     """The domains of that registry, opened once."""
     from router_plugin import ServedDomains, Settings
 
-    return ServedDomains(str(served), settings=Settings(target_precision=0))  # these models know next to nothing
+    settings = Settings(strategy="two_stage", target_precision=0)  # these models know next to nothing
+    return ServedDomains(str(served), settings=settings)
 
 
 @pytest.fixture

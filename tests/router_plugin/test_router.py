@@ -45,6 +45,7 @@ def outcome(decision):
     del fields["timings_ms"]
     fields["score"] = None if decision.score is None else pytest.approx(decision.score, abs=1e-4)
     fields["domains"] = pytest.approx(decision.domains, abs=1e-4)
+    fields["confidence"] = pytest.approx(decision.confidence, abs=1e-3)
     return fields
 
 
@@ -267,7 +268,7 @@ def test_a_query_that_may_be_of_two_domains_names_both(tmp_path, tiny_models, ti
         publish(tiny_models[domain], store, force=True)
     listeners = Plugins()
     listeners.register(Parts(), "parts")
-    settings = Settings(min_confidence=0.4)
+    settings = Settings(strategy="two_stage", min_confidence=0.4)
     router = DomainRouter([], store, base_model=str(tiny_base.path), settings=settings, plugin_manager=listeners)
     both, doubtful = router.route_many(["both", "doubtful"])
     assert (both.domain, both.secondary_domains) == ("legal", ["medical"])

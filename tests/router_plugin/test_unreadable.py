@@ -245,7 +245,7 @@ def said(caplog):
 
 def test_utterances_that_cannot_be_read_are_told_when_a_router_is_made(served, said):
     routes = [ROUTES[0], Route(name="cancel", domain="legal", utterances=(AMHARIC, "cancel it"))]
-    with DomainRouter(routes, served, settings=Settings(target_precision=0)) as router:
+    with DomainRouter(routes, served, settings=Settings(strategy="two_stage", target_precision=0)) as router:
         (first, second) = said()
         assert "cannot read an utterance, which only a query of the very same text matches" in first
         assert f"route 'approve': {THUMB!r}" in first and AMHARIC not in first

@@ -14,7 +14,7 @@ from semantic_router.routers import Chain, IndexedRouter, Merge
 from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings
 from router_plugin.hosts.semantic_router import DOMAIN, DomainRoutedRouter
 
-SURE = Settings(min_confidence=0, target_precision=0)
+SURE = Settings(strategy="two_stage", min_confidence=0, target_precision=0)
 RENT = "can my landlord keep the deposit"
 KNEE = "my knee swells up after running"
 LABELLED = [

@@ -113,7 +113,8 @@ def test_the_cosine_is_the_weighted_sum_of_the_domains_cosines(domains, top, dim
 def test_with_one_domain_kept_it_is_two_stage_routing(domains):
     space = JointSpace(domains)
     parts = space.encode_queries(TEXTS).reshape(len(TEXTS), len(domains.names), space.block)
-    for decision, part in zip(DomainRouter.over(domains, []).route_many(TEXTS), parts, strict=True):
+    router = DomainRouter.over(domains, [], domains.settings.replace(strategy="two_stage"))
+    for decision, part in zip(router.route_many(TEXTS), parts, strict=True):
         assert [domains.names[number] for number in np.flatnonzero(part.any(axis=1))] == [decision.domain]
         (own,) = domains.embed([(decision.domain, decision.query)])
         assert np.abs(part[domains.names.index(decision.domain)] - own).max() < 1e-6

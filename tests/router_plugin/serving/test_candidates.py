@@ -20,7 +20,7 @@ from router_plugin.serving.domain_routes import DomainRoutes
 from router_plugin.serving.scores import UNLIKELY
 from router_plugin.serving.strategies import DISCOUNT
 
-ANYTHING = Settings(target_precision=0, min_confidence=0, threshold=-1)
+ANYTHING = Settings(strategy="two_stage", target_precision=0, min_confidence=0, threshold=-1)
 LEGAL = "can my landlord keep the deposit"
 COUNTS = st.lists(st.integers(1, 5), min_size=1, max_size=6)
 

@@ -67,7 +67,7 @@ def compare(
         list[str] | None,
         typer.Option(
             "--configuration",
-            help="unadapted, multi, two_stage, ensemble or oracle; repeatable.",
+            help="unadapted, multi, two_stage, ensemble, adaptive or oracle; repeatable.",
             show_default="all",
         ),
     ] = None,

@@ -107,7 +107,7 @@ class Scored:
     def verdict(self) -> Verdict:
         """The nearest route that reaches its minimum score, if one does.
 
-        Where nothing was compared, as good as the choice of a domain that has no routes is that there is none.
+        Where nothing was compared, it is as probable that there is no route as the chosen domain is.
         """
         if not len(self.positions):
             return Verdict(None, None, self.choice.probability if self.text.text else 1.0, self._why_nothing())

@@ -91,6 +91,8 @@ class Figures:
         ready_s: seconds from the registry to the first query, without imports and without candidates kept on disk.
         adding_embeds: candidates that are embedded for one more domain, on average.
         adding_trains_on: training queries that the model of a new domain needs.
+        nearest_right: of every question that has a right route, whether it is the nearest one.
+        right: of every question, whether it got a right route, or correctly got none.
     """
 
     configuration: str
@@ -106,6 +108,8 @@ class Figures:
     ready_s: float
     adding_embeds: int
     adding_trains_on: str
+    nearest_right: tuple[bool, ...]
+    right: tuple[bool, ...]
 
 
 def measure(task: Task, configuration: Configuration) -> Figures:
@@ -141,6 +145,12 @@ def measure(task: Task, configuration: Configuration) -> Figures:
         ready_s=ready,
         adding_embeds=_adding_embeds(task, configuration),
         adding_trains_on={UNADAPTED: "nothing", MULTI: "all domains"}.get(configuration.name, "its own"),
+        nearest_right=tuple(
+            bool(row) and row[0][0] in each.relevant
+            for row, each in zip(ranks, task.questions, strict=True)
+            if each.relevant
+        ),
+        right=tuple(routed),
     )
 
 

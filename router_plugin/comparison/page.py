@@ -17,8 +17,10 @@ COLUMNS = (
     "configuration",
     "a new domain trains on",
     "accuracy",
+    "p against the best",
     "MRR@5",
     "right with thresholds",
+    "p against the best with thresholds",
     "out-of-scope recall",
     "out-of-scope AUROC",
     "domain accuracy",
@@ -40,7 +42,8 @@ ABOUT = {
 
 def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """The figures of every configuration under :data:`COLUMNS`, as text."""
-    return [_row(each) for each in comparison.configurations]
+    nearest, right = comparison.p_values("nearest_right"), comparison.p_values("right")
+    return [_row(*each) for each in zip(comparison.configurations, nearest, right, strict=True)]
 
 
 def by_domain(comparison: Comparison) -> tuple[list[str], list[tuple[str, ...]]]:
@@ -74,13 +77,15 @@ def comparison_page(comparison: Comparison, title: str) -> str:
     )
 
 
-def _row(each: Figures) -> tuple[str, ...]:
+def _row(each: Figures, nearest_p: float, right_p: float) -> tuple[str, ...]:
     return (
         each.configuration,
         each.adding_trains_on,
         f"{each.quality.accuracy:.4f}",
+        f"{nearest_p:.3f}",
         f"{each.quality.mrr:.4f}",
         f"{each.routed:.4f}",
+        f"{right_p:.3f}",
         _share(each.out_of_scope_recall),
         _share(each.out_of_scope_auroc),
         _share(each.domain_accuracy),

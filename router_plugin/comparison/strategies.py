@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from registry import GENERAL
 from router_plugin.comparison.measuring import (
     ADAPTIVE,
@@ -43,9 +46,35 @@ class Comparison:
 
     configurations: list[Figures]
 
+    def p_values(self, name: str) -> list[float]:
+        """How probably chance alone makes each configuration differ as much from the best one.
+
+        By the two-sided exact test of McNemar, 1947, on the same questions. ``oracle`` is never the best.
+
+        Args:
+            name: ``nearest_right`` or ``right``.
+        """
+        hits = [np.array(getattr(each, name), dtype=bool) for each in self.configurations]
+        served = [found for found, each in zip(hits, self.configurations, strict=True) if each.configuration != ORACLE]
+        best = max(served or hits, key=lambda found: int(found.sum()))
+        return [_mcnemar(found, best) for found in hits]
+
     def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON can hold them."""
-        return asdict(self)
+        """The figures as JSON can hold them, with p-values in place of single questions."""
+        found = [asdict(each) for each in self.configurations]
+        for name in ("nearest_right", "right"):
+            for each, p_value in zip(found, self.p_values(name), strict=True):
+                del each[name]
+                each[f"{name}_p_value"] = p_value
+        return {"configurations": found}
+
+
+def _mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """The p-value of paired successes."""
+    from scipy.stats import binomtest
+
+    better, worse = int((first & ~second).sum()), int((second & ~first).sum())
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def compare(

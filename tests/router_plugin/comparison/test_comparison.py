@@ -72,6 +72,25 @@ def test_every_configuration_is_measured_on_the_same_questions(found, tmp_path):
     assert "<script" not in page and "://" not in page
 
 
+def test_chance_is_told_from_what_differs_on_the_same_questions(served, kept):
+    (figures,) = compare(
+        Task(ROUTES, QUESTIONS), str(served), settings=ANYTHING, configurations=("two_stage",)
+    ).configurations
+
+    def variant(name, right):
+        return replace(figures, configuration=name, right=tuple(right))
+
+    good, worse = [True] * 90 + [False] * 10, [True] * 80 + [False] * 20
+    other = [False] * 10 + [True] * 80 + [True] * 10
+    every = {"adaptive": good, "two_stage": worse, "ensemble": other, "oracle": [True] * 100}
+    found = Comparison([variant(*each) for each in every.items()])
+    first, second, third, oracle = found.p_values("right")
+    assert (first, third) == (1, 1)  # as many are better as are worse
+    assert second == pytest.approx(2 / 2**10) and oracle == second
+    by_name = {each["configuration"]: each for each in found.to_dict()["configurations"]}
+    assert by_name["two_stage"]["right_p_value"] == second and "right" not in by_name["two_stage"]
+
+
 def test_some_configurations_are_compared(served, kept):
     task = Task(ROUTES, QUESTIONS)
     found = compare(task, str(served), settings=ANYTHING, configurations=("oracle",))

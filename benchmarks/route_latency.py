@@ -254,7 +254,7 @@ def _turns(
     sides: dict[str, Side] = {}
     restarts = {}
     for name, store in stores.items():
-        settings = Settings(backend=name, query_cache=0, target_precision=0, threshold=-1)
+        settings = Settings(strategy="two_stage", backend=name, query_cache=0, target_precision=0, threshold=-1)
         domains = ServedDomains(store, settings=settings)
         for domain in domains.names:
             domains.load(domain)

@@ -171,7 +171,7 @@ class Candidates:
         return np.repeat(np.arange(len(self.routes)), self._counts)
 
     def prepare(self) -> None:
-        """Make now what only many candidates need: no query shall wait for that."""
+        """Make what many candidates need, so that no query waits for it."""
         if len(self._matrix) >= MANY:
             _ = self._sketch, self._owners
 

@@ -155,7 +155,7 @@ class ServedDomains:
         return EncoderPool(loaders, bytes_, previous._encoders if previous else None, same)
 
     def _export_base(self) -> None:
-        """Make the variant that the base model runs on now, if it has to be made: no query shall wait for that."""
+        """Make the base model's variant if there is none yet, so that no query waits for it."""
         variant = chosen_variant(self.base.path, self.base, self._backend_of_base, self.settings.device)
         if variant and not self._has_other_encoders():
             variant_of_base(self.base, variant, self.settings.trust_remote_code, everyday_queries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,11 @@ class Scored:
     scores: Floats
     read_as: str | None = None
 
+    @cached_property
+    def beliefs(self) -> tuple[Floats, Floats]:
+        """See :meth:`ServingState.beliefs`."""
+        return self.state.beliefs(self.choice)
+
     def by_route(self) -> dict[str, float]:
         """The scores by the names of routes."""
         return dict(self._named(self.positions, self.scores))
@@ -128,7 +134,7 @@ class Scored:
 
         It is at most 1, the score of an utterance that is the query itself.
         """
-        return minimum_scores(self.state, self.choice, self.positions)
+        return minimum_scores(self.state, self.beliefs, self.positions)
 
     def outcome(self, row: int | None = None) -> Outcome:
         """What may come of one of the compared routes, by default the nearest."""
@@ -143,9 +149,8 @@ class Scored:
             return None
         row = int(self.scores.argmax()) if row is None else row
         position, others = int(self.positions[row]), np.delete(self.scores, row)
-        domain, general = (
-            float(of_kinds[self.state.served.kinds[position]]) for of_kinds in self.state.beliefs(self.choice)
-        )
+        kind = self.state.served.kinds[position]
+        domain, general = (float(of_kinds[kind]) for of_kinds in self.beliefs)
         return Nearest(position, float(self.scores[row]), float(others.max(initial=-1)), domain, general)
 
     def _why_nothing(self) -> str:
@@ -274,7 +279,7 @@ def _match(
         )
         row = asked[members[0]][0]
         if to_decide and len(members) == 1 and _is_alone(name, choices[row], state):
-            minimums = minimum_scores(state, choices[row], routes.positions)
+            minimums = minimum_scores(state, state.beliefs(choices[row]), routes.positions)
             if (found := routes.candidates.deciding(queries, minimums)) is not None:
                 matches[row].append(Match(1.0, routes.positions[found[0]], found[1]))
                 continue
@@ -296,10 +301,10 @@ def _is_alone(domain: str, choice: DomainChoice, state: ServingState) -> bool:
     return highest and not lowered and choice.weights == {domain: 1.0}
 
 
-def minimum_scores(state: ServingState, choice: DomainChoice, positions: NDArray[np.int64]) -> Floats:
+def minimum_scores(state: ServingState, beliefs: tuple[Floats, Floats], positions: NDArray[np.int64]) -> Floats:
     """The minimum scores of some routes, ``(r,)``; see :meth:`Scored.minimums`."""
     own, kinds = state.served.thresholds[positions], state.served.kinds[positions]
-    doubts = np.asarray(state.fitted.weights.doubt(*state.beliefs(choice)))
+    doubts = np.asarray(state.fitted.weights.doubt(*beliefs))
     found: Floats = np.minimum(np.where(np.isnan(own), state.threshold, own) + doubts[kinds], 1)
     return found
 

@@ -170,8 +170,11 @@ class BaseEmbedder:
         digest: of the model's weights.
         encode: queries to unit vectors, ``(n, d)``.
         unread: queries to the fraction of each that the model cannot read.
+        identity: of the model and what it runs on, by which vectors can be kept: with the same one, they are the same.
+            None where that is not known.
     """
 
     digest: str
     encode: Encode
     unread: Callable[[Sequence[str]], Sequence[float]] = lambda texts: [0.0] * len(texts)
+    identity: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 from registry import Profile
+from router_plugin.classifier.kept import kept_profile
 from router_plugin.contracts import BaseEmbedder
 
 _FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
@@ -19,12 +20,12 @@ def everyday_queries() -> list[str]:
 
 
 def everyday_profile(base: BaseEmbedder) -> Profile:
-    """Their profile: the one of the package if it was built with the same base model, else one that is built now."""
+    """Their profile: the one of the package if it was built with the same base model, else one of this machine's."""
     with as_file(_FOLDER) as folder:
         ready = Profile.load(folder)
     if ready.base == base.digest:
         return ready
-    return Profile.from_queries(everyday_queries(), base.encode, base.digest)
+    return kept_profile(everyday_queries(), base)
 
 
 def rebuild() -> None:

@@ -13,6 +13,7 @@ from importlib.resources import as_file, files
 import numpy as np
 from numpy.typing import NDArray
 
+from router_plugin.classifier.kept import kept_vectors
 from router_plugin.contracts import BaseEmbedder
 
 _FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
@@ -107,14 +108,14 @@ def inventory() -> list[Subject]:
 
 
 def known_subjects(base: BaseEmbedder) -> Subjects:
-    """The package's subjects; embedded now, unless the base model is the one that the package was made with."""
+    """The package's subjects; their vectors are the package's if it was made with the same base model."""
     from safetensors import safe_open
 
     known = inventory()
     with as_file(_FOLDER.joinpath(_VECTORS)) as path, safe_open(path, framework="numpy") as file:
         if file.metadata()["base"] == base.digest:
             return Subjects(known, file.get_tensor("phrases").astype(np.float32))
-    return Subjects(known, base.encode(phrases(known)))
+    return Subjects(known, kept_vectors(phrases(known), base))
 
 
 def phrases(subjects: Sequence[Subject]) -> list[str]:

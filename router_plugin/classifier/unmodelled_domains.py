@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections import defaultdict
@@ -13,15 +11,12 @@ from typing import Annotated, Any
 
 import pydantic
 
-from registry import GENERAL, BaseModelFiles, DomainRouterError, Profile
-from registry.classifier_profiles.profiles import FORMAT
+from registry import GENERAL, DomainRouterError
 from registry.names import check_domain
 from registry.paths import PathLike, local_path
-from registry.shared.build_cache import cached_folder
 from registry.shared.strict_yaml import YamlFile, read_yaml
 from registry.shared.wording import first_fault
 from registry.texts.forms import collapsed, text_key
-from router_plugin.contracts import Encode
 from router_plugin.evaluation.labelled_queries import DOMAIN, read_labelled_queries
 
 _BETWEEN_PHRASES = re.compile(
@@ -114,23 +109,6 @@ def _of_labelled_queries(path: Path) -> list[UnmodelledDomain]:
         if domain is not None and domain != GENERAL:
             queries[domain].append(text)
     return [UnmodelledDomain(name=check_domain(name), queries=tuple(texts)) for name, texts in queries.items()]
-
-
-def built_profile(domain: UnmodelledDomain, base: BaseModelFiles, encode: Encode) -> Profile:
-    """The classifier profile of a domain, which is built once and cached on this machine.
-
-    Args:
-        domain: the domain.
-        base: the base model.
-        encode: queries to its unit vectors.
-    """
-    examples = domain.examples()
-    content = json.dumps([FORMAT, base.identity, examples], ensure_ascii=False).encode()
-
-    def make(folder: Path) -> None:
-        Profile.from_queries(examples, encode, base.digest).save(folder)
-
-    return Profile.load(cached_folder("profiles", hashlib.sha256(content).hexdigest(), make))
 
 
 def _checked(file: YamlFile, number: int, entry: object) -> UnmodelledDomain:

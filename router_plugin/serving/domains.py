@@ -18,7 +18,8 @@ from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
 from registry.paths import PathLike
 from router_plugin.classifier.everyday import everyday_queries
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, built_profile, check_names, read_domains
+from router_plugin.classifier.kept import kept_profile
+from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, check_names, read_domains
 from router_plugin.contracts import (
     MOST_UNREAD,
     BaseEmbedder,
@@ -162,11 +163,15 @@ class ServedDomains:
 
     def _choose_classifier(self) -> tuple[str, DomainClassifier]:
         """The domain classifier and the plugin that chose it."""
-        encode = partial(_by_base, self._embedding)
+        base = BaseEmbedder(
+            self.base.digest,
+            partial(_by_base, self._embedding),
+            partial(self._embedding.unread, GENERAL),
+            None if self._has_other_encoders() else f"{self.base.identity} {self.runtime(GENERAL)}",
+        )
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
-        profiles |= {each.name: built_profile(each, self.base, encode) for each in self.extra_domains}
+        profiles |= {each.name: kept_profile(each.examples(), base) for each in self.extra_domains}
         self._warn_of_unread_examples()
-        base = BaseEmbedder(self.base.digest, encode, partial(self._embedding.unread, GENERAL))
         name, classifier = self.plugins.first_result(
             "domain_classifier", profiles=profiles, base=base, settings=self.settings
         )

@@ -327,15 +327,6 @@ def test_the_packaged_everyday_profile_is_up_to_date_with_its_queries(base, gene
     np.testing.assert_allclose(general.embeddings[::5], base.encode(asked), atol=2e-3)
 
 
-def test_the_everyday_profile_is_made_anew_for_another_base_model():
-    def encode(texts):
-        return np.tile(np.float32([1, 0]), (len(texts), 1))
-
-    profile = everyday_profile(BaseEmbedder("f" * 64, encode))
-    assert profile.base == "f" * 64
-    assert profile.embeddings.shape == (len(everyday_queries()), 2)
-
-
 SPOKEN = {
     "cards": ["कार्ड खो गया", "नया कार्ड चाहिए", "कार्ड बंद करो"],
     "loans": ["ऋण कैसे मिलेगा", "ऋण की दर क्या है", "ऋण बंद करो"],

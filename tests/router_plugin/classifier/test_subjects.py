@@ -86,8 +86,3 @@ def test_the_packaged_vectors_are_those_of_the_phrases(real_base):
     every = phrases(inventory())
     assert len(ready.vectors) == len(every)
     np.testing.assert_allclose(ready.vectors[::40], encode(every[::40]), atol=2e-3)
-
-
-def test_another_base_model_reads_the_subjects_anew():
-    made = known_subjects(BaseEmbedder("f" * 64, lambda texts: np.tile(np.float32([1, 0]), (len(texts), 1))))
-    assert made.vectors.shape == (len(phrases(inventory())), 2)

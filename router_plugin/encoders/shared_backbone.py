@@ -71,7 +71,7 @@ class SharedBackbone:
             del self._attached[name]
 
     def _attach(self, folder: Path, name: str) -> SharedEncoder:
-        with detach_on_error(self.model, name):
+        with torch.inference_mode(False), detach_on_error(self.model, name):  # weights made in it take no other adapter
             attach_weights(self.model, folder, name)
             self._hook()
             encoder = SharedEncoder(self, name, InputConfig.of_folder(folder, self._inputs))
@@ -177,7 +177,8 @@ def shared_backbone(base: BaseModelFiles, device: str | None, trust_remote_code:
         known = _SHARED.get(key)
         if known is None and key not in _NOT_SHARED:
             base.check()
-            model = load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval()
+            with torch.inference_mode(False):
+                model = load_sentence_transformer(base.path, None, device, trust_remote_code).float().eval()
             try_model(model, base.name, TRIED)
             known = _share(model)
             if known is None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
@@ -74,6 +75,14 @@ def test_adapters_share_one_base_model_and_a_mixed_batch_is_one_pass(adapters, t
     for number, alone in enumerate(wanted):
         np.testing.assert_allclose(mixed[:, number], alone, atol=1e-5)
         np.testing.assert_allclose(members[number].encode(QUERIES), alone, atol=1e-5)
+
+
+def test_an_adapter_that_is_loaded_while_another_model_encodes_lets_others_in(adapters, tiny_base):
+    with torch.inference_mode():
+        shared = shared_backbone(tiny_base, "cpu", False)
+        first = shared.member(adapters[0])
+    second = shared.member(adapters[1])
+    assert np.abs(first.encode(QUERIES) - second.encode(QUERIES)).max() > 0.01
 
 
 def _change_weights(folder, change):
@@ -170,7 +179,8 @@ def test_base_models_of_equal_weights_that_read_texts_otherwise_are_kept_apart(t
         for served, vectors in zip(opened, wanted, strict=True):
             found = np.stack(served.embed([("travel", query) for query in QUERIES]))
             np.testing.assert_allclose(found, vectors, atol=1e-3)
-    assert len(list((tmp_path / "home" / "cache" / "profiles").glob("*/SHA256SUMS"))) == 2
+    profiles = list((tmp_path / "home" / "cache" / "profiles").glob("*/SHA256SUMS"))
+    assert len(profiles) == len(bases) * len(("torch", "openvino"))
 
 
 def test_a_base_model_that_may_run_its_own_code_is_not_the_one_that_may_not(tiny_base):

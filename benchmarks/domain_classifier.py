@@ -32,8 +32,8 @@ from sklearn.metrics import roc_auc_score
 from registry import GENERAL, Profile, resolve_base_model
 from registry.classifier_profiles.typos import misspell
 from router_plugin.classifier.cascade import CascadeClassifier
+from router_plugin.classifier.known.subjects import known_subjects
 from router_plugin.classifier.neighbour_stage import NeighbourStage
-from router_plugin.classifier.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from router_plugin.evaluation.classifier import calibration_error

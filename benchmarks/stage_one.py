@@ -36,8 +36,8 @@ from registry import GENERAL, BaseModelFiles, Profile, resolve_base_model
 from registry.model_folders.compiled import CompiledModel
 from registry.model_folders.variants import BACKENDS, Backend
 from router_plugin.classifier.cascade import CascadeClassifier
-from router_plugin.classifier.everyday import everyday_profile, everyday_queries
-from router_plugin.classifier.subjects import known_subjects
+from router_plugin.classifier.known.everyday import everyday_profile, everyday_queries
+from router_plugin.classifier.known.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder, DomainClassifier, Encode
 from router_plugin.encoders.selection import variant_of_base
 from router_plugin.encoders.torch_encoder import TorchEncoder
@@ -115,8 +115,8 @@ def profile(known: Known, base: BaseEmbedder) -> Profile:
 
 def known(data: Path) -> dict[str, Known]:
     """What the domains of a quickstart are made of."""
-    medquad = [row for row in _read(data / "medquad.jsonl.gz")[::4] if row["source"] not in HELD_OUT_SOURCES]
-    medical, finance = (_read(EXAMPLES / f"{name}.jsonl") for name in ("medical", "finance"))
+    medquad = [row for row in read_rows(data / "medquad.jsonl.gz")[::4] if row["source"] not in HELD_OUT_SOURCES]
+    medical, finance = (read_rows(EXAMPLES / f"{name}.jsonl") for name in ("medical", "finance"))
     templates = [row["question"] for row in medquad]
     asked = [*(row["question"] for row in medical), *MEDICINES.read_text(encoding="utf-8").splitlines()]
     return {
@@ -151,41 +151,41 @@ def measured(classifier: DomainClassifier, texts: Sequence[str], domain: str) ->
 
 
 def _medquad(data: Path, part: str) -> list[str]:
-    return [row["question"] for row in _read(data / "medquad.jsonl.gz") if row["source"] in HELD_OUT_SOURCES]
+    return [row["question"] for row in read_rows(data / "medquad.jsonl.gz") if row["source"] in HELD_OUT_SOURCES]
 
 
 def _consumers(data: Path, part: str) -> list[str]:
-    return [row["answer"] for row in _read(data / "meqsum.jsonl.gz")]
+    return [row["answer"] for row in read_rows(data / "meqsum.jsonl.gz")]
 
 
 def _medication(data: Path, part: str) -> list[str]:
-    return [row["question"] for row in _read(data / "medicationqa.jsonl.gz")]
+    return [row["question"] for row in read_rows(data / "medicationqa.jsonl.gz")]
 
 
 def _filings(data: Path, part: str) -> list[str]:
     """Half of the companies are in each part."""
-    rows = _read(data / "finance10k.jsonl.gz")
+    rows = read_rows(data / "finance10k.jsonl.gz")
     return [row["question"] for row in rows if (sha256(row["ticker"].encode()).digest()[0] % 2 == 0) == (part == "val")]
 
 
 def _banking(data: Path, part: str) -> list[str]:
     wanted = "train" if part == "val" else part
-    return [row["text"] for row in _read(data / "banking77.jsonl.gz") if row["part"] == wanted]
+    return [row["text"] for row in read_rows(data / "banking77.jsonl.gz") if row["part"] == wanted]
 
 
 def _out_of_scope(data: Path, part: str) -> list[str]:
     wanted = ("train", "val") if part == "val" else (part,)
-    rows = _read(data / "clinc150.jsonl.gz")
+    rows = read_rows(data / "clinc150.jsonl.gz")
     return [row["text"] for row in rows if row["domain"] is None and row["part"] in wanted]
 
 
 def _everyday(data: Path, part: str) -> list[str]:
-    rows = _read(data / "clinc150.jsonl.gz")
+    rows = read_rows(data / "clinc150.jsonl.gz")
     return [row["text"] for row in rows if row["domain"] in EVERYDAY and row["part"] == part]
 
 
 def _policies(data: Path, part: str) -> list[str]:
-    rows = _read(data / "policyqa.jsonl.gz")
+    rows = read_rows(data / "policyqa.jsonl.gz")
     of_val, of_test = ([row["question"] for row in rows if row["part"] == each] for each in ("dev", "test"))
     return of_val if part == "val" else [text for text in of_test if text not in set(of_val)]
 
@@ -205,7 +205,8 @@ SETS: dict[str, dict[str, tuple[str, Read]]] = {
 }
 
 
-def _read(file: Path) -> list[Row]:
+def read_rows(file: Path) -> list[Row]:
+    """The rows of a file of JSON lines."""
     content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     return [json.loads(line) for line in content.splitlines()]
 

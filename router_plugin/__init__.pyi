@@ -1,7 +1,7 @@
 """Two-stage domain routing: a classifier picks the domain, that domain's encoder picks the route."""
 
-from .classifier.unmodelled_domains import UnmodelledDomain as UnmodelledDomain
-from .classifier.unmodelled_domains import load_domains as load_domains
+from .classifier.known.unmodelled_domains import UnmodelledDomain as UnmodelledDomain
+from .classifier.known.unmodelled_domains import load_domains as load_domains
 from .contracts import Classification as Classification
 from .contracts import DomainEvidence as DomainEvidence
 from .contracts import Evidence as Evidence

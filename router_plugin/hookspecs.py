@@ -26,9 +26,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec(firstresult=True)
 def domain_classifier(
-    profiles: Mapping[str, Profile], base: BaseEmbedder, settings: Settings
+    profiles: Mapping[str, Profile], queries: Mapping[str, Sequence[str]], base: BaseEmbedder, settings: Settings
 ) -> DomainClassifier | None:
-    """Choose the domain classifier, assembled from the profiles of the registered domains."""
+    """Choose the domain classifier, assembled from the profiles of the domains, and from what routes say about some."""
 
 
 @hookspec(firstresult=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 from registry import GENERAL, Registry
 from registry.paths import PathLike
 from router_plugin.batches import one_text, read_batch, read_texts
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
+from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import DomainClassifier
 from router_plugin.conversations import Turn, user_messages, with_questions
 from router_plugin.decision import Decision
@@ -56,7 +56,7 @@ class DomainRouter:
             base_model: encoder of the ``general`` domain; by default the model that all champions were adapted from, or
                 all-MiniLM-L6-v2 where they differ or the registry is empty.
             extra_domains: domains without a model, or a YAML file of them; the base model serves them. See
-                :func:`router_plugin.classifier.unmodelled_domains.load_domains`.
+                :func:`router_plugin.classifier.known.unmodelled_domains.load_domains`.
             settings: strategy, thresholds and limits.
             plugin_manager: by default the plugins of this process.
 
@@ -138,8 +138,8 @@ class DomainRouter:
 
     @property
     def classifier(self) -> DomainClassifier:
-        """The domain classifier."""
-        return self.served_domains.classifier
+        """The domain classifier, which knows what the routes say about their domains."""
+        return self.state.served.classifier
 
     @property
     def routes(self) -> tuple[Route, ...]:

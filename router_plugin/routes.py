@@ -28,7 +28,7 @@ class Route(BaseModel):
         utterances: example queries, with which queries are compared.
         domain: the domain or domains whose queries may take the route; None for all.
         threshold: minimum cosine; None for the router's own.
-        description: for people.
+        description: for people, and for the domain classifier.
         metadata: anything to keep with the route.
     """
 

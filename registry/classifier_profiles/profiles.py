@@ -121,6 +121,30 @@ class Profile:
             misspelt_embeddings=self.misspelt_embeddings[embedded],
         )
 
+    def with_queries(self, queries: Sequence[str], embeddings: NDArray[np.float32]) -> Profile:
+        """The profile with more queries, behind those whose misspelt embeddings are known; none is there twice.
+
+        Args:
+            queries: of the same domain.
+            embeddings: their unit vectors by the same base model, ``(len(queries), d)``.
+        """
+        version = WORDS if self.any_words else self.words
+        features = lexical_features(queries, version)
+        known = {row.tobytes() for row in _buckets_of_each(self.lexical)}
+        rows = [row for row, found in enumerate(_buckets_of_each(features)) if found.tobytes() not in known]
+        draw = random.Random(0)
+        misspelt = [misspell(queries[row], draw) for row in rows]
+        place = len(self.misspelt_embeddings)
+        return replace(
+            self,
+            lexical=_inserted(self.lexical, features[rows], place),
+            embeddings=np.insert(self.embeddings, place, embeddings[rows], axis=0),
+            misspelt=_inserted(self.misspelt, lexical_features(misspelt, version), place),
+            vocabulary=tuple(dict.fromkeys((*self.vocabulary, *_shared_words(queries)))),
+            words=version,
+            any_words=self.any_words and all(map(reads_alike, (*queries, *misspelt))),
+        )
+
     def save(self, folder: PathLike) -> None:
         """Write the profile into a model folder; embeddings in half precision."""
         from safetensors.numpy import save_file
@@ -217,6 +241,17 @@ def _shared_words(queries: Iterable[str]) -> tuple[str, ...]:
     counts = Counter(word for found in read for word in found if not is_unspaced(word))
     shared = sorted((-count, word) for word, count in counts.items() if count > 1)
     return tuple(word for _, word in shared[:MAX_WORDS])
+
+
+def _buckets_of_each(counts: csr_matrix) -> list[NDArray[np.int32]]:
+    return np.split(counts.indices.astype(np.int32), counts.indptr[1:-1])
+
+
+def _inserted(counts: csr_matrix, rows: csr_matrix, place: int) -> csr_matrix:
+    """Counts with more rows before one of theirs."""
+    from scipy.sparse import vstack
+
+    return vstack([counts[:place], rows, counts[place:]], format="csr")
 
 
 def _arrays(name: str, counts: csr_matrix) -> dict[str, NDArray[np.generic]]:

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 from registry import GENERAL, Profile
 from registry.classifier_profiles.features import WORDS
 from router_plugin.classifier.calibration import Calibration, Measures, thresholds
+from router_plugin.classifier.known.subjects import Subjects
 from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import Nearness, NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
-from router_plugin.classifier.subjects import Subjects
 from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
 from router_plugin.cosines import rounded, usable
 from router_plugin.settings import Settings

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.classifier.subjects import Subjects
+from router_plugin.classifier.known.subjects import Subjects
 
 NEIGHBOURS = 3
 

@@ -12,7 +12,7 @@ import torch
 from sentence_transformers.base.modules import InputModule
 
 from registry.snapshot import Snapshot
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
+from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain
 from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.record import SpaceRecord
 from router_plugin.joint_space.space import JointSpace

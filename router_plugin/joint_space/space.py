@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from registry.shared.texts import clean
 from router_plugin.batches import read_optional_texts, read_texts
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain
+from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.encoders.embedding import Pair, Vector
 from router_plugin.errors import JointSpaceError
@@ -113,7 +113,7 @@ class JointSpace:
         declared = self._declared(domains, len(read))
         open_rows = [row for row, name in enumerate(declared) if name is None]
         weights: list[Weights] = [{name: 1.0} if name else {} for name in declared]
-        found = self.domains.classify([read[row] for row in open_rows])
+        found = self.domains.classifier.classify([read[row] for row in open_rows])
         for row, probabilities in zip(open_rows, found.probabilities, strict=True):
             weights[row] = self._weigh(probabilities)
         known = {(GENERAL, read[open_rows[number]]): vector for number, vector in found.embedded.items()}

@@ -20,19 +20,22 @@ class CascadeClassifierPlugin:
 
     @hookimpl(trylast=True)
     def domain_classifier(
-        self, profiles: Mapping[str, Profile], base: BaseEmbedder, settings: Settings
+        self,
+        profiles: Mapping[str, Profile],
+        queries: Mapping[str, Sequence[str]],
+        base: BaseEmbedder,
+        settings: Settings,
     ) -> DomainClassifier:
         """The classifier of the registered domains and ``general``."""
+        from registry import GENERAL
         from router_plugin.classifier.cascade import CascadeClassifier
-        from router_plugin.classifier.everyday import everyday_profile
-        from router_plugin.classifier.subjects import known_subjects
+        from router_plugin.classifier.known.everyday import everyday_profile
+        from router_plugin.classifier.known.from_routes import with_queries
+        from router_plugin.classifier.known.subjects import known_subjects
 
+        known = with_queries({GENERAL: everyday_profile(base), **profiles}, queries, base)
         return CascadeClassifier(
-            everyday_profile(base),
-            profiles,
-            base,
-            known_subjects(base),
-            precision=settings.target_precision,
+            known.pop(GENERAL), known, base, known_subjects(base), precision=settings.target_precision
         )
 
 
@@ -54,7 +57,7 @@ class CompiledEncoderPlugin:
     @hookimpl(trylast=True)
     def encoder(self, folder: Path, base: BaseModelFiles, settings: Settings) -> Encoder | None:
         """The variant that the settings choose, if the folder has it."""
-        from router_plugin.classifier.everyday import everyday_queries
+        from router_plugin.classifier.known.everyday import everyday_queries
         from router_plugin.encoders.selection import compiled_encoder
 
         trusted = settings.trust_remote_code

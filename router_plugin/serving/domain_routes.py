@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from registry.shared.texts import clean
+from router_plugin.classifier.known.from_routes import queries_of
 from router_plugin.evaluation.outcomes import default_threshold
+from router_plugin.plugins.domain_classifiers import ServedClassifier
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
@@ -121,6 +123,7 @@ class ServedRoutes:
             domain belong to all.
         by_domain: for each domain, its own routes and those without a domain.
         for_one_encoder: all of them, embedded by one encoder, see :attr:`router_plugin.Settings.compares_all`.
+        known_queries: what they say about their domains.
     """
 
     def __init__(
@@ -145,6 +148,9 @@ class ServedRoutes:
         self.kinds = np.array([kinds[route.domains] for route in routes], dtype=np.int64)
         belongs = [not of_kind or name in of_kind for of_kind in kinds for name in domains.names]
         self.belongs = np.array(belongs, dtype=bool).reshape(len(kinds), len(domains.names))
+        self.known_queries = queries_of(routes)
+        same = (each for each in previous if each.domains is domains and each.known_queries == self.known_queries)
+        self._classifier: ServedClassifier | None = next((each._classifier for each in same), None)
         by_name: dict[str | None, list[int]] = defaultdict(list)
         for position, route in enumerate(routes):
             for domain in route.domains or (None,):
@@ -156,10 +162,21 @@ class ServedRoutes:
             known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
             positions = sorted(by_name[None] + by_name[name])
             self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._warned)
-        same = [each for each in previous if each._has_encoder(all_by, domains)]
-        known = next(filter(None, (each.for_one_encoder.latest for each in same)), None)
+        by_same = [each for each in previous if each._has_encoder(all_by, domains)]
+        known = next(filter(None, (each.for_one_encoder.latest for each in by_same)), None)
         everything = range(len(routes))
         self.for_one_encoder: DomainRoutes = DomainRoutes(routes, everything, all_by, domains, known, self._warned)
+
+    @property
+    def classifier(self) -> ServedClassifier:
+        """Tells the domains apart, and knows what these routes say about them; assembled at its first use.
+
+        Raises:
+            PluginError: a plugin failed.
+        """
+        if self._classifier is None:
+            self._classifier = self.domains.classifier_knowing(self.known_queries)
+        return self._classifier
 
     def domain_with(self, text: str) -> str | None:
         """A domain with a route of which this very text is an utterance; None where there is no such route."""

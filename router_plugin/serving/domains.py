@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, BaseModelFiles, DomainRouterError, ModelVersion, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
 from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
 from registry.paths import PathLike
-from router_plugin.classifier.everyday import everyday_queries
-from router_plugin.classifier.kept import kept_profile
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, check_names, read_domains
+from router_plugin.classifier.known.everyday import everyday_queries
+from router_plugin.classifier.known.kept import kept_profile
+from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain, check_names, read_domains
 from router_plugin.contracts import (
     MOST_UNREAD,
     BaseEmbedder,
-    Classification,
-    DomainClassifier,
     Encoder,
-    Evidence,
-    ExplainingClassifier,
     ModelStore,
 )
 from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
@@ -40,9 +36,10 @@ from router_plugin.encoders.selection import (
     chosen_variant,
     variant_of_base,
 )
-from router_plugin.errors import ClosedError, CopyError, PluginError, SettingsError
+from router_plugin.errors import ClosedError, CopyError, SettingsError
 from router_plugin.plugins.builtin import BUILT_IN
-from router_plugin.plugins.manager import FAILURES, Plugins, plugins, said
+from router_plugin.plugins.domain_classifiers import Classifiers, ServedClassifier
+from router_plugin.plugins.manager import Plugins, plugins
 from router_plugin.plugins.registries import opened
 from router_plugin.settings import Settings, checked_settings
 
@@ -79,10 +76,7 @@ class ServedDomains:
         extra_domains: those without a model.
         encoded_by: for each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
         artifacts: for each domain with an encoder, a name that no other model version ever has.
-        classifier: tells the domains apart.
     """
-
-    classifier: DomainClassifier
 
     def __init__(
         self,
@@ -93,7 +87,7 @@ class ServedDomains:
         settings: Settings | None = None,
         plugin_manager: Plugins | None = None,
     ) -> None:
-        """Check the champions' files, and assemble the domain classifier from their profiles.
+        """Check the champions' files, and read their classifier profiles.
 
         See :class:`router_plugin.DomainRouter` for the arguments and the errors. A registry that is given by its URL is
         closed with the domains; one that is given as an object is not.
@@ -136,7 +130,7 @@ class ServedDomains:
         self._encoders = self._pool(previous, same)
         self._embedding = Embedding(self._encoders, self.artifacts, self._cache)
         self._export_base()
-        self._classified_by, self.classifier = self._choose_classifier()
+        self._classifiers = self._read_profiles()
 
     def _base(self, previous: ServedDomains | None) -> BaseModelFiles:
         if self._given_base is not None:
@@ -161,8 +155,7 @@ class ServedDomains:
         if variant and not self._has_other_encoders():
             variant_of_base(self.base, variant, self.settings.trust_remote_code, everyday_queries)
 
-    def _choose_classifier(self) -> tuple[str, DomainClassifier]:
-        """The domain classifier and the plugin that chose it."""
+    def _read_profiles(self) -> Classifiers:
         base = BaseEmbedder(
             self.base.digest,
             partial(_by_base, self._embedding),
@@ -172,15 +165,7 @@ class ServedDomains:
         profiles = {domain: Profile.load(folder) for domain, folder in self.folders.items()}
         profiles |= {each.name: kept_profile(each.examples(), base) for each in self.extra_domains}
         self._warn_of_unread_examples()
-        name, classifier = self.plugins.first_result(
-            "domain_classifier", profiles=profiles, base=base, settings=self.settings
-        )
-        if set(classifier.domains) != set(self._versions):
-            raise PluginError(
-                f"plugin {name}: its domain classifier knows the domains {', '.join(classifier.domains)}, "
-                f"expected {', '.join(self._versions)}"
-            )
-        return name, classifier
+        return Classifiers(self.plugins, profiles, base, self.settings, self.names)
 
     def _warn_of_unread_examples(self) -> None:
         """Queries of domains without a model that the base model cannot read tell it nothing."""
@@ -287,49 +272,23 @@ class ServedDomains:
         """The domains whose encoders are in memory, the longest unused first."""
         return self._encoders.loaded
 
-    def classify(self, texts: Sequence[str]) -> Classification:
-        """Probability of every domain, ``(n, len(self.classifier.domains))``; an empty text is ``general``.
+    @property
+    def classifier(self) -> ServedClassifier:
+        """Tells the domains apart by what is known of them without routes.
 
         Raises:
-            PluginError: the classifier failed, or answered another number of queries or domains.
+            PluginError: see :meth:`classifier_knowing`.
         """
-        self._check_open()
-        probabilities = np.zeros((len(texts), len(self.classifier.domains)))
-        probabilities[:, self.classifier.domains.index(GENERAL)] = 1
-        filled = [i for i, text in enumerate(texts) if text]
-        if not filled:
-            return Classification(probabilities)
-        with self._named_in_errors():
-            answer = self.classifier.classify([texts[i] for i in filled])
-        if answer.probabilities.shape != (len(filled), probabilities.shape[1]):  # numpy would stretch a single row
-            raise PluginError(
-                f"plugin {self._classified_by}: its domain classifier answered {answer.probabilities.shape}"
-            )
-        probabilities[filled] = answer.probabilities
-        embedded = {filled[row]: vector for row, vector in answer.embedded.items()}
-        return Classification(probabilities, embedded, {filled[row] for row in answer.unreadable})
+        return self.classifier_knowing({})
 
-    def evidence(self, text: str) -> Evidence | None:
-        """What speaks for the domains of a text; None where the classifier cannot explain.
+    def classifier_knowing(self, queries: Mapping[str, Sequence[str]]) -> ServedClassifier:
+        """Tells the domains apart; see :meth:`router_plugin.plugins.domain_classifiers.Classifiers.knowing`.
 
         Raises:
-            PluginError: the classifier failed.
+            PluginError: a plugin failed, or its classifier knows other domains.
         """
         self._check_open()
-        if not isinstance(self.classifier, ExplainingClassifier):
-            return None
-        with self._named_in_errors():
-            return self.classifier.explain(text)
-
-    @contextmanager
-    def _named_in_errors(self) -> Iterator[None]:
-        """Name the plugin of the classifier in what it raises, but for what the built-in one says to its user."""
-        try:
-            yield
-        except FAILURES as error:
-            if isinstance(error, DomainRouterError) and self._classified_by in BUILT_IN:
-                raise
-            raise PluginError(f"plugin {self._classified_by}: its domain classifier failed: {said(error)}") from error
+        return self._classifiers.knowing(queries)
 
     def embed(self, pairs: Sequence[Pair]) -> list[Vector]:
         """Unit vectors of texts, ``(d,)`` each, by the encoders of the domains that they are paired with."""

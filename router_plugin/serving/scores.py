@@ -209,7 +209,7 @@ def score(
     if domains is None:
         choices = [
             _by_same_text(choice, text, state)
-            for choice, text in zip(choose_domains(texts, state.domains, state.settings), texts, strict=True)
+            for choice, text in zip(choose_domains(texts, state.served, state.settings), texts, strict=True)
         ]
     else:
         choices = known_domains(domains, len(texts), state.domains, state.settings)

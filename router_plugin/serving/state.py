@@ -63,6 +63,7 @@ class ServingState:
         Raises:
             SettingsError: the settings name an unknown domain.
             RoutesError: routes are malformed, two have the same name, or one names an unknown domain.
+            PluginError: a plugin failed in choosing the domain classifier.
         """
         if settings.single_domain not in domains.names:
             raise SettingsError(f"single_domain {settings.single_domain!r}: expected one of {', '.join(domains.names)}")
@@ -75,6 +76,8 @@ class ServingState:
         given = read_routes(routes)
         check_routes(given, domains.names)
         served = ServedRoutes(given, domains, settings.compares_all)
+        if settings.strategy != "single":
+            _ = served.classifier  # so that a fault of it is found now
         return cls(settings, domains, given, NOT_FITTED, served).read_ahead()
 
     def with_routes(self, routes: RoutesGiven) -> ServingState:

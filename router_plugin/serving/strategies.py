@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from router_plugin.batches import read_texts
-from router_plugin.contracts import RelatingClassifier
 from router_plugin.errors import QueryError
+from router_plugin.plugins.domain_classifiers import ServedClassifier
+from router_plugin.serving.domain_routes import ServedRoutes
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.settings import Settings
 
@@ -57,7 +58,7 @@ class DomainChoice:
         return self.probabilities[self.domain]
 
 
-def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Settings) -> list[DomainChoice]:
+def choose_domains(texts: Sequence[str], served: ServedRoutes, settings: Settings) -> list[DomainChoice]:
     """The choice for each text, by the strategy of the settings.
 
     Raises:
@@ -65,9 +66,10 @@ def choose_domains(texts: Sequence[str], domains: ServedDomains, settings: Setti
     """
     if settings.strategy == "single":
         return [_only(settings.single_domain, {settings.single_domain: 1.0})] * len(texts)
-    names, thresholds = domains.classifier.domains, domains.classifier.thresholds
-    found = domains.classify(texts)
-    related = competitors(domains, settings)
+    classifier = served.classifier
+    names, thresholds = classifier.domains, classifier.thresholds
+    found = classifier.classify(texts)
+    related = competitors(classifier, settings)
     choices = []
     for row, probabilities in enumerate(found.probabilities):
         if settings.strategy == "adaptive":
@@ -123,11 +125,9 @@ def likeliest(
     return {name if probabilities[best] >= max(minimum, thresholds.get(name, 0.0)) else GENERAL: 1.0}
 
 
-def competitors(domains: ServedDomains, settings: Settings) -> dict[str, set[str]]:
+def competitors(classifier: ServedClassifier, settings: Settings) -> dict[str, set[str]]:
     """Of some domains the others that compete with them: as the settings say, and as the classifier knows."""
-    classifier = domains.classifier
-    known = classifier.related if isinstance(classifier, RelatingClassifier) else {}
-    found = {name: set(others) for name, others in known.items()}
+    found = {name: set(others) for name, others in classifier.related.items()}
     for each in settings.related:
         group = set(each.split(JOINED))
         for name in group:

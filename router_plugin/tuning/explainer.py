@@ -65,4 +65,4 @@ def _minimum(scored: Scored, chosen: str | None, nearest: Sequence[Neighbour]) -
 
 def _evidence(scored: Scored) -> Evidence | None:
     text, state = scored.text.text, scored.state
-    return state.domains.evidence(text) if text and state.settings.strategy != "single" else None
+    return state.served.classifier.evidence(text) if text and state.settings.strategy != "single" else None

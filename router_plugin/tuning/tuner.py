@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from registry.texts.forms import text_key
 from router_plugin.batches import read_optional_texts, read_texts
-from router_plugin.classifier.everyday import everyday_queries
+from router_plugin.classifier.known.everyday import everyday_queries
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.errors import QueryError
 from router_plugin.evaluation.fitted import Fitted

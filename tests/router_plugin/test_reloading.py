@@ -279,7 +279,7 @@ def test_a_closed_router_says_so(served):
         "reload": router.reload,
         "explain": lambda: explain(router, RENT),
         "routes": lambda: router.routes,
-        "classify": lambda: domains.classify([RENT]),
+        "classify": lambda: domains.classifier.classify([RENT]),
         "embed": lambda: domains.embed([("legal", RENT)]),
         "load": lambda: domains.load("legal"),
     }

@@ -93,12 +93,12 @@ def test_timings_of_every_stage_are_there(router):
 def test_a_route_of_another_domain_is_never_chosen(sure):
     sure.set_routes(
         [
-            Route(name="wrong", domain="medical", utterances=(LEGAL,), threshold=-1),
+            Route(name="wrong", domain=["medical", "finance"], utterances=(LEGAL,), threshold=-1),
             Route(name="right", domain="legal", utterances=("something else entirely",), threshold=-1),
         ]
     )
     assert sure.route(LEGAL).route == "right"
-    sure.set_routes([Route(name="wrong", domain="medical", utterances=(LEGAL,), threshold=-1)])
+    sure.set_routes([Route(name="wrong", domain=["medical", "finance"], utterances=(LEGAL,), threshold=-1)])
     decision = sure.route(LEGAL)
     assert (decision.domain, decision.route, decision.score) == ("legal", None, None)
     assert decision.reason == "the domain has no routes"

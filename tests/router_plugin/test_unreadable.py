@@ -17,7 +17,7 @@ from registry import GENERAL, Profile
 from registry.model_folders.loading import load_sentence_transformer
 from router_plugin import DomainRouter, JointSpace, Route, ServedDomains, Settings, Tuner, UnmodelledDomain, explain
 from router_plugin.classifier.cascade import CascadeClassifier
-from router_plugin.classifier.everyday import everyday_profile
+from router_plugin.classifier.known.everyday import everyday_profile
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.hookspecs import hookimpl
 from router_plugin.joint_space.own_vectors import own_vector
@@ -134,7 +134,7 @@ def test_a_query_is_read_unless_most_of_its_words_are_unknown(make, query, unrea
 
 
 def test_the_domain_of_an_unreadable_query_is_anybodys_guess(served_domains, make):
-    found = served_domains.classify([THAI, RENT, "\u200b"])
+    found = served_domains.classifier.classify([THAI, RENT, "\u200b"])
     assert found.unreadable == {0, 2}
     for row in (0, 2):
         assert found.probabilities[row] == pytest.approx(1 / len(served_domains.names))

@@ -13,8 +13,8 @@ from registry.classifier_profiles.features import lexical_features
 from registry.classifier_profiles.typos import misspell
 from registry.model_folders.base_models import weights_sha256
 from router_plugin.classifier.cascade import CascadeClassifier, related_domains
-from router_plugin.classifier.everyday import everyday_profile, everyday_queries
-from router_plugin.classifier.subjects import known_subjects
+from router_plugin.classifier.known.everyday import everyday_profile, everyday_queries
+from router_plugin.classifier.known.subjects import known_subjects
 from router_plugin.contracts import BaseEmbedder
 from router_plugin.encoders.torch_encoder import TorchEncoder
 from tests.conftest import EXAMPLES

@@ -72,7 +72,7 @@ def shares(domains, text, top):
     """Of each domain in order: what the formula gives a text."""
     clean = text.encode("utf-8", "replace").decode().strip()
     classifier = domains.classifier
-    probability = dict(zip(classifier.domains, domains.classify([clean]).probabilities[0], strict=True))
+    probability = dict(zip(classifier.domains, domains.classifier.classify([clean]).probabilities[0], strict=True))
     if top == 1:
         best = max(probability, key=probability.__getitem__)
         least = max(domains.settings.min_confidence, classifier.thresholds[best])
@@ -152,7 +152,7 @@ def test_every_text_is_embedded_once_by_every_encoder(domains, monkeypatch):
     ((pairs, known),) = asked
     assert len(pairs) == len(set(pairs))
     by_base = {text for row, (name, text) in enumerate(pairs) if name == GENERAL and row not in known}
-    assert not by_base & {TEXTS[row] for row in domains.classify(TEXTS[:2]).embedded}
+    assert not by_base & {TEXTS[row] for row in domains.classifier.classify(TEXTS[:2]).embedded}
     assert {name for name, _ in pairs} <= {GENERAL, "finance", "legal", "medical"}
 
 

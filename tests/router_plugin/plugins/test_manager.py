@@ -159,7 +159,7 @@ def test_an_error_that_a_built_in_plugin_raises_for_its_user_passes_as_it_is():
 
 def test_a_hook_that_no_plugin_answers_is_named():
     with pytest.raises(PluginError, match="no plugin answered the hook domain_classifier"):
-        _without_built_in().first_result("domain_classifier", profiles={}, base=None, settings=None)
+        _without_built_in().first_result("domain_classifier", profiles={}, queries={}, base=None, settings=None)
 
 
 def _without_built_in():

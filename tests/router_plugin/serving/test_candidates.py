@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from router_plugin import DomainRouter, Route, RoutesError, ServedDomains, Settings, SettingsError
+from router_plugin.classifier.known.from_routes import queries_of
 from router_plugin.serving import candidates as searched
 from router_plugin.serving.candidate_store import Embedded, digest_of_key, embed_cached
 from router_plugin.serving.candidates import Candidates, Queries
@@ -306,12 +307,13 @@ def test_related_domains_compete_though_the_classifier_is_certain(served, monkey
     monkeypatch.setattr("router_plugin.serving.strategies.SURE", 0.0)
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     domains = ServedDomains(str(served), settings=ANYTHING)
-    domains.classifier.related = {}
+    classifier = domains.classifier_knowing(queries_of(known))
+    classifier.related = {}
     alone, first = scores_by(domains, known, strategy="adaptive")
     second = "medical" if first == "legal" else "legal"
     together, chosen = scores_by(domains, known, strategy="adaptive", related=("legal+medical",))
     assert chosen == first and len(alone) == 2 and len(together) == 3
-    domains.classifier.related = {first: {second}}
+    classifier.related = {first: {second}}
     assert scores_by(domains, known, strategy="adaptive")[0] == together
 
 

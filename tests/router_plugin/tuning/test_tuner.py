@@ -277,7 +277,7 @@ def test_an_explanation_tells_as_many_candidates_as_were_asked_for(router):
 def test_features_add_up_to_the_margin(router):
     classifier = router.classifier
     text = "can my landlord keep the deposit of the flat"
-    stage = classifier._lexical
+    stage = classifier._classifier._lexical
     whole = stage.measure(text)[0] - stage._heads.offsets
     added = sum(stage.contributions(text).values())
     np.testing.assert_allclose(added, whole, atol=1e-3)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from router_plugin import DomainRouter, Settings
-from router_plugin.classifier.everyday import everyday_profile, everyday_queries
-from router_plugin.classifier.kept import kept_profile, kept_vectors
-from router_plugin.classifier.subjects import inventory, known_subjects, phrases
+from router_plugin.classifier.known.everyday import everyday_profile, everyday_queries
+from router_plugin.classifier.known.kept import kept_profile, kept_vectors
+from router_plugin.classifier.known.subjects import inventory, known_subjects, phrases
 from router_plugin.contracts import BaseEmbedder
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from registry import DomainRouterError
 from router_plugin import DomainRouter, Route, Settings
-from router_plugin.classifier.unmodelled_domains import UnmodelledDomain, load_domains
+from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain, load_domains
 from router_plugin.cli import app
 from tests.conftest import EXAMPLES
 

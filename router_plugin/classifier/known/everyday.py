@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 from registry import Profile
-from router_plugin.classifier.kept import kept_profile
+from router_plugin.classifier.known.kept import kept_profile
 from router_plugin.contracts import BaseEmbedder
 
-_FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
+_FOLDER = files("router_plugin.classifier.known").joinpath("everyday_queries")
 _FILES = ("queries.txt", "other_fields.txt")
 """Queries about everyday things, and a dozen each about fields such as software, privacy, schools or sports, which a
 classifier that knows few domains would otherwise take for one of them."""
@@ -32,7 +32,7 @@ def rebuild() -> None:
     """Build the package's profile and subjects again, with the default base model, after an edit of the texts."""
     from registry import resolve_base_model
     from registry.model_folders.base_models import weights_sha256
-    from router_plugin.classifier import subjects
+    from router_plugin.classifier.known import subjects
     from router_plugin.encoders.torch_encoder import TorchEncoder
 
     model = resolve_base_model()

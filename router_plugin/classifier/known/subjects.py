@@ -13,10 +13,10 @@ from importlib.resources import as_file, files
 import numpy as np
 from numpy.typing import NDArray
 
-from router_plugin.classifier.kept import kept_vectors
+from router_plugin.classifier.known.kept import kept_vectors
 from router_plugin.contracts import BaseEmbedder
 
-_FOLDER = files("router_plugin.classifier").joinpath("everyday_queries")
+_FOLDER = files("router_plugin.classifier.known").joinpath("everyday_queries")
 _TEXTS, _VECTORS = "subjects.txt", "subjects.safetensors"
 
 SAME_FIELD = np.float32(0.3)

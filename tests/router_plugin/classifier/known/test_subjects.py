@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from router_plugin.classifier.known.subjects import Subject, Subjects, inventory, known_subjects, phrases
 from router_plugin.classifier.neighbour_stage import NeighbourStage
-from router_plugin.classifier.subjects import Subject, Subjects, inventory, known_subjects, phrases
 from router_plugin.contracts import BaseEmbedder
 
 DIMENSION = 12

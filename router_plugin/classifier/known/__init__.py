@@ -1,0 +1,1 @@
+"""What domains are known by, beside the profiles of their models."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
+CERTAIN = 0.9
+"""Probability from which a domain is asked alone, and domains that are mistaken for each other are related."""
+
 MOST_UNREAD = 0.5
 """The largest fraction of unknown words in a text that can be read. What is left of another one says too little."""
 

@@ -22,7 +22,7 @@ from router_plugin.classifier.lexical_stage import LexicalStage, domain_of_each
 from router_plugin.classifier.neighbour_stage import Nearness, NeighbourStage
 from router_plugin.classifier.query_parts import pieces
 from router_plugin.classifier.spelling import Corrector
-from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
+from router_plugin.contracts import CERTAIN, MOST_UNREAD, BaseEmbedder, Classification, DomainEvidence, Evidence
 from router_plugin.cosines import rounded, usable
 from router_plugin.settings import Settings
 
@@ -35,8 +35,8 @@ needs the base model's embedding anyway."""
 UNKNOWN = 0.25
 """It does not decide if a larger fraction of the words and pairs of words of a query is in no known query."""
 
-CERTAIN, RELATED = 0.9, 0.01
-"""Two domains are related if a larger fraction of the held-out queries of one has this probability of the other."""
+RELATED = 0.01
+"""Two domains are related if for a larger fraction of the held-out queries of one the other is certain."""
 
 FOLDS = 2
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from registry import GENERAL
 from router_plugin.batches import read_texts
+from router_plugin.contracts import CERTAIN
 from router_plugin.errors import QueryError
 from router_plugin.plugins.domain_classifiers import ServedClassifier
 from router_plugin.serving.domain_routes import ServedRoutes
@@ -19,10 +20,8 @@ from router_plugin.settings import Settings
 Weights = Mapping[str, float]
 """Domain to weight."""
 
-SURE = 0.9
-"""Probability from which the strategy ``adaptive`` asks the encoder of a domain alone."""
 FEW = 2
-"""The most probable domains whose encoders it asks otherwise, beside that of ``general``."""
+"""The most probable domains that the strategy ``adaptive`` asks where none is certain, beside ``general``."""
 
 JOINED = "+"
 """Between the names of related domains in the settings."""
@@ -151,7 +150,7 @@ def as_doubt_demands(
     """
     best = int(probabilities.argmax())
     names = [domains[best], *sorted(related.get(domains[best], ()))]
-    if probabilities[best] < SURE:
+    if probabilities[best] < CERTAIN:
         names = list(dict.fromkeys((*likeliest_few(probabilities, domains, FEW), GENERAL)))
     return {name: float(probabilities[domains.index(name)] / probabilities[best]) for name in names}
 

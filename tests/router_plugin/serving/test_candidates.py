@@ -283,7 +283,7 @@ def scores_by(domains, known, **changed):
 
 @pytest.mark.parametrize("sure", [0.0, 2.0])
 def test_adaptive_asks_one_encoder_where_the_domain_is_sure_and_else_the_base_model_too(served, monkeypatch, sure):
-    monkeypatch.setattr("router_plugin.serving.strategies.SURE", sure)
+    monkeypatch.setattr("router_plugin.serving.strategies.CERTAIN", sure)
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     domains = ServedDomains(str(served), settings=ANYTHING)
     found, domain = scores_by(domains, known, strategy="adaptive")
@@ -304,7 +304,7 @@ def test_adaptive_asks_one_encoder_where_the_domain_is_sure_and_else_the_base_mo
 
 
 def test_related_domains_compete_though_the_classifier_is_certain(served, monkeypatch):
-    monkeypatch.setattr("router_plugin.serving.strategies.SURE", 0.0)
+    monkeypatch.setattr("router_plugin.serving.strategies.CERTAIN", 0.0)
     known = [*routes("any"), *routes("law", domain="legal"), *routes("drug", domain="medical")]
     domains = ServedDomains(str(served), settings=ANYTHING)
     classifier = domains.classifier_knowing(queries_of(known))

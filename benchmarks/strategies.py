@@ -10,7 +10,8 @@ size was chosen on the validation part. `clinc` also prints the accuracy of inte
 queries. Duplicates among the published texts are used once, so 4,498 of 4,500 in-scope test queries are left.
 
 Prepared data and trained models are kept in --out, so that a killed run can be continued. --examples N takes N texts
-per intent and 20 N pairs per domain, for a trial run. The last line is one JSON object.
+per intent and 20 N pairs per domain, for a trial run. Without `multi` among the --configuration, the model of all
+domains is not trained. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -57,15 +58,16 @@ def _measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     work = arguments.out / f"{'whole' if arguments.whole else 'adapters'}-{arguments.examples or 'all'}"
     given = Given(arguments.data, work / "data", arguments.examples, arguments.part)
     trial = TASKS[name](given)
-    trained = models(name, given, trial.data, arguments.whole)
+    configurations = arguments.configuration or CONFIGURATIONS
+    trained = models(name, given, trial.data, arguments.whole, "multi" in configurations)
     found = compare(
         trial.task,
         trained.registry,
-        multi=ALL,
+        multi=ALL if trained.multi_registry else None,
         multi_registry=trained.multi_registry,
-        configurations=arguments.configuration or CONFIGURATIONS,
+        configurations=configurations,
     )
-    voted = votes(trial.task, Ways(trained)) if name == "clinc" else {}
+    voted = votes(trial.task, Ways(trained)) if name == "clinc" and trained.multi_registry else {}
     _print(name, found, voted, trained.training)
     return {**found.to_dict(), "votes": voted, "training": trained.training}
 

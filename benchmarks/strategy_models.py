@@ -33,7 +33,7 @@ class Models:
     training: dict[str, dict[str, Any]]
 
 
-def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: bool) -> Models:
+def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: bool, together: bool = True) -> Models:
     """The models of a task. Models of an earlier run are reused.
 
     Args:
@@ -41,12 +41,15 @@ def models(task: str, given: Given, data: Mapping[str, PreparedData], whole: boo
         given: the working folders.
         data: the training data of each domain.
         whole: train all weights instead of adapters.
+        together: train the model of all domains, too.
     """
     work = given.folder.parent
     own, multi = (work / "registries" / name for name in (task, f"{task}-{ALL}"))
     training = {domain: trained(each, domain, work / "models" / domain, own, whole) for domain, each in data.items()}
-    training[ALL] = trained(union(given, f"{ALL}-{task}", data), ALL, work / "models" / f"{ALL}-{task}", multi, whole)
-    return Models(str(own), str(multi), training)
+    if together:
+        joined = union(given, f"{ALL}-{task}", data)
+        training[ALL] = trained(joined, ALL, work / "models" / f"{ALL}-{task}", multi, whole)
+    return Models(str(own), str(multi) if together else None, training)
 
 
 def trained(

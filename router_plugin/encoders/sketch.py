@@ -1,4 +1,4 @@
-"""Upper bounds of cosines from a few dimensions, by which most candidates need not be compared exactly."""
+"""Upper bounds of cosines from a few dimensions, by which the candidates that are worth a comparison are found."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ DIMENSIONS = 64
 """Of a sketch, which has the principal components of the candidates, and in the last place the length of the rest."""
 SAMPLE = 10_000
 """Candidates from which the principal components are found."""
-SLACK = 1e-5
-"""By how much single precision may be wrong."""
 
 Matrix = NDArray[np.float32]
 
@@ -32,7 +30,7 @@ class Sketch:
         self._sketches = self._sketched(vectors)
 
     def bounds(self, query: Matrix) -> Matrix:
-        """What the cosines of a unit vector, ``(d,)``, with the vectors exceed by at most :data:`SLACK`, ``(n,)``."""
+        """What the cosines of a unit vector, ``(d,)``, with the vectors do not exceed, ``(n,)``, but for rounding."""
         found: Matrix = self._sketches @ self._sketched(query[None])[0]
         return found
 

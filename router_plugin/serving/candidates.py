@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_plugin.contracts import MOST_UNREAD
-from router_plugin.cosines import TOLERANCE, Floats, reaches, rounded
-from router_plugin.encoders.sketch import SLACK, Sketch
+from router_plugin.cosines import Floats, rounded
+from router_plugin.encoders.sketch import Sketch
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import Embedded, digest_of_key
 from router_plugin.serving.texts import same_text
@@ -29,10 +29,8 @@ NEAR = 0.9
 
 MANY = 20_000
 """From this number of utterances on, most are not compared exactly where only the decision is wanted."""
-FIRST = 32
-"""Utterances that are compared first, those with the highest bounds."""
-MOST = 0.1
-"""If more than this fraction is left to be compared, all are: one product is faster than picking many rows."""
+COMPARED = 1024
+"""The utterances with the highest bounds that are compared then."""
 
 
 class Queries(NamedTuple):
@@ -109,53 +107,30 @@ class Candidates:
             found = np.stack([self._mean_of_nearest(row, nearest) for row in cosines])
         return rounded(np.where(np.isfinite(found), found, np.nan) if limited else found)
 
-    def deciding(self, query: Queries, minimums: Floats) -> tuple[NDArray[np.int64], Floats] | None:
-        """The routes that matter for a decision and their scores with aggregation ``max``, ``(k,)`` each.
+    def deciding(self, query: Queries) -> tuple[NDArray[np.int64], Floats] | None:
+        """The routes that are likely to matter for a decision and their scores with aggregation ``max``, ``(k,)`` each.
 
-        The nearest two are among them, and the nearest of those that reach their minimum scores. None where it takes as
-        long to compare all routes: there are few, or no utterance is much nearer than most others.
+        Only the utterances with the highest bounds are compared. That the nearest one is among them is certain if its
+        cosine exceeds the other bounds, and nearly so otherwise. None where all had better be compared: there are few,
+        or fewer than two routes can be.
 
         Args:
             query: a single one.
-            minimums: of the scores of all routes, ``(len(routes),)``.
         """
         if len(self._matrix) < MANY or query.unread[0] > MOST_UNREAD:
             return None
         bounds = self._sketch.bounds(query.vectors[0])
         bounds[self._unreadable] = -np.inf
         same = self._by_key.get(digest_of_key(query.keys[0]), [])
-        first = np.unique(self._owners[[*np.argpartition(bounds, -FIRST)[-FIRST:], *same]])
-        scores = self._scores_of(first, query, same)
-        if len(scores) < 2:
-            return None
-        enough = scores[reaches(scores, minimums[first])]
-        cut = min(np.partition(scores, -2)[-2], max(enough.max(initial=-1), minimums.min()))
-        left = np.flatnonzero(bounds >= cut - TOLERANCE - SLACK)
-        if len(left) > MOST * len(bounds):
-            return None
-        routes = np.union1d(first, self._owners[left])
-        scores = self._scores_of(routes, query, same)
-        compared = np.isfinite(scores)
-        return routes[compared], scores[compared]
-
-    def _scores_of(self, routes: NDArray[np.int64], query: Queries, same: Sequence[int]) -> Floats:
-        """The scores of a query with some routes, ``(len(routes),)``; minus infinity where nothing can be compared.
-
-        Args:
-            routes: their numbers.
-            query: a single one.
-            same: the utterances that the encoder reads like it.
-        """
-        counts = self._counts[routes]
-        starts = np.cumsum(counts) - counts
-        rows = np.repeat(self._starts[routes] - starts, counts) + np.arange(counts.sum())
+        rows = np.union1d(np.argpartition(bounds, -COMPARED)[-COMPARED:], same).astype(np.int64)
+        rows = rows[np.isfinite(bounds[rows])]
         cosines = self._matrix[rows] @ query.vectors[0]
-        if len(self._unreadable):
-            cosines[np.isin(rows, self._unreadable)] = -np.inf
-        if same and cosines.max() > NEAR:
+        if same and cosines.max(initial=-1) > NEAR:
             cosines[np.isin(rows, same)] = 1
-        found = np.maximum.reduceat(cosines, starts)
-        return np.where(np.isfinite(found), rounded(found), -np.inf)
+        routes, starts = np.unique(self._owners[rows], return_index=True)
+        if len(routes) < min(2, len(self.routes)):
+            return None
+        return routes, rounded(np.maximum.reduceat(cosines, starts))
 
     @cached_property
     def _sketch(self) -> Sketch:

@@ -278,11 +278,10 @@ def _match(
             [encoded.keys[number] for number in members],
         )
         row = asked[members[0]][0]
-        if to_decide and len(members) == 1 and _is_alone(name, choices[row], state):
-            minimums = minimum_scores(state, state.beliefs(choices[row]), routes.positions)
-            if (found := routes.candidates.deciding(queries, minimums)) is not None:
-                matches[row].append(Match(1.0, routes.positions[found[0]], found[1]))
-                continue
+        alone = to_decide and len(members) == 1 and _is_alone(name, choices[row], state)
+        if alone and (found := routes.candidates.deciding(queries)) is not None:
+            matches[row].append(Match(1.0, routes.positions[found[0]], found[1]))
+            continue
         scores = routes.candidates.scores(queries, state.settings.aggregation, state.settings.top_k)
         for number, of_text in zip(members, scores, strict=True):
             row, missing = asked[number][0], np.isnan(of_text)

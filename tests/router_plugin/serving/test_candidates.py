@@ -368,12 +368,8 @@ def test_numbers_at_the_ends_of_their_ranges_and_of_numpy_are_settings():
     assert Settings(query_cache=np.int64(5), threshold=np.float32(0.5)).query_cache == 5
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("spread", [0.05, 0.3, 5.0])
-def test_what_is_left_out_of_many_candidates_never_matters_for_the_decision(seed, spread, monkeypatch):
-    monkeypatch.setattr(searched, "MANY", 1)
-    monkeypatch.setattr(searched, "MOST", 1.0)
-    rng = np.random.default_rng(seed)
+def clustered(rng, spread):
+    """300 routes of a few utterances that are near each other; a tenth of them cannot be read, one is not finite."""
     counts = rng.integers(1, 5, 300)
     vectors = _units(
         np.repeat(_units(rng.normal(size=(300, 96))), counts, axis=0)
@@ -389,29 +385,40 @@ def test_what_is_left_out_of_many_candidates_never_matters_for_the_decision(seed
         Embedded(vector, part, digest_of_key(row))
         for row, (vector, part) in enumerate(zip(vectors, unread, strict=True))
     ]
-    candidates = Candidates(made, kept)
-    minimums = np.where(rng.random(300) < 0.3, 0.95, 0.2)
-    left_out = 0
+    return Candidates(made, kept), vectors, unread
+
+
+@pytest.mark.parametrize("compared", [64, 10_000])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("spread", [0.05, 0.3, 5.0])
+def test_of_many_candidates_the_nearest_are_compared(seed, spread, compared, monkeypatch):
+    monkeypatch.setattr(searched, "MANY", 1)
+    rng = np.random.default_rng(seed)
+    candidates, vectors, unread = clustered(rng, spread)
+    monkeypatch.setattr(searched, "COMPARED", min(compared, len(vectors)))
+    hits = []
     for row in np.flatnonzero(unread == 0)[::7].tolist():
         asked = vectors[row] if row % 2 else _units(vectors[row] + rng.normal(size=96) * spread / 10)
         query = Queries(asked[None], ["any"], [0.0], [row])
         exact = candidates.scores(query)[0]
-        found, scores = candidates.deciding(query, minimums)
-        np.testing.assert_allclose(scores, exact[found], atol=2e-6)
+        found, scores = candidates.deciding(query)
         known = np.where(np.isnan(exact), -np.inf, exact)
-        assert set(np.argsort(-known)[:2]) <= set(found)
-        passing = np.flatnonzero(known >= minimums)
-        if len(passing):
-            assert passing[known[passing].argmax()] in found
-        left_out += 300 - len(found)
-    assert left_out
+        assert (scores <= known[found] + 2e-6).all()
+        if compared > len(vectors):
+            assert found.tolist() == np.flatnonzero(np.isfinite(known)).tolist()
+            np.testing.assert_allclose(scores, exact[found], atol=2e-6)
+        else:
+            assert len(found) <= compared + 1
+        nearest = known.argmax()
+        hits.append(nearest in found and scores[found == nearest] == pytest.approx(known[nearest], abs=2e-6))
+    assert np.mean(hits) > 0.97
 
 
 def test_a_decision_among_many_candidates_is_the_same(served, monkeypatch):
     many = [Route(name=f"r{row}", domain="legal", utterances=(f"question {row}", f"clause {row}")) for row in range(40)]
     wanted = DomainRouter(many, str(served), settings=ANYTHING).route_many([LEGAL, "clause 7"], ["legal", "legal"])
     monkeypatch.setattr(searched, "MANY", 1)
-    monkeypatch.setattr(searched, "FIRST", 4)
+    monkeypatch.setattr(searched, "COMPARED", 4)
     router = DomainRouter(many, str(served), settings=ANYTHING)
     for query, expected in zip([LEGAL, "clause 7"], wanted, strict=True):
         (found,) = router.route_many([query], ["legal"])

@@ -1,10 +1,10 @@
-"""Compares the latency of a two-stage route with a bare encode of the same model, and with semantic-router.
+"""Compares the latency of a route with a bare encode of the same model, and with semantic-router.
 
     OMP_NUM_THREADS=1 python benchmarks/route_latency.py --data ../shared/data
 
 Up to ten domains are those of CLINC150; twenty are their halves. BANKING77's utterances are divided among them. Each
 domain is served by a copy of the ready-made medical adapter, merged for the other runtimes, and its classifier profile
-is made from its own queries. Three alternatives are timed in turn on every test query: the two-stage route; one
+is made from its own queries. Three alternatives are timed in turn on every test query: the route, by --strategy; one
 `encode` of the same model on the same runtime; and semantic-router's IndexedRouter with the same routes and a
 LocalEncoder of the base model, which takes as long as a merged adapter. The cache of query embeddings is off, and no
 side finds a query in the tokenizer's cache. With OMP_NUM_THREADS=1, all use one thread.
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, nargs="+", default=[10, 1000, 20_000])
     parser.add_argument("--backend", nargs="+", default=[TORCH, "openvino", "onnx-int8"])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--strategy", choices=("two_stage", "adaptive"), default="two_stage")
     parser.add_argument("--match", type=int, nargs="*", default=[20_000, 100_000], help="candidates")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
@@ -107,7 +108,7 @@ def main() -> None:
             stores = {name: _registry(Path(scratch) / f"{name}-{number}", models[name], texts) for name in models}
             for count in arguments.candidates:
                 routes = _routes(texts, count)
-                found = _turns(stores, models, routes, asked)
+                found = _turns(stores, models, routes, asked, arguments.strategy)
                 results[f"{number} domains, {count} candidates"] = found
                 _print(f"{number} domains, {count} candidates", found)
         if arguments.match:
@@ -251,12 +252,12 @@ def _routes(texts: dict[str, list[str]], count: int) -> list[Route]:
 
 
 def _turns(
-    stores: dict[str, str], models: dict[str, Path], routes: list[Route], asked: Sequence[str]
+    stores: dict[str, str], models: dict[str, Path], routes: list[Route], asked: Sequence[str], strategy: str
 ) -> dict[str, Any]:
     sides: dict[str, Side] = {}
     restarts = {}
     for name, store in stores.items():
-        settings = Settings(strategy="two_stage", backend=name, query_cache=0, target_precision=0, threshold=-1)
+        settings = Settings(strategy=strategy, backend=name, query_cache=0, target_precision=0, threshold=-1)
         domains = ServedDomains(store, settings=settings)
         for domain in domains.names:
             domains.load(domain)

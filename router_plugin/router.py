@@ -152,7 +152,7 @@ class DomainRouter:
         return self.served_domains.loaded
 
     def preload(self, domains: Iterable[str]) -> None:
-        """Load the encoders of domains, and embed their candidates, before the first query.
+        """Load the encoders of domains and embed their candidates before the first query, or after routes have changed.
 
         Raises:
             QueryError: a domain is unknown.

@@ -76,9 +76,9 @@ class ServingState:
         given = read_routes(routes)
         check_routes(given, domains.names)
         served = ServedRoutes(given, domains, settings.compares_all)
-        if settings.strategy != "single":
-            _ = served.classifier  # so that a fault of it is found now
-        return cls(settings, domains, given, NOT_FITTED, served).read_ahead()
+        state = cls(settings, domains, given, NOT_FITTED, served)
+        state.load_classifier()  # so that a fault of it is found now
+        return state.read_ahead()
 
     def with_routes(self, routes: RoutesGiven) -> ServingState:
         """With other routes, which have the thresholds that they are given with.
@@ -189,10 +189,16 @@ class ServingState:
         return self
 
     def load(self, domains: Iterable[str]) -> None:
-        """Load the encoders of domains and embed their candidates, where that has not been done."""
+        """Make what queries of domains need, where that has not been done: classifier, encoders and candidates."""
+        self.load_classifier()
         for name in domains:
             self.load_candidates((name,))
             self.domains.load(name)
+
+    def load_classifier(self) -> None:
+        """Assemble the domain classifier, if one is used and that has not been done."""
+        if self.settings.strategy != "single":
+            _ = self.served.classifier
 
     def load_candidates(self, domains: Iterable[str]) -> None:
         """Embed the candidates of domains, where that has not been done."""

@@ -106,6 +106,13 @@ def test_routers_over_the_same_domains_know_their_own_routes_alone(opened):
     assert opened.classifier is opened.served_domains.classifier
 
 
+def test_after_a_change_the_classifier_is_made_by_preloading(opened, monkeypatch):
+    opened.set_routes([route("plants", *PLANTS)])
+    opened.preload(["cooking"])
+    monkeypatch.setattr("router_plugin.classifier.cascade.CascadeClassifier.__init__", lambda *_, **__: pytest.fail())
+    assert set(opened.route("my orchid wilts").domains) == {GENERAL, "travel", "cooking"}
+
+
 def test_a_change_that_says_nothing_new_needs_no_new_classifier(opened):
     opened.set_routes([route("plants", *PLANTS)])
     known = opened.classifier

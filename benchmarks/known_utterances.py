@@ -29,8 +29,6 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import numpy as np
 import stage_one
-from rich.console import Console
-from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from registry import GENERAL, Profile, resolve_base_model
@@ -67,8 +65,8 @@ def main() -> None:
         for count in KNOWN
         for routes in (False, True)
     }
-    _print("Real questions by utterances of each intent of BANKING77", real)
-    _print("Domains without a model", few)
+    stage_one.print_rows("Real questions by utterances of each intent of BANKING77", real)
+    stage_one.print_rows("Domains without a model", few)
     print(json.dumps({"part": arguments.part, "real questions": real, "few queries": few}))
 
 
@@ -138,15 +136,6 @@ def _route(name: str, domain: str, utterances: Sequence[str]) -> Route:
 
 def _read(data: Path, name: str) -> list[Row]:
     return stage_one.read_rows(data / f"{name}.jsonl.gz")
-
-
-def _print(title: str, results: Mapping[str, Mapping[str, float]]) -> None:
-    table = Table(title=title)
-    for column in ("", *dict.fromkeys(name for each in results.values() for name in each)):
-        table.add_column(column)
-    for name, found in results.items():
-        table.add_row(name, *map(str, found.values()))
-    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -77,7 +77,7 @@ def main() -> None:
     started = time.perf_counter()
     asked = questions(arguments.data, arguments.part)
     results = {name: measured(classifier, texts, domain) for name, (domain, texts) in asked.items()}
-    _print(results, arguments.part)
+    print_rows(f"Real questions, {arguments.part}: the fraction that goes to its domain", results)
     print(json.dumps({"part": arguments.part, "seconds": round(time.perf_counter() - started, 1), **results}))
 
 
@@ -220,13 +220,14 @@ def _mean(hits: Any) -> float:
     return round(float(np.mean(hits)), 4)
 
 
-def _print(results: dict[str, dict[str, float | int | str]], part: str) -> None:
-    table = Table(title=f"Real questions, {part}: the fraction that goes to its domain")
-    for column in ("", *next(iter(results.values()))):
+def print_rows(title: str, results: Mapping[str, Mapping[str, object]]) -> None:
+    """A table with a row for each result, and a column for each figure that one of them has."""
+    table = Table(title=title)
+    for column in ("", *dict.fromkeys(name for found in results.values() for name in found)):
         table.add_column(column)
     for name, found in results.items():
         table.add_row(name, *map(str, found.values()))
-    Console(width=120).print(table)
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

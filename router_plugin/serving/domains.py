@@ -20,12 +20,7 @@ from registry.paths import PathLike
 from router_plugin.classifier.known.everyday import everyday_queries
 from router_plugin.classifier.known.kept import kept_profile
 from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain, check_names, read_domains
-from router_plugin.contracts import (
-    MOST_UNREAD,
-    BaseEmbedder,
-    Encoder,
-    ModelStore,
-)
+from router_plugin.contracts import MOST_UNREAD, BaseEmbedder, Encoder, ModelStore
 from router_plugin.encoders.embedding import Embedding, Encoded, Pair, Vector
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.encoders.query_cache import QueryCache
@@ -156,6 +151,7 @@ class ServedDomains:
             variant_of_base(self.base, variant, self.settings.trust_remote_code, everyday_queries)
 
     def _read_profiles(self) -> Classifiers:
+        """The domain classifiers that can be assembled from the profiles of these domains."""
         base = BaseEmbedder(
             self.base.digest,
             partial(_by_base, self._embedding),

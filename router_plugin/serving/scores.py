@@ -134,7 +134,11 @@ class Scored:
 
         It is at most 1, the score of an utterance that is the query itself.
         """
-        return minimum_scores(self.state, self.beliefs, self.positions)
+        served = self.state.served
+        own, kinds = served.thresholds[self.positions], served.kinds[self.positions]
+        doubts = np.asarray(self.state.fitted.weights.doubt(*self.beliefs))
+        found: Floats = np.minimum(np.where(np.isnan(own), self.state.threshold, own) + doubts[kinds], 1)
+        return found
 
     def outcome(self, row: int | None = None) -> Outcome:
         """What may come of one of the compared routes, by default the nearest."""
@@ -298,14 +302,6 @@ def _is_alone(domain: str, choice: DomainChoice, state: ServingState) -> bool:
     highest = settings.aggregation == "max" or (settings.aggregation == "top-k" and settings.top_k == 1)
     lowered = settings.strategy == "adaptive" and domain == GENERAL
     return highest and not lowered and choice.weights == {domain: 1.0}
-
-
-def minimum_scores(state: ServingState, beliefs: tuple[Floats, Floats], positions: NDArray[np.int64]) -> Floats:
-    """The minimum scores of some routes, ``(r,)``; see :meth:`Scored.minimums`."""
-    own, kinds = state.served.thresholds[positions], state.served.kinds[positions]
-    doubts = np.asarray(state.fitted.weights.doubt(*beliefs))
-    found: Floats = np.minimum(np.where(np.isnan(own), state.threshold, own) + doubts[kinds], 1)
-    return found
 
 
 def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], Floats]:

@@ -41,7 +41,7 @@ class Ways:
     def likeliest_few(self, texts: Sequence[str], most: int) -> list[dict[str, float]]:
         """The most probable domains of each text, ``general`` excluded, and their discounts in an ensemble."""
         domains = list(self._served.classifier.domains)
-        probabilities = self._served.classify(texts).probabilities
+        probabilities = self._served.classifier.classify(texts).probabilities
         probabilities[:, domains.index(GENERAL)] = 0
         return [discounts(likeliest_few(row, domains, most)) for row in probabilities]
 

@@ -25,6 +25,18 @@ The tree, with the modules that define the errors other than these::
       CopyError (and TypeError)         router_plugin.errors
       ComparisonError                   router_plugin.errors
       ImprovementError                  router_plugin.errors
+      KeysError                         router_plugin.errors
+      ServerError                       router_plugin.errors
+      RequestError                      router_plugin.server.errors
+        NoKeyError                      router_plugin.server.errors
+        NotAllowedError                 router_plugin.server.errors
+        UnknownModelError               router_plugin.server.errors
+        TooLargeError                   router_plugin.server.errors
+        LimitError                      router_plugin.server.errors
+        OverloadedError                 router_plugin.server.errors
+        RateLimitError                  router_plugin.server.errors
+        NotServingError                 router_plugin.server.errors
+        TimedOutError                   router_plugin.server.errors
       PluginError                       router_plugin.errors
         NoAnswerError                   router_plugin.errors
       JointSpaceError                   router_plugin.errors

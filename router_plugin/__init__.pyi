@@ -12,9 +12,11 @@ from .errors import FittedError as FittedError
 from .errors import ForkedError as ForkedError
 from .errors import ImprovementError as ImprovementError
 from .errors import JointSpaceError as JointSpaceError
+from .errors import KeysError as KeysError
 from .errors import PluginError as PluginError
 from .errors import QueryError as QueryError
 from .errors import RoutesError as RoutesError
+from .errors import ServerError as ServerError
 from .errors import SettingsError as SettingsError
 from .evaluation.fitted import Fitted as Fitted
 from .evaluation.labelled_queries import LabelledQueries as LabelledQueries

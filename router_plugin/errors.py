@@ -49,3 +49,11 @@ class JointSpaceError(DomainRouterError):
 
 class ImprovementError(DomainRouterError):
     """A log cannot improve routes, or what was proposed cannot be written."""
+
+
+class KeysError(DomainRouterError):
+    """A file of access keys cannot be read or written, or a key cannot be added or removed."""
+
+
+class ServerError(DomainRouterError):
+    """The server cannot be started as it was asked for."""

@@ -271,18 +271,22 @@ class DomainRouter:
         alone, *in_context = self._examine([query] if together is None else [query, together])
         return self.decide(chosen_reading(alone, in_context[0]) if in_context else alone)
 
-    def route_many(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Decision]:
+    def route_many(
+        self, queries: Iterable[str], domains: Iterable[str] | None = None, state: ServingState | None = None
+    ) -> list[Decision]:
         """Route a batch; each domain's encoder runs once.
 
         Args:
             queries: any number, of any iterable but a set or a mapping.
             domains: of each query, where the caller knows it: the classifier is not asked then.
+            state: an earlier one of this router, so that several batches are decided alike; by default the present
+                one.
 
         Raises:
             QueryError: a query is not text, a domain is unknown, or the strategy is ``single`` and domains are given.
             PluginError: a plugin failed.
         """
-        return [self.decide(scored) for scored in self._examine(queries, domains)]
+        return [self.decide(scored) for scored in self._examine(queries, domains, state=state)]
 
     async def aroute(self, query: str, history: Iterable[Turn] = ()) -> Decision:
         """Route one query without blocking the event loop."""
@@ -312,14 +316,20 @@ class DomainRouter:
         """
         return [scored.by_route() for scored in self.examine(queries)]
 
-    def examine(self, queries: Iterable[str], domains: Iterable[str] | None = None) -> list[Scored]:
+    def examine(
+        self, queries: Iterable[str], domains: Iterable[str] | None = None, state: ServingState | None = None
+    ) -> list[Scored]:
         """What decisions about queries are made from; see :meth:`route_many` for the arguments."""
-        return self._examine(queries, domains, to_decide=False)
+        return self._examine(queries, domains, to_decide=False, state=state)
 
     def _examine(
-        self, queries: Iterable[str], domains: Iterable[str] | None = None, to_decide: bool = True
+        self,
+        queries: Iterable[str],
+        domains: Iterable[str] | None = None,
+        to_decide: bool = True,
+        state: ServingState | None = None,
     ) -> list[Scored]:
-        found = score(self.state, queries, domains, to_decide)
+        found = score(state or self.state, queries, domains, to_decide)
         if self._usage:
             self._usage.add(name for scored in found for name in scored.choice.weights)
         return found

@@ -56,6 +56,7 @@ FLOORS = {
         {"tuning"},
         {"improving"},
         {"comparison", "hosts"},
+        {"server"},
         {"cli"},
     ],
 }

@@ -15,7 +15,17 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
-from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
+from router_plugin.cli.serving_commands import (
+    classifier,
+    compare,
+    joint_space,
+    keys,
+    models,
+    plugins,
+    route,
+    routes,
+    serve,
+)
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
@@ -38,6 +48,8 @@ app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 app.add_typer(models.app, name="models")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
+app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
 app.add_typer(classifier.app, name="classifier")

@@ -23,9 +23,14 @@ class QueryCache:
 
     An embedding is found by what its encoder makes of the text, see :meth:`router_plugin.contracts.Encoder.key`; and by
     the last of such texts without asking the encoder.
+
+    Attributes:
+        hits: how often an embedding was found.
+        misses: how often one had to be made.
     """
 
     def __init__(self, size: int) -> None:
+        self.hits = self.misses = 0
         self._size = size
         self._kept: OrderedDict[Place, _Kept] = OrderedDict()
         self._places: dict[tuple[str, str], Place] = {}
@@ -48,6 +53,7 @@ class QueryCache:
             return
         place = version, key
         with self._lock:
+            self.misses += place not in self._kept
             self._forget(place)
             self._kept[place] = _Kept(text, embedding.copy())  # a row would keep the whole batch in memory
             self._places[version, text] = place
@@ -62,6 +68,7 @@ class QueryCache:
         if found is None:
             return None
         self._kept.move_to_end(place)
+        self.hits += 1
         return found.embedding
 
     def _forget(self, place: Place) -> None:

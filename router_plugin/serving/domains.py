@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, BaseModelFiles, ModelVersion, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, ModelVersion, NotRegisteredError, Profile, resolve_base_model
 from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
 from registry.paths import PathLike
@@ -71,6 +71,7 @@ class ServedDomains:
         extra_domains: those without a model.
         encoded_by: for each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
         artifacts: for each domain with an encoder, a name that no other model version ever has.
+        query_cache: recent embeddings, which all domains share that were made of these.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ServedDomains:
         self.extra_domains = read_domains(extra_domains)
         self._given_base = resolve_base_model(base_model) if isinstance(base_model, (str, os.PathLike)) else base_model
         self._closed = False
-        self._cache = QueryCache(self.settings.query_cache)
+        self.query_cache = QueryCache(self.settings.query_cache)
         with ExitStack() as undo:
             self._store = opened(registry, undo, self.plugins)
             self._assemble(None)
@@ -123,7 +124,7 @@ class ServedDomains:
             else backend_of_base(self.folders.values(), self.base, self.settings.backend, self.settings.device)
         )
         self._encoders = self._pool(previous, same)
-        self._embedding = Embedding(self._encoders, self.artifacts, self._cache)
+        self._embedding = Embedding(self._encoders, self.artifacts, self.query_cache)
         self._export_base()
         self._classifiers = self._read_profiles()
 
@@ -179,6 +180,16 @@ class ServedDomains:
         common = self.artifacts.keys() & other.artifacts.keys()
         return {name for name in common if self.encoder_id(name) == other.encoder_id(name)}
 
+    def promoted(self) -> dict[str, ModelVersion]:
+        """The registry's present champions, by domain.
+
+        Raises:
+            ClosedError: the domains are closed.
+            RegistryError: the registry cannot be read.
+        """
+        self._check_open()
+        return {version.domain: version for version in self._store.champions()}
+
     def renewed(self) -> ServedDomains:
         """The domains with the registry's present champions; these domains themselves where nothing has changed.
 
@@ -189,12 +200,32 @@ class ServedDomains:
             ClosedError: the domains are closed.
             DomainRouterError: as for the constructor.
         """
-        self._check_open()
-        if {version.domain: version for version in self._store.champions()} == self.champions:
+        if self.promoted() == self.champions:
             return self
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
         new._opened = ExitStack()
+        new._assemble(self)
+        return new
+
+    def with_version(self, reference: str) -> ServedDomains:
+        """These domains with another version of one of them; the encoders of the others are shared.
+
+        Args:
+            reference: like ``medical@2``.
+
+        Raises:
+            ClosedError: the domains are closed.
+            NotRegisteredError: there is no such version, or these are the domains of a snapshot.
+            DomainRouterError: as for the constructor.
+        """
+        self._check_open()
+        get = getattr(self._store, "get", None)
+        if get is None:
+            raise NotRegisteredError(f"{reference}: {self.registry} holds no versions but those that are served")
+        new = type(self).__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new._opened, new._store = ExitStack(), _WithVersion(self._store, get(reference))
         new._assemble(self)
         return new
 
@@ -321,6 +352,18 @@ class ServedDomains:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the domains were closed: open them again")
+
+
+class _WithVersion:
+    """A store in which another version of a domain is its champion."""
+
+    def __init__(self, store: ModelStore, version: ModelVersion) -> None:
+        self.url, self.fetch = store.url, store.fetch
+        self._store, self._version = store, version
+
+    def champions(self) -> list[ModelVersion]:
+        others = [each for each in self._store.champions() if each.domain != self._version.domain]
+        return sorted([*others, self._version], key=lambda each: each.domain)
 
 
 def _load_encoder(

@@ -12,6 +12,7 @@ from registry.shared.options import Shown, expected, model_fields
 from router_plugin import Settings
 from router_plugin.cli.model_options import shown_default
 from router_plugin.improving.options import ImproveOptions
+from router_plugin.server.options import ServerOptions
 from tests.conftest import ROOT
 from training.llm.options import LanguageModelOptions
 from training.options import TrainingOptions
@@ -75,6 +76,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
     "improve": lambda: options(ImproveOptions),
+    "serve": lambda: options(ServerOptions),
     "synthesize": lambda: options(SynthesisOptions),
     "language model": lambda: options(LanguageModelOptions),
 }

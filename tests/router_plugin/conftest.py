@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -78,3 +80,31 @@ def cli(monkeypatch, capsys):
         return ended.value.code or 0, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def store(tmp_path, tiny_models):
+    """A registry of its own with one version of three domains."""
+    from registry import Registry
+    from training import publish
+
+    registry = Registry.open(str(tmp_path / "registry"))
+    for model in tiny_models.values():
+        publish(model, registry, force=True)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def other_legal(tmp_path, tiny_models):
+    """A model folder of the legal domain with other weights."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(tiny_models["legal"], tmp_path / "other-legal")
+    (file,) = folder.rglob("model.safetensors")
+    random = np.random.default_rng(0)
+    weights = {
+        name: part + random.normal(0, 0.02, part.shape).astype(part.dtype) for name, part in load_file(file).items()
+    }
+    save_file(weights, file, metadata={"format": "pt"})
+    return folder

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from registry import GENERAL, DamagedArtifactError, Registry
 from router_plugin import (
@@ -42,29 +39,6 @@ ROUTES = [
     Route(name="knees", domain="medical", utterances=("pain in the knee",)),
     Route(name="anything", utterances=("let me talk to a person",)),
 ]
-
-
-@pytest.fixture
-def store(tmp_path, tiny_models):
-    """A registry of its own with one version of three domains."""
-    registry = Registry.open(str(tmp_path / "registry"))
-    for model in tiny_models.values():
-        publish(model, registry, force=True)
-    yield registry
-    registry.close()
-
-
-@pytest.fixture
-def other_legal(tmp_path, tiny_models):
-    """A model folder of the legal domain with other weights."""
-    folder = shutil.copytree(tiny_models["legal"], tmp_path / "other-legal")
-    (file,) = folder.rglob("model.safetensors")
-    random = np.random.default_rng(0)
-    weights = {
-        name: part + random.normal(0, 0.02, part.shape).astype(part.dtype) for name, part in load_file(file).items()
-    }
-    save_file(weights, file, metadata={"format": "pt"})
-    return folder
 
 
 @pytest.fixture

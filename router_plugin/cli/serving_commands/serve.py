@@ -1,0 +1,85 @@
+"""``domain-router serve``: serves a router over HTTP."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from registry import DomainRouterError
+from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.options import (
+    ExtraDomainsOption,
+    FittedOption,
+    RegistryOption,
+    RoutesOption,
+    SettingsOptions,
+    check_settings,
+)
+from router_plugin.server.options import ServerOptions
+
+EXAMPLE = "Example: domain-router serve --registry quickstart/registry --routes examples/routes.yaml"
+
+
+@with_fields
+def serve(
+    context: typer.Context,
+    *,
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    options: Annotated[ServerOptions, fields_of(ServerOptions)],
+    listen: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=[HOST]:PORT",
+            help="Another address, for clients that cannot choose a path: classify-domains or classify-routes answers "
+            "/classify there. Repeatable.",
+        ),
+    ] = [],  # noqa: B006
+    extra_domains: ExtraDomainsOption = None,
+    fitted: FittedOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    settings: SettingsOptions,
+    registry: RegistryOption = None,
+) -> None:
+    """Serve a router over HTTP, for OpenAI clients and the routers that people run."""
+    from router_plugin.cli.opening import open_router
+
+    check_settings(context)
+    listeners = dict(_address(each, options.host) for each in listen)
+    _check_installed()
+    from router_plugin.server.running import serve as run
+
+    run(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model), options, listeners)
+
+
+def _address(text: str, default: str) -> tuple[str, tuple[str, int]]:
+    """The name, host and port of a listener."""
+    from router_plugin.server.running import LISTENERS
+
+    name, _, address = text.partition("=")
+    host, _, port = address.rpartition(":")
+    if name not in LISTENERS or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise typer.BadParameter(f"`listen` {text!r}: expected {' or '.join(LISTENERS)}, as in classify-routes=:8701")
+    return name, (host.strip("[]") or default, int(port))
+
+
+def _check_installed() -> None:
+    """Make sure that the libraries of the server are there.
+
+    Raises:
+        DomainRouterError: they are not.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import orjson  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise DomainRouterError(
+            f"the server needs {error.name}, which is not installed: pip install 'domain-router[server]'"
+        ) from None

@@ -1,0 +1,118 @@
+"""Puts the server together: endpoints, their bounds, access, metrics and log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from registry import DomainRouterError
+from router_plugin.hosts.server_routes import add_server_routes
+from router_plugin.server.endpoints import inference, openai, operations, routing, systemone
+from router_plugin.server.protection.access import AccessControl
+from router_plugin.server.protection.bounds import Bounds
+from router_plugin.server.protection.keys import Keys
+from router_plugin.server.reporting.answers import error_response
+from router_plugin.server.service import Service
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger("router_plugin.server.requests")
+
+
+def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, str] | None = None) -> ASGIApp:
+    """The server's application.
+
+    Args:
+        service: that answers.
+        keys: of clients; None where none are needed.
+        ports: of other listeners, with what is put in front of the paths of their requests.
+
+    Raises:
+        PluginError: a plugin failed to add its routes.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.ensure_future(each) for each in (service.prepare(), service.follow())]
+        yield
+        service.ready = False
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        service.close()
+
+    app = FastAPI(
+        title="domain-router",
+        version=version("domain-router"),
+        summary="Routes queries with one embedding model per domain.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _failed)
+    for each in (routing, openai, inference, systemone, operations):
+        app.include_router(each.router)
+    add_server_routes(app, service.router, service.router.served_domains.plugins)
+    options = service.options
+    bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s)
+    return Reported(AccessControl(bounded, keys), service, ports or {})
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return error_response(error, request.url.path)
+
+
+class Reported:
+    """Answers what fails before the endpoints, and counts and logs every request."""
+
+    def __init__(self, app: ASGIApp, service: Service, ports: Mapping[int, str]) -> None:
+        """See :func:`create_app`."""
+        self._app, self._service, self._ports = app, service, ports
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 499  # nginx's for a client that left
+        prefix = self._ports.get((scope.get("server") or ("", 0))[1] or 0)
+        if prefix:
+            scope = {**scope, "path": prefix + scope["path"], "raw_path": None}
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001  everything is answered
+            if status == 499:
+                await error_response(error, scope["path"])(scope, receive, answer)
+        self._report(scope, status, time.perf_counter() - started)
+
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path = getattr(route, "path", "other")
+        metrics = self._service.metrics
+        metrics.requests.labels(path, str(status)).inc()
+        metrics.request_seconds.labels(path).observe(seconds)
+        if log.isEnabledFor(logging.INFO):
+            key = scope.get("key")
+            known = {"path": scope["path"], "status": status, "ms": round(seconds * 1000, 1)}
+            log.info("request", extra={"fields": {**known, "key": key.name if key else None}})

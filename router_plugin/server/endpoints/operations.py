@@ -1,0 +1,41 @@
+"""What an operator asks: whether the server lives and is ready, what it serves, and its metrics."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from router_plugin.server.endpoints.of_service import ServiceNow
+from router_plugin.server.reporting.answers import JsonResponse
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health/live", response_model=dict[str, str])
+async def live() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", response_model=dict[str, str | None])
+async def ready(service: ServiceNow) -> Response:
+    """Whether models are loaded; and whether promoted versions could not be loaded, so that earlier ones serve."""
+    status = "ready" if service.ready else "loading"
+    warning = service.fault and "promoted versions could not be loaded: the server's log says why"
+    return JsonResponse({"status": status, "warning": warning}, 200 if service.ready else 503)
+
+
+@router.get("/version")
+async def version() -> dict[str, str]:
+    """The version of this software."""
+    return {"domain-router": installed_version("domain-router")}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(service: ServiceNow) -> Response:
+    """Metrics for Prometheus."""
+    text = service.metrics.text(service.batcher.waiting, service.router.served_domains.query_cache)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,195 @@
+"""The contract of decision models: typed questions about a state, answered with probabilities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter
+from pydantic import BaseModel, Field, model_validator
+
+from registry import GENERAL
+from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold, softmax
+from router_plugin.server.endpoints.of_service import ServiceNow
+from router_plugin.server.probabilities import NO_ROUTE, route_probabilities
+from router_plugin.server.service import Service
+
+router = APIRouter(prefix="/v1", tags=["decisions"])
+
+MAX_QUESTIONS = 128
+MAX_OPTIONS = 255
+MAX_LEVELS = 10
+
+BETWEEN = "; "
+"""Separates the examples in the meaning of an option, as semantic-router writes them."""
+
+Meaning = str | dict[str, Any] | list[Any] | None
+
+
+class Choice(BaseModel):
+    """Which of several named options applies."""
+
+    type: Literal["choice"]
+    instructions: Meaning = None
+    criteria: dict[str, Meaning] = Field(min_length=1, max_length=MAX_OPTIONS, description="Option to its meaning.")
+
+
+class Noul(BaseModel):
+    """A yes/no question."""
+
+    type: Literal["noul"]
+    instructions: Meaning = None
+    criteria: dict[Literal["true", "false"], Meaning] | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Noul:
+        if self.instructions is None and not self.criteria:
+            raise ValueError("a noul question needs instructions or criteria")
+        return self
+
+
+class Score(BaseModel):
+    """Where the state is on an ordered scale."""
+
+    type: Literal["score"]
+    instructions: Meaning = None
+    criteria: list[Meaning] = Field(min_length=1, max_length=MAX_LEVELS, description="Levels, the lowest first.")
+
+
+Question = Annotated[Choice | Noul | Score, Field(discriminator="type")]
+
+
+class DecisionsRequest(BaseModel):
+    """Questions about a state."""
+
+    state: Meaning = Field(description="A text, the messages of a conversation, or any JSON.")
+    questions: dict[str, Question] = Field(min_length=1, max_length=MAX_QUESTIONS)
+    model: str | None = Field(default=None, description="Not used: every question is answered by the served domains.")
+
+
+class ChoiceAnswer(BaseModel):
+    """The probability of every option."""
+
+    type: Literal["choice"] = "choice"
+    choice: str
+    confidence: float
+    probabilities: dict[str, float]
+
+
+class NoulAnswer(BaseModel):
+    """The probability of yes."""
+
+    type: Literal["noul"] = "noul"
+    noul: float
+
+
+class ScoreAnswer(BaseModel):
+    """The expected level, and the probability of every level."""
+
+    type: Literal["score"] = "score"
+    score: float
+    confidence: float
+    legend: dict[str, str]
+    probabilities: dict[str, float]
+
+
+class TokenUsage(BaseModel):
+    """Tokens that were read, about."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class DecisionsResponse(BaseModel):
+    """An answer to each question, by its name."""
+
+    model: str
+    answers: dict[str, Annotated[ChoiceAnswer | NoulAnswer | ScoreAnswer, Field(discriminator="type")]]
+    usage: TokenUsage = TokenUsage()
+
+
+@router.post("/systemone")
+@router.post("/decisions")
+async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsResponse:
+    """Answer typed questions about a state.
+
+    Options that are routes, or ``none``, have the probabilities of the routes; options that are domains those of the
+    domain classifier. Others are compared by what they mean, in the base model's space: this is a similarity, and no
+    understanding of the instructions.
+    """
+    text = _text(asked.state)
+    answers = {name: await _answer(service, text, question) for name, question in asked.questions.items()}
+    return DecisionsResponse(model=asked.model or "domain-router", answers=answers)
+
+
+async def _answer(
+    service: Service, text: str, question: Choice | Noul | Score
+) -> ChoiceAnswer | NoulAnswer | ScoreAnswer:
+    if isinstance(question, Choice):
+        probabilities = await _of_options(service, text, question.criteria)
+        best = max(probabilities, key=probabilities.__getitem__)
+        return ChoiceAnswer(choice=best, confidence=probabilities[best], probabilities=probabilities)
+    if isinstance(question, Score):
+        levels = [_text(level) for level in question.criteria]
+        shares = _shares(await _cosines(service, text, levels))
+        return ScoreAnswer(
+            score=sum(number * share for number, share in enumerate(shares)),
+            confidence=max(shares),
+            legend={str(number): level for number, level in enumerate(levels)},
+            probabilities={str(number): share for number, share in enumerate(shares)},
+        )
+    return NoulAnswer(noul=await _of_yes(service, text, question))
+
+
+async def _of_options(service: Service, text: str, criteria: Mapping[str, Meaning]) -> dict[str, float]:
+    """The probability of each option; they sum to 1."""
+    state = service.router.state
+    if criteria.keys() <= {NO_ROUTE, *(route.name for route in state.served.routes)}:
+        known = route_probabilities((await service.score([text]))[0])
+    elif criteria.keys() <= set(state.domains.names):
+        known = (await service.classify([text]))[0]
+    else:
+        meanings = [_text(name if meaning is None else meaning) for name, meaning in criteria.items()]
+        return dict(zip(criteria, _shares(await _cosines(service, text, meanings)), strict=True))
+    total = sum(known.get(name, 0.0) for name in criteria)
+    if total <= 0:
+        return dict.fromkeys(criteria, 1 / len(criteria))
+    return {name: known.get(name, 0.0) / total for name in criteria}
+
+
+async def _of_yes(service: Service, text: str, question: Noul) -> float:
+    criteria = {name: meaning for name, meaning in (question.criteria or {}).items() if meaning is not None}
+    if len(criteria) == 2:
+        return _shares(await _cosines(service, text, [_text(criteria["true"]), _text(criteria["false"])]))[0]
+    meaning = next(iter(criteria.values()), question.instructions)
+    (cosine,) = await _cosines(service, text, [_text(meaning)])
+    yes, _ = softmax(np.array([[DEFAULT_WEIGHTS.sharpness * (cosine - default_threshold(1)), 0.0]]))[0].tolist()
+    return float(1 - yes if list(criteria) == ["false"] else yes)
+
+
+async def _cosines(service: Service, text: str, meanings: Sequence[str]) -> list[float]:
+    """The cosine of a text with each meaning, or with the nearest of its examples."""
+    parts = [[meaning, *meaning.split(BETWEEN)] if BETWEEN in meaning else [meaning] for meaning in meanings]
+    every = list(dict.fromkeys([text, *(each for several in parts for each in several)]))
+    _, found = await service.embed(GENERAL, every)
+    vectors = {each: embedded.vector for each, embedded in zip(every, found, strict=True)}
+    return [max(float(vectors[text] @ vectors[each]) for each in several) for several in parts]
+
+
+def _shares(cosines: Sequence[float]) -> list[float]:
+    """Probabilities that sum to 1."""
+    shares: list[float] = softmax(DEFAULT_WEIGHTS.sharpness * np.array([cosines]))[0].tolist()
+    return shares
+
+
+def _text(value: Meaning) -> str:
+    """A text as it is, of messages what the user said last, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
+        if said and isinstance(said[-1], str):
+            return said[-1]
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""Options of the HTTP server: where it listens, what a request may ask for, and how work is batched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from registry.paths import AS_PATH
+from registry.shared.options import Options, Shown
+from router_plugin.errors import SettingsError
+
+
+class ServerOptions(Options):
+    """How the HTTP server serves.
+
+    Raises:
+        SettingsError: an unknown option, or a value of another type or out of range.
+    """
+
+    error = SettingsError
+
+    host: Annotated[
+        str, Field(description="Address to listen on. Without --keys, only this machine's own can be used.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 for a free one.")] = 8700
+    keys: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="File of access keys, see 'domain-router keys'."),
+        Shown(default="none are needed"),
+    ] = None
+    feedback: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="JSONL file to which feedback is appended."),
+        Shown(default="feedback is refused"),
+    ] = None
+    workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
+    tls_certificate: Annotated[
+        Path | None, AS_PATH, Field(description="PEM file of the certificate, for HTTPS."), Shown(default="HTTP")
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="PEM file of the certificate's private key."),
+        Shown(default="in the file of the certificate"),
+    ] = None
+    max_body_kb: Annotated[int, Field(ge=1, description="Largest body of a request, in KB.")] = 8192
+    max_texts: Annotated[int, Field(ge=1, description="Maximum number of texts in a request.")] = 2048
+    max_characters: Annotated[int, Field(ge=1, description="Maximum number of characters in a request.")] = 2_000_000
+    max_queue: Annotated[int, Field(ge=1, description="Number of waiting texts from which requests are refused.")] = (
+        2000
+    )
+    batch_tokens: Annotated[int, Field(ge=1, description="Tokens that an encoder reads in one pass, about.")] = 4096
+    timeout_s: Annotated[float, Field(gt=0, description="Seconds after which a request is given up.")] = 30.0
+    drain_s: Annotated[
+        int, Field(ge=0, description="Seconds that requests may still take when the server is stopped.")
+    ] = 30
+    reload_s: Annotated[
+        float, Field(gt=0, description="Seconds between two looks at the registry for promoted versions.")
+    ] = 0.5
+    log_queries: Annotated[bool, Field(description="Write the texts of queries to the log.")] = False

@@ -1,0 +1,1 @@
+"""Protects the server: access keys, and bounds of requests."""

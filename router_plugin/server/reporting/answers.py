@@ -1,0 +1,74 @@
+"""Errors as the contracts of the endpoints have them, and what is sent as JSON."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from registry import DomainRouterError
+from router_plugin.errors import ClosedError, QueryError
+from router_plugin.server.errors import RequestError
+
+log = logging.getLogger(__name__)
+
+TEI_PATHS = ("/classify", "/embed", "/routes/classify")
+"""Paths with the contract of text-embeddings-inference; the others have OpenAI's."""
+
+
+class JsonResponse(Response):
+    """JSON; arrays of numpy are lists."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the body."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def error_response(error: Exception, path: str) -> Response:
+    """The response to a request that failed; what is not the client's mistake is logged."""
+    status, code, text, parameter, retry = _read(error, path)
+    if status >= 500 and not isinstance(error, RequestError):
+        log.error("%s failed", path, exc_info=error)
+    headers = {"Retry-After": str(retry)} if retry else None
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
+    if path in TEI_PATHS:
+        kind = {413: "Validation", 422: "Validation", 429: "Overloaded"}.get(status, "Backend")
+        return JsonResponse({"error": text, "error_type": kind}, status, headers)
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    body = {"error": {"message": text, "type": kind, "param": parameter, "code": code}}
+    return JsonResponse(body, status, headers)
+
+
+def _read(error: Exception, path: str) -> tuple[int, str, str, str | None, int | None]:
+    """Status, code, text, parameter, and seconds after which to try again."""
+    if isinstance(error, RequestError):
+        return error.status, error.code, str(error), error.parameter, error.retry_after
+    if isinstance(error, RequestValidationError):
+        place, text = _fault(error)
+        return (422 if path in TEI_PATHS else 400), "invalid_request", text, place, None
+    if isinstance(error, HTTPException):
+        return error.status_code, "invalid_request", f"{path}: {error.detail}", None, None
+    if isinstance(error, QueryError):
+        return 400, "invalid_request", str(error), None, None
+    if isinstance(error, ClosedError):
+        return 503, "not_available", str(error), None, 1
+    if isinstance(error, DomainRouterError):
+        return 500, "internal_error", str(error), None, None
+    return 500, "internal_error", "internal error: the server's log says more", None, None
+
+
+def _fault(error: RequestValidationError) -> tuple[str | None, str]:
+    """Where the first fault of a body is, and what it is."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    if first["type"] == "json_invalid":
+        return None, "the body is not JSON"
+    text = first["msg"].removeprefix("Value error, ")
+    return place or None, f"`{place}`: {text}" if place else text

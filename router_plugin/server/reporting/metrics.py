@@ -1,0 +1,98 @@
+"""Counts what the server does, for Prometheus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from router_plugin.decision import Decision
+from router_plugin.encoders.query_cache import QueryCache
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable of the folder in which several processes add up their counts."""
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_TEXTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The server's counters, gauges and histograms."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        of = self._registry
+        self.requests = Counter("domain_router_requests", "Requests.", ["path", "status"], registry=of)
+        self.request_seconds = Histogram(
+            "domain_router_request_seconds", "Seconds of a request.", ["path"], buckets=_SECONDS, registry=of
+        )
+        self.stage_seconds = Histogram(
+            "domain_router_stage_seconds",
+            "Seconds of each stage of a decision.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=of,
+        )
+        self.decisions = Counter(
+            "domain_router_decisions", "Decisions.", ["domain", "version", "route", "reason"], registry=of
+        )
+        self.batch_texts = Histogram(
+            "domain_router_batch_texts", "Texts of a batch.", ["work"], buckets=_TEXTS, registry=of
+        )
+        self.batch_seconds = Histogram(
+            "domain_router_batch_seconds", "Seconds of a batch.", ["work"], buckets=_SECONDS, registry=of
+        )
+        self._queue = Gauge("domain_router_waiting_texts", "Texts that wait.", multiprocess_mode="livesum", registry=of)
+        self._serving = Gauge(
+            "domain_router_serving",
+            "1 for the version that serves a domain.",
+            ["domain", "version"],
+            multiprocess_mode="max",
+            registry=of,
+        )
+        self.reload_failures = Counter(
+            "domain_router_reload_failures", "Promoted versions that could not be loaded.", registry=of
+        )
+        self._cache = Counter(
+            "domain_router_query_embeddings", "Embeddings of queries, from the cache or made.", ["cached"], registry=of
+        )
+        self._counted = {True: 0, False: 0}
+
+    def count_decision(self, decision: Decision) -> None:
+        """Count a decision and the time of its stages."""
+        self.decisions.labels(
+            decision.domain, decision.model_version, decision.route or "", decision.reason or ""
+        ).inc()
+        for stage, milliseconds in decision.timings_ms.items():
+            self.stage_seconds.labels(stage).observe(milliseconds / 1000)
+
+    def count_batch(self, work: str, texts: int, seconds: float) -> None:
+        """Count a batch."""
+        self.batch_texts.labels(work).observe(texts)
+        self.batch_seconds.labels(work).observe(seconds)
+
+    def set_serving(self, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+        """Say which version serves each domain, instead of those before."""
+        for domain, version in before.items():
+            self._serving.labels(domain, version).set(0)
+        for domain, version in now.items():
+            self._serving.labels(domain, version).set(1)
+
+    def text(self, waiting: int, cache: QueryCache) -> bytes:
+        """All of it, in the format of Prometheus.
+
+        Args:
+            waiting: texts that wait now.
+            cache: of the embeddings of queries.
+        """
+        self._queue.set(waiting)
+        for cached, number in ((True, cache.hits), (False, cache.misses)):
+            self._cache.labels(str(cached).lower()).inc(number - self._counted[cached])
+            self._counted[cached] = number
+        registry = self._registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

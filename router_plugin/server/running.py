@@ -1,0 +1,164 @@
+"""Starts the server: opens what it serves in each of its processes, binds its addresses, and drains at the end."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from router_plugin.errors import ServerError
+from router_plugin.server.options import ServerOptions
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from router_plugin.router import DomainRouter
+    from router_plugin.server.protection.keys import Keys
+    from router_plugin.server.service import Service
+
+ROUTES_PREFIX = "/routes"
+LISTENERS = {"classify-domains": "", "classify-routes": ROUTES_PREFIX}
+"""Names of additional listeners, and what they put in front of the paths of requests."""
+
+log = logging.getLogger(__name__)
+
+OpenRouter = Callable[[], "DomainRouter"]
+
+
+def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> None:
+    """Serve until the process is told to stop; then answer what was begun.
+
+    Args:
+        open_router: called in each process; can be pickled.
+        options: of the server.
+        listeners: of ``LISTENERS``, with their addresses and ports.
+
+    Raises:
+        ServerError: an address cannot be bound, or one that others can reach is asked for without keys.
+        DomainRouterError: what is to be served cannot be opened.
+    """
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from router_plugin.server.reporting.json_log import log_as_json
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # batches run side by side
+    _check_certificate(options)
+    sockets = _bound(options, listeners)
+    ports = {each.getsockname()[1]: LISTENERS[name] for name, each in sockets.items() if name in LISTENERS}
+    build = partial(build_app, open_router, options, ports)
+    config = uvicorn.Config(
+        build,
+        factory=True,
+        workers=options.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=options.drain_s,
+        ssl_certfile=options.tls_certificate,
+        ssl_keyfile=options.tls_key,
+    )
+    if options.workers == 1:
+        config.app, config.factory = build(), False  # so that a mistake ends the command, not its process
+    else:
+        _opened(open_router, options)[0].close()  # likewise
+    log_as_json()
+    log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
+    if options.workers == 1:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it again when it has drained
+        uvicorn.Server(config).run(list(sockets.values()))
+        return
+    with tempfile.TemporaryDirectory(prefix="domain-router-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, list(sockets.values())).run()
+
+
+def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[int, str]) -> ASGIApp:
+    """The application of a process.
+
+    Raises:
+        DomainRouterError: what is to be served cannot be opened.
+    """
+    from router_plugin.server.app import create_app
+    from router_plugin.server.reporting.json_log import log_as_json
+
+    if options.workers > 1:
+        log_as_json()
+    service, keys = _opened(open_router, options)
+    return create_app(service, keys, ports)
+
+
+def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, Keys | None]:
+    from router_plugin.server.feedback import FeedbackFile
+    from router_plugin.server.protection.keys import Keys
+    from router_plugin.server.service import Service
+
+    keys = Keys.load(options.keys) if options.keys else None
+    feedback = FeedbackFile(options.feedback) if options.feedback else None
+    threads = max(1, (os.cpu_count() or 1) // options.workers)
+    return Service(open_router(), options, threads, feedback), keys
+
+
+def _check_certificate(options: ServerOptions) -> None:
+    """Make sure that the files for HTTPS can be used.
+
+    Raises:
+        ServerError: they cannot.
+    """
+    if options.tls_certificate is None:
+        if options.tls_key is not None:
+            raise ServerError("`tls_key` cannot be used without `tls_certificate`")
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.tls_certificate, options.tls_key)
+    except OSError as error:  # an SSLError is one
+        files = " and ".join(str(each) for each in (options.tls_certificate, options.tls_key) if each)
+        raise ServerError(f"{files} cannot be used for HTTPS: {error.strerror or error}") from error
+
+
+def _bound(options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> dict[str, socket.socket]:
+    """A socket for each address, the server's own first."""
+    wanted = {"": (options.host, options.port), **listeners}
+    for host, _ in wanted.values():
+        if options.keys is None and not _is_local(host):
+            raise ServerError(
+                f"`host` {host}: others can reach this address: make keys with 'domain-router keys add' and name "
+                "their file with `keys`, or serve 127.0.0.1"
+            )
+    return {name: _listening(*address) for name, address in wanted.items()}
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.set_inheritable(True)
+    except OSError as error:
+        raise ServerError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+    return bound
+
+
+def _announced(sockets: Mapping[str, socket.socket], secure: bool) -> str:
+    """The addresses as URLs."""
+    scheme = "https" if secure else "http"
+    return ", ".join(
+        f"{scheme}://{host}:{port}{f' ({name})' if name else ''}"
+        for name, each in sockets.items()
+        for host, port in [each.getsockname()[:2]]
+    )

@@ -1,0 +1,62 @@
+"""A real server in this process, over the tiny domains."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+
+from router_plugin.server.app import create_app
+from router_plugin.server.options import ServerOptions
+from router_plugin.server.service import Service
+
+
+@contextmanager
+def running(router, options=None, keys=None, feedback=None):
+    """Serve a router on a free port; yields the server's URL and what answers there. It closes the router."""
+    service = Service(router, options or ServerOptions(), 2, feedback)
+    server = uvicorn.Server(uvicorn.Config(create_app(service, keys), port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not (server.started and (service.ready or service.fault)):
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}", service
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def over_all(served_domains):
+    """A router of three domains with the example routes."""
+    from router_plugin import DomainRouter, load_routes
+    from tests.conftest import EXAMPLES
+
+    routes = load_routes(EXAMPLES / "routes.yaml") + load_routes(EXAMPLES / "legal_routes.yaml")
+    return DomainRouter.over(served_domains, routes, served_domains.settings.replace(strategy="adaptive"))
+
+
+@pytest.fixture(scope="module")
+def serving(over_all, tmp_path_factory):
+    """The URL of a server, and what answers there."""
+    from router_plugin.server.feedback import FeedbackFile
+
+    feedback = FeedbackFile(tmp_path_factory.mktemp("server") / "feedback.jsonl")
+    with running(
+        over_all, ServerOptions(max_texts=50, max_characters=20_000, max_body_kb=100), feedback=feedback
+    ) as up:
+        yield up
+
+
+@pytest.fixture
+def client(serving):
+    """An HTTP client of that server."""
+    with httpx.Client(base_url=serving[0], timeout=20) as client:
+        yield client

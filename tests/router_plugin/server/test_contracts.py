@@ -1,0 +1,143 @@
+"""Labels as text-embeddings-inference gives them, decisions as decision models give them, and the router's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from router_plugin import JointSpace
+
+QUERY = "what are the side effects of this medicine"
+
+
+def post(client, path, **body):
+    answer = client.post(path, json=body)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def test_every_domain_has_a_probability(client, over_all):
+    found = post(client, "/classify", inputs=QUERY)
+    assert sorted(each["label"] for each in found) == sorted(over_all.domains)
+    assert sum(each["score"] for each in found) == pytest.approx(1)
+    assert found == sorted(found, key=lambda each: -each["score"])
+    assert post(client, "/classify", inputs=[QUERY, "", QUERY])[2] == found
+
+
+def test_every_route_has_a_probability_and_so_has_none(client, over_all):
+    found = post(client, "/routes/classify", inputs=[QUERY, ""])
+    for each in found:
+        assert {label["label"] for label in each} == {"none", *(route.name for route in over_all.routes)}
+        assert sum(label["score"] for label in each) == pytest.approx(1)
+    assert found[1][0] == {"label": "none", "score": 1.0}
+    decision = over_all.route(QUERY)
+    chosen = {label["label"]: label["score"] for label in found[0]}[decision.route or "none"]
+    assert chosen == pytest.approx(decision.confidence)
+
+
+def test_texts_are_embedded_in_the_joint_space(client, served_domains):
+    wanted = JointSpace(served_domains).encode_queries([QUERY])
+    np.testing.assert_allclose(post(client, "/embed", inputs=QUERY), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("body", "status"), [({"inputs": []}, 422), ({"inputs": 3}, 422), ({}, 422)])
+def test_mistakes_are_told_as_text_embeddings_inference_tells_them(client, body, status):
+    answer = client.post("/classify", json=body)
+    assert (answer.status_code, answer.json()["error_type"]) == (status, "Validation")
+
+
+def test_decisions_are_those_of_the_router(client, over_all):
+    decision, again = over_all.route(QUERY).to_dict(), post(client, "/v1/route", query=QUERY)
+    for volatile in (decision, again):
+        volatile.pop("timings_ms")
+    assert again == decision
+    many = post(client, "/v1/route/batch", queries=[QUERY, "", QUERY])["decisions"]
+    assert [each["route"] for each in many] == [decision["route"], None, decision["route"]]
+
+
+def test_conversations_are_read_in_context(client, over_all):
+    history = [{"role": "user", "content": QUERY}, {"role": "assistant", "content": "It may make you sleepy."}]
+    found = post(client, "/v1/route", query="and for children?", history=history)
+    assert found["read_as"] == over_all.route("and for children?", history).read_as
+
+
+def test_decisions_are_explained(client, over_all):
+    found = post(client, "/v1/explain", query=QUERY, limit=2)
+    assert len(found["nearest"]) <= 2
+    assert found["decision"]["domain"] == over_all.route(QUERY).domain
+
+
+def test_feedback_can_be_learnt_from(client, serving):
+    from training import read_logs
+
+    for number in range(3):
+        post(client, "/v1/feedback", query=f"question {number}", route="medicines", accepted=True)
+    post(client, "/v1/feedback", query="wrong", route="medicines", corrected="symptoms")
+    assert client.post("/v1/feedback", json={"query": "x", "route": None}).status_code == 400
+    contradicting = {"query": "x", "route": "a", "accepted": True, "corrected": "b"}
+    assert client.post("/v1/feedback", json=contradicting).status_code == 400
+    labels = {each.text: each.label for each in read_logs(serving[1].feedback.path).texts}
+    assert labels == {**{f"question {number}": "medicines" for number in range(3)}, "wrong": "symptoms"}
+
+
+async def asked(url, routes, queries):
+    """The choices of semantic-router's own decision router among its own routes."""
+    from semantic_router.decision_models import SystemOneDecisionModel
+    from semantic_router.routers import DecisionRouter
+
+    model = SystemOneDecisionModel(name="domain-router", base_url=url)
+    router = DecisionRouter(model, routes)
+    found = [await router.acall(query) for query in queries]
+    await router.aclose()
+    return found
+
+
+def test_semantic_router_asks_for_decisions(serving, over_all):
+    from semantic_router import Route
+
+    routes = [Route(name=each.name, utterances=list(each.utterances)) for each in over_all.routes]
+    (choice,) = asyncio.run(asked(serving[0], routes, [QUERY]))
+    decision = over_all.route(QUERY)
+    if decision.route:
+        assert choice.name == decision.route
+
+
+def test_options_are_routes_domains_or_what_they_mean(client):
+    def choice(**criteria):
+        questions = {"q": {"type": "choice", "criteria": criteria}}
+        return post(client, "/v1/systemone", state=QUERY, questions=questions)["answers"]["q"]
+
+    by_domain = {each["label"]: each["score"] for each in post(client, "/classify", inputs=QUERY)}
+    found = choice(medical=None, legal=None)["probabilities"]
+    assert found["medical"] / found["legal"] == pytest.approx(by_domain["medical"] / by_domain["legal"])
+    by_route = {each["label"]: each["score"] for each in post(client, "/routes/classify", inputs=QUERY)}
+    assert choice(**dict.fromkeys(by_route))["probabilities"] == pytest.approx(by_route)
+    meant = choice(same=QUERY, other="the landlord keeps my deposit; rent")
+    assert meant["choice"] == "same" and sum(meant["probabilities"].values()) == pytest.approx(1)
+
+
+def test_yes_or_no_and_levels_have_probabilities(client):
+    questions = {
+        "reachable": {"type": "noul", "instructions": "Is the service reachable?"},
+        "about": {"type": "noul", "criteria": {"true": QUERY, "false": "rent"}},
+        "level": {"type": "score", "criteria": ["rent", QUERY]},
+    }
+    state = [{"role": "user", "content": QUERY}]
+    answers = post(client, "/v1/decisions", state=state, model="any", questions=questions)["answers"]
+    assert 0 <= answers["reachable"]["noul"] <= 1
+    assert answers["about"]["noul"] > 0.5
+    assert answers["level"]["score"] == pytest.approx(answers["level"]["probabilities"]["1"])
+    assert answers["level"]["legend"] == {"0": "rent", "1": QUERY}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [{"type": "box", "instructions": "x"}, {"type": "noul"}, {"type": "choice", "criteria": {}}, {"type": "score"}, {}],
+)
+def test_questions_that_cannot_be_answered_are_refused(client, question):
+    answer = client.post("/v1/systemone", json={"state": "x", "questions": {"q": question}})
+    assert answer.status_code == 400
+    assert "questions.q" in json.dumps(answer.json())

@@ -1,0 +1,113 @@
+"""A promoted version is served within two seconds, one that cannot be loaded leaves the old one serving."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from contextlib import closing
+
+import httpx
+import numpy as np
+import pytest
+
+from router_plugin import DomainRouter, Route, ServedDomains, Settings
+from tests.router_plugin.server.conftest import running
+from training import publish
+
+QUERY = "my landlord wants to keep the deposit"
+ROUTES = [Route(name="tenancy", domain="legal", utterances=("rent and deposit",))]
+
+
+@pytest.fixture
+def live(store, tmp_path):
+    """A server of that registry, and a client of it."""
+    router = DomainRouter(ROUTES, tmp_path / "registry", settings=Settings(query_cache=0))
+    with running(router) as (url, service), httpx.Client(base_url=url, timeout=20) as client:
+        yield client, service
+
+
+def embedded(client, model="legal"):
+    return client.post("/v1/embeddings", json={"model": model, "input": QUERY}).json()
+
+
+def wait_for(what, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def test_a_promoted_version_is_live_soon_and_every_answer_is_of_one_version(live, store, other_legal, tmp_path):
+    client, _ = live
+    by_version = {}
+    for name in ("legal@1", "legal@2"):
+        if name == "legal@2":
+            publish(other_legal, store, force=True)
+        with ServedDomains(tmp_path / "registry") as domains:
+            by_version[name] = domains.with_version(name).embed([("legal", QUERY)])[0]
+    answers, done = [], threading.Event()
+
+    def ask():
+        with httpx.Client(base_url=client.base_url, timeout=20) as own:
+            while not done.is_set():
+                answers.append(embedded(own))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        promoted = time.monotonic()
+        store.promote("legal@2")
+        wait_for(lambda: embedded(client)["system_fingerprint"].startswith("legal@2"))
+        assert time.monotonic() - promoted < 2 + 3  # other tests may be running
+    finally:
+        done.set()
+        asking.join()
+    for answer in answers:
+        version = answer["system_fingerprint"].partition("-")[0]
+        np.testing.assert_allclose(answer["data"][0]["embedding"], by_version[version], atol=1e-4)
+    assert {answer["system_fingerprint"].partition("-")[0] for answer in answers} == {"legal@1", "legal@2"}
+    np.testing.assert_allclose(embedded(client, "legal@1")["data"][0]["embedding"], by_version["legal@1"], atol=1e-4)
+    assert client.post("/v1/route", json={"query": QUERY}).json()["model_version"] != "legal@1"
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store, other_legal):
+    client, service = live
+    before = embedded(client)["system_fingerprint"]
+    version = publish(other_legal, store, force=True)
+    folder = store.fetch(version)
+    (weights,) = folder.rglob("model.safetensors")
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    store.promote("legal@2")
+    wait_for(lambda: service.fault)
+    assert embedded(client)["system_fingerprint"] == before
+    answer = client.get("/health/ready")
+    assert answer.status_code == 200 and "could not be loaded" in answer.json()["warning"]
+    assert "domain_router_reload_failures_total 1.0" in client.get("/metrics").text
+    store.rollback("legal")
+    wait_for(lambda: service.fault is None)
+    assert client.get("/health/ready").json()["warning"] is None
+
+
+def test_a_registry_that_is_gone_for_a_while_does_not_stop_the_server(live, store, tmp_path):
+    client, service = live
+    with closing(sqlite3.connect(tmp_path / "registry" / "registry.db")) as database:
+        database.execute("ALTER TABLE aliases RENAME TO gone")
+        wait_for(lambda: service.fault)
+        assert client.post("/v1/route", json={"query": QUERY}).status_code == 200
+        database.execute("ALTER TABLE gone RENAME TO aliases")
+    wait_for(lambda: service.fault is None, 15)
+
+
+def test_the_log_is_json_without_texts_of_queries(live, caplog):
+    from router_plugin.server.reporting.json_log import JsonFormatter
+
+    with caplog.at_level("INFO", "router_plugin.server"):
+        live[0].post("/v1/route", json={"query": QUERY})
+        wait_for(lambda: any("fields" in record.__dict__ for record in caplog.records))
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert any(line.get("path") == "/v1/route" and line["status"] == 200 for line in lines)
+    assert not any(QUERY in json.dumps(line) for line in lines)

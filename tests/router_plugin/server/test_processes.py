@@ -1,0 +1,130 @@
+"""The command ``serve`` as an operator runs it: several processes, stopped and killed, and its mistakes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests import warm
+from tests.conftest import EXAMPLES
+
+ROUTES = ["--routes", str(EXAMPLES / "routes.yaml")]
+COLD = [sys.executable, "-c", "from router_plugin.cli import main; main()"]
+
+
+@contextmanager
+def started(tmp_path, registry, *options, command=None):
+    """The command in a process; yields that, and its URL."""
+    log = tmp_path / "log"
+    command = command or [str(warm.command("domain-router"))]
+    command = [*command, "serve", "--registry", str(registry), *ROUTES, "--port", "0", *options]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stderr=file, stdout=file)
+    try:
+        yield process, wait_for(lambda: url_in(log, process))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def url_in(log, process):
+    assert process.poll() is None, log.read_text()
+    _, found, rest = log.read_text().partition("listening on ")
+    return rest.partition('"')[0] if found else None
+
+
+def wait_for(what, seconds=90.0):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
+def ready(url):
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.slow
+def test_processes_that_are_killed_come_back_and_counts_add_up(tmp_path, served):
+    with started(tmp_path, served, "--workers", "2", command=COLD) as (process, url):
+        wait_for(lambda: ready(url))
+        children = wait_for(lambda: [int(each) for each in children_of(process.pid)])
+        os.kill(children[-1], signal.SIGKILL)
+        wait_for(lambda: set(children_of(process.pid)) - {str(each) for each in children})
+        wait_for(lambda: ready(url))
+        for _ in range(20):
+            assert httpx.post(f"{url}/v1/route", json={"query": "hello"}, timeout=30).status_code == 200
+        counts = [
+            float(line.rpartition(" ")[2])
+            for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
+            if line.startswith('domain_router_requests_total{path="/v1/route",status="200"}')
+        ]
+        assert sum(counts) == 20
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123
+        return [each for each in file.read().split() if b"resource_tracker" not in command_of(each)]
+
+
+def command_of(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return b"resource_tracker"
+
+
+@pytest.mark.slow
+def test_what_was_begun_is_answered_when_the_server_is_stopped(tmp_path, served):
+    with started(tmp_path, served) as (process, url):
+        wait_for(lambda: ready(url))
+        answers = []
+
+        def ask():
+            body = {"model": "medical", "input": [f"{number} words " * 30 for number in range(500)]}
+            answers.append(httpx.post(f"{url}/v1/embeddings", json=body, timeout=60).status_code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_for(lambda: "domain_router_waiting_texts 0.0" not in httpx.get(f"{url}/metrics", timeout=30).text)
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert answers == [200]
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--host", "0.0.0.0"), "make keys with 'domain-router keys add'"),
+        (("--keys", "missing.json"), "missing.json: cannot be read"),
+        (("--port", "-1"), "port"),
+        (("--listen", "classify-everything=:1"), "expected classify-domains or classify-routes"),
+        (("--listen", "classify-routes=here"), "expected classify-domains or classify-routes"),
+        (("--host", "no.such.host.invalid", "--keys", "keys.json"), "cannot be listened on"),
+        (("--feedback", "/no/such/folder/log.jsonl"), "cannot be written"),
+        (("--routes", "missing.yaml"), "missing.yaml"),
+        (("--tls-certificate", "missing.pem"), "missing.pem"),
+    ],
+)
+def test_mistakes_end_with_one_line(cli, served, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    cli("keys", "add", "one")
+    status, _, error = cli("serve", "--registry", served, "--port", "0", *ROUTES, *options)
+    assert status == 2, error
+    assert said in " ".join(error.split())

@@ -38,6 +38,11 @@ class ServerOptions(Options):
         Shown(default="feedback is refused"),
     ] = None
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
+    threads: Annotated[
+        int | None,
+        Field(ge=1, description="Number of batches that a process answers at the same time."),
+        Shown(default="processors by workers"),
+    ] = None
     tls_certificate: Annotated[
         Path | None, AS_PATH, Field(description="PEM file of the certificate, for HTTPS."), Shown(default="HTTP")
     ] = None

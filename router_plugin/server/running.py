@@ -102,7 +102,7 @@ def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, K
 
     keys = Keys.load(options.keys) if options.keys else None
     feedback = FeedbackFile(options.feedback) if options.feedback else None
-    threads = max(1, (os.cpu_count() or 1) // options.workers)
+    threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
     return Service(open_router(), options, threads, feedback), keys
 
 

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from router_plugin.encoders.embedding import Vector
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import RequestError, UnknownModelError
-from router_plugin.server.reporting.answers import JsonResponse
+from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
 from router_plugin.server.spaces import JOINT
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=documented(ErrorAnswer))
 
 TOKENS = "`input`: token ids belong to the tokenizer of another model: send the text itself"
 

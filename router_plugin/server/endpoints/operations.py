@@ -9,9 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from router_plugin.server.endpoints.of_service import ServiceNow
-from router_plugin.server.reporting.answers import JsonResponse
+from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], responses=documented(ErrorAnswer))
 
 
 @router.get("/health/live", response_model=dict[str, str])

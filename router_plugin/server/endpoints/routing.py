@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import NotServingError
-from router_plugin.server.reporting.answers import JsonResponse
+from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
 
-router = APIRouter(prefix="/v1", tags=["routing"])
+router = APIRouter(prefix="/v1", tags=["routing"], responses=documented(ErrorAnswer))
 
 
 class Message(BaseModel):

@@ -14,9 +14,10 @@ from registry import GENERAL
 from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold, softmax
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.probabilities import NO_ROUTE, route_probabilities
+from router_plugin.server.reporting.answers import ErrorAnswer, documented
 from router_plugin.server.service import Service
 
-router = APIRouter(prefix="/v1", tags=["decisions"])
+router = APIRouter(prefix="/v1", tags=["decisions"], responses=documented(ErrorAnswer))
 
 MAX_QUESTIONS = 128
 MAX_OPTIONS = 255

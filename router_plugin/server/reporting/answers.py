@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -18,6 +19,47 @@ log = logging.getLogger(__name__)
 
 TEI_PATHS = ("/classify", "/embed", "/routes/classify")
 """Paths with the contract of text-embeddings-inference; the others have OpenAI's."""
+
+
+STATUSES = {
+    400: "The request is malformed.",
+    401: "There is no key, or an unknown one.",
+    403: "The key does not allow this.",
+    404: "Unknown model.",
+    413: "The body is too large.",
+    422: "The request asks for too much, or a value is out of range.",
+    429: "Too much work waits, or the key was used too often; see Retry-After.",
+    500: "A fault of the server.",
+    503: "This server does not serve this, or not now.",
+    504: "The request took too long.",
+}
+
+
+class Fault(BaseModel):
+    """What is wrong."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None = Field(description="The parameter that is wrong.")
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """An error as OpenAI has it."""
+
+    error: Fault
+
+
+class TeiErrorAnswer(BaseModel):
+    """An error as text-embeddings-inference has it."""
+
+    error: str
+    error_type: Literal["Validation", "Overloaded", "Backend"]
+
+
+def documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The errors of endpoints for the OpenAPI document."""
+    return {status: {"model": model, "description": text} for status, text in STATUSES.items()}
 
 
 class JsonResponse(Response):
@@ -70,5 +112,7 @@ def _fault(error: RequestValidationError) -> tuple[str | None, str]:
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "json_invalid":
         return None, "the body is not JSON"
+    if first["loc"] == ("body",):
+        return None, "the body is not a JSON object: send one, with the header Content-Type: application/json"
     text = first["msg"].removeprefix("Value error, ")
     return place or None, f"`{place}`: {text}" if place else text

@@ -44,13 +44,11 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(each) for each in (service.prepare(), service.follow())]
+        serving = asyncio.ensure_future(service.serve())
         yield
-        service.ready = False
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        service.close()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await service.close()
 
     app = FastAPI(
         title="domain-router",

@@ -80,8 +80,13 @@ class Batcher:
         self._texts_per_second = 100.0
         self._running: set[asyncio.Task[None]] = set()
 
-    async def run(self, work: Work, texts: Sequence[str]) -> list[Any]:
+    async def run(self, work: Work, texts: Sequence[str], bulk: bool = False) -> list[Any]:
         """The answers to texts.
+
+        Args:
+            work: what to do with them.
+            texts: any number.
+            bulk: let others go first, even if they are few.
 
         Raises:
             OverloadedError: too many texts are waiting.
@@ -90,7 +95,7 @@ class Batcher:
             raise OverloadedError(self.seconds_behind())
         loop = asyncio.get_running_loop()
         items = [_Item(work, text, tokens_of(text), loop.create_future()) for text in texts]
-        self._queues[len(texts) > BULK].setdefault(work.key, deque()).extend(items)
+        self._queues[bulk or len(texts) > BULK].setdefault(work.key, deque()).extend(items)
         self.waiting += len(items)
         self._schedule()
         return list(await asyncio.gather(*(item.answer for item in items)))
@@ -98,6 +103,10 @@ class Batcher:
     def seconds_behind(self) -> int:
         """In about how many seconds the waiting texts will be answered, at least 1."""
         return max(1, math.ceil(self.waiting / (self._texts_per_second * self._size)))
+
+    def load(self) -> float:
+        """The fraction of the queue that is taken."""
+        return self.waiting / self._max_waiting
 
     def close(self) -> None:
         """Let the threads end, when they are done with their batches."""

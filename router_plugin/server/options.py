@@ -52,6 +52,22 @@ class ServerOptions(Options):
         Field(description="PEM file of the certificate's private key."),
         Shown(default="in the file of the certificate"),
     ] = None
+    canary: Annotated[
+        tuple[str, ...],
+        Field(description="Share of the requests that a domain's candidate decides, like medical=0.1."),
+        Shown(default="none", metavar="NAME=SHARE"),
+    ] = ()
+    shadow: Annotated[
+        tuple[str, ...],
+        Field(description="Domain whose candidate decides everything, too, without being answered."),
+        Shown(default="none", metavar="NAME"),
+    ] = ()
+    shadow_log: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="JSONL file for what champion and candidate decided, with the queries; for `shadow`."),
+        Shown(default="required by --shadow"),
+    ] = None
     max_body_kb: Annotated[int, Field(ge=1, description="Largest body of a request, in KB.")] = 8192
     max_texts: Annotated[int, Field(ge=1, description="Maximum number of texts in a request.")] = 2048
     max_characters: Annotated[int, Field(ge=1, description="Maximum number of characters in a request.")] = 2_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -68,7 +69,7 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
     if options.workers == 1:
         config.app, config.factory = build(), False  # so that a mistake ends the command, not its process
     else:
-        _opened(open_router, options)[0].close()  # likewise
+        asyncio.run(_opened(open_router, options)[0].close())  # likewise
     log_as_json()
     log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
     if options.workers == 1:
@@ -96,14 +97,15 @@ def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[in
 
 
 def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, Keys | None]:
-    from router_plugin.server.feedback import FeedbackFile
+    from router_plugin.server.jsonl_file import JsonlFile
     from router_plugin.server.protection.keys import Keys
-    from router_plugin.server.service import Service
+    from router_plugin.server.service import Files, Service
 
     keys = Keys.load(options.keys) if options.keys else None
-    feedback = FeedbackFile(options.feedback) if options.feedback else None
+    feedback = JsonlFile(options.feedback, "feedback") if options.feedback else None
+    shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
-    return Service(open_router(), options, threads, feedback), keys
+    return Service(open_router(), options, threads, Files(feedback, shadow)), keys
 
 
 def _check_certificate(options: ServerOptions) -> None:

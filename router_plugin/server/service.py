@@ -1,32 +1,53 @@
-"""What the endpoints answer with: a router behind a batcher, and the reload that keeps it on the champions."""
+"""What the endpoints answer with: a router behind a batcher, its champions, and candidates beside them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from registry import DomainRouterError, ModelVersion
 from router_plugin.conversations import Turn
 from router_plugin.decision import Decision
+from router_plugin.errors import ServerError
 from router_plugin.explanation import Explanation
 from router_plugin.router import DomainRouter
 from router_plugin.server.batcher import Batcher, Work
 from router_plugin.server.errors import LimitError
-from router_plugin.server.feedback import FeedbackFile
+from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
-from router_plugin.server.spaces import Embedded, Space, Spaces
+from router_plugin.server.versions.champions import Champions
+from router_plugin.server.versions.shadow import Shadow
+from router_plugin.server.versions.spaces import Embedded, Space, Spaces
+from router_plugin.server.versions.trials import Trials, check_domain_known, read_shares
 from router_plugin.serving.scores import Scored
 from router_plugin.serving.state import ServingState
 from router_plugin.tuning.explainer import explain
 
 log = logging.getLogger(__name__)
 
-RETRY = 10.0
-"""Seconds until champions that could not be loaded are tried again, if they are still the same."""
+
+class Files(NamedTuple):
+    """What a server writes; None where it does not. They are closed with it."""
+
+    feedback: JsonlFile | None = None
+    shadow: JsonlFile | None = None
+
+
+NO_FILES = Files()
+
+
+class Decided(NamedTuple):
+    """Decisions about the texts of a request.
+
+    Attributes:
+        decisions: in their order.
+        canary: the candidate that decided; empty where the champions did.
+    """
+
+    decisions: list[Decision]
+    canary: str
 
 
 class Service:
@@ -39,71 +60,48 @@ class Service:
         metrics: of what it does.
         batcher: in front of the router's models.
         spaces: for embeddings.
+        champions: that serve.
         ready: whether the models are loaded, and requests are taken.
-        fault: why the registry's present champions are not served; None where they are.
     """
 
-    def __init__(
-        self, router: DomainRouter, options: ServerOptions, threads: int, feedback: FeedbackFile | None = None
-    ) -> None:
+    def __init__(self, router: DomainRouter, options: ServerOptions, threads: int, files: Files = NO_FILES) -> None:
         """
         Args:
             router: open; closed with the service.
             options: of the server.
             threads: batches that run at the same time.
-            feedback: likewise closed; None where none is taken.
+            files: that it writes.
+
+        Raises:
+            ServerError: the options of a canary or a shadow are malformed, or a domain is unknown.
         """
-        self.router, self.options, self.feedback, self.metrics = router, options, feedback, Metrics()
+        self.router, self.options, self.feedback, self.metrics = router, options, files.feedback, Metrics()
         self.batcher = Batcher(threads, options.batch_tokens, options.max_queue, self.metrics.count_batch)
         self.spaces = Spaces()
+        self._trials = Trials(read_shares(options.canary, router.domains), options.shadow)
+        for domain in options.shadow:
+            check_domain_known(domain, router.domains, "shadow")
+        if (files.shadow is None) != (not options.shadow):
+            raise ServerError("`shadow` and `shadow_log` are used together: give both, or none")
+        self._shadow = Shadow(router, self._trials, self.batcher, files.shadow) if files.shadow else None
+        self.champions = Champions(router, self._trials, self.metrics)
         self.ready = False
-        self.fault: str | None = None
-        self.metrics.set_serving({}, self.versions())
 
-    def versions(self) -> dict[str, str]:
-        """The model that serves each domain."""
-        domains = self.router.served_domains
-        return {name: domains.version(name) for name in domains.names}
+    async def serve(self) -> None:
+        """Load all that queries need, then follow the registry for ever.
 
-    async def prepare(self) -> None:
-        """Load all that queries need. What fails is reported, and the server does not become ready."""
-        try:
-            await asyncio.to_thread(self.router.preload, self.router.domains)
-            self.ready = True
-        except Exception as error:
-            self.fault = str(error)
-            log.error("the models cannot be loaded", exc_info=error)
-
-    async def follow(self) -> None:
-        """Serve with the registry's champions, for ever: look for promoted versions now and then."""
-        failed: dict[str, ModelVersion] | None = None
-        again = 0.0
-        while True:
-            await asyncio.sleep(self.options.reload_s)
-            wanted: dict[str, ModelVersion] | None = None
+        What cannot be loaded is reported, and the server does not become ready before it can.
+        """
+        while not self.ready:
             try:
-                wanted = await asyncio.to_thread(self.router.served_domains.promoted)
-                if wanted != failed or time.monotonic() >= again:
-                    await self._take_champions()
-                    failed = None
-            except Exception as error:  # noqa: BLE001  the old models go on serving
-                self._report(error)
-                failed, again = wanted, time.monotonic() + RETRY
-
-    async def _take_champions(self) -> None:
-        before = self.versions()
-        changed = await asyncio.to_thread(self.router.reload)
-        self.fault = None
-        if changed:
-            self.metrics.set_serving(before, self.versions())
-            log.info("serving %s", self.versions())
-
-    def _report(self, error: Exception) -> None:
-        fault = str(error) if isinstance(error, DomainRouterError) else type(error).__name__
-        if fault != self.fault:
-            self.metrics.reload_failures.inc()
-            log.error("the present champions cannot be served, the earlier ones are: %s", fault)
-        self.fault = fault
+                await asyncio.to_thread(self.router.preload, self.router.domains)
+                await self.champions.look()
+                self.ready = True
+            except Exception as error:
+                log.error("the models cannot be loaded", exc_info=error)
+                await asyncio.sleep(self.options.reload_s)
+                await self.champions.look()
+        await self.champions.follow(self.options.reload_s)
 
     async def embed(
         self, name: str, texts: Sequence[str], dimensions: int | None = None
@@ -119,15 +117,26 @@ class Service:
         state = self.router.state
         return await self._with_state("classify", state, lambda batch: _probabilities(state, batch), texts)
 
-    async def decide(self, texts: Sequence[str]) -> list[Decision]:
-        """Decisions about texts, all by the same models."""
+    async def decide(self, texts: Sequence[str], canary: str | None = None) -> Decided:
+        """Decisions about texts, all by the same models.
+
+        Args:
+            texts: any number.
+            canary: see :meth:`Trials.chosen`.
+
+        Raises:
+            RequestError: there is no such candidate.
+        """
         self.check(texts)
-        state = self.router.state
+        trial = self._trials.chosen(texts[0] if texts else "", canary)
+        state = trial.state if trial else self.router.state
         work = lambda batch: self.router.route_many(batch, state=state)  # noqa: E731
         found: list[Decision] = await self._with_state("route", state, work, texts)
         for decision in found:
-            self._note(decision)
-        return found
+            self._note(decision, trial.version if trial else "")
+        if self._shadow and not trial:
+            self._shadow.follow(found)
+        return Decided(found, trial.version if trial else "")
 
     async def decide_conversation(self, text: str, history: Iterable[Turn]) -> Decision:
         """A decision about the last message of a conversation."""
@@ -138,8 +147,8 @@ class Service:
         self._note(decision)
         return decision  # type: ignore[no-any-return]
 
-    def _note(self, decision: Decision) -> None:
-        self.metrics.count_decision(decision)
+    def _note(self, decision: Decision, canary: str = "") -> None:
+        self.metrics.count_decision(decision, canary)
         if self.options.log_queries:
             said = {"query": decision.query, "route": decision.route, "domain": decision.domain}
             log.info("decision", extra={"fields": said})
@@ -174,9 +183,11 @@ class Service:
         if sum(map(len, texts)) > characters:
             raise LimitError(f"the texts of a request have together at most {characters} characters")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the threads and the router end."""
         self.ready = False
+        if self._shadow:
+            await self._shadow.close()
         self.batcher.close()
         self.router.close()
         if self.feedback:

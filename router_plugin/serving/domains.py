@@ -208,24 +208,35 @@ class ServedDomains:
         new._assemble(self)
         return new
 
-    def with_version(self, reference: str) -> ServedDomains:
-        """These domains with another version of one of them; the encoders of the others are shared.
-
-        Args:
-            reference: like ``medical@2``.
+    def registered(self, reference: str) -> ModelVersion:
+        """The version that ``medical@2`` or ``medical@candidate`` refers to.
 
         Raises:
             ClosedError: the domains are closed.
             NotRegisteredError: there is no such version, or these are the domains of a snapshot.
-            DomainRouterError: as for the constructor.
+            RegistryError: the registry cannot be read.
         """
         self._check_open()
         get = getattr(self._store, "get", None)
         if get is None:
             raise NotRegisteredError(f"{reference}: {self.registry} holds no versions but those that are served")
+        found: ModelVersion = get(reference)
+        return found
+
+    def with_version(self, version: ModelVersion) -> ServedDomains:
+        """These domains with another version of one of them; the encoders of the others are shared.
+
+        Args:
+            version: registered, see :meth:`registered`.
+
+        Raises:
+            ClosedError: the domains are closed.
+            DomainRouterError: as for the constructor.
+        """
+        self._check_open()
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
-        new._opened, new._store = ExitStack(), _WithVersion(self._store, get(reference))
+        new._opened, new._store = ExitStack(), _WithVersion(self._store, version)
         new._assemble(self)
         return new
 

@@ -14,7 +14,7 @@ from router_plugin.encoders.embedding import Vector
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import RequestError, UnknownModelError
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
-from router_plugin.server.spaces import JOINT
+from router_plugin.server.versions.spaces import JOINT
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=documented(ErrorAnswer))
 
@@ -96,7 +96,7 @@ async def embeddings(asked: EmbeddingsRequest, service: ServiceNow) -> Response:
 @router.get("/models")
 async def models(service: ServiceNow) -> ModelList:
     """The models by which texts can be embedded."""
-    versions = service.versions()
+    versions = service.champions.versions()
     every = ", ".join(versions.values())
     return ModelList(
         data=[*(Model(id=name, version=version) for name, version in versions.items()), Model(id=JOINT, version=every)]

@@ -24,7 +24,7 @@ async def live() -> dict[str, str]:
 async def ready(service: ServiceNow) -> Response:
     """Whether models are loaded; and whether promoted versions could not be loaded, so that earlier ones serve."""
     status = "ready" if service.ready else "loading"
-    warning = service.fault and "promoted versions could not be loaded: the server's log says why"
+    warning = service.champions.fault and "promoted versions could not be loaded: the server's log says why"
     return JsonResponse({"status": status, "warning": warning}, 200 if service.ready else 503)
 
 

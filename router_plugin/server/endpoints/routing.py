@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import NotServingError
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
+from router_plugin.server.service import Decided
 
 router = APIRouter(prefix="/v1", tags=["routing"], responses=documented(ErrorAnswer))
+
+
+CANARY = "X-Domain-Router-Canary"
+CanaryHeader = Annotated[
+    str | None, Header(alias=CANARY, description="Domain whose candidate is to decide, or none.", max_length=200)
+]
 
 
 class Message(BaseModel):
@@ -85,19 +92,25 @@ class FeedbackRequest(BaseModel):
 
 
 @router.post("/route", response_model=DecisionAnswer)
-async def route(asked: RouteRequest, service: ServiceNow) -> Response:
+async def route(asked: RouteRequest, service: ServiceNow, canary: CanaryHeader = None) -> Response:
     """Route a query, or the last message of a conversation."""
     if asked.history:
         history = [message.model_dump() for message in asked.history]
         return JsonResponse((await service.decide_conversation(asked.query, history)).to_dict())
-    (decision,) = await service.decide([asked.query])
-    return JsonResponse(decision.to_dict())
+    decided = await service.decide([asked.query], canary)
+    return JsonResponse(decided.decisions[0].to_dict(), headers=_headers(decided))
 
 
 @router.post("/route/batch", response_model=DecisionAnswers)
-async def route_batch(asked: RouteBatchRequest, service: ServiceNow) -> Response:
+async def route_batch(asked: RouteBatchRequest, service: ServiceNow, canary: CanaryHeader = None) -> Response:
     """Route several queries, all by the same models."""
-    return JsonResponse({"decisions": [each.to_dict() for each in await service.decide(asked.queries)]})
+    decided = await service.decide(asked.queries, canary)
+    return JsonResponse({"decisions": [each.to_dict() for each in decided.decisions]}, headers=_headers(decided))
+
+
+def _headers(decided: Decided) -> dict[str, str]:
+    """Names the candidate that decided."""
+    return {CANARY: decided.canary} if decided.canary else {}
 
 
 @router.post("/explain", response_model=dict[str, Any])
@@ -113,5 +126,5 @@ async def feedback(asked: FeedbackRequest, service: ServiceNow, request: Request
         raise NotServingError("this server takes no feedback: start it with --feedback FILE")
     service.check([asked.query])
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    await service.feedback.append({"time": now, "key": request.scope["key"].name, **asked.model_dump()})
+    await service.feedback.append([{"time": now, "key": request.scope["key"].name, **asked.model_dump()}])
     return {"status": "recorded"}

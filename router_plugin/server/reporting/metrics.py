@@ -36,7 +36,7 @@ class Metrics:
             registry=of,
         )
         self.decisions = Counter(
-            "domain_router_decisions", "Decisions.", ["domain", "version", "route", "reason"], registry=of
+            "domain_router_decisions", "Decisions.", ["domain", "version", "route", "reason", "canary"], registry=of
         )
         self.batch_texts = Histogram(
             "domain_router_batch_texts", "Texts of a batch.", ["work"], buckets=_TEXTS, registry=of
@@ -60,10 +60,15 @@ class Metrics:
         )
         self._counted = {True: 0, False: 0}
 
-    def count_decision(self, decision: Decision) -> None:
-        """Count a decision and the time of its stages."""
+    def count_decision(self, decision: Decision, canary: str = "") -> None:
+        """Count a decision and the time of its stages.
+
+        Args:
+            decision: to count.
+            canary: the candidate that decided, if one did.
+        """
         self.decisions.labels(
-            decision.domain, decision.model_version, decision.route or "", decision.reason or ""
+            decision.domain, decision.model_version, decision.route or "", decision.reason or "", canary
         ).inc()
         for stage, milliseconds in decision.timings_ms.items():
             self.stage_seconds.labels(stage).observe(milliseconds / 1000)

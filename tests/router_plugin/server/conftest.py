@@ -11,19 +11,20 @@ import pytest
 import uvicorn
 
 from router_plugin.server.app import create_app
+from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
-from router_plugin.server.service import Service
+from router_plugin.server.service import NO_FILES, Files, Service
 
 
 @contextmanager
-def running(router, options=None, keys=None, feedback=None):
+def running(router, options=None, keys=None, files=NO_FILES):
     """Serve a router on a free port; yields the server's URL and what answers there. It closes the router."""
-    service = Service(router, options or ServerOptions(), 2, feedback)
+    service = Service(router, options or ServerOptions(), 2, files)
     server = uvicorn.Server(uvicorn.Config(create_app(service, keys), port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not (server.started and (service.ready or service.fault)):
+        while not (server.started and service.ready):
             assert thread.is_alive()
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
@@ -46,12 +47,8 @@ def over_all(served_domains):
 @pytest.fixture(scope="module")
 def serving(over_all, tmp_path_factory):
     """The URL of a server, and what answers there."""
-    from router_plugin.server.feedback import FeedbackFile
-
-    feedback = FeedbackFile(tmp_path_factory.mktemp("server") / "feedback.jsonl")
-    with running(
-        over_all, ServerOptions(max_texts=50, max_characters=20_000, max_body_kb=100), feedback=feedback
-    ) as up:
+    files = Files(JsonlFile(tmp_path_factory.mktemp("server") / "feedback.jsonl", "feedback"))
+    with running(over_all, ServerOptions(max_texts=50, max_characters=20_000, max_body_kb=100), files=files) as up:
         yield up
 
 
@@ -60,3 +57,12 @@ def client(serving):
     """An HTTP client of that server."""
     with httpx.Client(base_url=serving[0], timeout=20) as client:
         yield client
+
+
+def wait_for(what, seconds=10.0):
+    """What a function answers as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from router_plugin import DomainRouter, Route, ServedDomains, Settings
-from tests.router_plugin.server.conftest import running
+from tests.router_plugin.server.conftest import running, wait_for
 from training import publish
 
 QUERY = "my landlord wants to keep the deposit"
@@ -32,14 +32,6 @@ def embedded(client, model="legal"):
     return client.post("/v1/embeddings", json={"model": model, "input": QUERY}).json()
 
 
-def wait_for(what, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
-
-
 def test_a_promoted_version_is_live_soon_and_every_answer_is_of_one_version(live, store, other_legal, tmp_path):
     client, _ = live
     by_version = {}
@@ -47,7 +39,7 @@ def test_a_promoted_version_is_live_soon_and_every_answer_is_of_one_version(live
         if name == "legal@2":
             publish(other_legal, store, force=True)
         with ServedDomains(tmp_path / "registry") as domains:
-            by_version[name] = domains.with_version(name).embed([("legal", QUERY)])[0]
+            by_version[name] = domains.with_version(domains.registered(name)).embed([("legal", QUERY)])[0]
     answers, done = [], threading.Event()
 
     def ask():
@@ -82,13 +74,13 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store,
     weights.chmod(0o644)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     store.promote("legal@2")
-    wait_for(lambda: service.fault)
+    wait_for(lambda: service.champions.fault)
     assert embedded(client)["system_fingerprint"] == before
     answer = client.get("/health/ready")
     assert answer.status_code == 200 and "could not be loaded" in answer.json()["warning"]
     assert "domain_router_reload_failures_total 1.0" in client.get("/metrics").text
     store.rollback("legal")
-    wait_for(lambda: service.fault is None)
+    wait_for(lambda: service.champions.fault is None)
     assert client.get("/health/ready").json()["warning"] is None
 
 
@@ -96,10 +88,10 @@ def test_a_registry_that_is_gone_for_a_while_does_not_stop_the_server(live, stor
     client, service = live
     with closing(sqlite3.connect(tmp_path / "registry" / "registry.db")) as database:
         database.execute("ALTER TABLE aliases RENAME TO gone")
-        wait_for(lambda: service.fault)
+        wait_for(lambda: service.champions.fault)
         assert client.post("/v1/route", json={"query": QUERY}).status_code == 200
         database.execute("ALTER TABLE gone RENAME TO aliases")
-    wait_for(lambda: service.fault is None, 15)
+    wait_for(lambda: service.champions.fault is None, 15)
 
 
 def test_the_log_is_json_without_texts_of_queries(live, caplog):

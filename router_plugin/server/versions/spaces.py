@@ -120,7 +120,7 @@ def _other_version(domains: ServedDomains, name: str) -> ServedDomains:
     try:
         if parse_reference(name).version is None:
             raise UnknownModelError(f"unknown model {name!r}: expected a domain, or a version like medical@3", "model")
-        return domains.with_version(name)
+        return domains.with_version(domains.registered(name))
     except (InvalidNameError, NotRegisteredError) as error:
         raise UnknownModelError(f"unknown model {name!r}: no such version is registered", "model") from error
 

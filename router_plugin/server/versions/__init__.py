@@ -1,0 +1,1 @@
+"""Which versions answer: champions, candidates beside them, and those that clients name."""

@@ -1,0 +1,81 @@
+"""Keeps a router on the registry's champions and candidates while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from registry import DomainRouterError, ModelVersion
+from router_plugin.router import DomainRouter
+from router_plugin.server.reporting.metrics import Metrics
+from router_plugin.server.versions.trials import Trials
+
+log = logging.getLogger(__name__)
+
+RETRY = 10.0
+"""Seconds until what could not be loaded is tried again, if it is still the same."""
+
+
+class Champions:
+    """Loads what is promoted beside what serves, and changes over when it is ready.
+
+    Attributes:
+        fault: why the registry's present champions or candidates are not served; None where they are.
+    """
+
+    def __init__(self, router: DomainRouter, trials: Trials, metrics: Metrics) -> None:
+        """
+        Args:
+            router: that serves.
+            trials: of candidates beside it.
+            metrics: that say what serves.
+        """
+        self.fault: str | None = None
+        self._router, self._trials, self._metrics = router, trials, metrics
+        self._failed: dict[str, ModelVersion] | None = None
+        self._again = 0.0
+        metrics.set_serving({}, self.versions())
+
+    def versions(self) -> dict[str, str]:
+        """The model that serves each domain."""
+        domains = self._router.served_domains
+        return {name: domains.version(name) for name in domains.names}
+
+    async def follow(self, seconds: float) -> None:
+        """Look at the registry for ever.
+
+        Args:
+            seconds: between two looks.
+        """
+        while True:
+            await self.look()
+            await asyncio.sleep(seconds)
+
+    async def look(self) -> None:
+        """Serve what the registry has now. What cannot be loaded leaves the earlier versions serving."""
+        wanted: dict[str, ModelVersion] | None = None
+        try:
+            wanted = await asyncio.to_thread(self._router.served_domains.promoted)
+            if wanted != self._failed or time.monotonic() >= self._again:
+                await self._take(wanted)
+                await asyncio.to_thread(self._trials.take, self._router.state)
+                self.fault = self._failed = None
+        except Exception as error:  # noqa: BLE001  the earlier versions go on serving
+            self._report(error)
+            self._failed, self._again = wanted, time.monotonic() + RETRY
+
+    async def _take(self, wanted: dict[str, ModelVersion]) -> None:
+        if wanted == self._router.served_domains.champions:
+            return
+        before = self.versions()
+        if await asyncio.to_thread(self._router.reload):
+            self._metrics.set_serving(before, self.versions())
+            log.info("serving %s", self.versions())
+
+    def _report(self, error: Exception) -> None:
+        fault = str(error) if isinstance(error, DomainRouterError) else type(error).__name__
+        if fault != self.fault:
+            self._metrics.reload_failures.inc()
+            log.error("not all present versions can be served, the earlier ones are: %s", fault)
+        self.fault = fault

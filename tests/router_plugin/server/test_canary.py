@@ -1,0 +1,139 @@
+"""A candidate decides a share of the requests, or all of them unseen, and a report says what it would change."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from router_plugin import DomainRouter, Route, ServerError
+from router_plugin.server.jsonl_file import JsonlFile
+from router_plugin.server.options import ServerOptions
+from router_plugin.server.service import Files, Service
+from router_plugin.server.versions.report import Row, Side, read_report
+from router_plugin.server.versions.trials import read_shares
+from tests.router_plugin.server.conftest import running, wait_for
+from training import publish
+
+ROUTES = [Route(name="tenancy", utterances=("rent and deposit",)), Route(name="court", utterances=("a judge",))]
+QUERIES = [f"question {number} about rent" for number in range(200)]
+CANARY = "X-Domain-Router-Canary"
+
+
+@pytest.fixture
+def candidate(store, other_legal):
+    """A candidate of the legal domain."""
+    return publish(other_legal, store, force=True).name
+
+
+@pytest.fixture
+def serve(store, tmp_path):
+    """A function that serves that registry with some options."""
+    file = JsonlFile(tmp_path / "shadow.jsonl", "shadow_log")
+
+    def start(logged=False, **options):
+        router = DomainRouter(ROUTES, tmp_path / "registry")
+        files = Files(shadow=file if logged else None)
+        return running(router, ServerOptions(**options), files=files)
+
+    return start
+
+
+def test_a_share_of_requests_is_decided_by_the_candidate(serve, candidate):
+    with serve(canary=("legal=0.2",)) as (url, _), httpx.Client(base_url=url, timeout=20) as client:
+        answers = [client.post("/v1/route", json={"query": query}) for query in QUERIES]
+        by = [answer.headers.get(CANARY) for answer in answers]
+        assert set(by) == {None, candidate}
+        assert 20 <= by.count(candidate) <= 60
+        for answer, version in zip(answers, by, strict=True):
+            if answer.json()["domain"] == "legal":
+                assert answer.json()["model_version"] == (version or "legal@1")
+        assert [client.post("/v1/route", json={"query": query}).headers.get(CANARY) for query in QUERIES[:20]] == by[
+            :20
+        ]
+        assert f'canary="{candidate}"' in client.get("/metrics").text
+        embedded = client.post("/v1/embeddings", json={"model": "legal", "input": QUERIES[0]}).json()
+        assert embedded["system_fingerprint"].startswith("legal@1-")
+
+
+def test_clients_may_ask_for_the_candidate_or_the_champions(serve, store, candidate):
+    with serve(canary=("legal=0.5",)) as (url, _), httpx.Client(base_url=url, timeout=20) as client:
+
+        def ask(wanted):
+            return client.post("/v1/route/batch", json={"queries": QUERIES}, headers={CANARY: wanted})
+
+        assert ask("legal").headers[CANARY] == candidate
+        assert CANARY not in ask("none").headers
+        assert (ask("medical").status_code, ask("law").status_code) == (400, 400)
+        store.promote(candidate)  # and then there is no candidate
+        wait_for(lambda: ask("legal").status_code == 400)
+        assert CANARY not in client.post("/v1/route", json={"query": "x"}).headers
+
+
+def test_a_candidate_decides_in_the_shadow_and_a_report_says_what_it_would_change(serve, candidate, tmp_path, cli):
+    log = tmp_path / "shadow.jsonl"
+    with serve(True, shadow=("legal",)) as (url, _):
+        answer = httpx.post(f"{url}/v1/route/batch", json={"queries": QUERIES[:30]}, timeout=20)
+        assert CANARY not in answer.headers
+        wait_for(lambda: len(log.read_text().splitlines()) == 30)
+    (found,) = read_report(log)
+    assert (found.candidate, found.queries) == (candidate, 30)
+    assert sum(each.queries for each in found.differences) == round(30 * (1 - found.same))
+    assert [row["champion"]["route"] for row in map(json.loads, log.read_text().splitlines())] == [
+        each["route"] for each in answer.json()["decisions"]
+    ]
+    status, printed, _ = cli("canary", "report", log)
+    assert status == 0 and candidate in printed
+    assert json.loads(cli("canary", "report", log, "--json")[1])[0]["queries"] == 30
+
+
+def test_a_report_counts_differences_by_route(tmp_path):
+    def row(number, champion, candidate):
+        sides = (
+            {"version": "v", "domain": "legal", "route": name, "confidence": 0.5} for name in (champion, candidate)
+        )
+        champion, candidate = sides
+        return Row(
+            **{"time": "", "query": f"q{number}", "candidate_of": "legal", "candidate_version": "legal@2"},
+            **{"champion": champion, "candidate": candidate},
+        )
+
+    rows = [row(0, "a", "a"), row(1, "a", "b"), row(2, "a", "b"), row(3, None, "b")]
+    (tmp_path / "log").write_text("\n".join(each.model_dump_json() for each in rows))
+    (found,) = read_report(tmp_path / "log")
+    assert found.same == 0.25
+    assert [(each.champion, each.candidate, each.queries) for each in found.differences] == [
+        ("a", "b", 2),
+        (None, "b", 1),
+    ]
+    assert found.differences[0].examples == ("q1", "q2")
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "no query"), ("{}", "log:1: is not what"), (None, "cannot be read")])
+def test_a_log_that_is_wrong_is_refused(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / "log").write_text(text)
+    with pytest.raises(ServerError, match=said):
+        read_report(tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("medical",), "expected a domain and a share"),
+        (("medical=2",), "above 0 and at most 1"),
+        (("medical=nan",), "above 0 and at most 1"),
+        (("law=0.1",), "unknown domain"),
+        (("general=0.1",), "unknown domain"),
+        (("medical=0.6", "legal=0.6"), "together 1.2"),
+    ],
+)
+def test_shares_are_checked(given, said):
+    with pytest.raises(ServerError, match=said):
+        read_shares(given, ("general", "medical", "legal"))
+
+
+def test_a_shadow_needs_a_log(make_router):
+    with pytest.raises(ServerError, match="are used together"):
+        Service(make_router(), ServerOptions(shadow=("legal",)), 1)

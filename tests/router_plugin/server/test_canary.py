@@ -90,14 +90,9 @@ def test_a_candidate_decides_in_the_shadow_and_a_report_says_what_it_would_chang
 
 def test_a_report_counts_differences_by_route(tmp_path):
     def row(number, champion, candidate):
-        sides = (
-            {"version": "v", "domain": "legal", "route": name, "confidence": 0.5} for name in (champion, candidate)
-        )
-        champion, candidate = sides
-        return Row(
-            **{"time": "", "query": f"q{number}", "candidate_of": "legal", "candidate_version": "legal@2"},
-            **{"champion": champion, "candidate": candidate},
-        )
+        sides = [Side(version="v", domain="legal", route=route, confidence=0.5) for route in (champion, candidate)]
+        trial = {"candidate_of": "legal", "candidate_version": "legal@2"}
+        return Row(time="", query=f"q{number}", champion=sides[0], candidate=sides[1], **trial)
 
     rows = [row(0, "a", "a"), row(1, "a", "b"), row(2, "a", "b"), row(3, None, "b")]
     (tmp_path / "log").write_text("\n".join(each.model_dump_json() for each in rows))

@@ -26,7 +26,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -35,10 +34,11 @@ from typing import NamedTuple
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from http_load import Client, own_command, started
 from rich.console import Console
 from rich.table import Table
 
-from registry import resolve_base_model
+from registry import Registry, resolve_base_model
 
 CLIENTS = (1, 16, 64)
 BATCH = 64
@@ -52,7 +52,7 @@ class Load(NamedTuple):
     p50_ms: float
 
 
-class Server(NamedTuple):
+class Alternative(NamedTuple):
     """A server that is asked."""
 
     port: int
@@ -74,7 +74,7 @@ def main() -> None:
     if arguments.encoder:
         _serve_encoder(*arguments.encoder)
         return
-    texts = _texts(arguments.data)
+    texts = texts_of(arguments.data)
     found: dict[int, dict[str, list[Load]]] = {clients: {} for clients in arguments.clients}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -91,49 +91,29 @@ def main() -> None:
     _print(found, arguments.backend)
 
 
-def _texts(data: Path) -> Iterator[str]:
+def texts_of(data: Path) -> Iterator[str]:
+    """The texts of two data sets, each once."""
     for name in ("clinc150", "banking77"):
         with gzip.open(data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             yield from dict.fromkeys(json.loads(line)["text"] for line in lines)
 
 
 @contextmanager
-def _own(folder: Path, backend: str) -> Iterator[Server]:
+def _own(folder: Path, backend: str) -> Iterator[Alternative]:
     (folder / "routes.yaml").write_text("routes: [{name: any, utterances: [anything]}]", encoding="utf-8")
-    command = [str(Path(sys.executable).with_name("domain-router")), "serve", "--registry", str(folder / "registry")]
-    options = ["--routes", str(folder / "routes.yaml"), "--port", str(PORT), "--backend", backend, "--threads", "1"]
-    from registry import Registry
-
     Registry(str(folder / "registry")).create()
-    with _started([*command, *options], f"http://127.0.0.1:{PORT}/health/ready"):
-        yield Server(PORT, "/v1/embeddings", "general")
+    served = ["--registry", str(folder / "registry"), "--routes", str(folder / "routes.yaml")]
+    command = own_command(*served, "--port", str(PORT), "--backend", backend, "--threads", "1")
+    with started(command, PORT, "/health/ready"):
+        yield Alternative(PORT, "/v1/embeddings", "general")
 
 
 @contextmanager
-def _other(command: Path) -> Iterator[Server]:
+def _other(command: Path) -> Iterator[Alternative]:
     model = ["--model-id", str(resolve_base_model().path), "--served-model-name", "minilm", "--device", "cpu"]
     options = ["v2", *model, "--engine", "torch", "--port", str(OTHER_PORT), "--log-level", "warning"]
-    with _started([str(command), *options], f"http://127.0.0.1:{OTHER_PORT}/health"):
-        yield Server(OTHER_PORT, "/embeddings", "minilm")
-
-
-@contextmanager
-def _started(command: Sequence[str], health: str) -> Iterator[None]:
-    """A server, from when it answers until the end of the block."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            for _ in range(600):
-                if process.poll() is not None:
-                    raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-                try:
-                    urllib.request.urlopen(health, timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
-            yield
-        finally:
-            process.terminate()
+    with started([str(command), *options], OTHER_PORT, "/health"):
+        yield Alternative(OTHER_PORT, "/embeddings", "minilm")
 
 
 @contextmanager
@@ -174,28 +154,22 @@ def _serve_encoder(backend: str, file: str) -> None:
             print(json.dumps([len(texts) / total, 1000 * statistics.median(spent)]), flush=True)
 
 
-async def _ask(server: Server, texts: Sequence[str], clients: int) -> Load:
+async def _ask(server: Alternative, texts: Sequence[str], clients: int) -> Load:
     """Ask for all texts, by this number of clients at the same time."""
     left, spent = iter(texts), list[float]()
 
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async def ask() -> None:
+        client = Client(server.port)
         for text in left:
-            body = json.dumps({"model": server.model, "input": text}).encode()
-            head = f"POST {server.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            begun = time.perf_counter()
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(answer.partition(b"content-length:")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-            spent.append(time.perf_counter() - begun)
-            if b" 200 " not in answer[:20]:
-                raise SystemExit(f"{server.path} answered {answer[:60]!r}")
-        writer.close()
+            answer = await client.post(server.path, {"model": server.model, "input": text})
+            if answer.status != 200:
+                raise SystemExit(f"{server.path} answered {answer.status}: {answer.body[:200]!r}")
+            spent.append(answer.seconds)
+        client.close()
 
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return Load(len(texts) / (time.perf_counter() - started), 1000 * statistics.median(spent))
+    begun = time.perf_counter()
+    await asyncio.gather(*(ask() for _ in range(clients)))
+    return Load(len(texts) / (time.perf_counter() - begun), 1000 * statistics.median(spent))
 
 
 def _print(found: dict[int, dict[str, list[Load]]], backend: str) -> None:

@@ -58,6 +58,7 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"auto_configure": True, "logs": False},  # its logs would have the texts of malformed requests
     )
     app.state.service = service
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import ipaddress
 import logging
 import os
@@ -52,6 +53,7 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # batches run side by side
     _check_certificate(options)
+    _check_tracing()
     sockets = _bound(options, listeners)
     ports = {each.getsockname()[1]: LISTENERS[name] for name, each in sockets.items() if name in LISTENERS}
     build = partial(build_app, open_router, options, ports)
@@ -123,6 +125,17 @@ def _check_certificate(options: ServerOptions) -> None:
     except OSError as error:  # an SSLError is one
         files = " and ".join(str(each) for each in (options.tls_certificate, options.tls_key) if each)
         raise ServerError(f"{files} cannot be used for HTTPS: {error.strerror or error}") from error
+
+
+def _check_tracing() -> None:
+    """Make sure that traces can be sent, where the environment asks for it.
+
+    Raises:
+        ServerError: the libraries for it are not installed.
+    """
+    asked = next((name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP") and "ENDPOINT" in name), None)
+    if asked and importlib.util.find_spec("opentelemetry.exporter") is None:
+        raise ServerError(f"${asked} is set, but what sends traces is not installed: pip install 'domain-router[otel]'")
 
 
 def _bound(options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> dict[str, socket.socket]:

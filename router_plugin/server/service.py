@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from opentelemetry import trace
+
 from router_plugin.conversations import Turn
 from router_plugin.decision import Decision
 from router_plugin.errors import ServerError
@@ -149,6 +151,8 @@ class Service:
 
     def _note(self, decision: Decision, canary: str = "") -> None:
         self.metrics.count_decision(decision, canary)
+        known = {"domain": decision.domain, "model_version": decision.model_version, "route": decision.route or ""}
+        trace.get_current_span().set_attributes({f"domain_router.{name}": value for name, value in known.items()})
         if self.options.log_queries:
             said = {"query": decision.query, "route": decision.route, "domain": decision.domain}
             log.info("decision", extra={"fields": said})

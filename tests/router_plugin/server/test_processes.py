@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -106,6 +109,38 @@ def test_what_was_begun_is_answered_when_the_server_is_stopped(tmp_path, served)
         asking.join()
         assert answers == [200]
         assert process.wait(30) == 0
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Keeps what is sent to it."""
+
+    sent: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.sent.append((self.path, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+def test_traces_name_the_domain_and_not_the_query(tmp_path, served, monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+        with started(tmp_path, served) as (process, url):
+            wait_for(lambda: ready(url))
+            httpx.post(f"{url}/v1/route", json={"query": "a secret question"}, timeout=30)
+            httpx.post(f"{url}/v1/route", json={"query": ["another secret"]}, timeout=30)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        collector.shutdown()
+    traces = b"".join(body for path, body in Collector.sent if path == "/v1/traces")
+    assert b"domain_router.model_version" in traces and b"/v1/route" in traces
+    assert not any(b"secret" in body for _, body in Collector.sent)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,9 @@ def _fault(error: RequestValidationError) -> tuple[str | None, str]:
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "json_invalid":
         return None, "the body is not JSON"
-    if first["loc"] == ("body",):
+    if (
+        first["loc"] == ("body",) and first["type"] != "value_error"
+    ):  # which is what a model says of its fields together
         return None, "the body is not a JSON object: send one, with the header Content-Type: application/json"
     text = first["msg"].removeprefix("Value error, ")
     return place or None, f"`{place}`: {text}" if place else text

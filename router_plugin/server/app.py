@@ -18,6 +18,7 @@ from starlette.responses import Response
 from registry import DomainRouterError
 from router_plugin.hosts.server_routes import add_server_routes
 from router_plugin.server.endpoints import inference, openai, operations, routing, systemone
+from router_plugin.server.endpoints.of_service import KEY
 from router_plugin.server.protection.access import AccessControl
 from router_plugin.server.protection.bounds import Bounds
 from router_plugin.server.protection.keys import Keys
@@ -63,8 +64,9 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
     app.state.service = service
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    for each in (routing, openai, inference, systemone, operations):
-        app.include_router(each.router)
+    for each in (routing, openai, inference, systemone):
+        app.include_router(each.router, dependencies=[KEY])
+    app.include_router(operations.router)
     add_server_routes(app, service.router, service.router.served_domains.plugins)
     options = service.options
     bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s)

@@ -1,10 +1,11 @@
-"""How endpoints get at what they answer with."""
+"""How endpoints get at what they answer with, and what the OpenAPI document says that they need."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 
 from router_plugin.server.service import Service
 
@@ -15,3 +16,6 @@ async def _service(request: Request) -> Service:
 
 
 ServiceNow = Annotated[Service, Depends(_service)]
+
+KEY = Security(HTTPBearer(description="Only for a server with --keys.", auto_error=False))
+"""Describes the key, which :mod:`router_plugin.server.protection.access` has checked before."""

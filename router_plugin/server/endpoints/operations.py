@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version as installed_version
+from typing import Literal
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.responses import Response
+from pydantic import BaseModel
+from starlette.responses import PlainTextResponse, Response
 
-from router_plugin.server.endpoints.of_service import ServiceNow
+from router_plugin.server.endpoints.of_service import KEY, ServiceNow
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
 
 router = APIRouter(tags=["operations"], responses=documented(ErrorAnswer))
@@ -20,7 +22,14 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", response_model=dict[str, str | None])
+class Readiness(BaseModel):
+    """Whether models are loaded, and what an operator should look at."""
+
+    status: Literal["ready", "loading"]
+    warning: str | None
+
+
+@router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness, "description": "Loading."}})
 async def ready(service: ServiceNow) -> Response:
     """Whether models are loaded; and whether promoted versions could not be loaded, so that earlier ones serve."""
     status = "ready" if service.ready else "loading"
@@ -34,7 +43,7 @@ async def version() -> dict[str, str]:
     return {"domain-router": installed_version("domain-router")}
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[KEY])
 async def metrics(service: ServiceNow) -> Response:
     """Metrics for Prometheus."""
     text = service.metrics.text(service.batcher.waiting, service.router.served_domains.query_cache)

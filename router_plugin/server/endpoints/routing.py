@@ -9,6 +9,8 @@ from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
+from router_plugin.contracts import Evidence
+from router_plugin.explanation import Neighbour
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import NotServingError
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
@@ -74,6 +76,16 @@ class DecisionAnswers(BaseModel):
     decisions: list[DecisionAnswer]
 
 
+class ExplanationAnswer(BaseModel):
+    """An explanation; see the attributes of router_plugin.explanation.Explanation."""
+
+    decision: DecisionAnswer
+    evidence: Evidence | None
+    threshold: float | None
+    nearest: list[Neighbour]
+    nearest_in_general: list[Neighbour]
+
+
 class FeedbackRequest(BaseModel):
     """What somebody says about a decision: that it was right or not, or which route is right."""
 
@@ -113,7 +125,7 @@ def _headers(decided: Decided) -> dict[str, str]:
     return {CANARY: decided.canary} if decided.canary else {}
 
 
-@router.post("/explain", response_model=dict[str, Any])
+@router.post("/explain", response_model=ExplanationAnswer)
 async def explain(asked: ExplainRequest, service: ServiceNow) -> Response:
     """A decision, and what led to it."""
     return JsonResponse((await service.explain(asked.query, asked.limit)).to_dict())

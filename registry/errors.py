@@ -37,6 +37,10 @@ The tree, with the modules that define the errors other than these::
         RateLimitError                  router_plugin.server.errors
         NotServingError                 router_plugin.server.errors
         TimedOutError                   router_plugin.server.errors
+      ClientError                       router_plugin.client.errors
+        UnavailableError                router_plugin.client.errors
+        RefusedError                    router_plugin.client.errors
+        UnexpectedAnswerError           router_plugin.client.errors
       PluginError                       router_plugin.errors
         NoAnswerError                   router_plugin.errors
       JointSpaceError                   router_plugin.errors

@@ -2,6 +2,9 @@
 
 from .classifier.known.unmodelled_domains import UnmodelledDomain as UnmodelledDomain
 from .classifier.known.unmodelled_domains import load_domains as load_domains
+from .client.clients import AsyncDomainRouterClient as AsyncDomainRouterClient
+from .client.clients import DomainRouterClient as DomainRouterClient
+from .client.errors import ClientError as ClientError
 from .contracts import Classification as Classification
 from .contracts import DomainEvidence as DomainEvidence
 from .contracts import Evidence as Evidence

@@ -47,7 +47,7 @@ FLOORS = {
         {"errors"},
         {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
         {"conversations", "decision", "explanation", "routes_diff", "utterances"},
-        {"hookspecs"},
+        {"client", "hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},
         {"plugins"},

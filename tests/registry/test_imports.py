@@ -125,6 +125,12 @@ def test_importing_the_packages_loads_no_torch():
     assert not modules_after("import registry, training, router_plugin") & HEAVY
 
 
+def test_the_client_of_a_server_loads_neither_models_nor_the_server():
+    loaded = modules_after("from router_plugin import DomainRouterClient")
+    assert "httpx" in loaded
+    assert not loaded & {*HEAVY, "fastapi", "starlette", "uvicorn", "prometheus_client", "sqlalchemy", "training"}
+
+
 def test_public_names_of_the_registry_load_no_torch():
     assert not modules_after("import registry\nfor name in registry.__all__: getattr(registry, name)") & HEAVY
 

@@ -16,7 +16,7 @@ README = ("README", "ready-made", "classifier")
 TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-recipes")
 """Those that train, or use what `train` left."""
 
-SERVING = ("route", "serve", "improve", "strategies", "joint-space", "semantic-router", "plugins")
+SERVING = ("route", "serve", "client", "improve", "strategies", "joint-space", "semantic-router", "plugins")
 """Those that serve from the registry that the quickstart leaves."""
 
 ARCHITECTURE = ("architecture", "field-reports")

@@ -18,7 +18,10 @@ from router_plugin.server.versions.spaces import JOINT
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=documented(ErrorAnswer))
 
-TOKENS = "`input`: token ids belong to the tokenizer of another model: send the text itself"
+TOKENS = (
+    "`input`: token ids belong to the tokenizer of another model: send the text itself (LangChain's OpenAIEmbeddings "
+    "does with check_embedding_ctx_length=False)"
+)
 
 
 class EmbeddingsRequest(BaseModel):

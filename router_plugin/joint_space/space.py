@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,18 @@ from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
 
 _CHOOSING = {"domain_classifier", "encoder"}
 """Hooks of plugins that affect the vectors."""
+
+
+class Joined(NamedTuple):
+    """Texts in a joint space.
+
+    Attributes:
+        vectors: unit vectors, ``(n, dimension)``.
+        unread: of each text, whether it is empty or none of its encoders can read it.
+    """
+
+    vectors: NDArray[np.float32]
+    unread: list[bool]
 
 
 class JointSpace:
@@ -91,7 +104,7 @@ class JointSpace:
             QueryError: a text is not a string.
             PluginError: a plugin failed.
         """
-        return self.encode_documents(texts)
+        return self.join(texts).vectors
 
     def encode_documents(
         self, texts: Iterable[str], domains: Iterable[str | None] | None = None
@@ -108,6 +121,10 @@ class JointSpace:
             QueryError: a text is not a string.
             PluginError: a plugin failed.
         """
+        return self.join(texts, domains).vectors
+
+    def join(self, texts: Iterable[str], domains: Iterable[str | None] | None = None) -> Joined:
+        """The vectors of texts, and which texts have nothing that could be compared; see :meth:`encode_documents`."""
         limit = self.domains.settings.max_query_characters
         read = [clean(text)[:limit] for text in read_texts(texts, "texts")]
         declared = self._declared(domains, len(read))
@@ -119,9 +136,26 @@ class JointSpace:
         known = {(GENERAL, read[open_rows[number]]): vector for number, vector in found.embedded.items()}
         return self._sum(read, weights, known)
 
-    def _sum(
-        self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Pair, Vector]
-    ) -> NDArray[np.float32]:
+    def common_domain(self, texts: Sequence[str], among: Collection[str] = ()) -> str:
+        """The domain of texts that belong together: the likeliest by the mean of their probabilities.
+
+        Args:
+            texts: at least one.
+            among: domains to which they may belong; by default all, and ``general`` if none is likely enough.
+
+        Raises:
+            QueryError: a text is not a string.
+            PluginError: a plugin failed.
+        """
+        limit, classifier = self.domains.settings.max_query_characters, self.domains.classifier
+        read = [clean(text)[:limit] for text in read_texts(texts, "texts")]
+        mean = np.asarray(classifier.classify(read).probabilities).mean(axis=0)
+        if among:
+            return max(among, key=lambda name: float(mean[classifier.domains.index(name)]))
+        minimum = self.domains.settings.min_confidence
+        return next(iter(likeliest(mean, classifier.domains, classifier.thresholds, minimum)))
+
+    def _sum(self, texts: Sequence[str], weights: Sequence[Weights], known: Mapping[Pair, Vector]) -> Joined:
         """The direct sums; each encoder embeds each of its texts once.
 
         Args:
@@ -133,9 +167,10 @@ class JointSpace:
         asked = dict.fromkeys((by[name], text) for text, each in zip(texts, weights, strict=True) for name in each)
         pairs = list(asked)
         encoded = self.domains.encode(pairs, {row: known[each] for row, each in enumerate(pairs) if each in known})
+        unread = {each for each, part in zip(pairs, encoded.unread, strict=True) if part > MOST_UNREAD or not each[1]}
         vectors = {
-            each: own_vector(each[1], len(vector)) if unread > MOST_UNREAD and each[1] else vector
-            for each, vector, unread in zip(pairs, encoded.vectors, encoded.unread, strict=True)
+            each: own_vector(each[1], len(vector)) if each in unread and each[1] else vector
+            for each, vector in zip(pairs, encoded.vectors, strict=True)
         }
         joint = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in enumerate(texts):
@@ -143,7 +178,8 @@ class JointSpace:
                 part = vectors[by[name], text][: self.block]
                 start = self._start[name]
                 joint[row, start : start + len(part)] = np.sqrt(weight) / np.linalg.norm(part) * part
-        return joint
+        nothing = [all((by[name], text) in unread for name in each) for text, each in zip(texts, weights, strict=True)]
+        return Joined(joint, nothing)
 
     def _weigh(self, probabilities: NDArray[np.float64]) -> Weights:
         classifier = self.domains.classifier

@@ -117,8 +117,8 @@ async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsRe
     """Answer typed questions about a state.
 
     Options that are routes, or ``none``, have the probabilities of the routes; options that are domains those of the
-    domain classifier. Others are compared by what they mean, in the base model's space: this is a similarity, and no
-    understanding of the instructions.
+    domain classifier. What the options that are not asked about have is missing from the sum. Others are compared by
+    what they mean, in the base model's space: this is a similarity, and no understanding of the instructions.
     """
     text = _text(asked.state)
     answers = {name: await _answer(service, text, question) for name, question in asked.questions.items()}
@@ -145,7 +145,11 @@ async def _answer(
 
 
 async def _of_options(service: Service, text: str, criteria: Mapping[str, Meaning]) -> dict[str, float]:
-    """The probability of each option; they sum to 1."""
+    """The probability of each option; they sum to at most 1.
+
+    What is missing is the probability that none of them applies: a host that answers the best one whatever it has needs
+    a threshold, and this makes it mean the same for every choice of options.
+    """
     state = service.router.state
     if criteria.keys() <= {NO_ROUTE, *(route.name for route in state.served.routes)}:
         known = route_probabilities((await service.score([text]))[0])
@@ -154,10 +158,7 @@ async def _of_options(service: Service, text: str, criteria: Mapping[str, Meanin
     else:
         meanings = [_text(name if meaning is None else meaning) for name, meaning in criteria.items()]
         return dict(zip(criteria, _shares(await _cosines(service, text, meanings)), strict=True))
-    total = sum(known.get(name, 0.0) for name in criteria)
-    if total <= 0:
-        return dict.fromkeys(criteria, 1 / len(criteria))
-    return {name: known.get(name, 0.0) / total for name in criteria}
+    return {name: known.get(name, 0.0) for name in criteria}
 
 
 async def _of_yes(service: Service, text: str, question: Noul) -> float:

@@ -8,40 +8,12 @@ import pytest
 pytest.importorskip("semantic_router")
 
 from semantic_router import Route as HostRoute
-from semantic_router.encoders import DenseEncoder
 from semantic_router.routers import Chain, IndexedRouter, Merge
 
-from router_plugin import DomainRouter, QueryError, Route, RoutesError, Settings
+from router_plugin import DomainRouter, QueryError, Route, RoutesError
 from router_plugin.hosts.semantic_router import DOMAIN, DomainRoutedRouter
 
-SURE = Settings(strategy="two_stage", min_confidence=0, target_precision=0)
-RENT = "can my landlord keep the deposit"
-KNEE = "my knee swells up after running"
-LABELLED = [
-    (RENT, "rent"),
-    (KNEE, "symptoms"),
-    ("let me talk to a real person", "human"),
-    ("who painted this", "human"),
-    ("does it rain", "rent"),
-    ("two eggs please", "symptoms"),
-]
-
-
-def host_routes():
-    return [
-        HostRoute(name="rent", utterances=[RENT, "the heating in my flat is broken"], metadata={DOMAIN: "legal"}),
-        HostRoute(name="symptoms", utterances=[KNEE, "my chest hurts"], metadata={DOMAIN: "medical"}),
-        HostRoute(name="human", utterances=["let me talk to a real person"]),
-    ]
-
-
-class Letters(DenseEncoder):
-    """An encoder of another router: counts of letters."""
-
-    name: str = "letters"
-
-    def __call__(self, docs):
-        return [[float(doc.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"] for doc in docs]
+from .samples import KNEE, LABELLED, RENT, SURE, Letters, host_routes
 
 
 @pytest.fixture(scope="module")
@@ -235,5 +207,29 @@ def test_a_merge_takes_the_mean_with_another_of_its_routers(hosted):
     ours = asyncio.run(hosted._scores(RENT))
     theirs = {choice.name: choice.confidence for choice in letters(RENT, limit=None)}
     for choice in merged(RENT, limit=None):
-        assert choice.confidence == pytest.approx((3 * ours[choice.name] + theirs[choice.name]) / 4, abs=1e-4)
+        expected = (3 * ours.get(choice.name, 0) + theirs[choice.name]) / 4
+        assert choice.confidence == pytest.approx(expected, abs=1e-4)
     assert asyncio.run(merged.acall(RENT)).name == "rent"
+
+
+@pytest.mark.parametrize("query", ["", "👎", RENT])
+def test_chains_and_merges_never_answer_a_route_that_was_not_compared(hosted, query):
+    for name in ("human", "rent"):
+        hosted.remove(name)  # what is left belongs to another domain than the query
+    for router in (Chain([hosted]), Merge([hosted]), Chain([Merge([hosted, hosted]), hosted])):
+        assert router(query).name is None
+        assert asyncio.run(router.acall(query, threshold=-1)).name is None
+        assert all(choice.name is None for choice in router(query, limit=None))
+    letters = IndexedRouter(Letters(), host_routes())
+    for router in (Chain([hosted, letters]), Merge([hosted, letters])):
+        assert router(RENT).name == "rent"
+
+
+def test_a_query_that_nothing_is_compared_with_teaches_the_calibrator_nothing(hosted):
+    queries, labels = map(list, zip(*LABELLED, strict=True))
+    report = hosted.fit(queries, labels)
+    params = hosted.calibrator.params
+    again = hosted.fit([*queries, "", "👎"], [*labels, None, None])
+    assert (again, hosted.calibrator.params) == (report, params)
+    assert hosted._fit_data[0] == [*queries, "", "👎"]
+    assert hosted.fit([*queries, ""], [*labels, "rent"]).accuracy < report.accuracy

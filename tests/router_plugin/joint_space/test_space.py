@@ -214,6 +214,23 @@ def test_the_identifier_stays_over_restarts_and_changes_with_what_vectors_depend
         space().check(first.record)
 
 
+def test_texts_in_which_there_is_nothing_to_compare_are_told(domains):
+    for top in (1, 2):
+        joined = JointSpace(domains, top).join([*TEXTS, "👎", " \n"])
+        assert joined.unread == [False] * 4 + [True] * 3
+        assert (joined.vectors == JointSpace(domains, top).encode_queries([*TEXTS, "👎", " \n"])).all()
+
+
+def test_texts_that_belong_together_have_one_domain(domains):
+    space = JointSpace(domains)
+    legal = ["is a price tag in a shop window something they have to stick to", "if I post my reply when does it count"]
+    assert space.common_domain([*legal, "what rhymes with orange"]) == "legal"
+    assert space.common_domain(["what rhymes with orange"]) == GENERAL
+    assert space.common_domain(legal, among=["medical", "travel"]) in ("medical", "travel")
+    with pytest.raises(QueryError, match="must be text"):
+        space.common_domain([None])
+
+
 def test_vectors_of_another_joint_space_are_refused_in_words(store, tiny_models):
     opened = ServedDomains(store, settings=LOOSE)
     first, second = JointSpace(opened), JointSpace(opened, top=2, dims=16)

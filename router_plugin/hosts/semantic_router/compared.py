@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 from semantic_router import Route as HostRoute
 from semantic_router.calibration import Method
@@ -29,6 +30,9 @@ class OnlyCompared(BaseRouter):
 
     Queries, labels and routes may be any iterables.
     """
+
+    def _bar(self, name: str | None) -> float | None:
+        return inf if name is None else super()._bar(name)
 
     def _choose(
         self, scores: dict[str, float], limit: int | None, threshold: float | None

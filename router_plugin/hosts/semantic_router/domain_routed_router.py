@@ -47,7 +47,7 @@ class DomainRoutedRouter(OnlyCompared):
         """Release the models, and the registry if it was opened here; see :meth:`router_plugin.DomainRouter.close`."""
         self.domain_router.close()
 
-    def _bar(self, name: str) -> float | None:
+    def _bar(self, name: str | None) -> float | None:
         bar = super()._bar(name)
         return self.domain_router.state.threshold if bar is None and not self.calibrated else bar
 

@@ -118,6 +118,7 @@ def test_only_routes_of_the_querys_domain_answer(router, encoder):
         assert asyncio.run(router.acall(PRICE, limit=None, threshold=threshold)) == []
     for composed in (Chain([router]), Merge([router])):
         assert composed(PRICE).name is None
+    assert Chain([router, IndexedRouter(Letters(), known_routes())])(PRICE).name == "shops"
 
 
 def test_scores_are_those_of_the_compared_utterances_alone(encoder):

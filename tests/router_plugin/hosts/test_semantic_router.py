@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("semantic_router")
 
 from semantic_router import Route as HostRoute
+from semantic_router.calibration import Calibrator
 from semantic_router.routers import Chain, IndexedRouter, Merge
 
 from router_plugin import DomainRouter, QueryError, Route, RoutesError
@@ -221,6 +222,7 @@ def test_chains_and_merges_never_answer_a_route_that_was_not_compared(hosted, qu
         assert asyncio.run(router.acall(query, threshold=-1)).name is None
         assert all(choice.name is None for choice in router(query, limit=None))
     letters = IndexedRouter(Letters(), host_routes())
+    hosted.calibrator = Calibrator("platt", {"a": [1.0], "b": [0.0]})  # with which there is no threshold
     for router in (Chain([hosted, letters]), Merge([hosted, letters])):
         assert router(RENT).name == "rent"
 

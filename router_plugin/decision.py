@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+NO_ROUTE = "none"
+"""The label of queries that no route is right for."""
+
 
 @dataclass(frozen=True)
 class Decision:

@@ -23,6 +23,9 @@ from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
 
+JOINT = "domain-routed"
+"""The name of the joint space among those of models."""
+
 _CHOOSING = {"domain_classifier", "encoder"}
 """Hooks of plugins that affect the vectors."""
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from router_plugin.decision import NO_ROUTE
 from router_plugin.evaluation.outcomes import softmax
 from router_plugin.serving.scores import Scored
-
-NO_ROUTE = "none"
-"""The label of queries that no route is right for."""
 
 
 def route_probabilities(scored: Scored) -> dict[str, float]:

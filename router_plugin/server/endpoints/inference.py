@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from router_plugin.joint_space.space import JOINT
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import LimitError
 from router_plugin.server.probabilities import route_probabilities
 from router_plugin.server.reporting.answers import JsonResponse, TeiErrorAnswer, documented
-from router_plugin.server.versions.spaces import JOINT
 
 router = APIRouter(tags=["text-embeddings-inference"], responses=documented(TeiErrorAnswer))
 

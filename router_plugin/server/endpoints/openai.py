@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from router_plugin.encoders.embedding import Vector
+from router_plugin.joint_space.space import JOINT
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import RequestError, UnknownModelError
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
-from router_plugin.server.versions.spaces import JOINT
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=documented(ErrorAnswer))
 

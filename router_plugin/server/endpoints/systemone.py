@@ -11,9 +11,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from registry import GENERAL
+from router_plugin.decision import NO_ROUTE
 from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold, softmax
 from router_plugin.server.endpoints.of_service import ServiceNow
-from router_plugin.server.probabilities import NO_ROUTE, route_probabilities
+from router_plugin.server.probabilities import route_probabilities
 from router_plugin.server.reporting.answers import ErrorAnswer, documented
 from router_plugin.server.service import Service
 

@@ -16,13 +16,10 @@ from registry import InvalidNameError, NotRegisteredError
 from registry.names import parse_reference
 from router_plugin.encoders.embedding import Vector
 from router_plugin.errors import JointSpaceError
-from router_plugin.joint_space.space import JointSpace
+from router_plugin.joint_space.space import JOINT, JointSpace
 from router_plugin.server.batcher import Work, tokens_of
 from router_plugin.server.errors import LimitError, UnknownModelError
 from router_plugin.serving.domains import ServedDomains
-
-JOINT = "domain-routed"
-"""The name of the joint space."""
 
 KEPT = 8
 """Spaces beside those of the served versions that stay open: other versions and dimensions, the last used."""
@@ -70,7 +67,8 @@ class Spaces:
 
         Args:
             domains: that are served now.
-            name: ``medical``, ``medical@3`` or ``domain-routed``.
+            name: ``medical``, ``medical@3`` or ``domain-routed``, or ``domain-routed@`` and the identifier of the joint
+                space, which is refused where that has become another.
             dimensions: of its vectors; None for all.
 
         Raises:
@@ -94,9 +92,9 @@ class Spaces:
 
 
 def _open(domains: ServedDomains, name: str, dimensions: int | None) -> Space:
-    if name == JOINT:
-        return _joint(domains, dimensions)
-    domain = name.partition("@")[0]
+    domain, _, version = name.partition("@")
+    if domain == JOINT:
+        return _joint(domains, dimensions, version)
     if domain != name and not (domain in domains.names and domains.version(domain) == name):
         domains = _other_version(domains, name)
     if domain not in domains.names:
@@ -125,7 +123,7 @@ def _other_version(domains: ServedDomains, name: str) -> ServedDomains:
         raise UnknownModelError(f"unknown model {name!r}: no such version is registered", "model") from error
 
 
-def _joint(domains: ServedDomains, dimensions: int | None) -> Space:
+def _joint(domains: ServedDomains, dimensions: int | None, identifier: str) -> Space:
     blocks = len(domains.names)
     if dimensions is not None and dimensions % blocks:
         raise LimitError(
@@ -136,6 +134,12 @@ def _joint(domains: ServedDomains, dimensions: int | None) -> Space:
         space = JointSpace(domains, dims=dimensions and dimensions // blocks)
     except JointSpaceError as error:
         raise LimitError(f"`dimensions` {dimensions}: {error}", "dimensions") from error
+
+    if identifier not in ("", space.identifier):
+        raise UnknownModelError(
+            f"the joint space is no longer {JOINT}@{identifier} but {JOINT}@{space.identifier}: embed all texts again",
+            "model",
+        )
 
     def embed(texts: Sequence[str]) -> list[Embedded]:
         vectors = space.encode_queries(texts)

@@ -27,6 +27,7 @@ The tree, with the modules that define the errors other than these::
       ImprovementError                  router_plugin.errors
       KeysError                         router_plugin.errors
       ServerError                       router_plugin.errors
+      ExportError                       router_plugin.errors
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors

@@ -11,6 +11,7 @@ from .contracts import Evidence as Evidence
 from .decision import Decision as Decision
 from .errors import ClosedError as ClosedError
 from .errors import CopyError as CopyError
+from .errors import ExportError as ExportError
 from .errors import FittedError as FittedError
 from .errors import ForkedError as ForkedError
 from .errors import ImprovementError as ImprovementError

@@ -57,3 +57,7 @@ class KeysError(DomainRouterError):
 
 class ServerError(DomainRouterError):
     """The server cannot be started as it was asked for."""
+
+
+class ExportError(DomainRouterError):
+    """A configuration for another router cannot say what was asked for."""

@@ -56,7 +56,7 @@ FLOORS = {
         {"tuning"},
         {"improving"},
         {"comparison", "hosts"},
-        {"server"},
+        {"exports", "server"},
         {"cli"},
     ],
 }

@@ -16,7 +16,10 @@ README = ("README", "ready-made", "classifier")
 TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-recipes")
 """Those that train, or use what `train` left."""
 
-SERVING = ("route", "serve", "client", "improve", "strategies", "joint-space", "semantic-router", "plugins")
+SERVING = (
+    *("route", "serve", "client", "vllm-semantic-router", "improve", "strategies", "joint-space", "semantic-router"),
+    "plugins",
+)
 """Those that serve from the registry that the quickstart leaves."""
 
 ARCHITECTURE = ("architecture", "field-reports")

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from registry.shared.options import Shown, expected, model_fields
 from router_plugin import Settings
 from router_plugin.cli.model_options import shown_default
+from router_plugin.exports.vsr_options import VsrOptions
 from router_plugin.improving.options import ImproveOptions
 from router_plugin.server.options import ServerOptions
 from tests.conftest import ROOT
@@ -38,7 +39,7 @@ LINKS = {
 }
 """Where an option is explained, seen from the page of its table."""
 
-FLAGS = {"batch_shares": "batch-share", "seeds": "seed", "url": "llm", "mixed": "mix"}
+FLAGS = {"batch_shares": "batch-share", "seeds": "seed", "url": "llm", "mixed": "mix", "model_refs": "model-ref"}
 """Options that are not called like their field."""
 
 
@@ -77,6 +78,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
     "improve": lambda: options(ImproveOptions),
     "serve": lambda: options(ServerOptions),
+    "vsr": lambda: options(VsrOptions),
     "synthesize": lambda: options(SynthesisOptions),
     "language model": lambda: options(LanguageModelOptions),
 }

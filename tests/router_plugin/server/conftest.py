@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -13,22 +14,28 @@ import uvicorn
 from router_plugin.server.app import create_app
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
+from router_plugin.server.running import ROUTES_PREFIX
 from router_plugin.server.service import NO_FILES, Files, Service
 
 
 @contextmanager
-def running(router, options=None, keys=None, files=NO_FILES):
-    """Serve a router on a free port; yields the server's URL and what answers there. It closes the router."""
+def running(router, options=None, keys=None, files=NO_FILES, for_routes=None):
+    """Serve a router on a free port; yields the server's URL and what answers there. It closes the router.
+
+    Args:
+        for_routes: a socket for ``classify-routes``.
+    """
     service = Service(router, options or ServerOptions(), 2, files)
-    server = uvicorn.Server(uvicorn.Config(create_app(service, keys), port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
+    sockets = [socket.create_server(("127.0.0.1", 0)), *([for_routes] if for_routes else [])]
+    app = create_app(service, keys, {each.getsockname()[1]: ROUTES_PREFIX for each in sockets[1:]})
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
     try:
         while not (server.started and service.ready):
             assert thread.is_alive()
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", service
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}", service
     finally:
         server.should_exit = True
         thread.join()

@@ -1,0 +1,64 @@
+"""``domain-router export``: configurations with which other routers ask a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.named_values import PATH, named_path
+from router_plugin.cli.options import (
+    ExtraDomainsOption,
+    FittedOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    SettingsOptions,
+    check_settings,
+)
+from router_plugin.cli.printing import print_json, say
+from router_plugin.exports.vsr_options import VsrOptions
+
+VSR = "Example: domain-router export vsr --server http://domain-router:8700 --routes examples/routes.yaml --out vsr"
+
+app = typer.Typer(cls=CommandGroup, help="Write configurations for other routers.", no_args_is_help=True)
+
+
+@app.command(epilog=VSR)
+@with_fields
+def vsr(
+    context: typer.Context,
+    *,
+    options: Annotated[VsrOptions, fields_of(VsrOptions, flags={"model_refs": "--model-ref"})],
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    out: Annotated[Path, typer.Option(parser=named_path, metavar=PATH, help="Folder to write.")] = Path("vsr"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    extra_domains: ExtraDomainsOption = None,
+    fitted: FittedOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    settings: SettingsOptions,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a configuration for vLLM Semantic Router (VSR), which asks a server of the same routes and settings."""
+    from router_plugin.cli.opening import open_router
+    from router_plugin.exports.vsr import check_target, write_vsr
+
+    check_settings(context)
+    check_target(out, overwrite)
+    with open_router(routes, registry, extra_domains, settings, fitted, base_model) as router:
+        files = write_vsr(router.state, options, out, overwrite)
+        names = [route.name for route in router.routes]
+    if json:
+        print_json({"files": files, "routes": names, "signals": options.kind})
+        return
+    for path in files:
+        say(f"wrote {path}")
+    if options.kind == "classifiers":
+        say(f"start the server with --listen classify-routes=:{options.routes_port}")

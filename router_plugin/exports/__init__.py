@@ -1,0 +1,1 @@
+"""Configurations with which other routers ask the server."""

@@ -39,6 +39,7 @@ LIBRARIES = (
     *("datasets", "peft", "sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.manifold"),
     *("training.adaptation", "training.publishing", "training.recipes.finetune", "router_plugin.cli"),
     *("router_plugin.router", "router_plugin.encoders.torch_encoder", "transformers.models.bert.modeling_bert"),
+    "router_plugin.server.mcp.stdio",
 )
 COMMAND = """#!{python} -IS
 import json, os, signal, socket, sys

@@ -15,7 +15,7 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
-from router_plugin.cli.server_commands import canary, export, keys, serve
+from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
@@ -40,6 +40,7 @@ app.add_typer(models.app, name="models")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+app.command("mcp", epilog=mcp.EXAMPLE)(mcp.mcp)
 app.add_typer(keys.app, name="keys")
 app.add_typer(canary.app, name="canary")
 app.add_typer(export.app, name="export")

@@ -1,10 +1,13 @@
-"""Opens the router that the options of a command describe."""
+"""Opens the router that the options of a command describe, and makes sure that what serves it is installed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from registry import DomainRouterError
 
 if TYPE_CHECKING:
     from router_plugin.router import DomainRouter
@@ -40,3 +43,15 @@ def open_router(
 
         Tuner(router).apply(Fitted.load(fitted))
     return router
+
+
+def check_installed(extra: str, *modules: str) -> None:
+    """Make sure that libraries are there.
+
+    Raises:
+        DomainRouterError: one is not; the message says which extra of ours brings it.
+    """
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise DomainRouterError(
+            f"this command needs {missing[0]}, which is not installed: pip install 'domain-router[{extra}]'"
+        )

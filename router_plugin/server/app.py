@@ -6,26 +6,32 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from registry import DomainRouterError
 from router_plugin.hosts.server_routes import add_server_routes
 from router_plugin.server.endpoints import inference, openai, operations, routing, systemone
 from router_plugin.server.endpoints.of_service import KEY
+from router_plugin.server.mcp import dialect
+from router_plugin.server.mcp.tools import Tools
+from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.access import AccessControl
 from router_plugin.server.protection.bounds import Bounds
 from router_plugin.server.protection.keys import Keys
-from router_plugin.server.reporting.answers import error_response
+from router_plugin.server.reporting.answers import MCP_PATH, error_response
 from router_plugin.server.service import Service
 
 if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("router_plugin.server.requests")
@@ -42,11 +48,14 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
     Raises:
         PluginError: a plugin failed to add its routes.
     """
+    tools, options = Tools(service), service.options
+    standard = _standard(tools, options, guarded=keys is not None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         serving = asyncio.ensure_future(service.serve())
-        yield
+        async with standard.run() if standard else nullcontext():
+            yield
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         await service.close()
@@ -61,16 +70,35 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
         redirect_slashes=False,
         telemetry={"auto_configure": True, "logs": False},  # its logs would have the texts of malformed requests
     )
-    app.state.service = service
+    app.state.service, app.state.tools = service, tools
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    for each in (routing, openai, inference, systemone):
+    for each in (routing, openai, inference, systemone, dialect):
         app.include_router(each.router, dependencies=[KEY])
     app.include_router(operations.router)
+    if standard:
+        app.router.routes.append(NamedRoute(MCP_PATH, standard.asgi_app, methods=["POST"]))
     add_server_routes(app, service.router, service.router.served_domains.plugins)
-    options = service.options
     bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s)
     return Reported(AccessControl(bounded, keys), service, ports or {})
+
+
+def _standard(tools: Tools, options: ServerOptions, *, guarded: bool) -> StreamableHTTPSessionManager | None:
+    """What answers the Model Context Protocol; None where its library is not installed."""
+    if find_spec("mcp") is None:
+        return None
+    from router_plugin.server.mcp.protocol import http_endpoint
+
+    return http_endpoint(tools, options, guarded=guarded)
+
+
+class NamedRoute(Route):
+    """A route to another application, which leaves its path for the metrics as FastAPI's routes do."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is for a connection, and what is added to that."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self}
 
 
 async def _failed(request: Request, error: Exception) -> Response:

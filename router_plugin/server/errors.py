@@ -30,6 +30,12 @@ class UnknownModelError(RequestError):
     status, code = 404, "model_not_found"
 
 
+class UnknownToolError(RequestError):
+    """No tool has this name."""
+
+    status, code = 404, "tool_not_found"
+
+
 class TooLargeError(RequestError):
     """The body of the request is too large."""
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from registry import DomainRouterError
 from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.opening import check_installed, open_router
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
@@ -47,11 +47,9 @@ def serve(
     registry: RegistryOption = None,
 ) -> None:
     """Serve a router over HTTP, for OpenAI clients and the routers that people run."""
-    from router_plugin.cli.opening import open_router
-
     check_settings(context)
     listeners = dict(_address(each, options.host) for each in listen)
-    _check_installed()
+    check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")
     from router_plugin.server.running import serve as run
 
     run(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model), options, listeners)
@@ -66,20 +64,3 @@ def _address(text: str, default: str) -> tuple[str, tuple[str, int]]:
     if name not in LISTENERS or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise typer.BadParameter(f"`listen` {text!r}: expected {' or '.join(LISTENERS)}, as in classify-routes=:8701")
     return name, (host.strip("[]") or default, int(port))
-
-
-def _check_installed() -> None:
-    """Make sure that the libraries of the server are there.
-
-    Raises:
-        DomainRouterError: they are not.
-    """
-    try:
-        import fastapi  # noqa: F401
-        import orjson  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise DomainRouterError(
-            f"the server needs {error.name}, which is not installed: pip install 'domain-router[server]'"
-        ) from None

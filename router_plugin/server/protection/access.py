@@ -27,6 +27,7 @@ SCOPES: dict[str, Scope] = {
     "/v1/feedback": "route",
     "/v1/systemone": "route",
     "/v1/decisions": "route",
+    "/mcp": "route",
 }
 """What the other paths and those below them need."""
 

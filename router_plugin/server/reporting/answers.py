@@ -18,7 +18,13 @@ from router_plugin.server.errors import RequestError
 log = logging.getLogger(__name__)
 
 TEI_PATHS = ("/classify", "/embed", "/routes/classify")
-"""Paths with the contract of text-embeddings-inference; the others have OpenAI's."""
+"""Paths with the contract of text-embeddings-inference."""
+
+MCP_PATH = "/mcp"
+"""The path with the contract of the Model Context Protocol; those that are not named here have OpenAI's."""
+
+_INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
+"""Codes of JSON-RPC."""
 
 
 STATUSES = {
@@ -75,17 +81,36 @@ class JsonResponse(Response):
 def error_response(error: Exception, path: str) -> Response:
     """The response to a request that failed; what is not the client's mistake is logged."""
     status, code, text, parameter, retry = _read(error, path)
-    if status >= 500 and not isinstance(error, RequestError):
-        log.error("%s failed", path, exc_info=error)
+    _log(error, status, path)
     headers = {"Retry-After": str(retry)} if retry else None
     if status == 401:
         headers = {"WWW-Authenticate": "Bearer"}
     if path in TEI_PATHS:
         kind = {413: "Validation", 422: "Validation", 429: "Overloaded"}.get(status, "Backend")
         return JsonResponse({"error": text, "error_type": kind}, status, headers)
+    if path == MCP_PATH:
+        fault = {"code": _INTERNAL_ERROR if status >= 500 else _INVALID_REQUEST, "message": text}
+        return JsonResponse({"jsonrpc": "2.0", "id": None, "error": fault}, status, headers)
     kind = "server_error" if status >= 500 else "invalid_request_error"
     body = {"error": {"message": text, "type": kind, "param": parameter, "code": code}}
     return JsonResponse(body, status, headers)
+
+
+def described(error: Exception, what: str) -> str:
+    """What a client is told of an error, where it gets no status; what is not the client's mistake is logged.
+
+    Args:
+        error: that was raised.
+        what: failed.
+    """
+    status, _, text, _, _ = _read(error, what)
+    _log(error, status, what)
+    return text
+
+
+def _log(error: Exception, status: int, what: str) -> None:
+    if status >= 500 and not isinstance(error, RequestError):
+        log.error("%s failed", what, exc_info=error)
 
 
 def _read(error: Exception, path: str) -> tuple[int, str, str, str | None, int | None]:

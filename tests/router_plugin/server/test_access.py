@@ -6,7 +6,9 @@ import stat
 
 import httpx
 import pytest
-from starlette.routing import BaseRoute
+from fastapi import FastAPI
+from starlette.routing import Mount, Router
+from starlette.routing import Route as PlainRoute
 
 from router_plugin import KeysError
 from router_plugin.server.app import create_app
@@ -39,12 +41,21 @@ def guarded(served_domains, keys):
         yield client
 
 
-def routes_of(app) -> list[BaseRoute]:
-    """The routes of an application, those of included routers too."""
+def routes_of(app, prefix="") -> list[tuple[str, str]]:
+    """Method and path of all routes of an application: those of included routers and of mounted applications too.
+
+    A mounted application that does not say what its routes are may answer anything below its path.
+    """
     found = []
     for route in app.routes:
         included = getattr(route, "original_router", None)
-        found += included.routes if included is not None else [route]
+        path = prefix + getattr(route, "path", "")
+        if included is not None:
+            found += routes_of(included, prefix)
+        elif isinstance(route, Mount):
+            found += routes_of(route, path) if route.routes else [("POST", f"{path}/any")]
+        else:
+            found += [(method, path) for method in sorted(route.methods or {"POST"})]
     return found
 
 
@@ -53,8 +64,7 @@ def every_route(served_domains):
     from router_plugin import DomainRouter
 
     app = create_app(Service(DomainRouter.over(served_domains, []), ServerOptions(), 1))
-    inner = app._app._app._app
-    return [(method, route.path) for route in routes_of(inner) for method in sorted(route.methods)]
+    return routes_of(app._app._app._app)
 
 
 def ask(guarded, method, path, secret=None):
@@ -75,6 +85,14 @@ def test_every_route_refuses_no_key_a_wrong_key_and_an_insufficient_key(guarded,
         assert ask(guarded, method, path, SECRETS[insufficient]) == 403, path
         for enough in (scope_of(path), "admin"):
             assert ask(guarded, method, path, SECRETS[enough]) in (200, 400, 404, 405, 422), path
+
+
+def test_no_route_is_overlooked():
+    def answer(*_): ...
+
+    inner = Router([PlainRoute("/in", answer, methods=["PUT"]), Mount("/opaque", answer)])
+    app = FastAPI(routes=[Mount("/mounted", inner), PlainRoute("/any", Router())], openapi_url=None)
+    assert routes_of(app) == [("PUT", "/mounted/in"), ("POST", "/mounted/opaque/any"), ("POST", "/any")]
 
 
 @pytest.mark.parametrize("path", ["/v1/route/", "//v1/route", "/V1/route", "/v1/route%2e", "/v1/../metrics", "/debug"])

@@ -1,0 +1,44 @@
+"""``domain-router mcp``: serves a router to an agent, over standard streams."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_plugin.cli.model_options import with_fields
+from router_plugin.cli.opening import check_installed, open_router
+from router_plugin.cli.options import (
+    ExtraDomainsOption,
+    FittedOption,
+    RegistryOption,
+    RoutesOption,
+    SettingsOptions,
+    check_settings,
+)
+
+EXAMPLE = "Example: domain-router mcp --registry quickstart/registry --routes examples/routes.yaml"
+
+
+@with_fields
+def mcp(
+    context: typer.Context,
+    *,
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    extra_domains: ExtraDomainsOption = None,
+    fitted: FittedOption = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
+    ] = None,
+    settings: SettingsOptions,
+    registry: RegistryOption = None,
+) -> None:
+    """Serve a router as tools of an agent, which starts this command (Model Context Protocol over stdio)."""
+    check_settings(context)
+    check_installed("mcp", "mcp", "fastapi", "orjson", "prometheus_client")
+    from router_plugin.server.mcp.stdio import serve_stdio
+
+    serve_stdio(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model))

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: the domain classifier and the router as tools of agents."""

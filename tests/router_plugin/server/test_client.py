@@ -321,7 +321,7 @@ def test_a_server_that_is_not_there_is_asked_again(ask, pauses):
         (formatdate(time.time() - 60, usegmt=True), 0.1, 0.4),
         (formatdate(time.time() + 600, usegmt=True), 300, 600),
     ],
-    ids=str,
+    ids=["seconds", "at once", "no number", "a negative number", "a date that is past", "a date"],
 )
 def test_the_server_says_when_to_ask_again(ask, pauses, said, least, most):
     with misbehaving((429, b"", ("Retry-After", said)), RIGHT) as (url, _):

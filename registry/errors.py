@@ -32,6 +32,7 @@ The tree, with the modules that define the errors other than these::
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors
         UnknownModelError               router_plugin.server.errors
+        UnknownToolError                router_plugin.server.errors
         TooLargeError                   router_plugin.server.errors
         LimitError                      router_plugin.server.errors
         OverloadedError                 router_plugin.server.errors

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from router_plugin.server.mcp.tools import TOOLS, Tools
+from router_plugin.server.reporting.answers import ErrorAnswer, documented
 
-router = APIRouter(prefix="/mcp/vsr", tags=["MCP dialect of vLLM Semantic Router"])
+router = APIRouter(prefix="/mcp/vsr", tags=["MCP dialect of vLLM Semantic Router"], responses=documented(ErrorAnswer))
 
 VERSION = "2024-11-05"
 """Of the protocol, that the client names."""

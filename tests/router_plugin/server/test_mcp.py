@@ -280,7 +280,8 @@ def test_a_domain_that_is_served_no_more_has_probability_zero():
     async def classify(_):
         return [served]
 
-    tools = Tools(SimpleNamespace(classify=classify, versions=lambda: dict.fromkeys(served, "")))
+    champions = SimpleNamespace(versions=lambda: dict.fromkeys(served, ""))
+    tools = Tools(SimpleNamespace(classify=classify, champions=champions))
     served = {"general": 0.25, "medical": 0.75}
     asyncio.run(tools.call("list_categories", {}))
     served = {"law": 0.5, "general": 0.5}

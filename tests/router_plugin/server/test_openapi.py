@@ -35,6 +35,12 @@ RIGHT = [
     ("post", "/embed", {"inputs": [QUERY]}),
     ("post", "/v1/systemone", {"state": QUERY, "questions": QUESTIONS}),
     ("post", "/v1/decisions", {"state": TURNS, "model": "any", "questions": QUESTIONS}),
+    ("post", "/mcp/vsr/initialize", None),
+    ("post", "/mcp/vsr/tools/list", None),
+    ("post", "/mcp/vsr/tools/call", {"params": {"name": "route", "arguments": {"query": QUERY}}}),
+    ("post", "/mcp/vsr/resources/list", None),
+    ("post", "/mcp/vsr/prompts/list", None),
+    ("post", "/mcp/vsr/ping", None),
     ("get", "/health/live", None),
     ("get", "/health/ready", None),
     ("get", "/version", None),
@@ -52,6 +58,8 @@ WRONG = [
     ("post", "/embed", {"inputs": ["x"] * 51}),
     ("post", "/routes/classify", {}),
     ("post", "/v1/systemone", {"state": "x", "questions": {}}),
+    ("post", "/mcp/vsr/tools/call", {"params": {"name": "route", "arguments": {"query": 3}}}),
+    ("post", "/mcp/vsr/tools/call", {"params": {"name": "none"}}),
 ]
 
 

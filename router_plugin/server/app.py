@@ -73,13 +73,13 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
     app.state.service, app.state.tools = service, tools
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    for each in (routing, openai, inference, systemone, dialect):
+    for each in (openai, inference, routing, systemone, dialect):  # what is asked most, first
         app.include_router(each.router, dependencies=[KEY])
     app.include_router(operations.router)
     if standard:
         app.router.routes.append(NamedRoute(MCP_PATH, standard.asgi_app, methods=["POST"]))
     add_server_routes(app, service.router, service.router.served_domains.plugins)
-    bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s)
+    bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s, service.batcher.admit)
     return Reported(AccessControl(bounded, keys), service, ports or {})
 
 

@@ -15,9 +15,6 @@ from router_plugin.server.errors import OverloadedError
 BULK = 8
 """Requests with more texts wait until those with fewer have been answered."""
 
-PASS_TEXTS = 64
-"""Texts of a batch at most, so that those that come meanwhile do not wait long."""
-
 BYTES_PER_TOKEN = 4
 """About as many bytes of UTF-8 make a token."""
 
@@ -91,14 +88,22 @@ class Batcher:
         Raises:
             OverloadedError: too many texts are waiting.
         """
-        if self.waiting >= self._max_waiting:
-            raise OverloadedError(self.seconds_behind())
+        self.admit()
         loop = asyncio.get_running_loop()
         items = [_Item(work, text, tokens_of(text), loop.create_future()) for text in texts]
         self._queues[bulk or len(texts) > BULK].setdefault(work.key, deque()).extend(items)
         self.waiting += len(items)
         self._schedule()
         return list(await asyncio.gather(*(item.answer for item in items)))
+
+    def admit(self) -> None:
+        """Make sure that more texts can be taken.
+
+        Raises:
+            OverloadedError: too many are waiting.
+        """
+        if self.waiting >= self._max_waiting:
+            raise OverloadedError(self.seconds_behind())
 
     def seconds_behind(self) -> int:
         """In about how many seconds the waiting texts will be answered, at least 1."""
@@ -145,7 +150,7 @@ class Batcher:
         while queue:
             if not queue[0].answer.done():  # else the request was cancelled
                 tokens += queue[0].tokens
-                if batch and (tokens > self._max_tokens or len(batch) >= PASS_TEXTS):
+                if batch and tokens > self._max_tokens:
                     break
                 batch.append(queue[0])
             queue.popleft()

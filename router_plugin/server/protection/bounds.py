@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,26 +20,29 @@ TIMEOUT_HEADER = b"x-request-timeout"
 class Bounds:
     """Reads the body of a request before it is passed on; ends what takes too long or lost its client."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout: float) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout: float, admit: Callable[[], None]) -> None:
         """
         Args:
             app: that answers.
             max_bytes: of a body.
             timeout: seconds for reading and answering together.
+            admit: raises a RequestError where no more work can be taken; asked before a body is read.
         """
-        self._app, self._max_bytes, self._timeout = app, max_bytes, timeout
+        self._app, self._max_bytes, self._timeout, self._admit = app, max_bytes, timeout, admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or none if the client is gone.
 
         Raises:
             TooLargeError: its body is too large.
-            RequestError: its body is to be JSON, and is not.
+            RequestError: its body is to be JSON, and is not; or no more work can be taken.
             TimedOutError: it took too long.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "POST":
+            self._admit()
         seconds = self._seconds(scope["headers"])
         try:
             await asyncio.wait_for(self._read_and_answer(scope, receive, send), seconds)

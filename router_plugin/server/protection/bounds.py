@@ -26,7 +26,7 @@ class Bounds:
             app: that answers.
             max_bytes: of a body.
             timeout: seconds for reading and answering together.
-            admit: raises a RequestError where no more work can be taken; asked before a body is read.
+            admit: raises a RequestError where no more work can be taken; asked before a body is parsed.
         """
         self._app, self._max_bytes, self._timeout, self._admit = app, max_bytes, timeout, admit
 
@@ -41,8 +41,6 @@ class Bounds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "POST":
-            self._admit()
         seconds = self._seconds(scope["headers"])
         try:
             await asyncio.wait_for(self._read_and_answer(scope, receive, send), seconds)
@@ -52,6 +50,8 @@ class Bounds:
     async def _read_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope["headers"], receive)
         if body is not None:
+            if scope["method"] == "POST":
+                self._admit()
             _check_json(scope["headers"], body)
             await self._answer(scope, body, receive, send)
 

@@ -29,6 +29,10 @@ ROUTES_PREFIX = "/routes"
 LISTENERS = {"classify-domains": "", "classify-routes": ROUTES_PREFIX}
 """Names of additional listeners, and what they put in front of the paths of requests."""
 
+KEEP_ALIVE = 75
+"""Seconds that a connection stays open without requests. Clients that keep theirs for longer lose some otherwise, as
+they may send one at the moment in which it is closed."""
+
 log = logging.getLogger(__name__)
 
 OpenRouter = Callable[[], "DomainRouter"]
@@ -65,6 +69,7 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=options.drain_s,
+        timeout_keep_alive=KEEP_ALIVE,
         ssl_certfile=options.tls_certificate,
         ssl_keyfile=options.tls_key,
     )

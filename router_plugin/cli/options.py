@@ -66,6 +66,10 @@ FittedOption = Annotated[
     Path | None,
     typer.Option(help="File that 'routes fit' wrote.", parser=named_path, metavar=PATH, show_default=False),
 ]
+GeneralBaseOption = Annotated[
+    str | None,
+    typer.Option("--base-model", help="Encoder of the general domain.", show_default="the champions' base model"),
+]
 SettingsOptions = Annotated[
     Settings,
     fields_of(

@@ -13,6 +13,7 @@ from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
+    GeneralBaseOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
@@ -38,10 +39,7 @@ def vsr(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
-    ] = None,
+    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
     registry: RegistryOption = None,
     json: JsonOption = False,

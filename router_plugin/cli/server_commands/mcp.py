@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,6 +12,7 @@ from router_plugin.cli.opening import check_installed, open_router
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
+    GeneralBaseOption,
     RegistryOption,
     RoutesOption,
     SettingsOptions,
@@ -29,10 +29,7 @@ def mcp(
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
-    ] = None,
+    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
     registry: RegistryOption = None,
 ) -> None:

@@ -13,6 +13,7 @@ from router_plugin.cli.opening import check_installed, open_router
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
+    GeneralBaseOption,
     RegistryOption,
     RoutesOption,
     SettingsOptions,
@@ -39,10 +40,7 @@ def serve(
     ] = [],  # noqa: B006
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
-    ] = None,
+    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
     registry: RegistryOption = None,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
+    GeneralBaseOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
@@ -71,9 +72,7 @@ def compare(
             show_default="all",
         ),
     ] = None,
-    base_model: Annotated[
-        str | None, typer.Option(help="Encoder of the general domain.", show_default="the champions' base model")
-    ] = None,
+    base_model: GeneralBaseOption = None,
     settings: Annotated[Settings, fields_of(Settings, "backend")],
     html: Annotated[
         Path | None, typer.Option(parser=named_path, metavar=PATH, help="Write a page with a plot.", show_default=False)

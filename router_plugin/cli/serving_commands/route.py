@@ -15,6 +15,7 @@ from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
+    GeneralBaseOption,
     JsonOption,
     RegistryOption,
     RoutesOption,
@@ -53,10 +54,7 @@ def route(
     ] = None,
     extra_domains: ExtraDomainsOption = None,
     fitted: FittedOption = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(help="Encoder of the general domain.", show_default="the champions' base model"),
-    ] = None,
+    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
     explain: Annotated[bool, typer.Option("--explain", help="Explain the decision.")] = False,
     registry: RegistryOption = None,

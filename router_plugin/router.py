@@ -250,7 +250,7 @@ class DomainRouter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def route(self, query: str, history: Iterable[Turn] = ()) -> Decision:
+    def route(self, query: str, history: Iterable[Turn] = (), state: ServingState | None = None) -> Decision:
         """Route one query.
 
         An empty or blank query gets no route, and none that the model cannot read; one that is too long is cut. The
@@ -261,6 +261,7 @@ class DomainRouter:
             history: earlier messages of the conversation, the latest last, as OpenAI's chat API has them. A follow-up
                 is read behind the user's questions before it: "and for children?" unless its own words come nearer to
                 a route, "can I take it at night" if they reach none. What the assistant said is not read.
+            state: see :meth:`route_many`.
 
         Raises:
             QueryError: the query is not text, or a message is malformed.
@@ -268,7 +269,7 @@ class DomainRouter:
         """
         query, said = one_text(query, "query"), user_messages(history)
         together = with_questions(query, said)
-        alone, *in_context = self._examine([query] if together is None else [query, together])
+        alone, *in_context = self._examine([query] if together is None else [query, together], state=state)
         return self.decide(chosen_reading(alone, in_context[0]) if in_context else alone)
 
     def route_many(

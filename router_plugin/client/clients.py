@@ -42,8 +42,9 @@ class DomainRouterClient:
         Args:
             base_url: address of the server.
             api_key: of the server's ``--keys``; by default that in ``DOMAIN_ROUTER_API_KEY``, if it is set.
-            timeout: seconds for a call with its repetitions. The server is told, and does no work after them.
-            retries: maximum number of repetitions: after a status of 429 or 503, and where the connection fails.
+            timeout: seconds for a call, retries included. The server gets it, too, and drops the work of a call that
+                timed out.
+            retries: maximum number of retries: after a status of 429 or 503, and where the connection fails.
 
         Raises:
             SettingsError: one of them cannot be used.

@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:8700"
 """Where ``domain-router serve`` listens by default."""
 
 FIRST_PAUSE = 0.25
-"""Seconds before the first repetition, about; twice as many before each further one."""
+"""Seconds before the first retry, about; twice as many before each further one."""
 
 T = TypeVar("T")
 Outcome = httpx.Response | httpx.RequestError
@@ -38,7 +38,7 @@ class Connection:
     Attributes:
         http: what an ``httpx`` client is made with.
         timeout: seconds for a call.
-        retries: maximum number of repetitions of a call.
+        retries: maximum number of retries of a call.
     """
 
     def __init__(self, base_url: str, api_key: str | None, timeout: float, retries: int) -> None:
@@ -66,7 +66,7 @@ def _checked(base_url: str) -> httpx.URL:
 
 
 class Exchange(Generic[T]):
-    """A call with its repetitions: what is sent, how long to wait before it is sent again, and what came of it."""
+    """A call with its retries: what is sent, how long to wait before it is sent again, and what came of it."""
 
     def __init__(self, call: Call[T], connection: Connection) -> None:
         """Begin; the time for all of it runs.

@@ -39,7 +39,7 @@ OpenRouter = Callable[[], "DomainRouter"]
 
 
 def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> None:
-    """Serve until the process is told to stop; then answer what was begun.
+    """Serve until the process is stopped. Requests in flight are finished first.
 
     Args:
         open_router: called in each process; can be pickled.
@@ -133,7 +133,7 @@ def _check_certificate(options: ServerOptions) -> None:
 
 
 def _check_tracing() -> None:
-    """Make sure that traces can be sent, where the environment asks for it.
+    """Make sure that traces can be exported, where the environment asks for it.
 
     Raises:
         ServerError: the libraries for it are not installed.

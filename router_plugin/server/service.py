@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry import trace
 
+from registry.shared.texts import clean
 from router_plugin.conversations import Turn
 from router_plugin.decision import Decision
 from router_plugin.errors import ServerError
@@ -19,10 +20,10 @@ from router_plugin.server.errors import LimitError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
-from router_plugin.server.versions.champions import Champions
+from router_plugin.server.versions.champions import RETRY, Champions
 from router_plugin.server.versions.shadow import Shadow
 from router_plugin.server.versions.spaces import Embedded, Space, Spaces
-from router_plugin.server.versions.trials import Trials, check_domain_known, read_shares
+from router_plugin.server.versions.trials import Trial, Trials, check_domain_known, read_shares
 from router_plugin.serving.scores import Scored
 from router_plugin.serving.state import ServingState
 from router_plugin.tuning.explainer import explain
@@ -101,7 +102,7 @@ class Service:
                 self.ready = True
             except Exception as error:
                 log.error("the models cannot be loaded", exc_info=error)
-                await asyncio.sleep(self.options.reload_s)
+                await asyncio.sleep(RETRY)
                 await self.champions.look()
         await self.champions.follow(self.options.reload_s)
 
@@ -134,22 +135,26 @@ class Service:
         state = trial.state if trial else self.router.state
         work = lambda batch: self.router.route_many(batch, state=state)  # noqa: E731
         found: list[Decision] = await self._with_state("route", state, work, texts)
-        for decision in found:
-            self._note(decision, trial.version if trial else "")
         if self._shadow and not trial:
             self._shadow.follow(found)
-        return Decided(found, trial.version if trial else "")
+        return self._decided(found, trial)
 
-    async def decide_conversation(self, text: str, history: Iterable[Turn]) -> Decision:
-        """A decision about the last message of a conversation."""
+    async def decide_conversation(self, text: str, history: Iterable[Turn], canary: str | None = None) -> Decided:
+        """A decision about the last message of a conversation; see :meth:`decide`. Nothing of it is shadowed."""
         said = list(history)
         self.check([text, *(str(turn.get("content", "")) for turn in said)])
-        work = Work("route", object(), lambda batch: [self.router.route(each, said) for each in batch])
-        (decision,) = await self.batcher.run(work, [text])
-        self._note(decision)
-        return decision  # type: ignore[no-any-return]
+        trial = self._trials.chosen(text, canary)
+        state = trial.state if trial else self.router.state
+        work = Work("route", object(), lambda batch: [self.router.route(each, said, state) for each in batch])
+        return self._decided(await self.batcher.run(work, [text]), trial)
 
-    def _note(self, decision: Decision, canary: str = "") -> None:
+    def _decided(self, decisions: list[Decision], trial: Trial | None) -> Decided:
+        canary = trial.version if trial else ""
+        for decision in decisions:
+            self._note(decision, canary)
+        return Decided(decisions, canary)
+
+    def _note(self, decision: Decision, canary: str) -> None:
         self.metrics.count_decision(decision, canary)
         known = {"domain": decision.domain, "model_version": decision.model_version, "route": decision.route or ""}
         trace.get_current_span().set_attributes({f"domain_router.{name}": value for name, value in known.items()})
@@ -199,6 +204,6 @@ class Service:
 
 
 def _probabilities(state: ServingState, texts: Sequence[str]) -> list[dict[str, float]]:
-    classifier = state.served.classifier
-    rows = classifier.classify([text.strip() for text in texts]).probabilities
+    classifier, limit = state.served.classifier, state.settings.max_query_characters
+    rows = classifier.classify([clean(text)[:limit] for text in texts]).probabilities
     return [dict(zip(classifier.domains, row.tolist(), strict=True)) for row in rows]

@@ -108,8 +108,9 @@ async def route(asked: RouteRequest, service: ServiceNow, canary: CanaryHeader =
     """Route a query, or the last message of a conversation."""
     if asked.history:
         history = [message.model_dump() for message in asked.history]
-        return JsonResponse((await service.decide_conversation(asked.query, history)).to_dict())
-    decided = await service.decide([asked.query], canary)
+        decided = await service.decide_conversation(asked.query, history, canary)
+    else:
+        decided = await service.decide([asked.query], canary)
     return JsonResponse(decided.decisions[0].to_dict(), headers=_headers(decided))
 
 

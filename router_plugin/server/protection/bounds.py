@@ -59,7 +59,7 @@ class Bounds:
         for name, value in headers:
             if name == TIMEOUT_HEADER:
                 try:
-                    return min(max(float(value), 0.001), self._timeout)
+                    return min(max(0.001, float(value)), self._timeout)  # of "nan", the smaller
                 except ValueError:
                     break
         return self._timeout

@@ -33,7 +33,7 @@ STATUSES = {
     403: "The key does not allow this.",
     404: "Unknown model.",
     413: "The body is too large.",
-    422: "The request asks for too much, or a value is out of range.",
+    422: "Too many texts or characters, or a value out of range.",
     429: "Too much work waits, or the key was used too often; see Retry-After.",
     500: "A fault of the server.",
     503: "This server does not serve this, or not now.",
@@ -137,9 +137,8 @@ def _fault(error: RequestValidationError) -> tuple[str | None, str]:
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "json_invalid":
         return None, "the body is not JSON"
-    if (
-        first["loc"] == ("body",) and first["type"] != "value_error"
-    ):  # which is what a model says of its fields together
+    of_fields_together = first["type"] == "value_error"
+    if first["loc"] == ("body",) and not of_fields_together:
         return None, "the body is not a JSON object: send one, with the header Content-Type: application/json"
     text = first["msg"].removeprefix("Value error, ")
     return place or None, f"`{place}`: {text}" if place else text

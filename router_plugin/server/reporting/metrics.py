@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from router_plugin.decision import Decision
 from router_plugin.encoders.query_cache import QueryCache
@@ -49,7 +50,7 @@ class Metrics:
             "domain_router_serving",
             "1 for the version that serves a domain.",
             ["domain", "version"],
-            multiprocess_mode="max",
+            multiprocess_mode="livemax",
             registry=of,
         )
         self.reload_failures = Counter(
@@ -97,7 +98,17 @@ class Metrics:
             self._cache.labels(str(cached).lower()).inc(number - self._counted[cached])
             self._counted[cached] = number
         registry = self._registry
-        if SHARED_FOLDER in os.environ:
+        if folder := os.environ.get(SHARED_FOLDER):
+            _forget_dead(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Remove what processes that were killed said of their present state; what they counted stays."""
+    for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -134,7 +134,6 @@ def _joint(domains: ServedDomains, dimensions: int | None, identifier: str) -> S
         space = JointSpace(domains, dims=dimensions and dimensions // blocks)
     except JointSpaceError as error:
         raise LimitError(f"`dimensions` {dimensions}: {error}", "dimensions") from error
-
     if identifier not in ("", space.identifier):
         raise UnknownModelError(
             f"the joint space is no longer {JOINT}@{identifier} but {JOINT}@{space.identifier}: embed all texts again",

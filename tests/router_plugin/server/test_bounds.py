@@ -98,6 +98,12 @@ def test_clients_may_say_how_long_they_wait(client, serving, monkeypatch):
     time.sleep(0.6)
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "0", "soon", "1e999", ""])
+def test_a_timeout_that_is_none_does_no_harm(client, seconds):
+    answer = client.post("/v1/route", json={"query": "hello"}, headers={"X-Request-Timeout": seconds})
+    assert answer.status_code in (200, 504)
+
+
 def test_what_a_client_that_left_had_asked_is_not_answered(connect, serving, monkeypatch):
     service, asked = serving[1], []
     route_many, go_on = service.router.route_many, threading.Event()

@@ -64,6 +64,9 @@ def test_clients_may_ask_for_the_candidate_or_the_champions(serve, store, candid
             return client.post("/v1/route/batch", json={"queries": QUERIES}, headers={CANARY: wanted})
 
         assert ask("legal").headers[CANARY] == candidate
+        talk = {"query": "and the rent?", "history": [{"role": "user", "content": QUERIES[0]}]}
+        assert client.post("/v1/route", json=talk, headers={CANARY: "legal"}).headers[CANARY] == candidate
+        assert CANARY not in client.post("/v1/route", json=talk, headers={CANARY: "none"}).headers
         assert CANARY not in ask("none").headers
         assert (ask("medical").status_code, ask("law").status_code) == (400, 400)
         store.promote(candidate)  # and then there is no candidate

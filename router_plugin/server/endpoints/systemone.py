@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from registry import GENERAL
 from router_plugin.decision import NO_ROUTE
 from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold, softmax
+from router_plugin.server.endpoints.litellm_prompt import message_in
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.probabilities import route_probabilities
 from router_plugin.server.reporting.answers import ErrorAnswer, documented
@@ -117,9 +118,10 @@ class DecisionsResponse(BaseModel):
 async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsResponse:
     """Answer typed questions about a state.
 
-    Options that are routes, or ``none``, have the probabilities of the routes; options that are domains those of the
-    domain classifier. What the options that are not asked about have is missing from the sum. Others are compared by
-    what they mean, in the base model's space: this is a similarity, and no understanding of the instructions.
+    Options that are routes, or ``none``, have the probabilities of the routes, and the router chooses; options that are
+    domains have those of the domain classifier, and the most probable domain is chosen. ``none`` and ``general`` stand
+    for all that is no option; without them, it is missing from the sum. Other options are compared by what they mean,
+    in the base model's space: this is a similarity, and no understanding of the instructions.
     """
     text = _text(asked.state)
     answers = {name: await _answer(service, text, question) for name, question in asked.questions.items()}
@@ -130,9 +132,8 @@ async def _answer(
     service: Service, text: str, question: Choice | Noul | Score
 ) -> ChoiceAnswer | NoulAnswer | ScoreAnswer:
     if isinstance(question, Choice):
-        probabilities = await _of_options(service, text, question.criteria)
-        best = max(probabilities, key=probabilities.__getitem__)
-        return ChoiceAnswer(choice=best, confidence=probabilities[best], probabilities=probabilities)
+        choice, probabilities = await _of_options(service, text, question.criteria)
+        return ChoiceAnswer(choice=choice, confidence=probabilities[choice], probabilities=probabilities)
     if isinstance(question, Score):
         levels = [_text(level) for level in question.criteria]
         shares = _shares(await _cosines(service, text, levels))
@@ -145,21 +146,42 @@ async def _answer(
     return NoulAnswer(noul=await _of_yes(service, text, question))
 
 
-async def _of_options(service: Service, text: str, criteria: Mapping[str, Meaning]) -> dict[str, float]:
-    """The probability of each option; they sum to at most 1.
+async def _of_options(service: Service, text: str, criteria: Mapping[str, Meaning]) -> tuple[str, dict[str, float]]:
+    """The option that is chosen, and the probability of each; they sum to at most 1.
 
     What is missing is the probability that none of them applies: a host that answers the best one whatever it has needs
     a threshold, and this makes it mean the same for every choice of options.
     """
     state = service.router.state
     if criteria.keys() <= {NO_ROUTE, *(route.name for route in state.served.routes)}:
-        known = route_probabilities((await service.score([text]))[0])
-    elif criteria.keys() <= set(state.domains.names):
-        known = (await service.classify([text]))[0]
-    else:
-        meanings = [_text(name if meaning is None else meaning) for name, meaning in criteria.items()]
-        return dict(zip(criteria, _shares(await _cosines(service, text, meanings)), strict=True))
-    return {name: known.get(name, 0.0) for name in criteria}
+        (scored,) = await service.score([text])
+        return _among(criteria, route_probabilities(scored), scored.verdict().route or NO_ROUTE, NO_ROUTE)
+    if criteria.keys() <= set(state.domains.names):
+        (known,) = await service.classify([text])
+        return _among(criteria, known, _likeliest(known), GENERAL)
+    meanings = [_text(name if meaning is None else meaning) for name, meaning in criteria.items()]
+    shares = dict(zip(criteria, _shares(await _cosines(service, text, meanings)), strict=True))
+    return _likeliest(shares), shares
+
+
+def _among(options: Iterable[str], known: Mapping[str, float], decided: str, rest: str) -> tuple[str, dict[str, float]]:
+    """The option that is chosen, and the probability of each.
+
+    Args:
+        options: some of the known names, or others, which are impossible.
+        known: the probability of every name.
+        decided: which name applies.
+        rest: stands for all names that are no option, if it is one.
+    """
+    found = {name: known.get(name, 0.0) for name in options}
+    if rest in found:
+        found[rest] = min(1.0, found[rest] + sum(share for name, share in known.items() if name not in found))
+    chosen = next((name for name in (decided, rest) if name in found), None)
+    return chosen or _likeliest(found), found
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    return max(probabilities, key=probabilities.__getitem__)
 
 
 async def _of_yes(service: Service, text: str, question: Noul) -> float:
@@ -188,9 +210,9 @@ def _shares(cosines: Sequence[float]) -> list[float]:
 
 
 def _text(value: Meaning) -> str:
-    """A text as it is, of messages what the user said last, anything else as JSON."""
+    """Of messages what the user said last, of a prompt its message, another text as it is, anything else as JSON."""
     if isinstance(value, str):
-        return value
+        return message_in(value)
     if isinstance(value, list):
         said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
         if said and isinstance(said[-1], str):

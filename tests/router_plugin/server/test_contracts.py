@@ -96,6 +96,53 @@ def test_options_are_routes_domains_or_what_they_mean(client):
     assert meant["choice"] == "same" and sum(meant["probabilities"].values()) == pytest.approx(1)
 
 
+def chosen(client, state, *names):
+    """The answer to a choice between names without a meaning."""
+    questions = {"q": {"type": "choice", "criteria": dict.fromkeys(names)}}
+    return post(client, "/v1/systemone", state=state, questions=questions)["answers"]["q"]
+
+
+def test_the_choice_is_what_the_router_decides_and_none_stands_for_what_is_no_option(client, over_all):
+    names = [route.name for route in over_all.routes]
+    for query in [route.utterances[0] for route in over_all.routes] + ["zzz qqq", ""]:
+        decided, every = over_all.route(query).route, chosen(client, query, "none", *names)
+        assert every["choice"] == (decided or "none")
+        for own in names[:3]:
+            found = chosen(client, query, own, "none")
+            assert found["choice"] == (own if own == decided else "none")
+            assert found["probabilities"][own] == pytest.approx(every["probabilities"][own])
+            assert sum(found["probabilities"].values()) == pytest.approx(1)
+            assert max(found["probabilities"].values()) <= 1
+
+
+def test_general_stands_for_domains_that_are_no_option(client):
+    by_domain = {each["label"]: each["score"] for each in post(client, "/classify", inputs=QUERY)}
+    best = max(by_domain, key=by_domain.__getitem__)
+    for name in by_domain.keys() - {"general"}:
+        found = chosen(client, QUERY, name, "general")
+        assert found["choice"] == (name if name == best else "general")
+        assert found["probabilities"][name] == pytest.approx(by_domain[name], abs=1e-5)
+        assert sum(found["probabilities"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "",
+        "\nCaller system prompt, quoted as task context:\nYou sell loans.\n",
+        "\nRecent conversation (context only, do not classify these):\n[1] the rent is due\n"
+        "\nConversation so far: ~12 tokens across the request\n",
+        "\nConversation so far: ~12 tokens across the request\n",
+    ],
+)
+def test_of_a_prompt_of_litellm_the_message_is_read(client, over_all, quoted):
+    names = ["none", *(route.name for route in over_all.routes)]
+    message = f"{QUERY}\nClassify this message:\nrent"
+    expected = chosen(client, message, *names)["probabilities"]
+    found = chosen(client, f"{quoted}\nClassify this message:\n{message}", *names)["probabilities"]
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
 def test_yes_or_no_and_levels_have_probabilities(client):
     questions = {
         "reachable": {"type": "noul", "instructions": "Is the service reachable?"},

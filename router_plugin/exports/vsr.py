@@ -7,26 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from registry import GENERAL, OutputError
+from registry import GENERAL
 from registry.shared.outputs import make_folder, write_atomically
 from router_plugin.decision import NO_ROUTE
 from router_plugin.errors import ExportError
 from router_plugin.exports.address import ServerAddress, read_address
+from router_plugin.exports.config_file import CONFIG, check_target, config_text
+from router_plugin.exports.model_refs import PLACEHOLDER, read_model_refs
 from router_plugin.exports.vsr_options import VsrOptions
 from router_plugin.exports.vsr_signals import DEADLINE_S, by_classifier, by_embeddings, external_model
 from router_plugin.serving.state import ServingState
 
-CONFIG = "config.yaml"
 MAPPING = "models/domain-router/category_mapping.json"
 """Where VSR finds the names of domains. It sees its folder ``models``, also from inside a container."""
 
-WRITTEN = "# Written by 'domain-router export vsr'"
-"""The start of a configuration that an export may replace."""
-
 _DEFAULT_MODEL = {"0.4": "model", "0.3": "default_model"}
-_PLACEHOLDER = "127.0.0.1:8000"
 _UNUSED = {"classifiers": ("model",), "embeddings": ("routes_port", "probability")}
 """Options without effect, by the kind of signals."""
 
@@ -42,34 +37,13 @@ def write_vsr(state: ServingState, options: VsrOptions, out: Path, overwrite: bo
     files = {}
     if "domains" in content["routing"]["signals"]:
         files[out / MAPPING] = json.dumps(category_mapping(state.domains.names), indent=2) + "\n"
-    versions = ", ".join(f"{name} {state.domains.version(name)}" for name in state.domains.names)
-    head = f"{WRITTEN} for vLLM Semantic Router {options.target}, from {json.dumps(versions)}.\n"
-    files[out / CONFIG] = head + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    check_target(out, overwrite)
+    host = f"vLLM Semantic Router {options.target}"
+    files[out / CONFIG] = config_text(content, "vsr", host, state.domains)
+    check_target(out, "vsr", overwrite)
     for path, text in files.items():
         make_folder(path.parent)
         write_atomically(path, text)
     return list(files)
-
-
-def check_target(out: Path, overwrite: bool) -> None:
-    """Make sure that a configuration can be written to a folder.
-
-    Raises:
-        OutputError: there is one, and it is not ours or may not be replaced.
-    """
-    path = out / CONFIG
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            ours = file.read(len(WRITTEN)) == WRITTEN
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputError(f"`out` {path}: cannot be read: {error.strerror}") from error
-    if not ours:
-        raise OutputError(f"`out` {path}: exists already and is not an earlier output: choose another folder")
-    if not overwrite:
-        raise OutputError(f"`out` {path}: exists already: choose another folder, or set `overwrite`")
 
 
 def configuration(state: ServingState, options: VsrOptions) -> dict[str, Any]:
@@ -82,7 +56,8 @@ def configuration(state: ServingState, options: VsrOptions) -> dict[str, Any]:
     _check(state, options)
     kinds = {"classifiers": by_classifier, "embeddings": by_embeddings}
     found = kinds[options.kind](state, options, address)
-    default, models = _models(state, options.model_refs)
+    routes = [route.name for route in state.served.routes]
+    default, models = read_model_refs(options.model_refs, routes, "route")
     signals, catalog = dict(found.signals), dict(found.catalog)
     if options.target == "0.4" and len(state.domains.names) > 1:
         signals["domains"], of_domains = _domains(state, options, address)
@@ -99,7 +74,7 @@ def configuration(state: ServingState, options: VsrOptions) -> dict[str, Any]:
         for route in state.served.routes
     ]
     names = list(dict.fromkeys((default, *models.values())))
-    backends = [{"name": "primary", "endpoint": _PLACEHOLDER, "protocol": "http"}]
+    backends = [{"name": "primary", "endpoint": PLACEHOLDER, "protocol": "http"}]
     providers = {
         "defaults": {_DEFAULT_MODEL[options.target]: default},
         "models": [{"name": name, "backend_refs": backends} for name in names],
@@ -161,23 +136,6 @@ def _domains(
     }
 
 
-def _models(state: ServingState, given: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """The model for routes without one of their own, and those that have one."""
-    routes = {route.name for route in state.served.routes}
-    defaults, models = [], {}
-    for text in given:
-        route, named, model = text.rpartition("=")
-        if not model or (named and route not in routes):
-            raise ExportError(f"`model_refs` {text!r}: expected NAME, or ROUTE=NAME with the name of a route")
-        if named:
-            models[route] = model
-        else:
-            defaults.append(model)
-    if len(defaults) > 1:
-        raise ExportError(f"`model_refs` {defaults[1]}: {defaults[0]} answers the queries of all other routes already")
-    return (defaults or list(VsrOptions.model_fields["model_refs"].default))[0], models
-
-
 def _literal(value: Any) -> Any:
     """A value in which dollar signs mean themselves; VSR puts environment variables behind them otherwise."""
     if isinstance(value, str):
@@ -185,10 +143,3 @@ def _literal(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _literal(each) for key, each in value.items()}
     return [_literal(each) for each in value] if isinstance(value, list) else value
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML without aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

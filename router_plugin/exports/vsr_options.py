@@ -8,6 +8,7 @@ from pydantic import Field
 
 from registry.shared.options import Options, Shown
 from router_plugin.errors import ExportError
+from router_plugin.exports.model_refs import DEFAULT
 
 Target = Literal["0.4", "0.3"]
 Signals = Literal["classifiers", "embeddings"]
@@ -49,7 +50,7 @@ class VsrOptions(Options):
         tuple[str, ...],
         Field(description="Model that answers the queries of a route, or of all others."),
         Shown(metavar="[ROUTE=]NAME"),
-    ] = ("general-model",)
+    ] = (DEFAULT,)
     key_variable: Annotated[
         str | None,
         Field(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from registry import GENERAL
 from router_plugin.decision import NO_ROUTE
 from router_plugin.errors import ExportError
 from router_plugin.evaluation.fitted import NOT_FITTED
 from router_plugin.exports.address import ServerAddress
+from router_plugin.exports.embedding_model import model_or_default, pinned
 from router_plugin.exports.vsr_options import VsrOptions
-from router_plugin.joint_space.space import JOINT, JointSpace
+from router_plugin.joint_space.space import JOINT
 from router_plugin.routes import Route
 from router_plugin.serving.state import ServingState
 
@@ -129,16 +129,8 @@ def _threshold(route: Route, state: ServingState) -> float:
 
 def _space(state: ServingState, options: VsrOptions) -> tuple[str, int]:
     """The name and the dimension of the space in which VSR compares."""
-    settings, domains = state.settings, state.domains
-    alone = settings.single_domain if settings.strategy == "single" else None
-    model = options.model or alone or JOINT
-    if model not in (JOINT, *domains.names):
-        raise ExportError(f"`model` {model!r}: expected one of {', '.join((*domains.names, JOINT))}")
-    if state.fitted != NOT_FITTED and model != (alone or JOINT):
+    model = model_or_default(options.model, state.domains, state.settings)
+    if state.fitted != NOT_FITTED and model != model_or_default(None, state.domains, state.settings):
         fit = f"--strategy single --single-domain {model}" if model != JOINT else "another strategy"
         raise ExportError(f"`fitted` has thresholds for other scores than those of `model` {model}: fit with {fit}")
-    if model == JOINT:
-        space = JointSpace(domains)
-        return f"{JOINT}@{space.identifier}", space.dimension
-    version = domains.champions.get(model)
-    return version.name if version and model != GENERAL else model, domains.dimension(model)
+    return pinned(model, state.domains)

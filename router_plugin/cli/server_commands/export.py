@@ -21,9 +21,15 @@ from router_plugin.cli.options import (
     check_settings,
 )
 from router_plugin.cli.printing import print_json, say
+from router_plugin.exports.litellm_options import LitellmOptions
 from router_plugin.exports.vsr_options import VsrOptions
 
 VSR = "Example: domain-router export vsr --server http://domain-router:8700 --routes examples/routes.yaml --out vsr"
+LITELLM = (
+    "Example: domain-router export litellm --server http://domain-router:8700 --routes examples/routes.yaml "
+    "--model-ref symptoms=medical-model"
+)
+_FLAGS = {"model_refs": "--model-ref"}
 
 app = typer.Typer(cls=CommandGroup, help="Write configurations for other routers.", no_args_is_help=True)
 
@@ -33,7 +39,7 @@ app = typer.Typer(cls=CommandGroup, help="Write configurations for other routers
 def vsr(
     context: typer.Context,
     *,
-    options: Annotated[VsrOptions, fields_of(VsrOptions, flags={"model_refs": "--model-ref"})],
+    options: Annotated[VsrOptions, fields_of(VsrOptions, flags=_FLAGS)],
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
     out: Annotated[Path, typer.Option(parser=named_path, metavar=PATH, help="Folder to write.")] = Path("vsr"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
@@ -46,10 +52,11 @@ def vsr(
 ) -> None:
     """Write a configuration for vLLM Semantic Router (VSR), which asks a server of the same routes and settings."""
     from router_plugin.cli.opening import open_router
-    from router_plugin.exports.vsr import check_target, write_vsr
+    from router_plugin.exports.config_file import check_target
+    from router_plugin.exports.vsr import write_vsr
 
     check_settings(context)
-    check_target(out, overwrite)
+    check_target(out, "vsr", overwrite)
     with open_router(routes, registry, extra_domains, settings, fitted, base_model) as router:
         files = write_vsr(router.state, options, out, overwrite)
         names = [route.name for route in router.routes]
@@ -60,3 +67,36 @@ def vsr(
         say(f"wrote {path}")
     if options.kind == "classifiers":
         say(f"start the server with --listen classify-routes=:{options.routes_port}")
+
+
+@app.command(epilog=LITELLM)
+@with_fields
+def litellm(
+    context: typer.Context,
+    *,
+    options: Annotated[LitellmOptions, fields_of(LitellmOptions, flags=_FLAGS)],
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    out: Annotated[Path, typer.Option(parser=named_path, metavar=PATH, help="Folder to write.")] = Path("litellm"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    extra_domains: ExtraDomainsOption = None,
+    fitted: FittedOption = None,
+    base_model: GeneralBaseOption = None,
+    settings: SettingsOptions,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a configuration for LiteLLM's proxy, which asks a server of the same routes and settings."""
+    from router_plugin.cli.opening import open_router
+    from router_plugin.exports.config_file import check_target
+    from router_plugin.exports.litellm import COMMAND, write_litellm
+
+    check_settings(context)
+    check_target(out, COMMAND, overwrite)
+    with open_router(routes, registry, extra_domains, settings, fitted, base_model) as router:
+        files = write_litellm(router.state, options, out, overwrite)
+        names = [route.name for route in router.routes]
+    if json:
+        print_json({"files": files, "routes": names, "tiers": options.tiers})
+        return
+    for path in files:
+        say(f"wrote {path}")

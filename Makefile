@@ -1,13 +1,15 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
+# make test-hosts: tests with programs that get an environment of their own, in $(HOSTS), now LiteLLM's proxy.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make clean: remove what these made.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+HOSTS := .hosts
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test lint unit coverage clean
+.PHONY: quickstart test test-hosts lint unit coverage clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
@@ -16,7 +18,10 @@ test: lint
 	$(PYTEST)
 
 unit: $(VENV)/.test
-	$(PYTEST) -m "not docs and not slow and not data"
+	$(PYTEST) -m "not docs and not slow and not data and not hosts"
+
+test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/router_plugin/hosts_litellm
 
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
@@ -35,5 +40,10 @@ $(VENV)/.quickstart $(VENV)/.test: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
+$(HOSTS)/litellm/.installed: tests/router_plugin/hosts_litellm/requirements.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) quickstart work .coverage*
+	rm -rf $(VENV) $(HOSTS) quickstart work .coverage*

@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run modules with long tests first, so that no worker is left with one when the others are done."""
-    long = {item.path for item in items for name in ("docs", "slow", "data") if item.get_closest_marker(name)}
+    long = {item.path for item in items for name in ("docs", "slow", "data", "hosts") if item.get_closest_marker(name)}
     items.sort(key=lambda item: item.path not in long)
 
 

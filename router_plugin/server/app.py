@@ -20,6 +20,7 @@ from starlette.routing import Match, Route
 from registry import DomainRouterError
 from router_plugin.hosts.server_routes import add_server_routes
 from router_plugin.server.endpoints import inference, openai, operations, routing, systemone
+from router_plugin.server.endpoints.direct import Direct
 from router_plugin.server.endpoints.of_service import KEY
 from router_plugin.server.mcp import dialect
 from router_plugin.server.mcp.tools import Tools
@@ -71,6 +72,7 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
         telemetry={"auto_configure": True, "logs": False},  # its logs would have the texts of malformed requests
     )
     app.state.service, app.state.tools = service, tools
+    app.add_middleware(Direct, service=service)
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     for each in (openai, inference, routing, systemone, dialect):  # what is asked most, first

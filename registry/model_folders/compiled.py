@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Graph = Callable[[dict[str, NDArray[np.int64]]], NDArray[np.float32]]
-BATCH = 32
+BATCH = 8
 
 
 class CompiledModel:

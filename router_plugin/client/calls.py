@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CANARY = "X-Domain-Router-Canary"
+"""Header that names the domain whose candidate is to decide."""
+
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
@@ -31,12 +34,14 @@ class Call(Generic[T]):
         read: makes the result of the body of an answer; raises ValueError where it is not what was expected.
         body: sent as JSON; None for none.
         repeat: whether it may be sent again: ``always``, only if the server has not taken it, or ``never``.
+        headers: beside those of every call.
     """
 
     path: str
     read: Callable[[bytes], T]
     body: Mapping[str, Any] | None = None
     repeat: Literal["always", "untaken", "never"] = "always"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,20 +93,20 @@ _DECISION, _EXPLANATION = TypeAdapter(Decision), TypeAdapter(Explanation)
 _LABELS = TypeAdapter(list[list[_Label]])
 
 
-def route(query: str, history: Iterable[Turn]) -> Call[Decision]:
+def route(query: str, history: Iterable[Turn], canary: str | None) -> Call[Decision]:
     """See :meth:`router_plugin.DomainRouterClient.route`, and so on."""
     body = {"query": query, "history": [dict(turn) for turn in history]}
-    return Call("/v1/route", partial(_DECISION.validate_json, strict=True), body)
+    return Call("/v1/route", partial(_DECISION.validate_json, strict=True), body, headers=_canary(canary))
 
 
-def route_many(queries: Iterable[str]) -> Call[list[Decision]]:
+def route_many(queries: Iterable[str], canary: str | None) -> Call[list[Decision]]:
     """Decisions in the order of the queries."""
     asked = _several(queries)
 
     def read(body: bytes) -> list[Decision]:
         return _as_many(_Decisions.model_validate_json(body, strict=True).decisions, asked)
 
-    return Call("/v1/route/batch", read, {"queries": asked})
+    return Call("/v1/route/batch", read, {"queries": asked}, headers=_canary(canary))
 
 
 def explain(query: str, limit: int) -> Call[Explanation]:
@@ -158,6 +163,18 @@ def models() -> Call[dict[str, str]]:
 def ready() -> Call[None]:
     """Answered with an error where the server is not ready."""
     return Call("/health/ready", lambda body: _status(body, "ready"), repeat="never")
+
+
+def _canary(domain: str | None) -> dict[str, str]:
+    """
+    Raises:
+        QueryError: it cannot be sent as a header.
+    """
+    if domain is None:
+        return {}
+    if not (domain.isascii() and domain.isprintable()):
+        raise QueryError(f"`canary` {domain!r}: expected the name of a domain, or 'none'")
+    return {CANARY: domain}
 
 
 def _several(texts: Iterable[str]) -> list[str]:

@@ -52,18 +52,20 @@ class DomainRouterClient:
         self._connection = Connection(base_url, api_key, timeout, retries)
         self._http = httpx.Client(**self._connection.http)
 
-    def route(self, query: str, history: Iterable[Turn] = ()) -> Decision:
+    def route(self, query: str, history: Iterable[Turn] = (), *, canary: str | None = None) -> Decision:
         """The decision about a query, or about the last message of a conversation.
 
         Args:
             query: text.
             history: earlier messages with ``role`` and ``content``, as in OpenAI's chat API, the latest last.
+            canary: the domain whose candidate is to decide, or ``none`` for the champions; by default the server
+                chooses by its shares. It refuses a domain that has no candidate or is not under test there.
         """
-        return self._send(calls.route(query, history))
+        return self._send(calls.route(query, history, canary))
 
-    def route_many(self, queries: Iterable[str]) -> list[Decision]:
-        """Decisions about queries in their order, all by the same models."""
-        return self._send(calls.route_many(queries))
+    def route_many(self, queries: Iterable[str], *, canary: str | None = None) -> list[Decision]:
+        """Decisions about queries in their order, all by the same models; see :meth:`route` for ``canary``."""
+        return self._send(calls.route_many(queries, canary))
 
     def explain(self, query: str, limit: int = 5) -> Explanation:
         """The decision about a query, and what led to it, with up to ``limit`` of the nearest utterances."""
@@ -150,13 +152,13 @@ class AsyncDomainRouterClient:
         self._connection = Connection(base_url, api_key, timeout, retries)
         self._http = httpx.AsyncClient(**self._connection.http)
 
-    async def route(self, query: str, history: Iterable[Turn] = ()) -> Decision:
+    async def route(self, query: str, history: Iterable[Turn] = (), *, canary: str | None = None) -> Decision:
         """See :meth:`DomainRouterClient.route`."""
-        return await self._send(calls.route(query, history))
+        return await self._send(calls.route(query, history, canary))
 
-    async def route_many(self, queries: Iterable[str]) -> list[Decision]:
+    async def route_many(self, queries: Iterable[str], *, canary: str | None = None) -> list[Decision]:
         """See :meth:`DomainRouterClient.route_many`."""
-        return await self._send(calls.route_many(queries))
+        return await self._send(calls.route_many(queries, canary))
 
     async def explain(self, query: str, limit: int = 5) -> Explanation:
         """See :meth:`DomainRouterClient.explain`."""

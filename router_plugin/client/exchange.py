@@ -86,7 +86,7 @@ class Exchange(Generic[T]):
             "GET" if self._content is None else "POST",
             self._call.path,
             content=self._content,
-            headers={"Content-Type": "application/json", "X-Request-Timeout": f"{seconds:.3f}"},
+            headers={"Content-Type": "application/json", "X-Request-Timeout": f"{seconds:.3f}", **self._call.headers},
             timeout=seconds,
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx
 import pytest
 
-from router_plugin import DomainRouter, Route, ServerError
+from router_plugin import AsyncDomainRouterClient, DomainRouter, DomainRouterClient, QueryError, Route, ServerError
+from router_plugin.client import RefusedError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files, Service
@@ -72,6 +74,34 @@ def test_clients_may_ask_for_the_candidate_or_the_champions(serve, store, candid
         store.promote(candidate)  # and then there is no candidate
         wait_for(lambda: ask("legal").status_code == 400)
         assert CANARY not in client.post("/v1/route", json={"query": "x"}).headers
+
+
+def test_the_python_client_may_ask_for_the_candidate_or_the_champions(serve, candidate):
+    async def ask(url, **options):
+        async with AsyncDomainRouterClient(url) as client:
+            await client.route(QUERIES[0], **options)
+            await client.route_many(QUERIES[:9], **options)
+
+    def decided(url, by):
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+        found = [
+            line for line in lines if line.startswith("domain_router_decisions_total") and f'canary="{by}"' in line
+        ]
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    with serve(canary=("legal=0.5",)) as (url, _), DomainRouterClient(url) as client:
+        client.route(QUERIES[0], canary="legal")
+        client.route_many(QUERIES[:9], canary="legal")
+        asyncio.run(ask(url, canary="legal"))
+        assert (decided(url, candidate), decided(url, "")) == (20, 0)
+        client.route(QUERIES[0], canary="none")
+        client.route_many(QUERIES[:9], canary="none")
+        asyncio.run(ask(url, canary="none"))
+        assert (decided(url, candidate), decided(url, "")) == (20, 20)
+        with pytest.raises(RefusedError, match="no canary of the domain 'medical'"):
+            client.route(QUERIES[0], canary="medical")
+        with pytest.raises(QueryError, match="expected the name of a domain"):
+            client.route(QUERIES[0], canary="legal\r\nX-Other: 1")
 
 
 def test_a_candidate_decides_in_the_shadow_and_a_report_says_what_it_would_change(serve, candidate, tmp_path, cli):

@@ -27,7 +27,7 @@ from router_plugin.server.mcp.tools import Tools
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.access import AccessControl
 from router_plugin.server.protection.bounds import Bounds
-from router_plugin.server.protection.keys import Keys
+from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import MCP_PATH, error_response
 from router_plugin.server.service import Service
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("router_plugin.server.requests")
 
 
-def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, str] | None = None) -> ASGIApp:
+def create_app(service: Service, keys: KeyFile | None = None, ports: Mapping[int, str] | None = None) -> ASGIApp:
     """The server's application.
 
     Args:
@@ -54,11 +54,14 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        serving = asyncio.ensure_future(service.serve())
+        tasks = [asyncio.ensure_future(service.serve())]
+        if keys:
+            tasks.append(asyncio.ensure_future(keys.follow(options.reload_s)))
         async with standard.run() if standard else nullcontext():
             yield
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await service.close()
 
     app = FastAPI(
@@ -71,7 +74,7 @@ def create_app(service: Service, keys: Keys | None = None, ports: Mapping[int, s
         redirect_slashes=False,
         telemetry={"auto_configure": True, "logs": False},  # its logs would have the texts of malformed requests
     )
-    app.state.service, app.state.tools = service, tools
+    app.state.service, app.state.tools, app.state.keys = service, tools, keys
     app.add_middleware(Direct, service=service)
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)

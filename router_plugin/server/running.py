@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from router_plugin.router import DomainRouter
-    from router_plugin.server.protection.keys import Keys
+    from router_plugin.server.protection.key_file import KeyFile
     from router_plugin.server.service import Service
 
 ROUTES_PREFIX = "/routes"
@@ -103,12 +103,12 @@ def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[in
     return create_app(service, keys, ports)
 
 
-def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, Keys | None]:
+def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, KeyFile | None]:
     from router_plugin.server.jsonl_file import JsonlFile
-    from router_plugin.server.protection.keys import Keys
+    from router_plugin.server.protection.key_file import KeyFile
     from router_plugin.server.service import Files, Service
 
-    keys = Keys.load(options.keys) if options.keys else None
+    keys = KeyFile(options.keys) if options.keys else None
     feedback = JsonlFile(options.feedback, "feedback") if options.feedback else None
     shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version as installed_version
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from router_plugin.server.endpoints.of_service import KEY, ServiceNow
+from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
 
 router = APIRouter(tags=["operations"], responses=documented(ErrorAnswer))
@@ -30,10 +31,14 @@ class Readiness(BaseModel):
 
 
 @router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness, "description": "Loading."}})
-async def ready(service: ServiceNow) -> Response:
-    """Whether models are loaded; and whether promoted versions could not be loaded, so that earlier ones serve."""
+async def ready(service: ServiceNow, request: Request) -> Response:
+    """Whether models are loaded; and whether promoted versions or changed keys could not be: earlier ones hold then."""
     status = "ready" if service.ready else "loading"
-    warning = service.champions.fault and "promoted versions could not be loaded: the server's log says why"
+    keys: KeyFile | None = request.app.state.keys
+    failed = ["promoted versions"] if service.champions.fault else []
+    if keys and keys.fault:
+        failed.append("changed keys")
+    warning = f"{' and '.join(failed)} could not be loaded: the server's log says why" if failed else None
     return JsonResponse({"status": status, "warning": warning}, 200 if service.ready else 503)
 
 

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from router_plugin.server.errors import NoKeyError, NotAllowedError, RateLimitError
-from router_plugin.server.protection.keys import Key, Keys, RateLimits, Scope
+from router_plugin.server.protection.key_file import KeyFile
+from router_plugin.server.protection.keys import Key, RateLimits, Scope
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Send
@@ -37,7 +38,7 @@ _PUBLIC = Key(name="anonymous", digest="0" * 64, scopes=("admin",))
 class AccessControl:
     """Lets through what a key allows."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyFile | None) -> None:
         """
         Args:
             app: to protect.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ import uvicorn
 from router_plugin.server.app import create_app
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
+from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.running import ROUTES_PREFIX
 from router_plugin.server.service import NO_FILES, Files, Service
 
@@ -23,11 +26,12 @@ def running(router, options=None, keys=None, files=NO_FILES, for_routes=None):
     """Serve a router on a free port; yields the server's URL and what answers there. It closes the router.
 
     Args:
+        keys: those that it knows, or their file.
         for_routes: a socket for ``classify-routes``.
     """
     service = Service(router, options or ServerOptions(), 2, files)
     sockets = [socket.create_server(("127.0.0.1", 0)), *([for_routes] if for_routes else [])]
-    app = create_app(service, keys, {each.getsockname()[1]: ROUTES_PREFIX for each in sockets[1:]})
+    app = create_app(service, keys and _file_of(keys), {each.getsockname()[1]: ROUTES_PREFIX for each in sockets[1:]})
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
@@ -39,6 +43,15 @@ def running(router, options=None, keys=None, files=NO_FILES, for_routes=None):
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _file_of(keys):
+    """A file of keys, as a server follows it."""
+    if isinstance(keys, Path):
+        return KeyFile(keys)
+    file = Path(tempfile.mkdtemp(), "keys.json")
+    keys.save(file)
+    return KeyFile(file)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 from registry.shared.texts import clean
 from router_plugin.conversations import Turn
-from router_plugin.decision import Decision
+from router_plugin.decision import NO_ROUTE, Decision
 from router_plugin.errors import ServerError
 from router_plugin.explanation import Explanation
 from router_plugin.router import DomainRouter
@@ -76,8 +76,11 @@ class Service:
             files: that it writes.
 
         Raises:
-            ServerError: the options of a canary or a shadow are malformed, or a domain is unknown.
+            ServerError: the options of a canary or a shadow are malformed, a domain is unknown, or a route is called
+                ``none``, which answers have as the label of queries without a route.
         """
+        if any(route.name == NO_ROUTE for route in router.state.served.routes):
+            raise ServerError(f"route {NO_ROUTE!r}: that is the label of queries without a route: choose another name")
         self.router, self.options, self.feedback, self.metrics = router, options, files.feedback, Metrics()
         self.batcher = Batcher(threads, options.batch_tokens, options.max_queue, self.metrics.count_batch)
         self.spaces = Spaces()

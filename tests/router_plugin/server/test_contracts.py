@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from router_plugin import JointSpace
+from router_plugin import DomainRouter, JointSpace, Route, ServerError
+from router_plugin.server.options import ServerOptions
+from router_plugin.server.service import Service
 
 QUERY = "what are the side effects of this medicine"
 
@@ -35,6 +37,12 @@ def test_every_route_has_a_probability_and_so_has_none(client, over_all):
     decision = over_all.route(QUERY)
     chosen = {label["label"]: label["score"] for label in found[0]}[decision.route or "none"]
     assert chosen == pytest.approx(decision.confidence)
+
+
+def test_a_route_with_the_label_of_no_route_is_not_served(served_domains):
+    router = DomainRouter.over(served_domains, [Route(name="none", utterances=("anything",))])
+    with pytest.raises(ServerError, match="route 'none': that is the label of queries without a route"):
+        Service(router, ServerOptions(), 1)
 
 
 def test_texts_are_embedded_in_the_joint_space(client, served_domains):

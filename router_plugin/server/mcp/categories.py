@@ -15,3 +15,7 @@ class Categories:
         """All domains so far, and behind them those of these that are new, in their order."""
         self._known.update(dict.fromkeys(domains))
         return list(self._known)
+
+    def new(self, domains: Iterable[str]) -> list[str]:
+        """Those of these domains that were never there."""
+        return [name for name in domains if name not in self._known]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
@@ -82,12 +82,17 @@ class Tools:
             raise RequestError(f"{name}: {first_fault(error, 'the arguments')}", "arguments") from None
         return await tool.answer(self, asked)
 
+    async def known(self, domains: Iterable[str]) -> list[str]:
+        """These domains and earlier ones by their indices, which are the same in all processes and after a restart."""
+        new = self.categories.new(domains)
+        return self.categories.including(await self.service.champions.by_age(new) if new else ())
+
 
 async def list_categories(tools: Tools, _: Nothing) -> dict[str, Any]:
     """The domains; indices that :func:`classify_text` returns are positions in their list."""
     versions = tools.service.champions.versions()
     return {
-        "categories": tools.categories.including(versions),
+        "categories": await tools.known(versions),
         "category_system_prompts": {},
         "category_descriptions": {name: _described(name, version) for name, version in versions.items()},
     }
@@ -96,7 +101,7 @@ async def list_categories(tools: Tools, _: Nothing) -> dict[str, Any]:
 async def classify_text(tools: Tools, asked: Text) -> dict[str, Any]:
     """The index of the most probable domain and its probability; those of all domains, and their entropy in bits."""
     (by_domain,) = await tools.service.classify([asked.text])
-    probabilities = [by_domain.get(name, 0.0) for name in tools.categories.including(by_domain)]
+    probabilities = [by_domain.get(name, 0.0) for name in await tools.known(by_domain)]
     confidence = max(probabilities)
     found = {"class": probabilities.index(confidence), "confidence": confidence}
     if not asked.with_probabilities:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Sequence
 
-from registry import DomainRouterError, ModelVersion
+from registry import DomainRouterError, ModelVersion, NotRegisteredError
 from router_plugin.router import DomainRouter
 from router_plugin.server.reporting.metrics import Metrics
 from router_plugin.server.versions.trials import Trials
+from router_plugin.serving.domains import ServedDomains
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,15 @@ class Champions:
         """The model that serves each domain."""
         domains = self._router.served_domains
         return {name: domains.version(name) for name in domains.names}
+
+    async def by_age(self, names: Iterable[str]) -> list[str]:
+        """Domains in the order in which they were registered, so that a new one is the last; before them those that
+        are not, in the order given.
+
+        Raises:
+            RegistryError: the registry cannot be read.
+        """
+        return await asyncio.to_thread(_by_age, self._router.served_domains, list(names))
 
     async def follow(self, seconds: float) -> None:
         """Look at the registry for ever.
@@ -79,3 +90,17 @@ class Champions:
             self._metrics.reload_failures.inc()
             log.error("not all present versions can be served, the earlier ones are: %s", fault)
         self.fault = fault
+
+
+def _by_age(domains: ServedDomains, names: Sequence[str]) -> list[str]:
+    def age(name: str) -> tuple[float, str]:
+        champion = domains.champions.get(name)
+        if champion is None:
+            return 0.0, ""
+        try:
+            first = domains.registered(f"{name}@1")
+        except NotRegisteredError:  # a snapshot holds champions only, which stay the same
+            first = champion
+        return first.created.timestamp(), name
+
+    return sorted(names, key=age)

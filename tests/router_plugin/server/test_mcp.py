@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from router_plugin.server.mcp.categories import Categories
 from router_plugin.server.mcp.tools import TOOLS, Tools
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Service
+from router_plugin.server.versions.champions import _by_age
 from tests import warm
 from tests.conftest import EXAMPLES
 from tests.router_plugin.server.conftest import running
@@ -276,11 +278,34 @@ def test_a_domain_keeps_its_index_whatever_comes_and_goes():
     assert known.including([]) == ["general", "medical", "finance", "law"]
 
 
+def test_indices_are_in_the_order_of_registration_so_that_a_restart_changes_none(client, served_domains):
+    first = sorted(served_domains.champions.values(), key=lambda each: each.created)
+    body = b'{"method":"","params":{"name":"list_categories","arguments":{}}}'
+    listed = json.loads(dialect(client, "tools/call", body)["content"][0]["text"])["categories"]
+    assert listed == ["general", *(each.domain for each in first)]
+
+    def after_a_restart(*names):
+        ages = {"medical": 1, "law": 2, "art": 3}
+        versions = {
+            name: SimpleNamespace(created=datetime.fromtimestamp(age, timezone.utc)) for name, age in ages.items()
+        }
+        domains = SimpleNamespace(
+            champions={name: versions[name] for name in names}, registered=lambda name: versions[name.partition("@")[0]]
+        )
+        return _by_age(domains, ["general", *sorted(names), "extra"])
+
+    assert after_a_restart("law", "medical") == ["general", "extra", "medical", "law"]
+    assert after_a_restart("art", "law", "medical") == ["general", "extra", "medical", "law", "art"]
+
+
 def test_a_domain_that_is_served_no_more_has_probability_zero():
     async def classify(_):
         return [served]
 
-    champions = SimpleNamespace(versions=lambda: dict.fromkeys(served, ""))
+    async def by_age(names):
+        return names
+
+    champions = SimpleNamespace(versions=lambda: dict.fromkeys(served, ""), by_age=by_age)
     tools = Tools(SimpleNamespace(classify=classify, champions=champions))
     served = {"general": 0.25, "medical": 0.75}
     asyncio.run(tools.call("list_categories", {}))

@@ -11,10 +11,7 @@ side finds a query in the tokenizer's cache. With OMP_NUM_THREADS=1, all use one
 
 ``cpu`` is the same in processor time, which depends less on what else the machine does.
 
-``match_ms`` is the router's own figure for comparing with the candidates. For very many, ``--match`` measures it alone:
-the base model's vectors of up to 100,000 different texts of all data sets, compared with CLINC150's test queries and
-with its out-of-scope ones. `nearest` is the fraction of these whose nearest route is found, `nearest_two` the same for
-the nearest two. Without --domains, only this is measured.
+``match_ms`` is the router's own figure for comparing with the candidates; match_latency.py measures it for very many.
 
 A restart is a new router over the same routes. `ready_s` is its time once the models are loaded, `embedded` the number
 of candidates that it embedded. `add_s` and `add_embedded` are the same for one route added to it. The last line is one
@@ -25,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import gzip
 import json
 import os
 import random
@@ -44,6 +40,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from samples import rows_of
 from semantic_router import Route as HostRoute
 from semantic_router.encoders import LocalEncoder
 from semantic_router.routers import IndexedRouter
@@ -56,8 +53,6 @@ from registry.model_folders.variants import variant_folder
 from registry.shared import home
 from router_plugin import Decision, DomainRouter, Route, ServedDomains, Settings
 from router_plugin.serving import domain_routes as served_routes
-from router_plugin.serving.candidate_store import Embedded
-from router_plugin.serving.candidates import Candidates, Queries
 from training import publish
 from training.retrieval.encoding import load_model
 
@@ -67,8 +62,6 @@ WHOLE = 10
 """Up to this number, domains are not divided into halves."""
 UTTERANCES = 10
 """Maximum per route."""
-TEXTS, BEGINNING = ("text", "question", "answer", "title", "passage"), 150
-"""Fields whose first characters are candidates for ``--match``."""
 
 KEYS = (
     *("median_ms", "p99_ms", "median_against_encode", "p99_against_encode", "against_semantic_router"),
@@ -91,17 +84,16 @@ def main() -> None:
     """Publish models, time the alternatives in turn, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    parser.add_argument("--domains", type=int, nargs="*", default=[1, 3, 20])
+    parser.add_argument("--domains", type=int, nargs="+", default=[1, 3, 20])
     parser.add_argument("--candidates", type=int, nargs="+", default=[10, 1000, 20_000])
     parser.add_argument("--backend", nargs="+", default=[TORCH, "openvino", "onnx-int8"])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--strategy", choices=("two_stage", "adaptive"), default="two_stage")
-    parser.add_argument("--match", type=int, nargs="*", default=[20_000, 100_000], help="candidates")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         os.environ[home.VARIABLE] = str(Path(scratch) / "home")
-        models = _models(Path(scratch), arguments.backend, _texts(arguments.data, 1)[0]) if arguments.domains else {}
+        models = _models(Path(scratch), arguments.backend, _texts(arguments.data, 1)[0])
         for number in arguments.domains:
             texts, queries = _texts(arguments.data, number)
             asked = random.Random(0).sample([text for each in queries.values() for text in each], arguments.queries)
@@ -111,81 +103,14 @@ def main() -> None:
                 found = _turns(stores, models, routes, asked, arguments.strategy)
                 results[f"{number} domains, {count} candidates"] = found
                 _print(f"{number} domains, {count} candidates", found)
-        if arguments.match:
-            results["match"] = _match(arguments.data, arguments.match, arguments.queries)
     print(json.dumps(results))
-
-
-def _match(data: Path, counts: Sequence[int], number: int) -> dict[str, Any]:
-    """Milliseconds of processor time for comparing with all candidates, and with those that may decide, in turn."""
-    rows = _read(data / "clinc150.jsonl.gz")
-    outside = [row["text"] for row in rows if not row["intent"] and row["part"] == "test"]
-    inside = [row["text"] for row in rows if row["intent"] and row["part"] == "test"]
-    shuffled = random.Random(0)
-    encoder = load_model(resolve_base_model().path, "cpu")
-
-    def embed(lines: Sequence[str]) -> Any:
-        return encoder.encode(list(lines), normalize_embeddings=True, show_progress_bar=False)
-
-    known = embed(shuffled.sample(_every_text(data), max(counts)))
-    asked = {
-        "in scope": embed(shuffled.sample(inside, number)),
-        "out of scope": embed(shuffled.sample(outside, number)),
-    }
-    found: dict[str, Any] = {}
-    for count in counts:
-        routes = [
-            Route(name=str(start), utterances=tuple(map(str, range(start, min(start + UTTERANCES, count)))))
-            for start in range(0, count, UTTERANCES)
-        ]
-        embedded = [Embedded(vector, 0.0, str(row).encode()) for row, vector in enumerate(known[:count])]
-        candidates = Candidates(routes, embedded)
-        candidates.prepare()
-        for name, vectors in asked.items():
-            found[f"{count}, {name}"] = _in_turn(candidates, vectors)
-            print(count, name, found[f"{count}, {name}"])
-    return found
-
-
-def _every_text(data: Path) -> list[str]:
-    """The different texts of all data sets but of their test parts, the beginning of each."""
-    texts: dict[str, None] = {}
-    for file in sorted(data.glob("*.jsonl.gz")):
-        for row in _read(file):
-            if row.get("part") != "test":
-                texts |= {row[name][:BEGINNING]: None for name in TEXTS if isinstance(row.get(name), str)}
-    return sorted(texts)
-
-
-def _in_turn(candidates: Candidates, vectors: Any) -> dict[str, float]:
-    spent: dict[str, list[float]] = {"all_ms": [], "to_decide_ms": []}
-    same = both = 0
-    for vector in vectors:
-        query = Queries(vector[None], ["any"], [0.0], ["any"])
-        started = time.process_time()
-        wanted = candidates.scores(query)[0]
-        compared = time.process_time()
-        routes = candidates.deciding(query)
-        routes = routes or (np.arange(len(wanted)), candidates.scores(query)[0])
-        spent["to_decide_ms"].append(1000 * (time.process_time() - compared))
-        spent["all_ms"].append(1000 * (compared - started))
-        two = set(np.argsort(-wanted, kind="stable")[:2].tolist())
-        same += int(routes[0][routes[1].argmax()]) == int(wanted.argmax())
-        both += two == set(routes[0][np.argsort(-routes[1], kind="stable")[:2]].tolist())
-    found = {name: round(float(np.median(each)), 2) for name, each in spent.items()}
-    return {
-        **found,
-        "to_decide_p90_ms": round(float(np.percentile(spent["to_decide_ms"], 90)), 2),
-        "nearest": same / len(vectors),
-        "nearest_two": both / len(vectors),
-    }
 
 
 def _texts(data: Path, number: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Training utterances and test queries of ``number`` domains."""
     texts: dict[str, list[str]] = defaultdict(list)
     queries: dict[str, list[str]] = defaultdict(list)
-    rows = [row for row in _read(data / "clinc150.jsonl.gz") if row["intent"]]
+    rows = [row for row in rows_of(data / "clinc150.jsonl.gz") if row["intent"]]
     intents = sorted({row["intent"] for row in rows})
     for row in rows:
         half = f"-{intents.index(row['intent']) % 2}" if number > WHOLE else ""
@@ -193,14 +118,9 @@ def _texts(data: Path, number: int) -> tuple[dict[str, list[str]], dict[str, lis
         if row["part"] != "val":
             (texts if row["part"] == "train" else queries)[name].append(row["text"])
     names = sorted(texts)[:number]
-    for position, row in enumerate(row for row in _read(data / "banking77.jsonl.gz") if row["part"] == "train"):
+    for position, row in enumerate(row for row in rows_of(data / "banking77.jsonl.gz") if row["part"] == "train"):
         texts[names[position % len(names)]].append(row["text"])
     return {name: list(dict.fromkeys(texts[name])) for name in names}, {name: queries[name] for name in names}
-
-
-def _read(file: Path) -> list[dict[str, Any]]:
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
 
 
 def _models(scratch: Path, backends: Sequence[str], texts: dict[str, list[str]]) -> dict[str, Path]:

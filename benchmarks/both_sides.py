@@ -20,7 +20,6 @@ out-of-domain quality (needs matplotlib). The last line is one JSON object with 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import logging
 import os
@@ -35,13 +34,12 @@ from unittest import mock
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-import numpy as np
+from intents import accuracy, read_intents
 from rich.console import Console
 from rich.table import Table
 from samples import spread
 from sentence_transformers import SentenceTransformerTrainer
 from tried_recipes import TRIED
-from voting import vote
 
 import training.retrieval.states
 from registry import resolve_base_model
@@ -231,16 +229,10 @@ def _options(numbers: Sequence[str]) -> dict[str, Any]:
 @cache
 def _accuracy(file: Path, folder: Path) -> float:
     """Accuracy of the intents of CLINC150's in-scope test queries by a vote of the 5 nearest training queries."""
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        rows = [row for row in map(json.loads, lines) if row["intent"]]
-    known, asked = ([row for row in rows if row["part"] == part] for part in ("train", "test"))
     model = load_model(folder)
-    near, queries = (
-        model.encode_query([row["text"] for row in part], normalize_embeddings=True) for part in (known, asked)
-    )
-    voted = vote(queries, near, [row["intent"] for row in known])
-    hits = [label == query["intent"] for label, query in zip(voted, asked, strict=True)]
-    return round(float(np.mean(hits)), 4)
+    known, asked = read_intents(file)
+    near, queries = (model.encode_query(list(part), normalize_embeddings=True) for part in (known.texts, asked.texts))
+    return accuracy(known, asked, near, queries)
 
 
 def _print(results: dict[str, dict[str, Any]]) -> None:

@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    MultipleNegativesRankingLoss,
+)
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 from torch.nn import functional
@@ -55,30 +58,75 @@ class Pull(Contrastive):
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE and the pull."""
         assert base is not None
+        if self.mini_batch:
+            return _CachedPulledLoss(model, base.model, self.scale, self.pull, self.mini_batch)
         return _PulledLoss(model, base.model, self.scale, self.pull)
 
 
-class _PulledLoss(MultipleNegativesRankingLoss):
-    """InfoNCE plus the squared difference from the base model's cosines between all queries of the batch."""
+class _BaseCosines:
+    """How far the cosines between all queries of a batch are from the base model's: the mean squared difference."""
 
-    def __init__(self, model: SentenceTransformer, base: SentenceTransformer, scale: float, pull: float) -> None:
-        super().__init__(model, scale=scale)
-        self._base = [base]  # in a list, so that its weights do not become parameters of this module
-        self._pull = pull
+    def __init__(self, base: SentenceTransformer) -> None:
+        self._base = base  # held by a plain object, so that its weights do not become parameters of a loss
+        self._wanted = torch.empty(0)
 
-    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        features = list(sentence_features)
-        kept = {name: value.clone() for name, value in features[0].items() if isinstance(value, Tensor)}
+    def read(self, queries: dict[str, Any]) -> None:
+        """Encode a batch of tokenized queries with the base model."""
+        kept = {name: value.clone() for name, value in queries.items() if isinstance(value, Tensor)}
         with torch.no_grad():
-            wanted = self._cosines(self._base[0](kept)["sentence_embedding"])
-        embeddings = [self.model(each)["sentence_embedding"] for each in features]
-        loss: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
-        return loss + self._pull * functional.mse_loss(self._cosines(embeddings[0]), wanted)
+            self._wanted = self._cosines(self._base(kept)["sentence_embedding"])
+
+    def distance(self, vectors: Tensor) -> Tensor:
+        """Of the same queries' vectors, ``(b, d)``."""
+        return functional.mse_loss(self._cosines(vectors), self._wanted)
 
     @staticmethod
     def _cosines(vectors: Tensor) -> Tensor:
         unit = functional.normalize(vectors, dim=-1)
         return unit @ unit.T
+
+
+class _PulledLoss(MultipleNegativesRankingLoss):
+    """InfoNCE plus the pull."""
+
+    def __init__(self, model: SentenceTransformer, base: SentenceTransformer, scale: float, pull: float) -> None:
+        super().__init__(model, scale=scale)
+        self._cosines = _BaseCosines(base)
+        self._pull = pull
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        features = list(sentence_features)
+        self._cosines.read(features[0])
+        embeddings = [self.model(each)["sentence_embedding"] for each in features]
+        loss: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
+        return loss + self._pull * self._cosines.distance(embeddings[0])
+
+
+class _CachedPulledLoss(CachedMultipleNegativesRankingLoss):
+    """The same by gradient caching."""
+
+    def __init__(
+        self, model: SentenceTransformer, base: SentenceTransformer, scale: float, pull: float, mini_batch: int
+    ) -> None:
+        super().__init__(model, scale=scale, mini_batch_size=mini_batch)
+        self._cosines = _BaseCosines(base)
+        self._pull = pull
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        features = list(sentence_features)
+        self._cosines.read(features[0])
+        loss: Tensor = super().forward(features, labels)
+        return loss
+
+    def calculate_loss(
+        self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
+    ) -> Tensor:
+        """The loss of a whole batch, from the vectors of its parts."""
+        pulled = self._pull * self._cosines.distance(torch.cat(reps[0]))
+        if with_backward:
+            pulled.backward()
+        loss: Tensor = super().calculate_loss(reps, labels, with_backward=with_backward)
+        return loss + pulled.detach() if with_backward else loss + pulled
 
 
 @dataclass

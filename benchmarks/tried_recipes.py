@@ -82,8 +82,9 @@ class _BaseCosines:
 
     @staticmethod
     def _cosines(vectors: Tensor) -> Tensor:
-        unit = functional.normalize(vectors, dim=-1)
-        return unit @ unit.T
+        with torch.autocast(vectors.device.type, enabled=False):
+            unit = functional.normalize(vectors.float(), dim=-1)
+            return unit @ unit.T
 
 
 class _PulledLoss(MultipleNegativesRankingLoss):

@@ -11,7 +11,7 @@ and not for a base model with prompts.
 Measured are MedQuAD's dev and test queries, the dev queries of every mixed set, the other test sets, and with --clinc
 the accuracy of CLINC150 intents. Intervals are of the difference from the base model. The weight "by dev" is that of
 the largest gain on MedQuAD's dev queries at which no mixed set loses on its dev queries. Texts are tokenized once; on a
-GPU they are encoded in half precision. The last line is one JSON object.
+GPU they are encoded in half precision. With --set, no weight is chosen. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="working folder of both_sides.py")
     parser.add_argument("--model", action="append", required=True, help="a variant, or several joined by +; repeatable")
+    parser.add_argument("--set", action="append", help="a prepared set; repeatable; by default all")
     parser.add_argument("--step", type=float, default=0.1, help="between weights")
     parser.add_argument("--clinc", type=Path, default=None, help="clinc150.jsonl.gz")
     parser.add_argument("--base-model", default=DEFAULT_BASE_MODEL)
@@ -69,7 +70,9 @@ def main() -> None:
     files, device = resolve_base_model(arguments.base_model), resolve_device(arguments.device)
     model = load_model(files.path, device)
     start = {name: value.clone() for name, value in model.state_dict().items()}
-    measures = Measures(model, arguments.out / "data", arguments.clinc)
+    folders = sorted(path.parent for path in (arguments.out / "data").glob("*/manifest.json"))
+    chosen = [folder for folder in folders if folder.name in (arguments.set or [folder.name])]
+    measures = Measures(model, chosen, arguments.clinc)
     base, count = measures.of(model), round(1 / arguments.step)
     results = {}
     for variant in arguments.model:
@@ -78,7 +81,7 @@ def main() -> None:
         for weight in (number / count for number in range(1, count + 1)):
             _move(model, start, changes, weight)
             rows[weight] = measures.of(model)
-        by_dev = _by_dev(rows)
+        by_dev = None if arguments.set else _by_dev(rows)
         results[variant] = {"by_dev": by_dev, "weights": rows}
         _print(variant, rows, by_dev)
     print(json.dumps(results))
@@ -146,14 +149,13 @@ class Intents:
 class Measures:
     """All that is measured of a model, with differences from the model that was measured first."""
 
-    def __init__(self, model: SentenceTransformer, data: Path, clinc: Path | None) -> None:
+    def __init__(self, model: SentenceTransformer, folders: Sequence[Path], clinc: Path | None) -> None:
         """
         Args:
             model: the base model.
-            data: folder of prepared sets.
+            folders: of prepared sets.
             clinc: file of CLINC150, if it is measured.
         """
-        folders = sorted(path.parent for path in data.glob("*/manifest.json"))
         self._sets = {
             folder.name: PreparedSet(model, read_prepared(folder), _splits(folder.name)) for folder in folders
         }
@@ -227,7 +229,7 @@ def _by_dev(rows: dict[float, dict[str, dict[str, float]]]) -> float:
     return max(kept, key=lambda weight: rows[weight][f"{HOME} dev"][MEASURE])
 
 
-def _print(variant: str, rows: dict[float, dict[str, dict[str, float]]], by_dev: float) -> None:
+def _print(variant: str, rows: dict[float, dict[str, dict[str, float]]], by_dev: float | None) -> None:
     table = Table("weight", *rows[0.0], title=f"{MEASURE} of {variant}; weight by dev: {by_dev}")
     for weight, row in rows.items():
         table.add_row(str(weight), *(f"{values[MEASURE]:.4f}" for values in row.values()))

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from intents import accuracy, read_intents
 from numpy.typing import NDArray
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from rich.console import Console
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
@@ -38,7 +38,7 @@ from torch.nn import functional
 
 from registry import BaseModelFiles, resolve_base_model
 from registry.model_folders.adapters import has_adapter
-from registry.model_folders.base_models import DEFAULT_BASE_MODEL
+from registry.names import DEFAULT_BASE_MODEL
 from training import PreparedData, read_prepared
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import load_model, resolve_device
@@ -204,7 +204,7 @@ def _differences(model: SentenceTransformer, start: Changes) -> Iterator[tuple[s
     """The difference from the base model's weights: of an adapter, the product of its matrices."""
     if has_adapter(model):
         for name, module in model.named_modules():
-            if isinstance(module, LoraLayer):
+            if isinstance(module, LoraLinear):
                 yield f"{name}.weight", module.get_delta_weight(module.active_adapters[0]).detach()
         return
     for name, value in model.state_dict().items():

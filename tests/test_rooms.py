@@ -15,7 +15,8 @@ FLOORS = {
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
-        {"model_folders", "pages"},
+        {"aliasing", "model_folders", "pages"},
+        {"catalog"},
         {"registry", "snapshot"},
     ],
     "training": [

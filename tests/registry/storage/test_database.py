@@ -73,7 +73,9 @@ def test_opening_twice_is_harmless(tmp_path, folder):
 
 
 def test_opening_an_up_to_date_registry_writes_nothing_and_loads_no_alembic(tmp_path, folder):
-    Registry.open(str(tmp_path / "registry")).publish(folder, make_record())
+    registry = Registry.open(str(tmp_path / "registry"))
+    registry.publish(folder, make_record())
+    registry.close()
     before = (tmp_path / "registry" / "registry.db").read_bytes()
     code = """
 import sys

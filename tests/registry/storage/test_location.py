@@ -3,24 +3,13 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
-from sqlalchemy.dialects import registry as dialects
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from registry import NotRegisteredError, Registry, RegistryError
 from registry.storage.location import VARIABLE, check_exists, locate
 from tests.registry.samples import make_record, write_model
+from tests.registry.servers import new_database
 
 SECRET = "hunter2"
-
-
-class VaultDialect(SQLiteDialect_pysqlite):
-    """SQLite under a URL that has a user and a password, as a database server's URL has."""
-
-    supports_statement_cache = True
-
-    def create_connect_args(self, url):
-        return super().create_connect_args(URL.create("sqlite", database=url.database))
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +22,10 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def vault(tmp_path):
+def vault(tmp_path, postgresql):
     """The URL of an empty registry that a password is in."""
-    dialects.register("vault", __name__, "VaultDialect")
-    return f"vault://user:{SECRET}@host/{tmp_path}/vault.db?artifacts={tmp_path}/models"
+    database, _, server = new_database(postgresql).partition("@")
+    return f"{database}:{SECRET}@{server}&artifacts={tmp_path}/models"
 
 
 def test_a_folder_holds_database_and_artifacts(tmp_path):
@@ -179,10 +168,10 @@ def test_no_error_shows_a_password(url):
 def test_an_open_registry_never_shows_the_password(vault, tmp_path):
     registry = Registry.open(vault)
     registry.publish(write_model(tmp_path / "model"), make_record())
-    assert "host" in registry.url and SECRET not in registry.url
+    assert "host=" in registry.url and SECRET not in registry.url
     with pytest.raises(NotRegisteredError) as error:
         registry.get("law")
-    assert "host" in str(error.value) and SECRET not in str(error.value)
+    assert "host=" in str(error.value) and SECRET not in str(error.value)
     assert SECRET not in f"{registry!r} {locate(vault)!r} {locate(vault)}"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,25 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, delete, select
 
 from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
+from registry.aliasing.standing import check_alive, check_custom, check_promotable, promotable
+from registry.catalog import deletion
+from registry.catalog.collecting import Collected, collect, what_to_collect
+from registry.catalog.listing import Filter, Listed, listed
 from registry.catalog.publishing import publish
-from registry.errors import NotRegisteredError, RegistryError
+from registry.errors import DamagedArtifactError, InvalidNameError, NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.paths import PathLike, local_path
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
 from registry.storage.artifacts import open_store
 from registry.storage.database import empty_database, open_database, reading, write
-from registry.storage.file_lists import digest_of
+from registry.storage.file_lists import digest_of, digest_of_list
 from registry.storage.location import locate
 from registry.storage.tables import aliases, model_versions
 
 log = logging.getLogger(__name__)
+
+_MOST_DAYS = 36500
 
 
 class Observer:
@@ -32,8 +40,8 @@ class Observer:
     def version_published(self, version: ModelVersion) -> None:
         """A new version can be loaded."""
 
-    def alias_moved(self, domain: str, alias: str, version: int, previous: int | None) -> None:
-        """An alias refers to another version now."""
+    def alias_moved(self, domain: str, alias: str, version: int | None, previous: int | None) -> None:
+        """An alias refers to another version now; to None if it was removed."""
 
 
 class Registry:
@@ -112,29 +120,40 @@ class Registry:
         return version
 
     def versions(self, domain: str | None = None) -> list[ModelVersion]:
-        """Every version, oldest first, domain by domain."""
-        query = select(model_versions).order_by(model_versions.c.domain, model_versions.c.version)
+        """Every version that is not deleted, oldest first, domain by domain."""
+        query = select(model_versions).where(model_versions.c.deleted.is_(None))
+        query = query.order_by(model_versions.c.domain, model_versions.c.version)
         if domain is not None:
             query = query.where(model_versions.c.domain == check_domain(domain))
         with reading(self._engine) as connection:
             return [self._read(row) for row in connection.execute(query)]
 
+    def listed(self, wanted: Filter | None = None) -> list[Listed]:
+        """The versions that a filter lets pass, domain by domain, oldest first, without their records."""
+        with reading(self._engine) as connection:
+            return listed(connection, wanted or Filter())
+
     def get(self, reference: str) -> ModelVersion:
         """The version that ``medical``, ``medical@3`` or ``medical@candidate`` refers to.
 
         Raises:
-            NotRegisteredError: the registry does not have it.
+            NotRegisteredError: the registry does not have it, or it is deleted.
         """
         wanted = parse_reference(reference)
+        number: Any = wanted.version
+        if wanted.alias:
+            number = (
+                select(aliases.c.version)
+                .where(aliases.c.domain == wanted.domain, aliases.c.alias == wanted.alias)
+                .scalar_subquery()
+            )
+        query = select(model_versions).where(
+            model_versions.c.domain == wanted.domain, model_versions.c.version == number
+        )
         with reading(self._engine) as connection:
-            number = wanted.version
-            if wanted.alias:
-                number = aliased(connection, wanted.domain, wanted.alias)
-            row = connection.execute(
-                select(model_versions).where(
-                    model_versions.c.domain == wanted.domain, model_versions.c.version == number
-                )
-            ).first()
+            row = connection.execute(query).first()
+            if row is not None and row.deleted is not None:
+                check_alive(connection, row.domain, row.version)
         if row is None:
             raise NotRegisteredError(f"unknown model {reference} in {self.url}: {self._known(wanted.domain)}")
         return self._read(row)
@@ -142,7 +161,11 @@ class Registry:
     def find_by_content(self, folder: PathLike) -> ModelVersion | None:
         """The newest version with exactly the files of a model folder; None if no version has them."""
         digest = digest_of(local_path(folder, RegistryError))
-        return next((version for version in reversed(self.versions()) if version.artifact == digest), None)
+        table = model_versions.c
+        query = select(model_versions).where(table.artifact == digest, table.deleted.is_(None))
+        with reading(self._engine) as connection:
+            row = connection.execute(query.order_by(table.domain.desc(), table.version.desc()).limit(1)).first()
+        return None if row is None else self._read(row)
 
     def champions(self) -> list[ModelVersion]:
         """The version that queries of each domain are served with, in order of domain name."""
@@ -170,11 +193,13 @@ class Registry:
         A candidate that is promoted is no longer the candidate.
 
         Raises:
-            NotRegisteredError: the registry does not have that version.
+            NotRegisteredError: the registry does not have that version, or it is deleted.
+            RegistryError: it is retired.
         """
         version = self.get(reference) if "@" in reference else self._candidate(reference)
 
         def make_champion(connection: Connection) -> int | None:
+            check_promotable(connection, version.domain, version.version)
             previous = move(connection, version.domain, CHAMPION, version.version, Reason("promote"))
             connection.execute(
                 delete(aliases).where(
@@ -191,7 +216,7 @@ class Registry:
         return version
 
     def rollback(self, domain: str) -> ModelVersion:
-        """Restore the previous champion; each further call goes back by one more.
+        """Restore the previous champion; each further call goes back by one more. Those deleted or retired are skipped.
 
         Raises:
             NotRegisteredError: the domain has no champion, or never had another one.
@@ -199,9 +224,11 @@ class Registry:
 
         def go_back(connection: Connection) -> tuple[int, int]:
             line = champion_line(connection, check_domain(domain))
-            if len(line) < 2:
+            allowed = promotable(connection, domain)
+            earlier = [number for number in line[:-1] if number in allowed and number != line[-1]]
+            if not earlier:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
-            before, current = line[-2:]
+            before, current = earlier[-1], line[-1]
             move(connection, domain, CHAMPION, before, Reason(ROLLBACK))
             return before, current
 
@@ -209,17 +236,130 @@ class Registry:
         self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
+    def alias(self, reference: str, alias: str, why: str | None = None) -> ModelVersion:
+        """Let an alias of a name of your own point to a version.
+
+        Raises:
+            NotRegisteredError: the registry does not have that version, or it is deleted.
+            RegistryError: the alias is the champion or the candidate.
+        """
+        check_custom(alias)
+        version = self.get(reference)
+
+        def point(connection: Connection) -> int | None:
+            check_alive(connection, version.domain, version.version)
+            return move(connection, version.domain, alias, version.version, Reason("alias", why))
+
+        previous = write(self._engine, point)
+        if previous != version.version:
+            self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
+        return version
+
+    def remove_alias(self, domain: str, alias: str, why: str | None = None) -> int:
+        """Remove an alias of a name of your own; returns the version that it pointed to.
+
+        Raises:
+            NotRegisteredError: there is no such alias.
+            RegistryError: it is the champion or the candidate.
+        """
+        check_domain(domain)
+        check_custom(alias)
+
+        def remove(connection: Connection) -> int:
+            previous = aliased(connection, domain, alias)
+            if previous is None:
+                raise NotRegisteredError(f"{domain} has no alias {alias}: {self._known(domain)}")
+            move(connection, domain, alias, None, Reason("alias", why))
+            return previous
+
+        previous = write(self._engine, remove)
+        self._notify(lambda each: each.alias_moved(domain, alias, None, previous))
+        return previous
+
+    def retire(self, reference: str, why: str | None = None) -> ModelVersion:
+        """Let a version not be promoted any more, nor be gone back to; it is no longer the candidate.
+
+        Raises:
+            NotRegisteredError: the registry does not have it, or it is deleted.
+            RegistryError: it is the champion.
+        """
+        version = self.get(reference)
+        work = partial(deletion.retire, domain=version.domain, version=version.version, why=why)
+        if write(self._engine, work):
+            self._notify(lambda each: each.alias_moved(version.domain, CANDIDATE, None, version.version))
+        return version
+
+    def undo_retirement(self, reference: str) -> ModelVersion:
+        """Let a version be promoted again.
+
+        Raises:
+            NotRegisteredError: the registry does not have it, or it is deleted.
+        """
+        version = self.get(reference)
+        write(self._engine, partial(deletion.undo_retirement, domain=version.domain, version=version.version))
+        return version
+
+    def delete(self, reference: str, grace_days: float = deletion.GRACE_DAYS) -> datetime:
+        """Delete a version; returns the time until which it can certainly be restored.
+
+        Raises:
+            NotRegisteredError: the registry does not have it, or it is deleted already.
+            RegistryError: an alias points to it, or the number of days is invalid.
+        """
+        if not 0 <= grace_days <= _MOST_DAYS:  # not a number is neither
+            raise RegistryError(f"`grace_days` {grace_days}: expected days from 0 to {_MOST_DAYS}")
+        version = self.get(reference)
+        grace = timedelta(days=grace_days)
+        return write(
+            self._engine, partial(deletion.delete, domain=version.domain, version=version.version, grace=grace)
+        )
+
+    def restore(self, reference: str) -> ModelVersion:
+        """Bring back a deleted version, named like ``medical@3``.
+
+        Raises:
+            NotRegisteredError: the registry does not have it, or it is purged.
+            InvalidNameError: the reference names no version.
+        """
+        wanted = parse_reference(reference)
+        if wanted.version is None:
+            raise InvalidNameError(f"{reference!r}: name the deleted version, as {wanted.domain}@NUMBER")
+        write(self._engine, partial(deletion.restore, domain=wanted.domain, version=wanted.version))
+        return self.get(reference)
+
+    def collect(self, dry_run: bool = False) -> Collected:
+        """Purge versions past their grace period, and remove artifacts that nothing refers to; others may publish.
+
+        Args:
+            dry_run: only say what would be removed.
+
+        Raises:
+            RegistryError: the registry cannot be written.
+        """
+        return (what_to_collect if dry_run else collect)(self._engine, self._artifacts)
+
     def fetch(self, version: ModelVersion) -> Path:
-        """A local folder with the version's files, every digest checked just now.
+        """A local folder with the version's files; each was read and checked since it last changed.
 
         Raises:
             DamagedArtifactError: a file is missing, cannot be read, or was changed.
             RegistryError: a local copy cannot be made.
         """
-        return self._artifacts.fetch(version.artifact, version.files)
+        if digest_of_list(version.files) != version.artifact:
+            raise DamagedArtifactError(f"{version.name}: its file list does not have the digest {version.artifact}")
+        try:
+            return self._artifacts.fetch(version.artifact, version.files)
+        except DamagedArtifactError as error:
+            raise DamagedArtifactError(f"{version.name}: {error}") from error
 
     def verify(self, version: ModelVersion) -> list[str]:
-        """What is wrong with the version's stored files, one line each; empty if nothing is."""
+        """What is wrong with the version's stored files, one line each; empty if nothing is. Every byte is read.
+
+        Raises:
+            RegistryError: the store cannot be reached.
+        """
+        if digest_of_list(version.files) != version.artifact:
+            return [f"the file list does not have the digest {version.artifact}"]
         return self._artifacts.verify(version.artifact, version.files)
 
     def _read(self, row: Row[Any]) -> ModelVersion:

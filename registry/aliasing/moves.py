@@ -60,7 +60,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
 
 
 def champion_line(connection: Connection, domain: str) -> list[int]:
-    """The domain's champions up to the present one; a rollback removes the last one."""
+    """The domain's champions up to the present one; a rollback removes those after the one that it goes back to."""
     query = select(alias_moves.c.version, alias_moves.c.kind).where(
         alias_moves.c.domain == domain, alias_moves.c.alias == CHAMPION
     )
@@ -68,6 +68,8 @@ def champion_line(connection: Connection, domain: str) -> list[int]:
     for row in connection.execute(query.order_by(alias_moves.c.id)):
         if row.kind == ROLLBACK:
             line.pop()
+            while line[-1] != row.version:
+                line.pop()
         else:
             line.append(row.version)
     return line

@@ -13,10 +13,10 @@ from registry.aliasing.moves import Reason, aliased, author, move, now
 from registry.errors import RegistryError
 from registry.names import CANDIDATE, CHAMPION
 from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion
-from registry.storage.artifacts import ArtifactStore
 from registry.storage.database import write
 from registry.storage.file_lists import digest_of
-from registry.storage.reservations import release, reserve
+from registry.storage.local_store import ArtifactStore
+from registry.storage.reservations import LIFETIME, release, reserve
 from registry.storage.tables import model_versions
 
 SCORE = "mrr@5"
@@ -85,7 +85,8 @@ def _add(
             size=version.size,
         )
     )
-    release(connection, reservation)
+    if not release(connection, reservation):  # its artifact may have been removed
+        raise RegistryError(f"storing the files took longer than {LIFETIME}: try again")
     alias = CANDIDATE if version.parent else CHAMPION
     previous = move(connection, version.domain, alias, version.version, Reason("publish", why))
     return Published(version, alias, previous)

@@ -37,9 +37,10 @@ model_versions = Table(
     Column("base_score", Float),
     Column("adapted_score", Float),
     Column("size", BigInteger, nullable=False),
-    # Since when it is not to be promoted, is to be deleted, and has no files any more.
+    # Since when it is not to be promoted, is deleted, when that can no longer be undone, and since when it is not.
     Column("retired", _TIME),
     Column("deleted", _TIME),
+    Column("expires", _TIME),
     Column("purged", _TIME),
     Index("model_versions_by_artifact", "artifact"),
 )

@@ -15,6 +15,8 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
+from router_plugin.cli.registry_commands import deleting as deleting
+from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.registry_commands import models
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes

@@ -14,48 +14,12 @@ if TYPE_CHECKING:
     from registry import ModelVersion
 
 app = typer.Typer(
-    cls=CommandGroup, help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True
+    cls=CommandGroup,
+    help="List, show, promote, roll back, delete, verify and add registered models.",
+    no_args_is_help=True,
 )
 
 Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
-
-
-@app.command("list", epilog="Example: domain-router models list")
-def list_models(
-    domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
-    registry: RegistryOption = None,
-    json: JsonOption = False,
-) -> None:
-    """List all versions with their aliases and measured gain."""
-    from router_plugin.plugins.registries import open_registry
-
-    store = open_registry(registry)
-    versions = store.versions(domain)
-    aliases = {name: store.aliases(name) for name in {version.domain for version in versions}}
-    named = {
-        version.name: [alias for alias, number in aliases[version.domain].items() if number == version.version]
-        for version in versions
-    }
-    if json:
-        print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
-        return
-    if not versions:
-        say(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
-        return
-    rows = []
-    for version in versions:
-        base, adapted = version.base_metrics["test"], version.adapted_metrics["test"]
-        rows.append(
-            (
-                version.name,
-                ", ".join(named[version.name]),
-                base["mrr@5"],
-                adapted["mrr@5"],
-                f"{version.size / 1e6:.1f} MB",
-                f"{version.created:%Y-%m-%d %H:%M}",
-            )
-        )
-    print_table(store.url, ("model", "alias", "base mrr@5", "adapted mrr@5", "size", "created (UTC)"), rows)
 
 
 @app.command(epilog="Example: domain-router models show medical@champion")

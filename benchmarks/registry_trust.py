@@ -119,8 +119,10 @@ def publish_some(url: str, folder: Path, times: int) -> None:
         registry.publish(write_model(folder, f"{folder.name}-{number}"), make_record())
 
 
-def killed(url: str, scratch: Path, kills: int, seed: int, restart: Callable[[], None] | None) -> dict[str, Any]:
-    """Kill a worker again and again; what was wrong afterwards."""
+def killed(
+    url: str, scratch: Path, kills: int, seed: int, restart: Callable[[], None] | None, each: int = 10
+) -> dict[str, Any]:
+    """Kill a worker again and again, and restart the database at each so many kills; what was wrong afterwards."""
     draw, restarts, faults = random.Random(seed), 0, []
     folders = [write_model(scratch / f"content-{number}", str(number)) for number in range(CONTENTS)]
     registry = Registry.open(url)
@@ -130,7 +132,7 @@ def killed(url: str, scratch: Path, kills: int, seed: int, restart: Callable[[],
         process = FORK.Process(target=work, args=(url, folders, draw.random()))
         process.start()
         time.sleep(draw.uniform(0.005, 0.4))
-        if restart and number % 10 == 9:
+        if restart and (number + 1) % each == 0:
             restart()
             restarts += 1
         if process.exitcode is not None:

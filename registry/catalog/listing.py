@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
@@ -67,19 +67,19 @@ class Filter:
 def listed(connection: Connection, wanted: Filter) -> list[Listed]:
     """The versions that a filter lets pass, domain by domain, oldest first."""
     named: dict[tuple[str, int], tuple[str, ...]] = {}
-    for row in connection.execute(select(aliases).order_by(aliases.c.alias)):
-        named[row.domain, row.version] = (*named.get((row.domain, row.version), ()), row.alias)
-    rows = connection.execute(_filtered(select(*_SHOWN), wanted)).tuples()
-    return [_listed(row, named.get(row[:2], ())) for row in rows]
+    columns = (aliases.c.domain, aliases.c.version, aliases.c.alias)
+    for domain, version, alias in connection.execute(select(*columns).order_by(aliases.c.alias)).all():
+        named[domain, version] = (*named.get((domain, version), ()), alias)
+    rows = connection.execute(_filtered(select(*_SHOWN), wanted)).all()
+    return [_listed(row, named) for row in rows]
 
 
-def _listed(row: Sequence[Any], named: tuple[str, ...]) -> Listed:
-    domain, version, created, base_model, parent, base_score, adapted_score, size, retired, deleted, expires = row
-    return Listed(
-        f"{domain}@{version}",
-        *(domain, version, named, _in_utc(created), base_model, parent, base_score, adapted_score, size),
-        *(retired and _in_utc(retired), deleted and _in_utc(deleted), expires and _in_utc(expires)),
-    )
+def _listed(row: Sequence[Any], named: Mapping[tuple[str, int], tuple[str, ...]]) -> Listed:
+    domain, version, created, base_model, parent, base, adapted, size, retired, deleted, expires = row
+    own = named.get((domain, version), ())
+    retired, deleted, expires = retired and _in_utc(retired), deleted and _in_utc(deleted), expires and _in_utc(expires)
+    figures = (parent, base, adapted, size, retired, deleted, expires)
+    return Listed._make((f"{domain}@{version}", domain, version, own, _in_utc(created), base_model, *figures))
 
 
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:

@@ -43,6 +43,12 @@ model_versions = Table(
     Column("expires", _TIME),
     Column("purged", _TIME),
     Index("model_versions_by_artifact", "artifact"),
+    # All that lists show, so that they need not pass over the records.
+    Index(
+        "model_versions_listed",
+        *("domain", "version", "created", "base_model", "parent", "base_score", "adapted_score", "size"),
+        *("retired", "deleted", "expires", "purged"),
+    ),
 )
 
 aliases = Table(

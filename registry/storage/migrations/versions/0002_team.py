@@ -10,6 +10,7 @@ _TIME = sa.DateTime(timezone=True)
 _TABLES = ("generation", "reservations", "policies", "keys", "signatures", "webhooks", "deliveries")
 _COPIED = ("artifact", "base_model", "parent", "base_score", "adapted_score", "size")
 _STATES = ("retired", "deleted", "expires", "purged")
+_LISTED = ["domain", "version", "created", *_COPIED[1:], *_STATES]
 
 
 def upgrade() -> None:
@@ -30,6 +31,7 @@ def downgrade() -> None:
             moves.drop_column(column)
         moves.alter_column("version", existing_type=sa.Integer, nullable=False)
     with op.batch_alter_table("model_versions") as versions:
+        versions.drop_index("model_versions_listed")
         versions.drop_index("model_versions_by_artifact")
         for column in (*_COPIED, *_STATES):
             versions.drop_column(column)
@@ -50,6 +52,7 @@ def _widen_versions() -> None:
         for column, kind in (("artifact", sa.String(64)), ("base_model", sa.Text()), ("size", sa.BigInteger())):
             versions.alter_column(column, existing_type=kind, nullable=False)
         versions.create_index("model_versions_by_artifact", ["artifact"])
+        versions.create_index("model_versions_listed", _LISTED)
 
 
 def _fill_versions() -> None:

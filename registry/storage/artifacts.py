@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,14 @@ class ArtifactStore(ABC):
         """
 
     @abstractmethod
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """The content of one file, checked just now.
+
+        Raises:
+            DamagedArtifactError: it is missing, cannot be read, or its digest differs.
+        """
+
+    @abstractmethod
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """What is wrong with the stored files, one line each; empty if nothing is."""
 
@@ -112,6 +120,10 @@ class LocalStore(ArtifactStore):
         """See :class:`ArtifactStore`."""
         check_files(self.root / digest, files)
         return self.root / digest
+
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """See :class:`ArtifactStore`."""
+        return _checked(lambda: (self.root / digest / file.path).read_bytes(), digest, file)
 
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """See :class:`ArtifactStore`."""
@@ -182,6 +194,10 @@ class RemoteStore(ArtifactStore):
                     copies.take(staging, digest, files)
         return copies.fetch(digest, files)
 
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """See :class:`ArtifactStore`."""
+        return _checked(lambda: bytes(self._system.cat_file(self._path(digest, file))), digest, file)
+
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """See :class:`ArtifactStore`."""
         with explained(f"{self._root}/{digest} cannot be copied"), tempfile.TemporaryDirectory() as scratch:
@@ -220,3 +236,13 @@ def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
         writing.flush()
         os.fsync(writing.fileno())
     return ArtifactFile(path=name, sha256=sha256.hexdigest(), size=size)
+
+
+def _checked(read: Callable[[], bytes], digest: str, file: ArtifactFile) -> bytes:
+    try:
+        content = read()
+    except OSError as error:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {unreadable(file, error)}") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {file.path} does not have its recorded digest")
+    return content

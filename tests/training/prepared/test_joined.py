@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from registry import InvalidNameError
+from registry.gates.significance import compare
 from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.mining.examples import batches_of
@@ -11,7 +12,6 @@ from training.prepared.joined import complete_batch_shares, join
 from training.recipes.finetune import finetune
 from training.reporting.report import Baseline, TrainingReport
 from training.retrieval.ranking import NOTHING, ranked, ranking
-from training.retrieval.significance import compare
 from training.retrieval.texts import Texts
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from registry.names import CHAMPION
 from registry.policies.rights import check_rights
@@ -59,7 +59,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
             previous=previous,
             kind=reason.kind,
             moved=now(),
-            author=author(),
+            author=_author_on(connection),
             why=reason.why,
             gate=reason.gate or None,
             forced=reason.forced,
@@ -93,3 +93,12 @@ def author() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name
         return "unknown"
+
+
+def _author_on(connection: Connection) -> str:
+    """The same with the database's user, where it knows users of its own and has another name for this one."""
+    name = author()
+    if connection.dialect.name != "postgresql":
+        return name
+    user = connection.execute(text("SELECT session_user")).scalar()
+    return name if user == name else f"{name} as {user}"

@@ -21,9 +21,6 @@ from registry.storage.artifacts import ArtifactStore
 from registry.storage.database import reading, write
 from registry.storage.tables import model_versions
 
-_TRIES = 5
-"""Decisions that are made anew because the champion or the policy changed meanwhile."""
-
 
 class Decision(NamedTuple):
     """What the gate says of a version, and what it looked at."""
@@ -70,9 +67,42 @@ def decide(engine: Engine, store: ArtifactStore, version: ModelVersion, announce
         PolicyError: a newer version wrote the policy.
     """
     with reading(engine) as connection:
-        number, policy = _circumstances(connection, version.domain)
-        champion = _version(connection, version.domain, number) if number else None
-        retired = _retired(connection, version)
+        return _decide(connection, store, version, announced)
+
+
+def promote(engine: Engine, store: ArtifactStore, version: ModelVersion, request: Request) -> Promotion:
+    """Make a version the champion of its domain, if the policy lets it or it is forced.
+
+    It is decided before others are kept from writing, which may take a while, and once more if the champion or the
+    policy has changed since.
+
+    Raises:
+        GateError: the version does not hold what the policy demands, or was retired; or it is forced without a reason.
+        NotPermittedError: the alias is protected from this user.
+    """
+    if request.force and not (request.why and request.why.strip()):
+        raise GateError("`force` needs `why`: the history keeps the reason", version.name)
+    first = decide(engine, store, version, request.announce_vector_space)
+    _check(version, first, request)
+
+    def make_champion(connection: Connection) -> Promotion:
+        decision = first
+        if _circumstances(connection, version) != (first.champion, first.policy, None):
+            decision = _decide(connection, store, version, request.announce_vector_space)
+            _check(version, decision, request)
+        gate = [verdict.model_dump() for verdict in decision.verdicts]
+        reason = Reason("promote", request.why, gate, request.force and bool(decision.failed), request.key)
+        move(connection, version.domain, CHAMPION, version.version, reason)
+        if aliased(connection, version.domain, CANDIDATE) == version.version:
+            move(connection, version.domain, CANDIDATE, None, Reason("promote", request.why, key=request.key))
+        return Promotion(decision.champion, decision)
+
+    return write(engine, make_champion)
+
+
+def _decide(connection: Connection, store: ArtifactStore, version: ModelVersion, announced: bool) -> Decision:
+    number, policy, retired = _circumstances(connection, version)
+    champion = _version(connection, version.domain, number) if number else None
 
     def measured(of: ModelVersion) -> Measured:
         file = next((file for file in of.files if file.path == FILE_NAME), None)
@@ -84,28 +114,9 @@ def decide(engine: Engine, store: ArtifactStore, version: ModelVersion, announce
     return Decision(number, policy, tuple(found))
 
 
-def promote(engine: Engine, store: ArtifactStore, version: ModelVersion, request: Request) -> Promotion:
-    """Make a version the champion of its domain, if the policy lets it or it is forced.
-
-    Raises:
-        GateError: the version does not hold what the policy demands, or was retired; or it is forced without a reason.
-        NotPermittedError: the alias is protected from this user.
-    """
-    if request.force and not (request.why and request.why.strip()):
-        raise GateError("`force` needs `why`: the history keeps the reason", version.name)
-    for _ in range(_TRIES):
-        decision = decide(engine, store, version, request.announce_vector_space)
-        if decision.champion != version.version:
-            _check(version, decision, request)
-        forced = request.force and bool(decision.failed)
-        gate = [verdict.model_dump() for verdict in decision.verdicts]
-        reason = Reason("promote", request.why, gate, forced, request.key)
-        if write(engine, lambda connection: _move(connection, version, decision, reason)):  # noqa: B023
-            return Promotion(decision.champion, decision)
-    raise RegistryError(f"the champion of {version.domain} or its policy keeps changing: try again")
-
-
 def _check(version: ModelVersion, decision: Decision, request: Request) -> None:
+    if decision.champion == version.version:
+        return
     if any(verdict.rule == "retired" for verdict in decision.failed):
         raise GateError(f"{version.name} is not promoted: {decision.failed[0].text}", version.name, decision.verdicts)
     if decision.failed and not request.force:
@@ -118,20 +129,13 @@ def _check(version: ModelVersion, decision: Decision, request: Request) -> None:
         )
 
 
-def _move(connection: Connection, version: ModelVersion, decision: Decision, reason: Reason) -> bool:
-    """Move the alias; whether the decision was made on what is there now."""
-    if _circumstances(connection, version.domain) != (decision.champion, decision.policy):
-        return False
-    if decision.champion != version.version and _retired(connection, version):
-        return False
-    move(connection, version.domain, CHAMPION, version.version, reason)
-    if aliased(connection, version.domain, CANDIDATE) == version.version:
-        move(connection, version.domain, CANDIDATE, None, Reason("promote", reason.why, key=reason.key))
-    return True
-
-
-def _circumstances(connection: Connection, domain: str) -> tuple[int | None, Policy | None]:
-    return aliased(connection, domain, CHAMPION), policy_of(connection, domain)
+def _circumstances(connection: Connection, version: ModelVersion) -> tuple[int | None, Policy | None, str | None]:
+    """What a decision depends on: the champion, the policy, and whether the version was retired."""
+    return (
+        aliased(connection, version.domain, CHAMPION),
+        policy_of(connection, version.domain),
+        _retired(connection, version),
+    )
 
 
 def _version(connection: Connection, domain: str, number: int) -> ModelVersion:

@@ -102,6 +102,7 @@ def test_only_members_of_the_role_move_the_alias(protected: Team, tmp_path: Path
     with pytest.raises(NotPermittedError):
         protected.bob.rollback("medical")
     assert protected.alice.rollback("medical").version == 1
+    assert " as alice_" in protected.bob.history("medical")[-1].author
     assert publish(protected.bob, tmp_path).version == 3, "whoever may publish still may"
 
 

@@ -8,6 +8,9 @@ The tree, with the modules that define the errors other than these::
       RegistryError
         NotRegisteredError (and LookupError)
         DamagedArtifactError
+        PolicyError
+        NotPermittedError
+        GateError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -50,6 +53,9 @@ The tree, with the modules that define the errors other than these::
       ConfigError                       router_plugin.cli.config_file
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class DomainRouterError(Exception):
     """Something that the user can fix; the text says what is wrong, where, and what to do."""
@@ -73,6 +79,28 @@ class NotRegisteredError(RegistryError, LookupError):
 
 class DamagedArtifactError(RegistryError):
     """An artifact file is missing, cannot be read, or does not have the recorded digest."""
+
+
+class PolicyError(RegistryError):
+    """A policy is invalid, or names a role or a key that does not exist."""
+
+
+class NotPermittedError(RegistryError):
+    """An alias is protected from this user."""
+
+
+class GateError(RegistryError):
+    """A version is not promoted: it was retired, or does not hold what the policy demands.
+
+    Attributes:
+        name: of the version.
+        verdicts: every line of the decision, :class:`registry.gates.verdicts.Verdict`.
+    """
+
+    def __init__(self, message: str, name: str | None = None, verdicts: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.verdicts = tuple(verdicts)
 
 
 class OutputError(DomainRouterError):

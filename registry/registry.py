@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, delete, select
+from sqlalchemy import Connection, Engine, Row, select
 
-from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
-from registry.aliasing.standing import check_alive, check_custom, check_promotable, promotable
+from registry.aliasing.history import Move, at, history
+from registry.aliasing.moves import ROLLBACK, Reason, aliased, author, champion_line, move
+from registry.aliasing.standing import check_alive, check_custom, promotable
 from registry.catalog import deletion
 from registry.catalog.collecting import Collected, collect, what_to_collect
 from registry.catalog.listing import Filter, Listed, listed
 from registry.catalog.publishing import publish
 from registry.errors import DamagedArtifactError, InvalidNameError, NotRegisteredError, RegistryError
-from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
+from registry.gates.promotion import Decision, Request, decide, promote
+from registry.names import CANDIDATE, CHAMPION, check_alias, check_domain, parse_reference
 from registry.paths import PathLike, local_path
+from registry.policies.keys import KEY_VARIABLE, add_key, list_keys, remove_key
+from registry.policies.policy import Policy
+from registry.policies.stored import StoredPolicy, every_policy, remove_policy, set_policy
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
 from registry.storage.artifacts import open_store
@@ -63,6 +69,7 @@ class Registry:
         self._artifacts = open_store(self._location.artifacts)
         self._opened = open_database(self._location.database) if self._location.exists else None
         self._observers = [observer] if observer else []
+        self._key = os.environ.get(KEY_VARIABLE) or None
 
     @classmethod
     def open(cls, url: PathLike | None = None, observer: Observer | None = None) -> Registry:
@@ -82,6 +89,10 @@ class Registry:
         """Notify one more observer of every change made through this object."""
         self._observers.append(observer)
 
+    def use_key(self, key: str) -> None:
+        """Open protected aliases with a key; by default it is that of :data:`~registry.policies.keys.KEY_VARIABLE`."""
+        self._key = key
+
     def close(self) -> None:
         """Close the connections to the database."""
         if self._opened:
@@ -99,8 +110,8 @@ class Registry:
     def publish(self, folder: PathLike, record: ModelRecord, why: str | None = None) -> ModelVersion:
         """Store a model folder as the next version of its domain.
 
-        The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
-        either the whole version or nothing visible.
+        The first version of a domain becomes its champion, unless a policy holds for the domain; any other one becomes
+        its candidate. A crash at any instant leaves either the whole version or nothing visible.
 
         Args:
             folder: the model's files.
@@ -108,13 +119,16 @@ class Registry:
             why: for the history.
 
         Raises:
+            NotPermittedError: the alias is protected from this user.
             RegistryError: the folder does not exist, or the registry cannot be written.
         """
         folder = local_path(folder, RegistryError)
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
         self.create()
-        version, alias, previous = publish(self._engine, self._artifacts, folder, record, why)
+        version, alias, previous = publish(
+            self._engine, self._artifacts, folder, record, Reason("publish", why, key=self._key)
+        )
         self._notify(lambda each: each.version_published(version))
         self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
         return version
@@ -187,39 +201,49 @@ class Registry:
         with reading(self._engine) as connection:
             return {row.alias: row.version for row in connection.execute(query.order_by(aliases.c.alias))}
 
-    def promote(self, reference: str) -> ModelVersion:
+    def promote(
+        self, reference: str, why: str | None = None, *, force: bool = False, announce_vector_space: bool = False
+    ) -> ModelVersion:
         """Make a version the champion of its domain; a bare domain means its candidate.
 
-        A candidate that is promoted is no longer the candidate.
+        The policy of the domain, else of the registry, decides. What is promoted is no longer the candidate.
+
+        Args:
+            reference: of the version.
+            why: for the history.
+            force: promote against the policy, which needs `why`. A retired version is not promoted by force either.
+            announce_vector_space: the vectors change in kind on purpose; see the rule ``same_space``.
 
         Raises:
-            NotRegisteredError: the registry does not have that version, or it is deleted.
-            RegistryError: it is retired.
+            NotRegisteredError: the registry does not have that version.
+            GateError: the version does not hold what the policy demands, or was retired.
+            NotPermittedError: the alias is protected from this user.
         """
-        version = self.get(reference) if "@" in reference else self._candidate(reference)
-
-        def make_champion(connection: Connection) -> int | None:
-            check_promotable(connection, version.domain, version.version)
-            previous = move(connection, version.domain, CHAMPION, version.version, Reason("promote"))
-            connection.execute(
-                delete(aliases).where(
-                    aliases.c.domain == version.domain,
-                    aliases.c.alias == CANDIDATE,
-                    aliases.c.version == version.version,
-                )
-            )
-            return previous
-
-        previous = write(self._engine, make_champion)
+        version = self._promotable(reference)
+        request = Request(why, force, announce_vector_space, self._key)
+        previous, _ = promote(self._engine, self._artifacts, version, request)
         if previous != version.version:
             self._notify(lambda each: each.alias_moved(version.domain, CHAMPION, version.version, previous))
         return version
 
-    def rollback(self, domain: str) -> ModelVersion:
+    def gate(self, reference: str, announce_vector_space: bool = False) -> tuple[ModelVersion, Decision]:
+        """What :meth:`promote` would decide, without moving anything.
+
+        Raises:
+            NotRegisteredError: the registry does not have that version.
+            DamagedArtifactError: the metrics of a version's single queries cannot be read.
+        """
+        version = self._promotable(reference)
+        return version, decide(self._engine, self._artifacts, version, announce_vector_space)
+
+    def rollback(self, domain: str, why: str | None = None) -> ModelVersion:
         """Restore the previous champion; each further call goes back by one more. Those deleted or retired are skipped.
+
+        No policy is asked.
 
         Raises:
             NotRegisteredError: the domain has no champion, or never had another one.
+            NotPermittedError: the alias is protected from this user.
         """
 
         def go_back(connection: Connection) -> tuple[int, int]:
@@ -229,7 +253,7 @@ class Registry:
             if not earlier:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
             before, current = earlier[-1], line[-1]
-            move(connection, domain, CHAMPION, before, Reason(ROLLBACK))
+            move(connection, domain, CHAMPION, before, Reason(ROLLBACK, why, key=self._key))
             return before, current
 
         before, current = write(self._engine, go_back)
@@ -248,7 +272,7 @@ class Registry:
 
         def point(connection: Connection) -> int | None:
             check_alive(connection, version.domain, version.version)
-            return move(connection, version.domain, alias, version.version, Reason("alias", why))
+            return move(connection, version.domain, alias, version.version, Reason("alias", why, key=self._key))
 
         previous = write(self._engine, point)
         if previous != version.version:
@@ -269,7 +293,7 @@ class Registry:
             previous = aliased(connection, domain, alias)
             if previous is None:
                 raise NotRegisteredError(f"{domain} has no alias {alias}: {self._known(domain)}")
-            move(connection, domain, alias, None, Reason("alias", why))
+            move(connection, domain, alias, None, Reason("alias", why, key=self._key))
             return previous
 
         previous = write(self._engine, remove)
@@ -338,6 +362,63 @@ class Registry:
         """
         return (what_to_collect if dry_run else collect)(self._engine, self._artifacts)
 
+    def history(self, domain: str, alias: str | None = None) -> list[Move]:
+        """Every move of a domain's aliases, or of one of them, in the order in which they were recorded."""
+        check_domain(domain)
+        with reading(self._engine) as connection:
+            return history(connection, domain, None if alias is None else check_alias(alias))
+
+    def at(self, domain: str, time: datetime) -> dict[str, int]:
+        """Alias to version number as they were at a time; one without a time zone is in UTC."""
+        return at(self.history(domain), time)
+
+    def policies(self) -> list[StoredPolicy]:
+        """Every policy, that of the whole registry first."""
+        with reading(self._engine) as connection:
+            return every_policy(connection)
+
+    def set_policy(self, policy: Policy, domain: str | None = None) -> None:
+        """Set what versions of a domain, or of every domain that has no policy, must hold to be promoted.
+
+        Raises:
+            NotPermittedError: the policy that is in force protects an alias from this user.
+            PolicyError: the policy names a role or a key that does not exist.
+        """
+        scope = None if domain is None else check_domain(domain)
+        self.create()
+        write(self._engine, lambda connection: set_policy(connection, scope, policy, self._key, author()))
+
+    def remove_policy(self, domain: str | None = None) -> bool:
+        """Remove the policy of a domain, or of the whole registry; whether there was one.
+
+        Raises:
+            NotPermittedError: it protects an alias from this user.
+        """
+        scope = None if domain is None else check_domain(domain)
+        return write(self._engine, lambda connection: remove_policy(connection, scope, self._key))
+
+    def add_key(self, name: str) -> str:
+        """Make a key that a policy may protect aliases by, and return it; the registry keeps its digest alone.
+
+        Raises:
+            PolicyError: there is a key of that name.
+        """
+        self.create()
+        return write(self._engine, lambda connection: add_key(connection, name))
+
+    def remove_key(self, name: str) -> None:
+        """Remove a key.
+
+        Raises:
+            PolicyError: there is no such key, or a policy names it.
+        """
+        write(self._engine, lambda connection: remove_key(connection, name))
+
+    def keys(self) -> dict[str, datetime]:
+        """The names of all keys, and when each was made."""
+        with reading(self._engine) as connection:
+            return list_keys(connection)
+
     def fetch(self, version: ModelVersion) -> Path:
         """A local folder with the version's files; each was read and checked since it last changed.
 
@@ -371,6 +452,10 @@ class Registry:
                 f"{first_fault(error)}: another build of domain-router wrote it: upgrade if that is a newer one, "
                 "else publish the model again"
             ) from error
+
+    def _promotable(self, reference: str) -> ModelVersion:
+        """The version that is to be promoted; a bare domain means its candidate."""
+        return self.get(reference) if "@" in reference else self._candidate(reference)
 
     def _candidate(self, domain: str) -> ModelVersion:
         try:

@@ -15,8 +15,10 @@ FLOORS = {
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
-        {"aliasing", "model_folders", "pages"},
+        {"policies", "model_folders", "pages"},
+        {"aliasing"},
         {"catalog"},
+        {"gates"},
         {"registry", "snapshot"},
     ],
     "training": [

@@ -1,14 +1,16 @@
-"""Writes the folder of a trained model: weights, classifier profile, card, page and report."""
+"""Writes the folder of a trained model: weights, classifier profile, card, page, metrics and report."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from registry.classifier_profiles.profiles import Profile
+from registry.gates.query_metrics import QueryMetrics, write_query_metrics
 from registry.shared.outputs import make_folder
 from training.job import TrainingJob
 from training.recipes.finetune import train_adapter_only
@@ -28,6 +30,7 @@ def write_model_folder(
     seed: int,
     report: TrainingReport,
     evidence: Evidence,
+    by_query: Mapping[str, QueryMetrics],
 ) -> None:
     """Write a model folder; one that a crash left unfinished is replaced.
 
@@ -39,6 +42,7 @@ def write_model_folder(
         seed: that the model was trained with.
         report: of the run.
         evidence: for the page.
+        by_query: metrics of every query, by test set.
     """
     if job.recipe.lora:
         train_adapter_only(model, job.recipe.lora, seed)  # the unadapted base model has no adapter yet
@@ -48,6 +52,7 @@ def write_model_folder(
     _profile(job, base, seed).save(folder)
     (folder / CARD).write_text(model_card(report), encoding="utf-8")
     write_page(folder, report_page(report, evidence))
+    write_query_metrics(folder, by_query)
     report.save(folder)
 
 

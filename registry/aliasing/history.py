@@ -40,14 +40,14 @@ def at(moves: Iterable[Move], time: datetime) -> dict[str, int]:
     """Alias to version number as they were at a time.
 
     Args:
-        moves: oldest first.
+        moves: in the order in which they were recorded.
         time: one without a time zone is in UTC.
     """
     until = _in_utc(time)
     found: dict[str, int] = {}
     for move in moves:
         if move.moved > until:
-            break
+            continue
         if move.version is None:
             found.pop(move.alias, None)
         else:

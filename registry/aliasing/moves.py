@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, text
 
 from registry.names import CHAMPION
+from registry.policies.rights import check_rights
 from registry.storage.tables import alias_moves, aliases
 
 ROLLBACK = "rollback"
@@ -17,12 +18,16 @@ ROLLBACK = "rollback"
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an alias moves: the operation, the words of its author, and the verdicts of the gate that was asked."""
+    """Why an alias moves: the operation, the words of its author, and the verdicts of the gate that was asked.
+
+    The key, which opens protected aliases, is not recorded.
+    """
 
     kind: str
     why: str | None = None
     gate: list[dict[str, Any]] = field(default_factory=list)
     forced: bool = False
+    key: str | None = field(default=None, repr=False)
 
 
 def aliased(connection: Connection, domain: str, alias: str) -> int | None:
@@ -35,10 +40,14 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
     """Point an alias at a version, or remove it, and record that; returns the version that it pointed at before.
 
     Nothing is recorded of a move to where the alias is.
+
+    Raises:
+        NotPermittedError: the alias is protected from this user.
     """
     previous = aliased(connection, domain, alias)
     if previous == version:
         return previous
+    check_rights(connection, domain, alias, reason.key)
     connection.execute(delete(aliases).where(aliases.c.domain == domain, aliases.c.alias == alias))
     if version is not None:
         connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
@@ -50,7 +59,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
             previous=previous,
             kind=reason.kind,
             moved=now(),
-            author=author(),
+            author=_author_on(connection),
             why=reason.why,
             gate=reason.gate or None,
             forced=reason.forced,
@@ -86,3 +95,12 @@ def author() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name
         return "unknown"
+
+
+def _author_on(connection: Connection) -> str:
+    """The same with the database's user, where it knows users of its own and has another name for this one."""
+    name = author()
+    if connection.dialect.name != "postgresql":
+        return name
+    user = connection.execute(text("SELECT session_user")).scalar()
+    return name if user == name else f"{name} as {user}"

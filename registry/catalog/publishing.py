@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from registry.aliasing.moves import Reason, aliased, author, move, now
 from registry.errors import RegistryError
 from registry.names import CANDIDATE, CHAMPION
+from registry.policies.stored import policy_of
 from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion
 from registry.storage.database import write
 from registry.storage.file_lists import digest_of
@@ -31,12 +32,16 @@ class Published(NamedTuple):
     previous: int | None
 
 
-def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRecord, why: str | None) -> Published:
+def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRecord, reason: Reason) -> Published:
     """Store a folder's files and write the row of the next version.
+
+    The first version of a domain becomes its champion, unless a policy holds for the domain: then nothing is served
+    that was not promoted, and it becomes the candidate like every later one.
 
     The artifact is reserved meanwhile, so that no collection of unused artifacts removes it.
 
     Raises:
+        NotPermittedError: the alias is protected from this user.
         RegistryError: the folder cannot be read or changes meanwhile, or the registry cannot be written.
     """
     expected = digest_of(folder)
@@ -45,7 +50,7 @@ def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRec
         artifact, files = store.put(folder)
         if artifact != expected:
             raise RegistryError(f"{folder} was changed while it was stored: try again")
-        return write(engine, lambda connection: _add(connection, record, artifact, files, reservation, why))
+        return write(engine, lambda connection: _add(connection, record, artifact, files, reservation, reason))
     except BaseException:
         with suppress(RegistryError):  # it ends by itself
             write(engine, lambda connection: release(connection, reservation))
@@ -58,7 +63,7 @@ def _add(
     artifact: str,
     files: tuple[ArtifactFile, ...],
     reservation: str,
-    why: str | None,
+    reason: Reason,
 ) -> Published:
     newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
     version = ModelVersion(
@@ -87,6 +92,7 @@ def _add(
     )
     if not release(connection, reservation):  # its artifact may have been removed
         raise RegistryError(f"storing the files took longer than {LIFETIME}: try again")
-    alias = CANDIDATE if version.parent else CHAMPION
-    previous = move(connection, version.domain, alias, version.version, Reason("publish", why))
+    gated = version.parent or policy_of(connection, version.domain)
+    alias = CANDIDATE if gated else CHAMPION
+    previous = move(connection, version.domain, alias, version.version, reason)
     return Published(version, alias, previous)

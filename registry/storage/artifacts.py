@@ -18,7 +18,7 @@ from registry.shared.digests import sha256_of_stream
 from registry.shared.home import cache_folder, writable_cache_folder
 from registry.shared.outputs import new_folder_beside
 from registry.storage.copies import mark_used, remove_old
-from registry.storage.file_lists import explained, problems_of, unreadable
+from registry.storage.file_lists import checked, explained, problems_of, unreadable
 from registry.storage.local_store import DIGEST, ArtifactStore, LocalStore
 
 _COPIES = "artifacts"
@@ -97,6 +97,10 @@ class RemoteStore(ArtifactStore):
         mark_used(copies, digest)
         remove_old(copies)
         return copies.fetch(digest, files)
+
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """See :class:`ArtifactStore`."""
+        return checked(lambda: bytes(self._system.cat_file(self._path(digest, file))), digest, file)
 
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """See :class:`ArtifactStore`.

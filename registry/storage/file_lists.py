@@ -77,6 +77,21 @@ def problems_of(folder: Path, files: Sequence[ArtifactFile], digest: Callable[[P
     return problems + [f"{path} does not belong to it" for path in _found(folder) if path not in known]
 
 
+def checked(read: Callable[[], bytes], digest: str, file: ArtifactFile) -> bytes:
+    """What one file of an artifact holds.
+
+    Raises:
+        DamagedArtifactError: it cannot be read, or does not have the recorded digest.
+    """
+    try:
+        content = read()
+    except OSError as error:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {unreadable(file, error)}") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {file.path} does not have its recorded digest")
+    return content
+
+
 def unreadable(file: ArtifactFile, error: OSError) -> str:
     """Why a file cannot be read, in words."""
     if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):

@@ -16,7 +16,7 @@ from filelock import FileLock
 from registry.errors import OutputError
 from registry.records import ArtifactFile
 from registry.shared.outputs import leftovers, make_folder, move_into_place, new_folder_beside, remove, sync_folder
-from registry.storage.file_lists import artifact_paths, check_files, digest_of_list, explained, problems_of
+from registry.storage.file_lists import artifact_paths, check_files, checked, digest_of_list, explained, problems_of
 
 DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -47,6 +47,14 @@ class ArtifactStore(ABC):
         Raises:
             DamagedArtifactError: a file is missing, cannot be read, or its digest differs.
             RegistryError: a local copy cannot be made.
+        """
+
+    @abstractmethod
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """The content of one file, checked just now.
+
+        Raises:
+            DamagedArtifactError: it is missing, cannot be read, or its digest differs.
         """
 
     @abstractmethod
@@ -139,6 +147,10 @@ class LocalStore(ArtifactStore):
         """See :class:`ArtifactStore`."""
         check_files(self.root / digest, files)
         return self.root / digest
+
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
+        """See :class:`ArtifactStore`."""
+        return checked(lambda: (self.root / digest / file.path).read_bytes(), digest, file)
 
     def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
         """See :class:`ArtifactStore`."""

@@ -112,6 +112,15 @@ keys = Table(
 )
 """Digests of the keys that move protected aliases."""
 
+protected_aliases = Table(
+    "protected_aliases",
+    metadata,
+    Column("domain", String(64), primary_key=True),  # empty for the whole registry
+    Column("alias", String(64), primary_key=True),
+    Column("role", String(64), nullable=False),
+)
+"""What policies say of roles, in the form in which PostgreSQL's triggers read it."""
+
 signatures = Table(
     "signatures",
     metadata,

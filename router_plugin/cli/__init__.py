@@ -16,8 +16,8 @@ from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import deleting as deleting
+from router_plugin.cli.registry_commands import history, models, policies, promotion
 from router_plugin.cli.registry_commands import listing as listing
-from router_plugin.cli.registry_commands import models
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
@@ -40,6 +40,10 @@ app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 app.add_typer(models.app, name="models")
+models.app.add_typer(history.app)
+models.app.add_typer(promotion.app)
+models.app.add_typer(policies.app, name="policy")
+models.app.add_typer(policies.keys_app, name="keys")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)

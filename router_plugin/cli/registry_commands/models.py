@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="List, show, promote, roll back, delete, verify and add registered models.",
+    help="List, show, compare, promote, roll back, delete, verify and add registered models.",
     no_args_is_help=True,
 )
 
+WhyOption = Annotated[str | None, typer.Option(help="Why, for the history.", show_default=False)]
 Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
 
 
@@ -49,29 +50,6 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     print_table("files", ("path", "bytes", "sha256"), [(file.path, file.size, file.sha256) for file in version.files])
 
 
-@app.command(epilog="Example: domain-router models promote medical@2")
-def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """Make a version the champion; for a bare domain, its candidate."""
-    from router_plugin.plugins.registries import open_registry
-
-    _print_champion(open_registry(registry).promote(reference), json)
-
-
-@app.command(epilog="Example: domain-router models rollback medical")
-def rollback(
-    domain: Annotated[str, typer.Argument(help="Name of the domain.")],
-    registry: RegistryOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Make the previous champion the champion again."""
-    from router_plugin.plugins.registries import open_registry
-
-    name, separator, _ = domain.partition("@")
-    if separator:
-        raise typer.BadParameter(f"{domain} is a version: give the domain: {name}")
-    _print_champion(open_registry(registry).rollback(domain), json)
-
-
 @app.command(epilog="Example: domain-router models verify")
 def verify(
     reference: Annotated[str | None, typer.Argument(help="A version; by default all.")] = None,
@@ -98,6 +76,7 @@ def add(
     force: Annotated[
         bool, typer.Option("--force", help="Also if it gains nothing, breaks a --max-loss, or is registered already.")
     ] = False,
+    why: WhyOption = None,
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -111,9 +90,9 @@ def add(
     same = None if force else store.find_by_content(folder)
     if not same and folder not in ready_made_domains().values():
         try_folder(folder)
-    version = same or publish(folder, store, force)
+    version = same or publish(folder, store, force, why)
     if json:
-        print_json({**_summary(version), "added": same is None})
+        print_json({**summary(version), "added": same is None})
     elif same:
         say(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
     else:
@@ -126,7 +105,8 @@ _TABLES = {
 }
 
 
-def _summary(version: ModelVersion) -> dict[str, object]:
+def summary(version: ModelVersion) -> dict[str, object]:
+    """A version without what is long."""
     return {
         "name": version.name,
         **version.model_dump(mode="json", exclude={"files", "options"}),
@@ -134,8 +114,9 @@ def _summary(version: ModelVersion) -> dict[str, object]:
     }
 
 
-def _print_champion(version: ModelVersion, json: bool) -> None:
+def print_champion(version: ModelVersion, json: bool) -> None:
+    """That a version is the champion of its domain now."""
     if json:
-        print_json(_summary(version))
+        print_json(summary(version))
     else:
         say(f"{version.name} is the champion of {version.domain}; running routers serve it after a reload")

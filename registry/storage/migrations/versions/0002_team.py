@@ -7,7 +7,9 @@ revision = "0002"
 down_revision = "0001"
 
 _TIME = sa.DateTime(timezone=True)
-_TABLES = ("generation", "reservations", "policies", "keys", "signatures", "webhooks", "deliveries")
+_TABLES = (
+    *("generation", "reservations", "policies", "keys", "protected_aliases", "signatures", "webhooks", "deliveries"),
+)
 _COPIED = ("artifact", "base_model", "parent", "base_score", "adapted_score", "size")
 _STATES = ("retired", "deleted", "expires", "purged")
 _LISTED = ["domain", "version", "created", *_COPIED[1:], *_STATES]
@@ -18,6 +20,7 @@ def upgrade() -> None:
     _widen_versions()
     _widen_moves()
     _create_tables()
+    _protect_aliases()
 
 
 def downgrade() -> None:
@@ -87,25 +90,97 @@ def _widen_moves() -> None:
             "CREATE FUNCTION alias_moves_stay() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION 'the history of aliases is append-only'; END $$"
         )
-        op.execute(
-            "CREATE TRIGGER alias_moves_stay BEFORE UPDATE OR DELETE ON alias_moves "
-            "FOR EACH ROW EXECUTE FUNCTION alias_moves_stay()"
-        )
+        for event, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
+            op.execute(
+                f"CREATE TRIGGER alias_moves_stay_{each.lower()} BEFORE {event} ON alias_moves "
+                f"FOR EACH {each} EXECUTE FUNCTION alias_moves_stay()"
+            )
         return
-    for event in ("UPDATE", "DELETE"):
+    for event, when in _SQLITE_EVENTS.items():
         op.execute(
-            f"CREATE TRIGGER alias_moves_{event.lower()} BEFORE {event} ON alias_moves "
+            f"CREATE TRIGGER alias_moves_{event.lower()} BEFORE {event} ON alias_moves {when}"
             "BEGIN SELECT RAISE(ABORT, 'the history of aliases is append-only'); END"
         )
 
 
+_SQLITE_EVENTS = {
+    "UPDATE": "",
+    "DELETE": "",
+    "INSERT": "WHEN EXISTS (SELECT 1 FROM alias_moves WHERE id = NEW.id) ",  # INSERT OR REPLACE fires no other trigger
+}
+
+
 def _drop_triggers() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP TRIGGER alias_moves_stay ON alias_moves")
+        for table, function in _PROTECTED:
+            for trigger in (function, f"{function}_all"):
+                op.execute(f"DROP TRIGGER {trigger} ON {table}")
+        for function in ("check_alias()", "check_policy()", "check_protection()", "check_role(text, text)"):
+            op.execute(f"DROP FUNCTION {function}")
+        for each in ("row", "statement"):
+            op.execute(f"DROP TRIGGER alias_moves_stay_{each} ON alias_moves")
         op.execute("DROP FUNCTION alias_moves_stay")
         return
-    for event in ("update", "delete"):
-        op.execute(f"DROP TRIGGER alias_moves_{event}")
+    for event in _SQLITE_EVENTS:
+        op.execute(f"DROP TRIGGER alias_moves_{event.lower()}")
+
+
+_PROTECTED = (
+    ("aliases", "check_alias"),
+    ("policies", "check_policy"),
+    ("protected_aliases", "check_protection"),
+)
+"""Tables with the functions that see every row before it changes; their triggers are called like the functions."""
+
+
+def _protect_aliases() -> None:
+    """Let PostgreSQL itself see to it that only members of a role move an alias, or change who may.
+
+    The policy of a domain stands in place of the registry's. The functions run with the rights of who makes the change,
+    and take tables of this schema, not temporary ones of the same name.
+    """
+    if op.get_bind().dialect.name != "postgresql":
+        return
+    schema = op.get_bind().execute(sa.text("SELECT quote_ident(current_schema())")).scalar()
+    language = f"LANGUAGE plpgsql SET search_path = {schema}, pg_temp"
+    op.execute(
+        f"CREATE FUNCTION check_role(of_domain text, of_alias text) RETURNS void {language} AS $$ "
+        "DECLARE found record; BEGIN "
+        "FOR found IN SELECT alias, role FROM protected_aliases "
+        "WHERE (of_alias IS NULL OR alias = of_alias) AND domain = "
+        "CASE WHEN EXISTS (SELECT 1 FROM policies WHERE domain = of_domain) THEN of_domain ELSE '' END LOOP "
+        "IF NOT pg_has_role(current_user, found.role, 'MEMBER') THEN "
+        "RAISE EXCEPTION 'alias % is protected: only members of the role % may do that', found.alias, found.role "
+        "USING ERRCODE = 'insufficient_privilege'; END IF; END LOOP; END $$"
+    )
+    for function, old, new in (
+        ("check_alias", "PERFORM check_role(OLD.domain, OLD.alias);", "PERFORM check_role(NEW.domain, NEW.alias);"),
+        ("check_policy", "PERFORM check_role(OLD.domain, NULL);", "PERFORM check_role(NEW.domain, NULL);"),
+        ("check_protection", _member("OLD"), _member("NEW")),
+    ):
+        op.execute(
+            f"CREATE FUNCTION {function}() RETURNS trigger {language} AS $$ BEGIN "
+            f"IF TG_OP = 'TRUNCATE' THEN RAISE EXCEPTION 'this table is not emptied at once'; END IF; "
+            f"IF TG_OP <> 'INSERT' THEN {old} END IF; IF TG_OP <> 'DELETE' THEN {new} RETURN NEW; END IF; "
+            "RETURN OLD; END $$"
+        )
+    for table, function in _PROTECTED:
+        op.execute(
+            f"CREATE TRIGGER {function} BEFORE INSERT OR UPDATE OR DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {function}()"
+        )
+        op.execute(
+            f"CREATE TRIGGER {function}_all BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        )
+
+
+def _member(row: str) -> str:
+    """Refuses who may not change a row of the protected aliases: no member of its role, or of another one in force."""
+    return (
+        f"PERFORM check_role({row}.domain, NULL); IF NOT pg_has_role(current_user, {row}.role, 'MEMBER') THEN "
+        f"RAISE EXCEPTION 'only members of the role % may do that', {row}.role "
+        "USING ERRCODE = 'insufficient_privilege'; END IF;"
+    )
 
 
 def _create_tables() -> None:
@@ -133,6 +208,12 @@ def _create_tables() -> None:
         sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("made", _TIME, nullable=False),
+    )
+    op.create_table(
+        "protected_aliases",
+        sa.Column("domain", sa.String(64), primary_key=True),
+        sa.Column("alias", sa.String(64), primary_key=True),
+        sa.Column("role", sa.String(64), nullable=False),
     )
     op.create_table(
         "signatures",

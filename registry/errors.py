@@ -8,6 +8,8 @@ The tree, with the modules that define the errors other than these::
       RegistryError
         NotRegisteredError (and LookupError)
         DamagedArtifactError
+        ExchangeError
+        SignatureError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -73,6 +75,14 @@ class NotRegisteredError(RegistryError, LookupError):
 
 class DamagedArtifactError(RegistryError):
     """An artifact file is missing, cannot be read, or does not have the recorded digest."""
+
+
+class ExchangeError(RegistryError):
+    """A version cannot be exported to, or imported from, a file or another registry."""
+
+
+class SignatureError(RegistryError):
+    """A version is not signed by a key that is trusted, was changed, or cannot be signed."""
 
 
 class OutputError(DomainRouterError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,18 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, delete, select
 
 from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
-from registry.catalog.publishing import publish
-from registry.errors import NotRegisteredError, RegistryError
+from registry.catalog.publishing import Published, publish
+from registry.errors import ExchangeError, NotRegisteredError, RegistryError, SignatureError
+from registry.exchange.archive import MAX_SIZE, write_archive
+from registry.exchange.importing import import_archive
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.paths import PathLike, local_path
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
+from registry.signing.manifest import Manifest
+from registry.signing.signatures import sign
+from registry.signing.stored import keep_signature, kept_signature
+from registry.signing.trust import check_trusted, trusted_keys
 from registry.storage.artifacts import open_store
 from registry.storage.database import empty_database, open_database, reading, write
 from registry.storage.file_lists import digest_of
@@ -106,10 +112,70 @@ class Registry:
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
         self.create()
-        version, alias, previous = publish(self._engine, self._artifacts, folder, record, why)
-        self._notify(lambda each: each.version_published(version))
-        self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
-        return version
+        return self._tell(publish(self._engine, self._artifacts, folder, record, why))
+
+    def export_file(self, version: ModelVersion, path: PathLike, overwrite: bool = False) -> None:
+        """Write a version to a single file that another registry imports; the bytes depend on the version alone.
+
+        Raises:
+            OutputError: the file exists, or cannot be written.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        write_archive(path, version, self.fetch(version), self.signature(version), overwrite)
+
+    def import_file(self, path: PathLike, max_size: int = MAX_SIZE, force: bool = False) -> tuple[ModelVersion, bool]:
+        """Register the version in a file as the next one of its domain; also whether it is new here.
+
+        Args:
+            path: what :meth:`export_file` wrote.
+            max_size: bytes that the model may have.
+            force: also if the domain has a version with the same files.
+
+        Raises:
+            ExchangeError: the file is damaged, or is not such a file, or its model is too large.
+            SignatureError: see :meth:`fetch`.
+            RegistryError: it holds files that are not allowed, or the registry cannot be written.
+        """
+        if not local_path(path, ExchangeError).is_file():
+            raise ExchangeError(f"{path} cannot be imported: there is no such file")
+        self.create()
+        domain, number, published = import_archive(self._engine, self._artifacts, path, max_size, force)
+        if published:
+            self._tell(published)
+        return self.get(f"{domain}@{number}"), published is not None
+
+    def sign(self, version: ModelVersion, private_key: PathLike) -> str:
+        """Sign a version with a key, in place of an earlier signature; returns the Sigstore bundle.
+
+        Raises:
+            SignatureError: the key cannot be used, or ``model-signing`` is not installed.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        self._artifacts.fetch(version.artifact, version.files)
+        bundle = sign(Manifest.of(version), private_key)
+        write(self._engine, lambda connection: keep_signature(connection, version.domain, version.version, bundle))
+        return bundle
+
+    def signature(self, version: ModelVersion) -> str | None:
+        """The signature of a version as a Sigstore bundle; None if it has none."""
+        return kept_signature(self._engine, version.domain, version.version)
+
+    def verify_signature(self, version: ModelVersion, keys: Sequence[PathLike] | None = None) -> Path:
+        """Check a version's signature and all its files; returns the public key that fits.
+
+        Args:
+            version: to be checked.
+            keys: public keys, files in PEM; by default those that this machine trusts.
+
+        Raises:
+            SignatureError: it is not signed with one of them, was changed, or no key is named.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        known = trusted_keys() if keys is None else [local_path(key, SignatureError) for key in keys]
+        if not known:
+            raise SignatureError("no public key is named: give one (`key`), or set DOMAIN_ROUTER_TRUSTED_KEYS")
+        self._artifacts.fetch(version.artifact, version.files)
+        return check_trusted(Manifest.of(version), version.name, self.signature(version), known)
 
     def versions(self, domain: str | None = None) -> list[ModelVersion]:
         """Every version, oldest first, domain by domain."""
@@ -212,15 +278,27 @@ class Registry:
     def fetch(self, version: ModelVersion) -> Path:
         """A local folder with the version's files, every digest checked just now.
 
+        Where ``DOMAIN_ROUTER_TRUSTED_KEYS`` names public keys, one of them must have signed the version.
+
         Raises:
             DamagedArtifactError: a file is missing, cannot be read, or was changed.
+            SignatureError: the version is not signed with a key that is trusted.
             RegistryError: a local copy cannot be made.
         """
-        return self._artifacts.fetch(version.artifact, version.files)
+        folder = self._artifacts.fetch(version.artifact, version.files)
+        if keys := trusted_keys():
+            check_trusted(Manifest.of(version), version.name, self.signature(version), keys)
+        return folder
 
     def verify(self, version: ModelVersion) -> list[str]:
         """What is wrong with the version's stored files, one line each; empty if nothing is."""
         return self._artifacts.verify(version.artifact, version.files)
+
+    def _tell(self, published: Published) -> ModelVersion:
+        version, alias, previous = published
+        self._notify(lambda each: each.version_published(version))
+        self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
+        return version
 
     def _read(self, row: Row[Any]) -> ModelVersion:
         try:

@@ -16,7 +16,9 @@ FLOORS = {
         {"shared"},
         {"storage", "classifier_profiles"},
         {"aliasing", "model_folders", "pages"},
+        {"signing"},
         {"catalog"},
+        {"exchange"},
         {"registry", "snapshot"},
     ],
     "training": [

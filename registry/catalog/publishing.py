@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from registry.aliasing.moves import Reason, aliased, author, move, now
 from registry.errors import RegistryError
 from registry.names import CANDIDATE, CHAMPION
-from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion
+from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion, Origin
+from registry.signing.stored import keep_signature
 from registry.storage.artifacts import ArtifactStore
 from registry.storage.database import write
-from registry.storage.file_lists import digest_of
+from registry.storage.file_kinds import check_arrays
+from registry.storage.file_lists import artifact_paths, digest_of
 from registry.storage.reservations import release, reserve
 from registry.storage.tables import model_versions
 
@@ -31,7 +33,21 @@ class Published(NamedTuple):
     previous: int | None
 
 
-def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRecord, why: str | None) -> Published:
+class Imported(NamedTuple):
+    """What a version from elsewhere brings along: where it was registered first, and its signature."""
+
+    origin: Origin
+    bundle: str | None
+
+
+def publish(
+    engine: Engine,
+    store: ArtifactStore,
+    folder: Path,
+    record: ModelRecord,
+    why: str | None,
+    imported: Imported | None = None,
+) -> Published:
     """Store a folder's files and write the row of the next version.
 
     The artifact is reserved meanwhile, so that no collection of unused artifacts removes it.
@@ -40,12 +56,13 @@ def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRec
         RegistryError: the folder cannot be read or changes meanwhile, or the registry cannot be written.
     """
     expected = digest_of(folder)
+    check_arrays(folder, artifact_paths(folder))
     reservation = write(engine, lambda connection: reserve(connection, expected))
     try:
         artifact, files = store.put(folder)
         if artifact != expected:
             raise RegistryError(f"{folder} was changed while it was stored: try again")
-        return write(engine, lambda connection: _add(connection, record, artifact, files, reservation, why))
+        return write(engine, lambda connection: _add(connection, record, artifact, files, reservation, why, imported))
     except BaseException:
         with suppress(RegistryError):  # it ends by itself
             write(engine, lambda connection: release(connection, reservation))
@@ -59,6 +76,7 @@ def _add(
     files: tuple[ArtifactFile, ...],
     reservation: str,
     why: str | None,
+    imported: Imported | None,
 ) -> Published:
     newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
     version = ModelVersion(
@@ -70,6 +88,7 @@ def _add(
         parent=aliased(connection, record.domain, CHAMPION),
         artifact=artifact,
         files=files,
+        origin=imported.origin if imported else None,
     )
     connection.execute(
         insert(model_versions).values(
@@ -86,6 +105,10 @@ def _add(
         )
     )
     release(connection, reservation)
+    if imported and imported.bundle:
+        keep_signature(connection, version.domain, version.version, imported.bundle)
     alias = CANDIDATE if version.parent else CHAMPION
-    previous = move(connection, version.domain, alias, version.version, Reason("publish", why))
+    previous = move(
+        connection, version.domain, alias, version.version, Reason("import" if imported else "publish", why)
+    )
     return Published(version, alias, previous)

@@ -1,0 +1,61 @@
+"""Brings a version from a file into a registry: checked as a whole before anything of it is registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Engine, select
+
+from registry.catalog.publishing import Imported, Published, publish
+from registry.exchange.archive import read_archive
+from registry.paths import PathLike
+from registry.shared.home import writable_cache_folder
+from registry.shared.outputs import new_folder_beside
+from registry.signing.trust import check_trusted, trusted_keys
+from registry.storage.artifacts import ArtifactStore
+from registry.storage.database import reading
+from registry.storage.tables import model_versions
+
+
+class Arrived(NamedTuple):
+    """A version of the registry with the content of a file: newly published, or found there."""
+
+    domain: str
+    version: int
+    published: Published | None
+
+
+def import_archive(engine: Engine, store: ArtifactStore, path: PathLike, max_size: int, force: bool) -> Arrived:
+    """Register the version in a file as the next one of its domain, with its signature if it has one.
+
+    Args:
+        engine: the registry's database.
+        store: the registry's artifacts.
+        path: the file.
+        max_size: bytes that the model may have.
+        force: also if the domain has a version with the same files.
+
+    Raises:
+        ExchangeError: see :func:`registry.exchange.archive.read_archive`.
+        SignatureError: this machine asks for signatures, and the file has none that it trusts.
+        RegistryError: the registry cannot be written.
+    """
+    with new_folder_beside(writable_cache_folder("imports") / "new") as folder:
+        package = read_archive(path, folder, max_size)
+        if keys := trusted_keys():
+            check_trusted(package.manifest, package.origin.name, package.bundle, keys)
+        record = package.manifest.record
+        if not force and (number := _found(engine, record.domain, package.manifest.artifact)):
+            return Arrived(record.domain, number, None)
+        why = f"imported from {Path(path).name}, {package.origin.name} there"
+        published = publish(engine, store, folder, record, why, Imported(package.origin, package.bundle))
+        return Arrived(record.domain, published.version.version, published)
+
+
+def _found(engine: Engine, domain: str, artifact: str) -> int | None:
+    """The newest version of a domain with some files."""
+    versions = model_versions.c
+    query = select(versions.version).where(versions.domain == domain, versions.artifact == artifact)
+    with reading(engine) as connection:
+        return connection.execute(query.order_by(versions.version.desc())).scalar()

@@ -1,4 +1,4 @@
-"""``domain-router models export`` and ``import``: a version as a single file."""
+"""``domain-router models export``, ``import`` and ``bom``: a version as a single file, and what it is made of."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from router_plugin.cli.printing import print_json, say
 from router_plugin.cli.registry_commands.models import Reference
 
 EXPORT_EXAMPLE = "Example: domain-router models export medical@3 medical-3.tar"
+BOM_EXAMPLE = "Example: domain-router models bom medical@3 > medical-3.cdx.json"
 IMPORT_EXAMPLE = "Example: domain-router models import medical-3.tar"
 
 
@@ -55,3 +56,17 @@ def import_model_file(
         )
     else:
         say(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
+
+
+def bom(
+    reference: Reference,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="Licence of the model, an SPDX expression.", show_default=False)
+    ] = None,
+    registry: RegistryOption = None,
+) -> None:
+    """Print a version's bill of materials: CycloneDX 1.6 as JSON, with model card, files and base model."""
+    from registry.exchange.bom import bill_of_materials
+    from router_plugin.plugins.registries import open_registry
+
+    print_json(bill_of_materials(open_registry(registry).get(reference), licence))

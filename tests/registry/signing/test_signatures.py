@@ -193,7 +193,7 @@ def test_the_tool_of_model_signing_verifies_what_was_exported(
     store.export_file(version, tmp_path / "medical.tar")
     with tarfile.open(tmp_path / "medical.tar") as tar:
         tar.extractall(tmp_path / "out", filter="data")
-    command = [sys.executable, "-m", "model_signing", "verify", "key", "out", "--public-key", str(keys[1])]
+    command = [sys.executable, "-m", "model_signing", "verify", "key", "out", "--public_key", str(keys[1])]
     ignored = ["--ignore-paths", "out/origin.json", "--ignore-paths", "out/signature.json"]
     done = subprocess.run(
         [*command, "--signature", "out/signature.json", *ignored], cwd=tmp_path, capture_output=True, text=True

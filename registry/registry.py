@@ -14,7 +14,8 @@ from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, mo
 from registry.catalog.publishing import Published, publish
 from registry.errors import ExchangeError, NotRegisteredError, RegistryError, SignatureError
 from registry.exchange.archive import MAX_SIZE, write_archive
-from registry.exchange.importing import import_archive
+from registry.exchange.hub import push
+from registry.exchange.importing import Arrived, import_archive, import_from_hub
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.paths import PathLike, local_path
 from registry.records import ModelRecord, ModelVersion
@@ -139,10 +140,35 @@ class Registry:
         if not local_path(path, ExchangeError).is_file():
             raise ExchangeError(f"{path} cannot be imported: there is no such file")
         self.create()
-        domain, number, published = import_archive(self._engine, self._artifacts, path, max_size, force)
-        if published:
-            self._tell(published)
-        return self.get(f"{domain}@{number}"), published is not None
+        return self._arrived(import_archive(self._engine, self._artifacts, path, max_size, force))
+
+    def push(self, version: ModelVersion, repository: str, private: bool = False) -> str:
+        """Write a version to a repository of the Hugging Face Hub; returns the address of the commit.
+
+        Raises:
+            ExchangeError: the Hub cannot be reached or refuses it, or the repository holds something else.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        return push(version, self.fetch(version), self.signature(version), repository, private)
+
+    def pull(
+        self, repository: str, revision: str | None = None, max_size: int = MAX_SIZE, force: bool = False
+    ) -> tuple[ModelVersion, bool]:
+        """Register the version in a repository of the Hub that :meth:`push` wrote; also whether it is new here.
+
+        Args:
+            repository: ``ORG/NAME``.
+            revision: a branch, tag or commit; None for the newest.
+            max_size: bytes that the model may have.
+            force: also if the domain has a version with the same files.
+
+        Raises:
+            ExchangeError: the Hub cannot be reached, or the repository holds no version, or another one than it says.
+            SignatureError: see :meth:`fetch`.
+            RegistryError: it holds files that are not allowed, or the registry cannot be written.
+        """
+        self.create()
+        return self._arrived(import_from_hub(self._engine, self._artifacts, repository, revision, max_size, force))
 
     def sign(self, version: ModelVersion, private_key: PathLike) -> str:
         """Sign a version with a key, in place of an earlier signature; returns the Sigstore bundle.
@@ -293,6 +319,11 @@ class Registry:
     def verify(self, version: ModelVersion) -> list[str]:
         """What is wrong with the version's stored files, one line each; empty if nothing is."""
         return self._artifacts.verify(version.artifact, version.files)
+
+    def _arrived(self, arrived: Arrived) -> tuple[ModelVersion, bool]:
+        if arrived.published:
+            self._tell(arrived.published)
+        return self.get(f"{arrived.domain}@{arrived.version}"), arrived.published is not None
 
     def _tell(self, published: Published) -> ModelVersion:
         version, alias, previous = published

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ SIGNATURE = "signature.json"
 MAX_SIZE = 16 << 30
 """Bytes of a model that is imported without being asked."""
 MAX_FILES = 1000
-_LARGEST_TEXT = 4 << 20
+LARGEST_TEXT = 4 << 20
 """Bytes of the manifest, the origin and the signature each."""
 _LARGEST_FILE = 8 << 30
 """What the head of an entry can say."""
@@ -70,7 +70,7 @@ def write_archive(path: PathLike, version: ModelVersion, folder: Path, bundle: s
         raise OutputError(f"{path}: exists already: choose another name, or set `overwrite`")
     if large := [file.path for file in version.files if file.size >= _LARGEST_FILE]:
         raise ExchangeError(f"{version.name} cannot be exported: {large[0]} has 8 GiB or more")
-    texts = [(MANIFEST, Manifest.of(version).to_bytes()), (ORIGIN, _to_bytes(version.origin or Origin.of(version)))]
+    texts = [(MANIFEST, Manifest.of(version).to_bytes()), (ORIGIN, origin_of(version))]
     if bundle is not None:
         texts.append((SIGNATURE, bundle.encode()))
     with new_file_beside(path) as out:
@@ -111,6 +111,38 @@ def read_archive(path: PathLike, into: Path, max_size: int = MAX_SIZE) -> Packag
         raise ExchangeError(f"{path} cannot be imported: {error.strerror or error}") from error
 
 
+def check_manifest_files(manifest: Manifest, place: str, into: Path, max_size: int) -> None:
+    """Make sure that the files that a manifest lists may be written to a folder, before any of them is.
+
+    Args:
+        manifest: whose paths are plain relative names.
+        place: where it was found, for errors.
+        into: the folder.
+        max_size: bytes that the model may have.
+
+    Raises:
+        ExchangeError: they do not have the manifest's digest, are too many or too large, or exclude each other.
+        RegistryError: a file is of a kind that is not allowed.
+    """
+
+    def fault(what: str) -> ExchangeError:
+        return ExchangeError(f"{place} cannot be imported: {what}")
+
+    names = [file.path for file in manifest.files]
+    size = sum(file.size for file in manifest.files)
+    if not names or len(names) > MAX_FILES or names != sorted(set(names)):
+        raise fault(f"its manifest does not list 1 to {MAX_FILES} files in order")
+    if any(str(folder) in set(names) for name in names for folder in PurePosixPath(name).parents):
+        raise fault("its manifest has a file that is a folder too")
+    check_kinds(names)
+    if digest_of_list(manifest.files) != manifest.artifact:
+        raise fault("its manifest does not have the digest of its list of files")
+    if size > max_size:
+        raise fault(f"the model has {size:,} bytes, at most {max_size:,} are allowed (`max_size`)")
+    if size > shutil.disk_usage(into).free:
+        raise fault(f"the model has {size:,} bytes, more than the disk of {into} has free")
+
+
 class _Reader:
     """Reads the entries of an archive in their order."""
 
@@ -121,7 +153,7 @@ class _Reader:
     def read(self, into: Path, max_size: int) -> Package:
         """See :func:`read_archive`."""
         manifest = self._parsed(MANIFEST, self._text(self._entry(), MANIFEST), Manifest.model_validate_json)
-        self._check(manifest, into, max_size)
+        check_manifest_files(manifest, str(self._path), into, max_size)
         origin = self._parsed(ORIGIN, self._text(self._entry(), ORIGIN), Origin.model_validate_json)
         entry, bundle = self._entry(), None
         if entry and entry.name == SIGNATURE:
@@ -139,21 +171,6 @@ class _Reader:
             raise self._fault(f"{entry.name!r} is not in its manifest")
         check_arrays(into, (file.path for file in manifest.files))
         return Package(manifest, origin, bundle)
-
-    def _check(self, manifest: Manifest, into: Path, max_size: int) -> None:
-        names = [file.path for file in manifest.files]
-        size = sum(file.size for file in manifest.files)
-        if not names or len(names) > MAX_FILES or names != sorted(set(names)):
-            raise self._fault(f"its manifest does not list 1 to {MAX_FILES} files in order")
-        if any(later.startswith(f"{earlier}/") for earlier in names for later in names):
-            raise self._fault("its manifest has a file that is a folder too")
-        check_kinds(names)
-        if digest_of_list(manifest.files) != manifest.artifact:
-            raise self._fault("its manifest does not have the digest of its list of files")
-        if size > max_size:
-            raise self._fault(f"the model has {size:,} bytes, at most {max_size:,} are allowed (`max_size`)")
-        if size > shutil.disk_usage(into).free:
-            raise self._fault(f"the model has {size:,} bytes, more than the disk of {into} has free")
 
     def _entry(self) -> tarfile.TarInfo | None:
         """The head of the next entry; None at the end."""
@@ -180,8 +197,8 @@ class _Reader:
 
     def _text(self, entry: tarfile.TarInfo | None, name: str) -> bytes:
         size = self._expected(entry, name)
-        if size > _LARGEST_TEXT:
-            raise self._fault(f"{name} has {size:,} bytes, more than {_LARGEST_TEXT:,}")
+        if size > LARGEST_TEXT:
+            raise self._fault(f"{name} has {size:,} bytes, more than {LARGEST_TEXT:,}")
         return b"".join(self._pieces(size))
 
     def _parsed(self, name: str, content: bytes, parse: Callable[[bytes], _Parsed]) -> _Parsed:
@@ -216,8 +233,9 @@ class _Reader:
         return ExchangeError(f"{self._path} cannot be imported: {what}")
 
 
-def _to_bytes(origin: Origin) -> bytes:
-    return (origin.model_dump_json(indent=1) + "\n").encode()
+def origin_of(version: ModelVersion) -> bytes:
+    """Where a version was registered first, as JSON."""
+    return ((version.origin or Origin.of(version)).model_dump_json(indent=1) + "\n").encode()
 
 
 def _head(name: str, size: int) -> bytes:

@@ -1,14 +1,16 @@
-"""Brings a version from a file into a registry: checked as a whole before anything of it is registered."""
+"""Brings a version from a file or the Hub into a registry: checked as a whole before anything of it is registered."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Engine, select
 
 from registry.catalog.publishing import Imported, Published, publish
-from registry.exchange.archive import read_archive
+from registry.exchange.archive import Package, read_archive
+from registry.exchange.hub import pull
 from registry.paths import PathLike
 from registry.shared.home import writable_cache_folder
 from registry.shared.outputs import new_folder_beside
@@ -41,14 +43,39 @@ def import_archive(engine: Engine, store: ArtifactStore, path: PathLike, max_siz
         SignatureError: this machine asks for signatures, and the file has none that it trusts.
         RegistryError: the registry cannot be written.
     """
+    return _arrive(engine, store, lambda folder: read_archive(path, folder, max_size), Path(path).name, force)
+
+
+def import_from_hub(
+    engine: Engine, store: ArtifactStore, repository: str, revision: str | None, max_size: int, force: bool
+) -> Arrived:
+    """The same for a version in a repository of the Hugging Face Hub.
+
+    Args:
+        engine: the registry's database.
+        store: the registry's artifacts.
+        repository: ``ORG/NAME``.
+        revision: a branch, tag or commit; None for the newest.
+        max_size: bytes that the model may have.
+        force: also if the domain has a version with the same files.
+
+    Raises:
+        ExchangeError: see :func:`registry.exchange.hub.pull`.
+        SignatureError: this machine asks for signatures, and the repository has none that it trusts.
+        RegistryError: the registry cannot be written.
+    """
+    return _arrive(engine, store, lambda folder: pull(repository, folder, revision, max_size), repository, force)
+
+
+def _arrive(engine: Engine, store: ArtifactStore, fill: Callable[[Path], Package], place: str, force: bool) -> Arrived:
     with new_folder_beside(writable_cache_folder("imports") / "new") as folder:
-        package = read_archive(path, folder, max_size)
+        package = fill(folder)
         if keys := trusted_keys():
             check_trusted(package.manifest, package.origin.name, package.bundle, keys)
         record = package.manifest.record
         if not force and (number := _found(engine, record.domain, package.manifest.artifact)):
             return Arrived(record.domain, number, None)
-        why = f"imported from {Path(path).name}, {package.origin.name} there"
+        why = f"imported from {place}, {package.origin.name} there"
         published = publish(engine, store, folder, record, why, Imported(package.origin, package.bundle))
         return Arrived(record.domain, published.version.version, published)
 

@@ -35,6 +35,7 @@ FLOORS = {
         {
             "adaptation",
             "checks",
+            "imported",
             "job",
             "model_folder",
             "options",

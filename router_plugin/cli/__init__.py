@@ -15,7 +15,7 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
-from router_plugin.cli.registry_commands import exchange, hub, models, signing
+from router_plugin.cli.registry_commands import exchange, hub, import_model, models, signing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
@@ -42,6 +42,7 @@ models.app.command("import", epilog=exchange.IMPORT_EXAMPLE)(exchange.import_mod
 models.app.command("bom", epilog=exchange.BOM_EXAMPLE)(exchange.bom)
 models.app.command("push", epilog=hub.PUSH_EXAMPLE)(hub.push)
 models.app.command("pull", epilog=hub.PULL_EXAMPLE)(hub.pull)
+models.app.command("import-model", epilog=import_model.EXAMPLE)(import_model.import_model)
 models.app.command("sign", epilog=signing.SIGN_EXAMPLE)(signing.sign)
 models.app.command("verify-signature", epilog=signing.VERIFY_EXAMPLE)(signing.verify_signature)
 app.add_typer(models.app, name="models")

@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import ROOT
 
 pytest.importorskip("mlflow")
+if not os.environ.get("DOMAIN_ROUTER_TEST_MLFLOW"):
+    pytest.skip("takes minutes: set DOMAIN_ROUTER_TEST_MLFLOW to run it", allow_module_level=True)
 
 READ = """
 import sys

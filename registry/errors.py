@@ -11,6 +11,8 @@ The tree, with the modules that define the errors other than these::
         PolicyError
         NotPermittedError
         GateError
+        ExchangeError
+        SignatureError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -101,6 +103,14 @@ class GateError(RegistryError):
         super().__init__(message)
         self.name = name
         self.verdicts = tuple(verdicts)
+
+
+class ExchangeError(RegistryError):
+    """A version cannot be exported to, or imported from, a file or another registry."""
+
+
+class SignatureError(RegistryError):
+    """A version is not signed by a key that is trusted, was changed, or cannot be signed."""
 
 
 class OutputError(DomainRouterError):

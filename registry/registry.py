@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,18 @@ from registry.aliasing.standing import check_alive, check_custom, promotable
 from registry.catalog import deletion
 from registry.catalog.collecting import Collected, collect, what_to_collect
 from registry.catalog.listing import Filter, Listed, listed
-from registry.catalog.publishing import publish
-from registry.errors import DamagedArtifactError, InvalidNameError, NotRegisteredError, RegistryError
+from registry.catalog.publishing import Published, publish
+from registry.errors import (
+    DamagedArtifactError,
+    ExchangeError,
+    InvalidNameError,
+    NotRegisteredError,
+    RegistryError,
+    SignatureError,
+)
+from registry.exchange.archive import MAX_SIZE, write_archive
+from registry.exchange.hub import push
+from registry.exchange.importing import Arrived, import_archive, import_from_hub
 from registry.gates.promotion import Decision, Request, decide, promote
 from registry.names import CANDIDATE, CHAMPION, check_alias, check_domain, parse_reference
 from registry.paths import PathLike, local_path
@@ -29,6 +39,10 @@ from registry.policies.policy import Policy
 from registry.policies.stored import StoredPolicy, every_policy, remove_policy, set_policy
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
+from registry.signing.manifest import Manifest
+from registry.signing.signatures import sign
+from registry.signing.stored import keep_signature, kept_signature
+from registry.signing.trust import check_trusted, trusted_keys
 from registry.storage.artifacts import open_store
 from registry.storage.database import empty_database, open_database, reading, write
 from registry.storage.file_lists import digest_of, digest_of_list
@@ -126,12 +140,97 @@ class Registry:
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
         self.create()
-        version, alias, previous = publish(
-            self._engine, self._artifacts, folder, record, Reason("publish", why, key=self._key)
+        return self._tell(publish(self._engine, self._artifacts, folder, record, Reason("publish", why, key=self._key)))
+
+    def export_file(self, version: ModelVersion, path: PathLike, overwrite: bool = False) -> None:
+        """Write a version to a single file that another registry imports; the bytes depend on the version alone.
+
+        Raises:
+            OutputError: the file exists, or cannot be written.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        write_archive(path, version, self.fetch(version), self.signature(version), overwrite)
+
+    def import_file(self, path: PathLike, max_size: int = MAX_SIZE, force: bool = False) -> tuple[ModelVersion, bool]:
+        """Register the version in a file as the next one of its domain; also whether it is new here.
+
+        Args:
+            path: what :meth:`export_file` wrote.
+            max_size: bytes that the model may have.
+            force: also if the domain has a version with the same files.
+
+        Raises:
+            ExchangeError: the file is damaged, or is not such a file, or its model is too large.
+            SignatureError: see :meth:`fetch`.
+            RegistryError: it holds files that are not allowed, or the registry cannot be written.
+        """
+        if not local_path(path, ExchangeError).is_file():
+            raise ExchangeError(f"{path} cannot be imported: there is no such file")
+        self.create()
+        return self._arrived(import_archive(self._engine, self._artifacts, path, max_size, force, self._key))
+
+    def push(self, version: ModelVersion, repository: str, private: bool = False) -> str:
+        """Write a version to a repository of the Hugging Face Hub; returns the address of the commit.
+
+        Raises:
+            ExchangeError: the Hub cannot be reached or refuses it, or the repository holds something else.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        return push(version, self.fetch(version), self.signature(version), repository, private)
+
+    def pull(
+        self, repository: str, revision: str | None = None, max_size: int = MAX_SIZE, force: bool = False
+    ) -> tuple[ModelVersion, bool]:
+        """Register the version in a repository of the Hub that :meth:`push` wrote; also whether it is new here.
+
+        Args:
+            repository: ``ORG/NAME``.
+            revision: a branch, tag or commit; None for the newest.
+            max_size: bytes that the model may have.
+            force: also if the domain has a version with the same files.
+
+        Raises:
+            ExchangeError: the Hub cannot be reached, or the repository holds no version, or another one than it says.
+            SignatureError: see :meth:`fetch`.
+            RegistryError: it holds files that are not allowed, or the registry cannot be written.
+        """
+        self.create()
+        return self._arrived(
+            import_from_hub(self._engine, self._artifacts, repository, revision, max_size, force, self._key)
         )
-        self._notify(lambda each: each.version_published(version))
-        self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
-        return version
+
+    def sign(self, version: ModelVersion, private_key: PathLike) -> str:
+        """Sign a version with a key, in place of an earlier signature; returns the Sigstore bundle.
+
+        Raises:
+            SignatureError: the key cannot be used, or ``model-signing`` is not installed.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        self._artifacts.fetch(version.artifact, version.files)
+        bundle = sign(Manifest.of(version), private_key)
+        write(self._engine, lambda connection: keep_signature(connection, version.domain, version.version, bundle))
+        return bundle
+
+    def signature(self, version: ModelVersion) -> str | None:
+        """The signature of a version as a Sigstore bundle; None if it has none."""
+        return kept_signature(self._engine, version.domain, version.version)
+
+    def verify_signature(self, version: ModelVersion, keys: Sequence[PathLike] | None = None) -> Path:
+        """Check a version's signature and all its files; returns the public key that fits.
+
+        Args:
+            version: to be checked.
+            keys: public keys, files in PEM; by default those that this machine trusts.
+
+        Raises:
+            SignatureError: it is not signed with one of them, was changed, or no key is named.
+            DamagedArtifactError: a stored file is not as it was published.
+        """
+        known = trusted_keys() if keys is None else [local_path(key, SignatureError) for key in keys]
+        if not known:
+            raise SignatureError("no public key is named: give one (`key`), or set DOMAIN_ROUTER_TRUSTED_KEYS")
+        self._artifacts.fetch(version.artifact, version.files)
+        return check_trusted(Manifest.of(version), version.name, self.signature(version), known)
 
     def versions(self, domain: str | None = None) -> list[ModelVersion]:
         """Every version that is not deleted, oldest first, domain by domain."""
@@ -422,16 +521,22 @@ class Registry:
     def fetch(self, version: ModelVersion) -> Path:
         """A local folder with the version's files; each was read and checked since it last changed.
 
+        Where ``DOMAIN_ROUTER_TRUSTED_KEYS`` names public keys, one of them must have signed the version.
+
         Raises:
             DamagedArtifactError: a file is missing, cannot be read, or was changed.
+            SignatureError: the version is not signed with a key that is trusted.
             RegistryError: a local copy cannot be made.
         """
         if digest_of_list(version.files) != version.artifact:
             raise DamagedArtifactError(f"{version.name}: its file list does not have the digest {version.artifact}")
         try:
-            return self._artifacts.fetch(version.artifact, version.files)
+            folder = self._artifacts.fetch(version.artifact, version.files)
         except DamagedArtifactError as error:
             raise DamagedArtifactError(f"{version.name}: {error}") from error
+        if keys := trusted_keys():
+            check_trusted(Manifest.of(version), version.name, self.signature(version), keys)
+        return folder
 
     def verify(self, version: ModelVersion) -> list[str]:
         """What is wrong with the version's stored files, one line each; empty if nothing is. Every byte is read.
@@ -442,6 +547,17 @@ class Registry:
         if digest_of_list(version.files) != version.artifact:
             return [f"the file list does not have the digest {version.artifact}"]
         return self._artifacts.verify(version.artifact, version.files)
+
+    def _arrived(self, arrived: Arrived) -> tuple[ModelVersion, bool]:
+        if arrived.published:
+            self._tell(arrived.published)
+        return self.get(f"{arrived.domain}@{arrived.version}"), arrived.published is not None
+
+    def _tell(self, published: Published) -> ModelVersion:
+        version, alias, previous = published
+        self._notify(lambda each: each.version_published(version))
+        self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
+        return version
 
     def _read(self, row: Row[Any]) -> ModelVersion:
         try:

@@ -16,9 +16,9 @@ FLOORS = {
         {"shared"},
         {"storage", "classifier_profiles"},
         {"policies", "model_folders", "pages"},
-        {"aliasing"},
+        {"aliasing", "signing"},
         {"catalog"},
-        {"gates"},
+        {"gates", "exchange"},
         {"registry", "snapshot"},
     ],
     "training": [
@@ -35,6 +35,7 @@ FLOORS = {
         {
             "adaptation",
             "checks",
+            "imported",
             "job",
             "model_folder",
             "options",

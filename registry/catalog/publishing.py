@@ -13,9 +13,11 @@ from registry.aliasing.moves import Reason, aliased, author, move, now
 from registry.errors import RegistryError
 from registry.names import CANDIDATE, CHAMPION
 from registry.policies.stored import policy_of
-from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion
+from registry.records import TEST, ArtifactFile, ModelRecord, ModelVersion, Origin
+from registry.signing.stored import keep_signature
 from registry.storage.database import write
-from registry.storage.file_lists import digest_of
+from registry.storage.file_kinds import check_arrays
+from registry.storage.file_lists import artifact_paths, digest_of
 from registry.storage.local_store import ArtifactStore
 from registry.storage.reservations import LIFETIME, release, reserve
 from registry.storage.tables import model_versions
@@ -32,7 +34,21 @@ class Published(NamedTuple):
     previous: int | None
 
 
-def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRecord, reason: Reason) -> Published:
+class Imported(NamedTuple):
+    """What a version from elsewhere brings along: where it was registered first, and its signature."""
+
+    origin: Origin
+    bundle: str | None
+
+
+def publish(
+    engine: Engine,
+    store: ArtifactStore,
+    folder: Path,
+    record: ModelRecord,
+    reason: Reason,
+    imported: Imported | None = None,
+) -> Published:
     """Store a folder's files and write the row of the next version.
 
     The first version of a domain becomes its champion, unless a policy holds for the domain: then nothing is served
@@ -45,12 +61,15 @@ def publish(engine: Engine, store: ArtifactStore, folder: Path, record: ModelRec
         RegistryError: the folder cannot be read or changes meanwhile, or the registry cannot be written.
     """
     expected = digest_of(folder)
+    check_arrays(folder, artifact_paths(folder))
     reservation = write(engine, lambda connection: reserve(connection, expected))
     try:
         artifact, files = store.put(folder)
         if artifact != expected:
             raise RegistryError(f"{folder} was changed while it was stored: try again")
-        return write(engine, lambda connection: _add(connection, record, artifact, files, reservation, reason))
+        return write(
+            engine, lambda connection: _add(connection, record, artifact, files, reservation, reason, imported)
+        )
     except BaseException:
         with suppress(RegistryError):  # it ends by itself
             write(engine, lambda connection: release(connection, reservation))
@@ -64,6 +83,7 @@ def _add(
     files: tuple[ArtifactFile, ...],
     reservation: str,
     reason: Reason,
+    imported: Imported | None,
 ) -> Published:
     newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
     version = ModelVersion(
@@ -75,6 +95,7 @@ def _add(
         parent=aliased(connection, record.domain, CHAMPION),
         artifact=artifact,
         files=files,
+        origin=imported.origin if imported else None,
     )
     connection.execute(
         insert(model_versions).values(
@@ -92,6 +113,8 @@ def _add(
     )
     if not release(connection, reservation):  # its artifact may have been removed
         raise RegistryError(f"storing the files took longer than {LIFETIME}: try again")
+    if imported and imported.bundle:
+        keep_signature(connection, version.domain, version.version, imported.bundle)
     gated = version.parent or policy_of(connection, version.domain)
     alias = CANDIDATE if gated else CHAMPION
     previous = move(connection, version.domain, alias, version.version, reason)

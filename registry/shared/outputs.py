@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from registry.errors import DomainRouterError, OutputError
 from registry.paths import PathLike, local_path
@@ -171,6 +172,27 @@ def remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
+
+
+@contextmanager
+def new_file_beside(path: PathLike) -> Iterator[BinaryIO]:
+    """A file to write, which gets its name when the block ends, and is removed when the block raises.
+
+    Raises:
+        OutputError: the system does not allow it; then an earlier file stands.
+    """
+    path = local_path(path, OutputError)
+    _remove_leftovers(path.parent)
+    partial = _hidden(path)
+    with _reported(path):
+        try:
+            with partial.open("xb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            partial.replace(path)
+        finally:
+            remove(partial)
 
 
 def write_atomically(path: PathLike, content: str | bytes) -> None:

@@ -11,6 +11,7 @@ from registry.errors import DamagedArtifactError, OutputError, RegistryError
 from registry.names import check_file
 from registry.records import ArtifactFile
 from registry.shared.digests import sha256_of, sha256_of_unchanged
+from registry.storage.file_kinds import check_kinds
 
 _PAGE = ".html"
 """Ending of pages for people at the top of a model folder: they may quote the training data, and stay there."""
@@ -20,7 +21,8 @@ def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
     """Every file of a folder that belongs to an artifact, with its digest.
 
     Raises:
-        RegistryError: the folder holds none, one cannot be read, or a subfolder is a link.
+        RegistryError: the folder holds none, one is of a kind that is not allowed or cannot be read, or a subfolder is
+            a link.
         InvalidNameError: a file's name is not allowed.
     """
     with explained(f"{folder} cannot be read"):
@@ -40,6 +42,7 @@ def artifact_paths(folder: Path) -> list[str]:
             paths.append(check_file(path.relative_to(folder).as_posix()))
     if not paths:
         raise RegistryError(f"{folder} holds no files: expected a model folder")
+    check_kinds(paths)
     return sorted(paths)
 
 

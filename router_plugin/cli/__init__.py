@@ -16,7 +16,16 @@ from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import deleting as deleting
-from router_plugin.cli.registry_commands import history, models, policies, promotion
+from router_plugin.cli.registry_commands import (
+    exchange,
+    history,
+    hub,
+    import_model,
+    models,
+    policies,
+    promotion,
+    signing,
+)
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
@@ -39,6 +48,14 @@ app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepa
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
+models.app.command("export", epilog=exchange.EXPORT_EXAMPLE)(exchange.export_model)
+models.app.command("import", epilog=exchange.IMPORT_EXAMPLE)(exchange.import_model_file)
+models.app.command("bom", epilog=exchange.BOM_EXAMPLE)(exchange.bom)
+models.app.command("push", epilog=hub.PUSH_EXAMPLE)(hub.push)
+models.app.command("pull", epilog=hub.PULL_EXAMPLE)(hub.pull)
+models.app.command("import-model", epilog=import_model.EXAMPLE)(import_model.import_model)
+models.app.command("sign", epilog=signing.SIGN_EXAMPLE)(signing.sign)
+models.app.command("verify-signature", epilog=signing.VERIFY_EXAMPLE)(signing.verify_signature)
 app.add_typer(models.app, name="models")
 models.app.add_typer(history.app)
 models.app.add_typer(promotion.app)

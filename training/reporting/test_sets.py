@@ -190,5 +190,18 @@ class TestSetEvaluator:
         return self._states[state].over(name, self._texts[name], self._sets[name].fingerprint)
 
 
+def compare_on(before: State, after: State, seed: int = 0) -> ComparedMetrics:
+    """Two states on the test split of their data, query by query.
+
+    Args:
+        before: the base model.
+        after: the model that is compared with it.
+        seed: of the comparison's resampling.
+    """
+    found = compare_metrics(before.query_metrics(TEST), after.query_metrics(TEST), seed, [slice(None)])
+    comparison = {metric: ComparisonRecord(**values) for metric, values in found.items()}
+    return ComparedMetrics(base=before.metrics(TEST), adapted=after.metrics(TEST), comparison=comparison)
+
+
 def _loss(base: Mapping[str, float], adapted: Mapping[str, float]) -> float:
     return base[HEADLINE[0]] - adapted[HEADLINE[0]]

@@ -8,6 +8,7 @@ The tree, with the modules that define the errors other than these::
       RegistryError
         NotRegisteredError (and LookupError)
         DamagedArtifactError
+        WebhookError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -28,6 +29,7 @@ The tree, with the modules that define the errors other than these::
       KeysError                         router_plugin.errors
       ServerError                       router_plugin.errors
       ExportError                       router_plugin.errors
+      ReindexError                      router_plugin.errors
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors
@@ -73,6 +75,10 @@ class NotRegisteredError(RegistryError, LookupError):
 
 class DamagedArtifactError(RegistryError):
     """An artifact file is missing, cannot be read, or does not have the recorded digest."""
+
+
+class WebhookError(RegistryError):
+    """A webhook cannot be added as it is given."""
 
 
 class OutputError(DomainRouterError):

@@ -18,10 +18,12 @@ from registry.paths import PathLike, local_path
 from registry.records import ModelRecord, ModelVersion
 from registry.shared.wording import first_fault
 from registry.storage.artifacts import open_store
-from registry.storage.database import empty_database, open_database, reading, write
+from registry.storage.database import empty_database, generation, open_database, reading, write
 from registry.storage.file_lists import digest_of
 from registry.storage.location import locate
 from registry.storage.tables import aliases, model_versions
+from registry.watching.watcher import Watcher
+from registry.webhooks.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,12 @@ class Observer:
 
 
 class Registry:
-    """Model versions and aliases of one store. Safe to use from several threads and processes."""
+    """Model versions and aliases of one store. Safe to use from several threads and processes.
+
+    Attributes:
+        url: of the database, without its password.
+        webhooks: who is told of changes.
+    """
 
     def __init__(self, url: PathLike | None = None, observer: Observer | None = None) -> None:
         """Open a registry. One that does not exist is empty, and nothing is written before the first publication.
@@ -55,6 +62,7 @@ class Registry:
         self._artifacts = open_store(self._location.artifacts)
         self._opened = open_database(self._location.database) if self._location.exists else None
         self._observers = [observer] if observer else []
+        self.webhooks = Webhooks(lambda: self._engine)
 
     @classmethod
     def open(cls, url: PathLike | None = None, observer: Observer | None = None) -> Registry:
@@ -209,6 +217,20 @@ class Registry:
         self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
+    def generation(self) -> int:
+        """The number that every change of the registry counts up; 0 where nobody has created it.
+
+        Raises:
+            RegistryError: the registry cannot be read.
+        """
+        if self._opened is None and not self._location.exists:
+            return 0
+        return generation(self._engine)
+
+    def watch(self) -> Watcher:
+        """What waits for changes of the registry by anybody; it sees them within a second. Close it at the end."""
+        return Watcher(self.generation, self._location.database)
+
     def fetch(self, version: ModelVersion) -> Path:
         """A local folder with the version's files, every digest checked just now.
 
@@ -249,6 +271,10 @@ class Registry:
         return f"registered domains are {', '.join(domains)}" if domains else "the registry is empty"
 
     def _notify(self, notify: Callable[[Observer], None]) -> None:
+        try:
+            self.webhooks.deliver_new()
+        except RegistryError:  # the change is committed, and its events are kept
+            log.exception("webhooks: the events of this change could not be sent now")
         for observer in self._observers:
             try:
                 notify(observer)

@@ -15,6 +15,7 @@ FLOORS = {
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
+        {"webhooks", "watching"},
         {"aliasing", "model_folders", "pages"},
         {"catalog"},
         {"registry", "snapshot"},

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from registry.names import CHAMPION
 from registry.storage.tables import alias_moves, aliases
+from registry.webhooks.events import tell_of_move
 
 ROLLBACK = "rollback"
 
@@ -34,7 +35,7 @@ def aliased(connection: Connection, domain: str, alias: str) -> int | None:
 def move(connection: Connection, domain: str, alias: str, version: int | None, reason: Reason) -> int | None:
     """Point an alias at a version, or remove it, and record that; returns the version that it pointed at before.
 
-    Nothing is recorded of a move to where the alias is.
+    Nothing is recorded of a move to where the alias is. Webhooks are told of all others.
     """
     previous = aliased(connection, domain, alias)
     if previous == version:
@@ -56,6 +57,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
             forced=reason.forced,
         )
     )
+    tell_of_move(connection, domain, alias, version, previous)
     return previous
 
 

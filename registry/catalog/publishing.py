@@ -18,6 +18,7 @@ from registry.storage.database import write
 from registry.storage.file_lists import digest_of
 from registry.storage.reservations import release, reserve
 from registry.storage.tables import model_versions
+from registry.webhooks.events import tell_of_version
 
 SCORE = "mrr@5"
 """The metric of the test split that lists show."""
@@ -86,6 +87,7 @@ def _add(
         )
     )
     release(connection, reservation)
+    tell_of_version(connection, version.domain, version.version)
     alias = CANDIDATE if version.parent else CHAMPION
     previous = move(connection, version.domain, alias, version.version, Reason("publish", why))
     return Published(version, alias, previous)

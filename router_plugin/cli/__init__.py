@@ -15,7 +15,7 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
-from router_plugin.cli.registry_commands import models
+from router_plugin.cli.registry_commands import models, webhooks
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
@@ -37,6 +37,7 @@ app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepa
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
+models.app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")

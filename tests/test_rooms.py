@@ -57,7 +57,7 @@ FLOORS = {
         {"router", "joint_space"},
         {"tuning"},
         {"improving"},
-        {"comparison", "hosts"},
+        {"comparison", "hosts", "reindexing"},
         {"exports", "server"},
         {"cli"},
     ],

@@ -14,6 +14,7 @@ import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.index_commands import reindex
 from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import models, webhooks
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
@@ -48,6 +49,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(export.app, name="export")
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
+app.add_typer(reindex.app, name="reindex")
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)

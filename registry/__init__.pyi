@@ -11,6 +11,7 @@ from .errors import NotRegisteredError as NotRegisteredError
 from .errors import OutputError as OutputError
 from .errors import PolicyError as PolicyError
 from .errors import RegistryError as RegistryError
+from .errors import WebhookError as WebhookError
 from .model_folders.base_models import BaseModelFiles as BaseModelFiles
 from .model_folders.base_models import resolve_base_model as resolve_base_model
 from .names import CANDIDATE as CANDIDATE
@@ -24,3 +25,5 @@ from .records import ModelRecord as ModelRecord
 from .records import ModelVersion as ModelVersion
 from .registry import Observer as Observer
 from .registry import Registry as Registry
+from .watching.watcher import Watcher as Watcher
+from .webhooks.signing import verify_webhook as verify_webhook

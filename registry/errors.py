@@ -13,6 +13,7 @@ The tree, with the modules that define the errors other than these::
         GateError
         ExchangeError
         SignatureError
+        WebhookError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -33,6 +34,7 @@ The tree, with the modules that define the errors other than these::
       KeysError                         router_plugin.errors
       ServerError                       router_plugin.errors
       ExportError                       router_plugin.errors
+      ReindexError                      router_plugin.errors
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors
@@ -111,6 +113,10 @@ class ExchangeError(RegistryError):
 
 class SignatureError(RegistryError):
     """A version is not signed by a key that is trusted, was changed, or cannot be signed."""
+
+
+class WebhookError(RegistryError):
+    """A webhook cannot be added as it is given."""
 
 
 class OutputError(DomainRouterError):

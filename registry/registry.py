@@ -44,10 +44,12 @@ from registry.signing.signatures import sign
 from registry.signing.stored import keep_signature, kept_signature
 from registry.signing.trust import check_trusted, trusted_keys
 from registry.storage.artifacts import open_store
-from registry.storage.database import empty_database, open_database, reading, write
+from registry.storage.database import empty_database, generation, open_database, reading, write
 from registry.storage.file_lists import digest_of, digest_of_list
 from registry.storage.location import locate
 from registry.storage.tables import aliases, model_versions
+from registry.watching.watcher import Watcher
+from registry.webhooks.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,12 @@ class Observer:
 
 
 class Registry:
-    """Model versions and aliases of one store. Safe to use from several threads and processes."""
+    """Model versions and aliases of one store. Safe to use from several threads and processes.
+
+    Attributes:
+        url: of the database, without its password.
+        webhooks: who is told of changes.
+    """
 
     def __init__(self, url: PathLike | None = None, observer: Observer | None = None) -> None:
         """Open a registry. One that does not exist is empty, and nothing is written before the first publication.
@@ -84,6 +91,7 @@ class Registry:
         self._opened = open_database(self._location.database) if self._location.exists else None
         self._observers = [observer] if observer else []
         self._key = os.environ.get(KEY_VARIABLE) or None
+        self.webhooks = Webhooks(lambda: self._engine)
 
     @classmethod
     def open(cls, url: PathLike | None = None, observer: Observer | None = None) -> Registry:
@@ -518,6 +526,20 @@ class Registry:
         with reading(self._engine) as connection:
             return list_keys(connection)
 
+    def generation(self) -> int:
+        """The number that every change of the registry counts up; 0 where nobody has created it.
+
+        Raises:
+            RegistryError: the registry cannot be read.
+        """
+        if self._opened is None and not self._location.exists:
+            return 0
+        return generation(self._engine)
+
+    def watch(self) -> Watcher:
+        """What waits for changes of the registry by anybody; it sees them within a second. Close it at the end."""
+        return Watcher(self.generation, self._location.database)
+
     def fetch(self, version: ModelVersion) -> Path:
         """A local folder with the version's files; each was read and checked since it last changed.
 
@@ -590,6 +612,10 @@ class Registry:
         return f"registered domains are {', '.join(domains)}" if domains else "the registry is empty"
 
     def _notify(self, notify: Callable[[Observer], None]) -> None:
+        try:
+            self.webhooks.deliver_new()
+        except RegistryError:  # the change is committed, and its events are kept
+            log.exception("webhooks: the events of this change could not be sent now")
         for observer in self._observers:
             try:
                 notify(observer)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 from registry.names import CHAMPION
 from registry.policies.rights import check_rights
 from registry.storage.tables import alias_moves, aliases
+from registry.webhooks.events import tell_of_move
 
 ROLLBACK = "rollback"
 
@@ -39,7 +40,7 @@ def aliased(connection: Connection, domain: str, alias: str) -> int | None:
 def move(connection: Connection, domain: str, alias: str, version: int | None, reason: Reason) -> int | None:
     """Point an alias at a version, or remove it, and record that; returns the version that it pointed at before.
 
-    Nothing is recorded of a move to where the alias is.
+    Nothing is recorded of a move to where the alias is. Webhooks are told of all others.
 
     Raises:
         NotPermittedError: the alias is protected from this user.
@@ -65,6 +66,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
             forced=reason.forced,
         )
     )
+    tell_of_move(connection, domain, alias, version, previous)
     return previous
 
 

@@ -21,6 +21,7 @@ from registry.storage.file_lists import artifact_paths, digest_of
 from registry.storage.local_store import ArtifactStore
 from registry.storage.reservations import LIFETIME, release, reserve
 from registry.storage.tables import model_versions
+from registry.webhooks.events import tell_of_version
 
 SCORE = "mrr@5"
 """The metric of the test split that lists show."""
@@ -115,6 +116,7 @@ def _add(
         raise RegistryError(f"storing the files took longer than {LIFETIME}: try again")
     if imported and imported.bundle:
         keep_signature(connection, version.domain, version.version, imported.bundle)
+    tell_of_version(connection, version.domain, version.version)
     gated = version.parent or policy_of(connection, version.domain)
     alias = CANDIDATE if gated else CHAMPION
     previous = move(connection, version.domain, alias, version.version, reason)

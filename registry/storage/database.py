@@ -109,18 +109,25 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+def write(engine: Engine, work: Callable[[Connection], T], counted: bool = True) -> T:
     """Run some work in one transaction, and return its result. There is one writer at a time.
 
     Work that conflicts with another writer's all the same, of a program that takes no lock, is repeated on the new
     state. Every change counts the generation up, so that readers see that there was one.
 
+    Args:
+        engine: the database.
+        work: may be run several times.
+        counted: whether it is a change that readers should see.
+
     Raises:
         RegistryError: the database cannot be written.
     """
 
-    def counted(connection: Connection) -> T:
+    def run(connection: Connection) -> T:
         done = work(connection)
+        if not counted:
+            return done
         connection.execute(update(tables.generation).values(number=tables.generation.c.number + 1))
         if not _is_sqlite(engine.url):
             connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
@@ -130,12 +137,12 @@ def write(engine: Engine, work: Callable[[Connection], T]) -> T:
         for _ in range(_TRIES - 1):
             try:
                 with _transaction(engine, _WRITERS) as connection:
-                    return counted(connection)
+                    return run(connection)
             except (IntegrityError, OperationalError) as error:
                 if not _is_lost_race(error):
                     raise
         with _transaction(engine, _WRITERS) as connection:
-            return counted(connection)
+            return run(connection)
 
 
 def generation(engine: Engine) -> int:

@@ -14,6 +14,7 @@ import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.index_commands import reindex
 from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import deleting as deleting
 from router_plugin.cli.registry_commands import (
@@ -25,6 +26,7 @@ from router_plugin.cli.registry_commands import (
     policies,
     promotion,
     signing,
+    webhooks,
 )
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
@@ -56,6 +58,7 @@ models.app.command("pull", epilog=hub.PULL_EXAMPLE)(hub.pull)
 models.app.command("import-model", epilog=import_model.EXAMPLE)(import_model.import_model)
 models.app.command("sign", epilog=signing.SIGN_EXAMPLE)(signing.sign)
 models.app.command("verify-signature", epilog=signing.VERIFY_EXAMPLE)(signing.verify_signature)
+models.app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
 models.app.add_typer(history.app)
 models.app.add_typer(promotion.app)
@@ -70,6 +73,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(export.app, name="export")
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
+app.add_typer(reindex.app, name="reindex")
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)

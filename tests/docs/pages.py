@@ -28,7 +28,7 @@ SERVING = (
         "joint-space",
         "semantic-router",
     ),
-    "plugins",
+    *("plugins", "watching", "reindex"),
 )
 """Those that serve from the registry that the quickstart leaves."""
 

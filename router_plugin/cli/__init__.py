@@ -14,20 +14,11 @@ import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.exchange_commands import exchange, hub, import_model, signing
 from router_plugin.cli.index_commands import reindex
 from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import deleting as deleting
-from router_plugin.cli.registry_commands import (
-    exchange,
-    history,
-    hub,
-    import_model,
-    models,
-    policies,
-    promotion,
-    signing,
-    webhooks,
-)
+from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes

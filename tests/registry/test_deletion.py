@@ -57,7 +57,7 @@ def test_a_retired_version_is_neither_promoted_nor_gone_back_to(three: Registry)
     three.promote("medical@2")
     three.promote("medical@3")
     three.retire("medical@2", "wrong labels")
-    with pytest.raises(RegistryError, match="medical@2 is retired: .*--undo"):
+    with pytest.raises(RegistryError, match="medical@2 is not promoted: it was retired: .*--undo"):
         three.promote("medical@2")
     assert three.rollback("medical").version == 1
     with pytest.raises(NotRegisteredError, match="no earlier champion"):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, Row, delete, select
 
-from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
+from registry.aliasing.moves import ROLLBACK, aliased, champion_line, move
 from registry.catalog.publishing import publish
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
@@ -88,16 +88,11 @@ class Registry:
         assert self._opened is not None
         return self._opened
 
-    def publish(self, folder: PathLike, record: ModelRecord, why: str | None = None) -> ModelVersion:
+    def publish(self, folder: PathLike, record: ModelRecord) -> ModelVersion:
         """Store a model folder as the next version of its domain.
 
         The first version of a domain becomes its champion, a later one its candidate. A crash at any instant leaves
         either the whole version or nothing visible.
-
-        Args:
-            folder: the model's files.
-            record: what training recorded of the model.
-            why: for the history.
 
         Raises:
             RegistryError: the folder does not exist, or the registry cannot be written.
@@ -106,7 +101,7 @@ class Registry:
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
         self.create()
-        version, alias, previous = publish(self._engine, self._artifacts, folder, record, why)
+        version, alias, previous = publish(self._engine, self._artifacts, folder, record)
         self._notify(lambda each: each.version_published(version))
         self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
         return version
@@ -175,7 +170,7 @@ class Registry:
         version = self.get(reference) if "@" in reference else self._candidate(reference)
 
         def make_champion(connection: Connection) -> int | None:
-            previous = move(connection, version.domain, CHAMPION, version.version, Reason("promote"))
+            previous = move(connection, version.domain, CHAMPION, version.version, "promote")
             connection.execute(
                 delete(aliases).where(
                     aliases.c.domain == version.domain,
@@ -202,7 +197,7 @@ class Registry:
             if len(line) < 2:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
             before, current = line[-2:]
-            move(connection, domain, CHAMPION, before, Reason(ROLLBACK))
+            move(connection, domain, CHAMPION, before, ROLLBACK)
             return before, current
 
         before, current = write(self._engine, go_back)

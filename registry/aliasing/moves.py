@@ -1,11 +1,9 @@
-"""Moves of an alias, each recorded with who made it, when and why."""
+"""Moves of an alias, each recorded with who made it and when."""
 
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -15,45 +13,38 @@ from registry.storage.tables import alias_moves, aliases
 ROLLBACK = "rollback"
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Why an alias moves: the operation, the words of its author, and the verdicts of the gate that was asked."""
-
-    kind: str
-    why: str | None = None
-    gate: list[dict[str, Any]] = field(default_factory=list)
-    forced: bool = False
-
-
 def aliased(connection: Connection, domain: str, alias: str) -> int | None:
     """The version that an alias refers to; None if there is no such alias."""
     query = select(aliases.c.version).where(aliases.c.domain == domain, aliases.c.alias == alias)
     return connection.execute(query).scalar()
 
 
-def move(connection: Connection, domain: str, alias: str, version: int | None, reason: Reason) -> int | None:
-    """Point an alias at a version, or remove it, and record that; returns the version that it pointed at before.
+def move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:
+    """Point an alias at a version and record that; returns the version that it pointed at before.
 
     Nothing is recorded of a move to where the alias is.
+
+    Args:
+        connection: in a transaction.
+        domain: of the alias.
+        alias: to be moved.
+        version: that it shall point at.
+        kind: the operation: publish, promote or rollback.
     """
     previous = aliased(connection, domain, alias)
     if previous == version:
         return previous
     connection.execute(delete(aliases).where(aliases.c.domain == domain, aliases.c.alias == alias))
-    if version is not None:
-        connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
+    connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
     connection.execute(
         insert(alias_moves).values(
             domain=domain,
             alias=alias,
             version=version,
             previous=previous,
-            kind=reason.kind,
+            kind=kind,
             moved=now(),
             author=author(),
-            why=reason.why,
-            gate=reason.gate or None,
-            forced=reason.forced,
         )
     )
     return previous

@@ -17,17 +17,15 @@ TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-
 """Those that train, or use what `train` left."""
 
 SERVING = (
-    *(
-        "route",
-        "serve",
-        "client",
-        "vllm-semantic-router",
-        "litellm",
-        "improve",
-        "strategies",
-        "joint-space",
-        "semantic-router",
-    ),
+    "route",
+    "serve",
+    "client",
+    "vllm-semantic-router",
+    "litellm",
+    "improve",
+    "strategies",
+    "joint-space",
+    "semantic-router",
     "plugins",
 )
 """Those that serve from the registry that the quickstart leaves."""

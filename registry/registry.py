@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 from collections.abc import Callable
+from datetime import datetime, timezone
+from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, Row, delete, select
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 
-from registry.aliasing.moves import ROLLBACK, aliased, champion_line, move
-from registry.catalog.publishing import publish
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_domain, parse_reference
 from registry.paths import PathLike, local_path
@@ -21,7 +22,7 @@ from registry.storage.artifacts import open_store
 from registry.storage.database import empty_database, open_database, reading, write
 from registry.storage.file_lists import digest_of
 from registry.storage.location import locate
-from registry.storage.tables import aliases, model_versions
+from registry.storage.tables import alias_moves, aliases, model_versions
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,33 @@ class Registry:
         folder = local_path(folder, RegistryError)
         if not folder.is_dir():
             raise RegistryError(f"{folder}: model folder not found")
+        artifact, files = self._artifacts.put(folder)
         self.create()
-        version, alias, previous = publish(self._engine, self._artifacts, folder, record)
+
+        def add(connection: Connection) -> tuple[ModelVersion, str, int | None]:
+            newest = select(func.max(model_versions.c.version)).where(model_versions.c.domain == record.domain)
+            version = ModelVersion(
+                **record.model_dump(include=set(ModelRecord.model_fields)),
+                version=(connection.execute(newest).scalar() or 0) + 1,
+                created=_now(),
+                author=_author(),
+                code_version=distribution_version("domain-router"),
+                parent=_aliased(connection, record.domain, CHAMPION),
+                artifact=artifact,
+                files=files,
+            )
+            connection.execute(
+                insert(model_versions).values(
+                    domain=version.domain,
+                    version=version.version,
+                    created=version.created,
+                    record=version.model_dump(mode="json"),
+                )
+            )
+            alias = CANDIDATE if version.parent else CHAMPION
+            return version, alias, _move(connection, version.domain, alias, version.version, "publish")
+
+        version, alias, previous = write(self._engine, add)
         self._notify(lambda each: each.version_published(version))
         self._notify(lambda each: each.alias_moved(version.domain, alias, version.version, previous))
         return version
@@ -124,7 +150,7 @@ class Registry:
         with reading(self._engine) as connection:
             number = wanted.version
             if wanted.alias:
-                number = aliased(connection, wanted.domain, wanted.alias)
+                number = _aliased(connection, wanted.domain, wanted.alias)
             row = connection.execute(
                 select(model_versions).where(
                     model_versions.c.domain == wanted.domain, model_versions.c.version == number
@@ -169,8 +195,8 @@ class Registry:
         """
         version = self.get(reference) if "@" in reference else self._candidate(reference)
 
-        def make_champion(connection: Connection) -> int | None:
-            previous = move(connection, version.domain, CHAMPION, version.version, "promote")
+        def move(connection: Connection) -> int | None:
+            previous = _move(connection, version.domain, CHAMPION, version.version, "promote")
             connection.execute(
                 delete(aliases).where(
                     aliases.c.domain == version.domain,
@@ -180,7 +206,7 @@ class Registry:
             )
             return previous
 
-        previous = write(self._engine, make_champion)
+        previous = write(self._engine, move)
         if previous != version.version:
             self._notify(lambda each: each.alias_moved(version.domain, CHAMPION, version.version, previous))
         return version
@@ -192,15 +218,15 @@ class Registry:
             NotRegisteredError: the domain has no champion, or never had another one.
         """
 
-        def go_back(connection: Connection) -> tuple[int, int]:
-            line = champion_line(connection, check_domain(domain))
+        def move(connection: Connection) -> tuple[int, int]:
+            line = _champion_line(connection, check_domain(domain))
             if len(line) < 2:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
             before, current = line[-2:]
-            move(connection, domain, CHAMPION, before, ROLLBACK)
+            _move(connection, domain, CHAMPION, before, "rollback")
             return before, current
 
-        before, current = write(self._engine, go_back)
+        before, current = write(self._engine, move)
         self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
 
@@ -249,3 +275,54 @@ class Registry:
                 notify(observer)
             except Exception:  # the change is committed, and a failing observer cannot undo it
                 log.exception("an observer of the registry failed")
+
+
+def _aliased(connection: Connection, domain: str, alias: str) -> int | None:
+    query = select(aliases.c.version).where(aliases.c.domain == domain, aliases.c.alias == alias)
+    return connection.execute(query).scalar()
+
+
+def _champion_line(connection: Connection, domain: str) -> list[int]:
+    """The domain's champions up to the present one; a rollback removes the last one."""
+    query = select(alias_moves.c.version, alias_moves.c.kind).where(
+        alias_moves.c.domain == domain, alias_moves.c.alias == CHAMPION
+    )
+    line: list[int] = []
+    for move in connection.execute(query.order_by(alias_moves.c.id)):
+        if move.kind == "rollback":
+            line.pop()
+        else:
+            line.append(move.version)
+    return line
+
+
+def _move(connection: Connection, domain: str, alias: str, version: int, kind: str) -> int | None:
+    """Point an alias at a version and record the move; returns the version that it pointed at before."""
+    previous = _aliased(connection, domain, alias)
+    if previous == version:
+        return previous
+    connection.execute(delete(aliases).where(aliases.c.domain == domain, aliases.c.alias == alias))
+    connection.execute(insert(aliases).values(domain=domain, alias=alias, version=version))
+    connection.execute(
+        insert(alias_moves).values(
+            domain=domain,
+            alias=alias,
+            version=version,
+            previous=previous,
+            kind=kind,
+            moved=_now(),
+            author=_author(),
+        )
+    )
+    return previous
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _author() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        return "unknown"

@@ -15,8 +15,7 @@ FLOORS = {
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
-        {"aliasing", "model_folders", "pages"},
-        {"catalog"},
+        {"model_folders", "pages"},
         {"registry", "snapshot"},
     ],
     "training": [

@@ -15,9 +15,8 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.printing import visible
-from router_plugin.cli.registry_commands import models
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
-from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
+from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 

@@ -1,1 +1,0 @@
-"""Aliases: moved in a transaction, with a history that only grows."""

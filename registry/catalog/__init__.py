@@ -1,1 +1,0 @@
-"""The catalogue of versions: rows written by publications, and read."""

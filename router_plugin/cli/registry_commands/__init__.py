@@ -1,1 +1,0 @@
-"""``domain-router models`` and its commands: the registry, read and administered."""

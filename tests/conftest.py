@@ -193,19 +193,20 @@ STORES = ("folder", "postgresql and a folder", "postgresql and s3")
 
 
 @pytest.fixture(params=STORES)
-def registry_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def registry_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a registry that does not exist yet, on each kind of store."""
     from tests.registry import servers
 
     monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(tmp_path / "home"))
     if request.param == "folder":
-        return str(tmp_path / "registry")
+        yield str(tmp_path / "registry")
+        return
     artifacts = str(tmp_path / "artifacts")
     if request.param == "postgresql and s3":
         request.getfixturevalue("s3")
         artifacts = f"s3://{servers.BUCKET}/{tmp_path.name}"
-    database = servers.new_database(request.getfixturevalue("postgresql"))
-    return f"{database}&artifacts={artifacts}"
+    with servers.new_database(request.getfixturevalue("postgresql")) as database:
+        yield f"{database}&artifacts={artifacts}"
 
 
 @pytest.fixture

@@ -32,14 +32,16 @@ def postgresql() -> Iterator[PostgresServer]:
             server.cleanup()
 
 
-def new_database(server: PostgresServer) -> str:
-    """The URL of an empty database, in the form that a registry's URL begins with."""
+@contextmanager
+def new_database(server: PostgresServer) -> Iterator[str]:
+    """An empty database, by its URL in the form that a registry's URL begins with."""
     import psycopg
 
     name = f"registry_{secrets.token_hex(8)}"
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # no other input
-    return server.get_uri(name).replace("postgresql://postgres:@", "postgresql+psycopg://postgres@", 1)
+        yield server.get_uri(name).replace("postgresql://postgres:@", "postgresql+psycopg://postgres@", 1)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager

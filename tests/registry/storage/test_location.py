@@ -24,8 +24,9 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def vault(tmp_path, postgresql):
     """The URL of an empty registry that a password is in."""
-    database, _, server = new_database(postgresql).partition("@")
-    return f"{database}:{SECRET}@{server}&artifacts={tmp_path}/models"
+    with new_database(postgresql) as url:
+        database, _, server = url.partition("@")
+        yield f"{database}:{SECRET}@{server}&artifacts={tmp_path}/models"
 
 
 def test_a_folder_holds_database_and_artifacts(tmp_path):

@@ -25,13 +25,13 @@ from rich.table import Table
 from sentence_transformers import SentenceTransformer
 
 from registry import resolve_base_model
+from registry.gates.significance import compare
 from registry.model_folders.base_models import DEFAULT_BASE_MODEL
 from training import PreparedData, read_prepared
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import TorchBlocks, load_model
 from training.retrieval.metrics import query_metrics
 from training.retrieval.ranking import ranking
-from training.retrieval.significance import compare
 from training.retrieval.texts import Texts
 
 MEASURE = "mrr@5"

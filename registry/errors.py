@@ -8,6 +8,12 @@ The tree, with the modules that define the errors other than these::
       RegistryError
         NotRegisteredError (and LookupError)
         DamagedArtifactError
+        PolicyError
+        NotPermittedError
+        GateError
+        ExchangeError
+        SignatureError
+        WebhookError
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
@@ -28,6 +34,7 @@ The tree, with the modules that define the errors other than these::
       KeysError                         router_plugin.errors
       ServerError                       router_plugin.errors
       ExportError                       router_plugin.errors
+      ReindexError                      router_plugin.errors
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors
@@ -49,6 +56,9 @@ The tree, with the modules that define the errors other than these::
       CommandError                      router_plugin.cli.errors
       ConfigError                       router_plugin.cli.config_file
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class DomainRouterError(Exception):
@@ -73,6 +83,40 @@ class NotRegisteredError(RegistryError, LookupError):
 
 class DamagedArtifactError(RegistryError):
     """An artifact file is missing, cannot be read, or does not have the recorded digest."""
+
+
+class PolicyError(RegistryError):
+    """A policy is invalid, or names a role or a key that does not exist."""
+
+
+class NotPermittedError(RegistryError):
+    """An alias is protected from this user."""
+
+
+class GateError(RegistryError):
+    """A version is not promoted: it was retired, or does not hold what the policy demands.
+
+    Attributes:
+        name: of the version.
+        verdicts: every line of the decision, :class:`registry.gates.verdicts.Verdict`.
+    """
+
+    def __init__(self, message: str, name: str | None = None, verdicts: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.verdicts = tuple(verdicts)
+
+
+class ExchangeError(RegistryError):
+    """A version cannot be exported to, or imported from, a file or another registry."""
+
+
+class SignatureError(RegistryError):
+    """A version is not signed by a key that is trusted, was changed, or cannot be signed."""
+
+
+class WebhookError(RegistryError):
+    """A webhook cannot be added as it is given."""
 
 
 class OutputError(DomainRouterError):

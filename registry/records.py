@@ -1,5 +1,7 @@
 """The records of a model version: its lineage, its measured gain, and the digest of every file."""
 
+from __future__ import annotations
+
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,27 @@ class ArtifactFile(Record):
         return names.check_file(value)
 
 
+class Origin(Record):
+    """Where an imported version was registered first."""
+
+    name: str = Field(max_length=200)
+    created: datetime
+    author: str = Field(max_length=256)
+    code_version: str = Field(max_length=64)
+
+    @classmethod
+    def of(cls, version: ModelVersion) -> Origin:
+        """The origin of a version that others import."""
+        return cls(**{name: getattr(version, name) for name in cls.model_fields})
+
+    @field_validator("name", "author", "code_version")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("must have printable characters only")
+        return value
+
+
 class ModelVersion(ModelRecord):
     """One immutable registered model of a domain."""
 
@@ -160,6 +183,7 @@ class ModelVersion(ModelRecord):
     parent: int | None = Field(description="the champion at the time of publishing")
     artifact: str = Field(pattern="^[0-9a-f]{64}$", description="digest of the whole file list")
     files: tuple[ArtifactFile, ...]
+    origin: Origin | None = Field(None, description="where it was registered first, if it was imported")
 
     @property
     def name(self) -> str:

@@ -61,3 +61,7 @@ class ServerError(DomainRouterError):
 
 class ExportError(DomainRouterError):
     """A configuration for another router cannot say what was asked for."""
+
+
+class ReindexError(DomainRouterError):
+    """A vector index cannot be moved to another model as it was asked for."""

@@ -67,7 +67,7 @@ def version_published(version: ModelVersion) -> None:
 
 
 @hookspec
-def alias_moved(domain: str, alias: str, version: int, previous: int | None) -> None:
+def alias_moved(domain: str, alias: str, version: int | None, previous: int | None) -> None:
     """Be notified of an alias that now names another version."""
 
 

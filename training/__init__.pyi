@@ -4,6 +4,7 @@ from .adaptation import adapt as adapt
 from .errors import PreparedDataError as PreparedDataError
 from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError
+from .imported import import_model as import_model
 from .job import TrainingJob as TrainingJob
 from .judges.options import JudgeOptions as JudgeOptions
 from .judges.relevance import RelevanceJudge as RelevanceJudge

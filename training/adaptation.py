@@ -110,7 +110,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         evidence = gather(states, kept.best.name, texts, examples, kept.seed)
         model = states[kept.best.name].model
         report = _report(job, results, model, run.seconds)
-        write_model_folder(run.result, job, model, base, kept.seed, report, evidence)
+        write_model_folder(run.result, job, model, base, kept.seed, report, evidence, results.by_query)
         move_into_place(run.result, out)
         run.remove()
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry import BaseModelFiles, NotRegisteredError, Registry, resolve_base_model
+from registry import BaseModelFiles, Registry, resolve_base_model
 from registry.paths import PathLike, local_path
 from training.adaptation import adapt
 from training.job import TrainingJob
@@ -47,8 +47,6 @@ def train_domain(
         adapt(
             TrainingJob(read_prepared(prepared), domain, base or resolve_base_model(), recipe or Contrastive()), model
         )
-    try:
-        registry.get(domain)
-    except NotRegisteredError:
+    if not registry.versions(domain):
         publish(model, registry, force=True)
     return TrainingReport.load(model)

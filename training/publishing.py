@@ -42,7 +42,7 @@ def try_folder(folder: PathLike) -> None:
     try_model(model, str(folder))
 
 
-def publish(folder: PathLike, registry: Registry, force: bool = False) -> ModelVersion:
+def publish(folder: PathLike, registry: Registry, force: bool = False, why: str | None = None) -> ModelVersion:
     """Register a model folder as the next version of its domain.
 
     Args:
@@ -50,6 +50,7 @@ def publish(folder: PathLike, registry: Registry, force: bool = False) -> ModelV
         registry: where to publish.
         force: also if the model did not beat its base, lost more on a test set than `max_loss`, or has a variant that
             ranks worse than the model.
+        why: for the history.
 
     Raises:
         TrainingError: the folder has no report or another base model's adapter; or ``force`` is not given and the model
@@ -74,4 +75,4 @@ def publish(folder: PathLike, registry: Registry, force: bool = False) -> ModelV
                 f"{folder}: its variant for {backend} was not measured, or ranks worse than the model on dev by more "
                 f"than {MAX_SHORTFALL}, so it is not registered; `force` registers it anyway"
             )
-    return registry.publish(folder, record)
+    return registry.publish(folder, record, why)

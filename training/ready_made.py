@@ -40,6 +40,7 @@ def add_ready_made(name: PathLike, registry: Registry) -> ModelVersion:
 
     Raises:
         TrainingError: the name is unknown.
+        GateError: the registry's policy does not let it be promoted; it is registered all the same.
     """
     folder = find_model(name)
     return registry.find_by_content(folder) or registry.promote(publish(folder, registry, force=True).name)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from registry.errors import DomainRouterError, OutputError
 from registry.paths import PathLike, local_path
@@ -23,6 +24,8 @@ LEFTOVER_AGE = 24 * 3600.0
 """Seconds after which no process is still writing under a hidden name."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _UNFINISHED = re.compile(r"\..*\.domain-router-[0-9a-f]{8}")
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF)
+"""What systems say that cannot write a folder's names to the disk on demand, or not for this user."""
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def new_folder_beside(out: PathLike) -> Iterator[Path]:
         with disk_reported(out):
             yield folder
     finally:
-        _remove(folder)
+        remove(folder)
 
 
 def move_into_place(folder: Path, out: Path) -> None:
@@ -124,7 +127,72 @@ def move_into_place(folder: Path, out: Path) -> None:
         except BaseException:
             earlier.rename(out)
             raise
-        _remove(earlier)
+        remove(earlier)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, where the system can, so that they outlast a loss of power.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def leftovers(parent: Path) -> list[Path]:
+    """What killed processes left in a folder, by name; nobody writes there any more.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    oldest = time.time() - LEFTOVER_AGE
+    found = []
+    for path in parent.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            with suppress(OSError):  # another process may remove it at the same time
+                if path.stat().st_mtime < oldest:
+                    found.append(path)
+    return sorted(found)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder as far as the system allows."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def new_file_beside(path: PathLike) -> Iterator[BinaryIO]:
+    """A file to write, which gets its name when the block ends, and is removed when the block raises.
+
+    Raises:
+        OutputError: the system does not allow it; then an earlier file stands.
+    """
+    path = local_path(path, OutputError)
+    _remove_leftovers(path.parent)
+    partial = _hidden(path)
+    with _reported(path):
+        try:
+            with partial.open("xb") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            partial.replace(path)
+        finally:
+            remove(partial)
 
 
 def write_atomically(path: PathLike, content: str | bytes) -> None:
@@ -142,7 +210,7 @@ def write_atomically(path: PathLike, content: str | bytes) -> None:
             partial.write_bytes(data)
             partial.replace(path)
         finally:
-            _remove(partial)
+            remove(partial)
 
 
 @contextmanager
@@ -168,22 +236,9 @@ def _hidden(path: Path) -> Path:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    oldest = time.time() - LEFTOVER_AGE
     with suppress(OSError):  # it cannot be listed; whatever is written there next reports why
-        for path in parent.iterdir():
-            if _UNFINISHED.fullmatch(path.name):
-                with suppress(OSError):  # another process may remove it at the same time
-                    if path.stat().st_mtime < oldest:
-                        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder as far as the system allows."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
+        for path in leftovers(parent):
+            remove(path)
 
 
 @contextmanager

@@ -1,39 +1,30 @@
-"""Content-addressed storage of model folders, on a local disk or on any fsspec file system."""
+"""Content-addressed storage of model folders, on a local disk or on any fsspec file system with local copies."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import fsspec
-from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
-from registry.errors import DamagedArtifactError, OutputError, RegistryError
+from registry.errors import DamagedArtifactError, DomainRouterError, OutputError, RegistryError
 from registry.records import ArtifactFile
 from registry.shared.digests import sha256_of_stream
 from registry.shared.home import cache_folder, writable_cache_folder
-from registry.shared.outputs import make_folder, move_into_place, new_folder_beside
-from registry.storage.file_lists import (
-    artifact_paths,
-    check_files,
-    digest_of_list,
-    explained,
-    problems_of,
-    unreadable,
-)
+from registry.shared.outputs import new_folder_beside
+from registry.storage.copies import mark_used, remove_old
+from registry.storage.file_lists import checked, explained, problems_of, unreadable
+from registry.storage.local_store import DIGEST, ArtifactStore, LocalStore
 
-_BLOCK = 1 << 20
 _COPIES = "artifacts"
 """The cache of local copies of remote artifacts."""
-_SHARED = 0o666
-"""Mode of lock files: all users who may write the store's folder may take them."""
+_S3 = {"connect_timeout": 5, "read_timeout": 60, "retries": {"total_max_attempts": 3, "mode": "standard"}}
+"""How long botocore tries: s3fs repeats that up to five times."""
 
 
 def open_store(url: str) -> ArtifactStore:
@@ -45,97 +36,14 @@ def open_store(url: str) -> ArtifactStore:
     Raises:
         RegistryError: the URL's file system is unknown, or its package is not installed.
     """
+    options: dict[str, Any] = {"use_listings_cache": False} if "://" in url else {}
+    if url.partition("://")[0] in ("s3", "s3a"):
+        options["config_kwargs"] = _S3
     try:
-        system, root = fsspec.core.url_to_fs(url)
+        system, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError, OSError) as error:
         raise RegistryError(f"artifact store {url.partition('://')[0]}:// cannot be opened: {error}") from error
     return LocalStore(Path(root)) if type(system) is LocalFileSystem else RemoteStore(system, root)
-
-
-class ArtifactStore(ABC):
-    """Model folders, each under the digest of its file list. Safe to use from several threads and processes."""
-
-    @abstractmethod
-    def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
-        """Store a copy of the folder's files; returns its digest and file list.
-
-        Raises:
-            RegistryError: the folder cannot be read, or the store cannot be written.
-        """
-
-    @abstractmethod
-    def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
-        """A local folder that holds exactly the recorded bytes, checked just now.
-
-        Raises:
-            DamagedArtifactError: a file is missing, cannot be read, or its digest differs.
-            RegistryError: a local copy cannot be made.
-        """
-
-    @abstractmethod
-    def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
-        """What is wrong with the stored files, one line each; empty if nothing is."""
-
-
-class LocalStore(ArtifactStore):
-    """Artifacts in a folder; each appears atomically under its digest."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._locks = root / ".locks"
-
-    def put(self, folder: Path) -> tuple[str, tuple[ArtifactFile, ...]]:
-        """See :class:`ArtifactStore`."""
-        with explained(f"{folder} cannot be stored in {self.root}"), new_folder_beside(self.root / "new") as staging:
-            files = tuple(_copy(folder / path, staging / path, path) for path in artifact_paths(folder))
-            digest = digest_of_list(files)
-            with self.lock(digest):
-                self.take(staging, digest, files)
-        return digest, files
-
-    def take(self, staging: Path, digest: str, files: Sequence[ArtifactFile]) -> None:
-        """Move a finished folder into its place, unless the same content is there already.
-
-        Raises:
-            OutputError: the system does not allow it.
-        """
-        place = self.root / digest
-        if not problems_of(place, files):
-            return
-        try:
-            move_into_place(staging, place)
-        except OutputError:
-            if problems_of(place, files):  # else another process was faster, where locks do not work
-                raise
-
-    def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
-        """See :class:`ArtifactStore`."""
-        check_files(self.root / digest, files)
-        return self.root / digest
-
-    def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
-        """See :class:`ArtifactStore`."""
-        return problems_of(self.root / digest, files)
-
-    @contextmanager
-    def lock(self, digest: str) -> Iterator[None]:
-        """Held by the one thread or process that writes the folder of an artifact.
-
-        Its file lies in the store, where all who share the store find it. Where the system has no locks, as some
-        network file systems, or does not let this user take it, nothing is locked: whoever writes an artifact copes
-        with another one who was faster.
-        """
-        lock = FileLock(self._locks / digest, mode=_SHARED)
-        try:
-            make_folder(self._locks)
-            lock.acquire()
-        except (OSError, OutputError, NotImplementedError):
-            yield
-            return
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 class RemoteStore(ArtifactStore):
@@ -156,36 +64,81 @@ class RemoteStore(ArtifactStore):
         """See :class:`ArtifactStore`. What is uploaded is the local copy, whose digests were taken as it was made."""
         copies = LocalStore(writable_cache_folder(_COPIES))
         digest, files = copies.put(folder)
+        mark_used(copies, digest)
         copy = copies.root / digest
-        with explained(f"{folder} cannot be stored in {self._root}"):
+        with _reached(f"{folder} cannot be stored in {self._root}"):
             for file in files:
                 if self._holds(digest, file):
                     continue  # others may be reading it right now
                 remote = self._path(digest, file)
                 self._system.makedirs(remote.rpartition("/")[0], exist_ok=True)
                 self._system.put_file(str(copy / file.path), remote)
+        remove_old(copies)
         return digest, files
 
     def fetch(self, digest: str, files: Sequence[ArtifactFile]) -> Path:
         """See :class:`ArtifactStore`. A local copy that is whole serves while the remote store cannot be reached."""
         copies = LocalStore(self._cache)
-        if copies.verify(digest, files):
+        if (copies.root / digest).exists():
+            mark_used(copies, digest)
+        try:
+            return copies.fetch(digest, files)
+        except DamagedArtifactError:
             copies = LocalStore(writable_cache_folder(_COPIES))
-            with (
-                explained(f"{self._root}/{digest} cannot be copied to {copies.root}"),
-                copies.lock(digest),
-                new_folder_beside(copies.root / "new") as staging,
-            ):
-                if copies.verify(digest, files):  # else another process has downloaded it meanwhile
-                    if problems := self._get(digest, files, staging):
-                        raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
-                    copies.take(staging, digest, files)
+        with (
+            _reached(f"{self._root}/{digest} cannot be copied to {copies.root}"),
+            copies.lock(digest),
+            new_folder_beside(copies.root / "new") as staging,
+        ):
+            if copies.verify(digest, files):  # else another process has downloaded it meanwhile
+                if problems := self._get(digest, files, staging):
+                    raise DamagedArtifactError(f"artifact {self._root}/{digest} is damaged: {'; '.join(problems)}")
+                copies.take(staging, digest, files)
+        mark_used(copies, digest)
+        remove_old(copies)
         return copies.fetch(digest, files)
 
-    def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
+    def read(self, digest: str, file: ArtifactFile) -> bytes:
         """See :class:`ArtifactStore`."""
-        with explained(f"{self._root}/{digest} cannot be copied"), tempfile.TemporaryDirectory() as scratch:
+        return checked(lambda: bytes(self._system.cat_file(self._path(digest, file))), digest, file)
+
+    def verify(self, digest: str, files: Sequence[ArtifactFile]) -> list[str]:
+        """See :class:`ArtifactStore`.
+
+        Raises:
+            RegistryError: the store cannot be reached.
+        """
+        with _reached(f"{self._root}/{digest} cannot be copied"), tempfile.TemporaryDirectory() as scratch:
             return self._get(digest, files, Path(scratch))
+
+    def digests(self) -> list[str]:
+        """See :class:`ArtifactStore`."""
+        with _reached(f"{self._root} cannot be read"):
+            try:
+                names = [path.rstrip("/").rpartition("/")[2] for path in self._system.ls(self._root, detail=False)]
+            except FileNotFoundError:
+                return []
+        return sorted(name for name in names if DIGEST.fullmatch(name))
+
+    def size(self, digest: str) -> int:
+        """See :class:`ArtifactStore`."""
+        with _reached(f"{self._root}/{digest} cannot be read"):
+            return int(self._system.du(f"{self._root}/{digest}"))
+
+    def set_aside(self, digest: str) -> str | None:
+        """See :class:`ArtifactStore`. Other file systems cannot rename a folder at once: the files are removed."""
+        with _reached(f"{self._root}/{digest} cannot be removed"):
+            try:
+                self._system.rm(f"{self._root}/{digest}", recursive=True)
+            except FileNotFoundError:
+                return None
+        return ""
+
+    def put_back(self, aside: str, digest: str) -> None:
+        """See :class:`ArtifactStore`. Nothing can be put back."""
+
+    def drop(self, aside: str) -> None:
+        """See :class:`ArtifactStore`. Nothing is left."""
 
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
         """Copy the stored files into a folder; what is wrong with them, one line each."""
@@ -194,7 +147,7 @@ class RemoteStore(ArtifactStore):
             (target / file.path).parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._system.get_file(self._path(digest, file), str(target / file.path))
-            except OSError as error:
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
                 problems.append(unreadable(file, error))
         return problems or problems_of(target, files)
 
@@ -210,13 +163,13 @@ class RemoteStore(ArtifactStore):
         return f"{self._root}/{digest}/{file.path}"
 
 
-def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sha256, size = hashlib.sha256(), 0
-    with source.open("rb") as reading, target.open("wb") as writing:
-        while block := reading.read(_BLOCK):
-            sha256.update(block)
-            size += writing.write(block)
-        writing.flush()
-        os.fsync(writing.fileno())
-    return ArtifactFile(path=name, sha256=sha256.hexdigest(), size=size)
+@contextmanager
+def _reached(what: str) -> Iterator[None]:
+    """Report what a file system raised as a :class:`RegistryError`; some raise errors of the libraries they use."""
+    with explained(what):
+        try:
+            yield
+        except (DomainRouterError, OSError):
+            raise
+        except Exception as error:
+            raise OutputError(str(error) or type(error).__name__) from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from registry.errors import RegistryError
@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 60
 """How long a writer waits for another one."""
+CHANNEL = "domain_router"
+"""The channel on which PostgreSQL tells of every change."""
+
 _CONNECT_SECONDS = 10
 _TRIES = 5
 """Attempts at a transaction that conflicts with another writer's."""
@@ -106,26 +109,50 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+def write(engine: Engine, work: Callable[[Connection], T], counted: bool = True) -> T:
     """Run some work in one transaction, and return its result. There is one writer at a time.
 
     Work that conflicts with another writer's all the same, of a program that takes no lock, is repeated on the new
-    state.
+    state. Every change counts the generation up, so that readers see that there was one.
+
+    Args:
+        engine: the database.
+        work: may be run several times.
+        counted: whether it is a change that readers should see.
 
     Raises:
         RegistryError: the database cannot be written.
     """
 
+    def run(connection: Connection) -> T:
+        done = work(connection)
+        if not counted:
+            return done
+        connection.execute(update(tables.generation).values(number=tables.generation.c.number + 1))
+        if not _is_sqlite(engine.url):
+            connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+        return done
+
     with _explained(engine.url, "written"):
         for _ in range(_TRIES - 1):
             try:
                 with _transaction(engine, _WRITERS) as connection:
-                    return work(connection)
+                    return run(connection)
             except (IntegrityError, OperationalError) as error:
                 if not _is_lost_race(error):
                     raise
         with _transaction(engine, _WRITERS) as connection:
-            return work(connection)
+            return run(connection)
+
+
+def generation(engine: Engine) -> int:
+    """The number that every change counts up.
+
+    Raises:
+        RegistryError: the database cannot be read.
+    """
+    with reading(engine) as connection:
+        return connection.execute(select(tables.generation.c.number)).scalar() or 0
 
 
 @contextmanager

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from registry.errors import DamagedArtifactError, OutputError, RegistryError
 from registry.names import check_file
 from registry.records import ArtifactFile
-from registry.shared.digests import sha256_of
+from registry.shared.digests import sha256_of, sha256_of_unchanged
+from registry.storage.file_kinds import check_kinds
 
 _PAGE = ".html"
 """Ending of pages for people at the top of a model folder: they may quote the training data, and stay there."""
@@ -20,7 +21,8 @@ def list_files(folder: Path) -> tuple[ArtifactFile, ...]:
     """Every file of a folder that belongs to an artifact, with its digest.
 
     Raises:
-        RegistryError: the folder holds none, one cannot be read, or a subfolder is a link.
+        RegistryError: the folder holds none, one is of a kind that is not allowed or cannot be read, or a subfolder is
+            a link.
         InvalidNameError: a file's name is not allowed.
     """
     with explained(f"{folder} cannot be read"):
@@ -40,6 +42,7 @@ def artifact_paths(folder: Path) -> list[str]:
             paths.append(check_file(path.relative_to(folder).as_posix()))
     if not paths:
         raise RegistryError(f"{folder} holds no files: expected a model folder")
+    check_kinds(paths)
     return sorted(paths)
 
 
@@ -55,26 +58,41 @@ def digest_of_list(files: Iterable[ArtifactFile]) -> str:
 
 
 def check_files(folder: Path, files: Sequence[ArtifactFile]) -> None:
-    """Make sure that a folder holds exactly the recorded bytes.
+    """Make sure that a folder holds exactly the recorded bytes; a file that has not changed is not read again.
 
     Raises:
         DamagedArtifactError: a file is missing, cannot be read, has another digest, or is not in the list.
     """
-    if problems := problems_of(folder, files):
+    if problems := problems_of(folder, files, sha256_of_unchanged):
         raise DamagedArtifactError(f"artifact in {folder} is damaged: {'; '.join(problems)}")
 
 
-def problems_of(folder: Path, files: Sequence[ArtifactFile]) -> list[str]:
+def problems_of(folder: Path, files: Sequence[ArtifactFile], digest: Callable[[Path], str] = sha256_of) -> list[str]:
     """How a folder differs from the recorded files, one line each."""
     problems = []
     for file in files:
         try:
-            if sha256_of(folder / file.path) != file.sha256:
+            if digest(folder / file.path) != file.sha256:
                 problems.append(f"{file.path} does not have the recorded digest {file.sha256[:12]}")
         except OSError as error:
             problems.append(unreadable(file, error))
     known = {file.path for file in files}
     return problems + [f"{path} does not belong to it" for path in _found(folder) if path not in known]
+
+
+def checked(read: Callable[[], bytes], digest: str, file: ArtifactFile) -> bytes:
+    """What one file of an artifact holds.
+
+    Raises:
+        DamagedArtifactError: it cannot be read, or does not have the recorded digest.
+    """
+    try:
+        content = read()
+    except OSError as error:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {unreadable(file, error)}") from error
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DamagedArtifactError(f"artifact {digest} is damaged: {file.path} does not have its recorded digest")
+    return content
 
 
 def unreadable(file: ArtifactFile, error: OSError) -> str:

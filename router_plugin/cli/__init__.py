@@ -14,9 +14,14 @@ import typer
 
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
+from router_plugin.cli.exchange_commands import exchange, hub, import_model, signing
+from router_plugin.cli.index_commands import reindex
 from router_plugin.cli.printing import visible
+from router_plugin.cli.registry_commands import deleting as deleting
+from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
+from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
-from router_plugin.cli.serving_commands import classifier, compare, joint_space, models, plugins, route, routes
+from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
 from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
@@ -36,7 +41,20 @@ app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepa
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
+models.app.command("export", epilog=exchange.EXPORT_EXAMPLE)(exchange.export_model)
+models.app.command("import", epilog=exchange.IMPORT_EXAMPLE)(exchange.import_model_file)
+models.app.command("bom", epilog=exchange.BOM_EXAMPLE)(exchange.bom)
+models.app.command("push", epilog=hub.PUSH_EXAMPLE)(hub.push)
+models.app.command("pull", epilog=hub.PULL_EXAMPLE)(hub.pull)
+models.app.command("import-model", epilog=import_model.EXAMPLE)(import_model.import_model)
+models.app.command("sign", epilog=signing.SIGN_EXAMPLE)(signing.sign)
+models.app.command("verify-signature", epilog=signing.VERIFY_EXAMPLE)(signing.verify_signature)
+models.app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(models.app, name="models")
+models.app.add_typer(history.app)
+models.app.add_typer(promotion.app)
+models.app.add_typer(policies.app, name="policy")
+models.app.add_typer(policies.keys_app, name="keys")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
@@ -46,6 +64,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(export.app, name="export")
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
+app.add_typer(reindex.app, name="reindex")
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)

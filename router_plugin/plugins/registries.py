@@ -25,7 +25,7 @@ class _PluginObserver(Observer):
     def version_published(self, version: ModelVersion) -> None:
         self._loaded.notify("version_published", version=version)
 
-    def alias_moved(self, domain: str, alias: str, version: int, previous: int | None) -> None:
+    def alias_moved(self, domain: str, alias: str, version: int | None, previous: int | None) -> None:
         self._loaded.notify("alias_moved", domain=domain, alias=alias, version=version, previous=previous)
 
 

@@ -87,6 +87,10 @@ class ServerOptions(Options):
         int, Field(ge=0, description="Seconds that requests may still take when the server is stopped.")
     ] = 30
     reload_s: Annotated[
-        float, Field(gt=0, description="Seconds between two looks at the registry for promoted versions.")
+        float,
+        Field(
+            gt=0,
+            description="Seconds between two looks for promoted versions at a registry that does not tell of changes.",
+        ),
     ] = 0.5
     log_queries: Annotated[bool, Field(description="Write the texts of queries to the log.")] = False

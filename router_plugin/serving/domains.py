@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from registry import GENERAL, BaseModelFiles, ModelVersion, NotRegisteredError, Profile, resolve_base_model
+from registry import GENERAL, BaseModelFiles, ModelVersion, NotRegisteredError, Profile, Registry, resolve_base_model
 from registry.model_folders.loading import query_reader
 from registry.names import DEFAULT_BASE_MODEL
 from registry.paths import PathLike
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from registry.model_folders.tokenizer import QueryReader
+    from registry.watching.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,15 @@ class ServedDomains:
         """
         self._check_open()
         return {version.domain: version for version in self._store.champions()}
+
+    def watch(self) -> Watcher | None:
+        """What waits for changes of the registry, see :meth:`registry.Registry.watch`; None where nothing can.
+
+        Raises:
+            ClosedError: the domains are closed.
+        """
+        self._check_open()
+        return self._store.watch() if isinstance(self._store, Registry) else None
 
     def renewed(self) -> ServedDomains:
         """The domains with the registry's present champions; these domains themselves where nothing has changed.

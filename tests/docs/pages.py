@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 README = ("README", "ready-made", "classifier")
 """Those that need the real all-MiniLM-L6-v2: they use the ready-made models, which are adapters on it."""
 
-TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "training-recipes")
+TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "gates", "exchange", "training-recipes")
 """Those that train, or use what `train` left."""
 
 SERVING = (
@@ -27,6 +27,8 @@ SERVING = (
     "joint-space",
     "semantic-router",
     "plugins",
+    "watching",
+    "reindex",
 )
 """Those that serve from the registry that the quickstart leaves."""
 

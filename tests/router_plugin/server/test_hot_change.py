@@ -87,10 +87,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store,
 def test_a_registry_that_is_gone_for_a_while_does_not_stop_the_server(live, store, tmp_path):
     client, service = live
     with closing(sqlite3.connect(tmp_path / "registry" / "registry.db")) as database:
-        database.execute("ALTER TABLE aliases RENAME TO gone")
+        database.execute("ALTER TABLE generation RENAME TO gone")
         wait_for(lambda: service.champions.fault)
         assert client.post("/v1/route", json={"query": QUERY}).status_code == 200
-        database.execute("ALTER TABLE gone RENAME TO aliases")
+        database.execute("ALTER TABLE gone RENAME TO generation")
     wait_for(lambda: service.champions.fault is None, 15)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from registry import InvalidNameError
+from registry.gates.query_metrics import FILE_NAME, parse_query_metrics
+from registry.gates.significance import compare
 from tests.training.samples import QUICK, filler_pairs, prepared, word_pairs
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt
 from training.mining.examples import batches_of
@@ -11,7 +13,6 @@ from training.prepared.joined import complete_batch_shares, join
 from training.recipes.finetune import finetune
 from training.reporting.report import Baseline, TrainingReport
 from training.retrieval.ranking import NOTHING, ranked, ranking
-from training.retrieval.significance import compare
 from training.retrieval.texts import Texts
 
 pytestmark = pytest.mark.slow
@@ -199,3 +200,14 @@ def test_a_finished_run_of_several_sets_answers_with_its_report(sets, alone, joi
     again = train_both(sets, alone, tiny_base, out)
     assert again == report
     assert "Compared with single-set models" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_metrics_of_every_query_are_kept_by_set(joint, sets):
+    out, report, _ = joint
+    kept = parse_query_metrics((out / FILE_NAME).read_bytes(), "both")
+    assert set(kept) == {"test", "words", "fillers"}
+    assert kept["test"].sets == tuple(len(data.qrels["test"]) for data in sets.values())
+    for name, rows in zip(sets, kept["test"].rows, strict=True):
+        assert kept["test"].metrics["mrr@5"][rows] == kept[name].metrics["mrr@5"]
+        assert np.mean(kept[name].metrics["mrr@5"]) == pytest.approx(report.evaluations[name].adapted["mrr@5"])
+        assert kept[name].fingerprint == sets[name].ranking_digest("test")

@@ -8,6 +8,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from registry import InvalidNameError
+from registry.gates.query_metrics import FILE_NAME, parse_query_metrics
 from tests.training.samples import LEARNING, QUICK, filler_pairs, prepared, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import PreparedData, TrainingError, TrainingJob, adapt, publish
@@ -307,3 +308,15 @@ def test_a_run_of_several_seeds_is_resumed(tmp_path, seeded, trained, tiny_base,
     assert calls == [*names[:2], *names[1:]]
     assert timeless(report) == timeless(seeded[1])
     assert same_weights(weights(tmp_path / "out"), weights(seeded[0]))
+
+
+def test_the_metrics_of_every_query_are_kept_with_the_model(judged):
+    out, report, _ = judged
+    kept = parse_query_metrics((out / FILE_NAME).read_bytes(), "words")
+    assert list(kept) == list(report.evaluations) == ["test", "fillers", "few"]
+    for name, found in kept.items():
+        assert found.sets == (report.evaluations[name].queries,)
+        assert list(found.metrics) == ["mrr@5", "recall@5", "ndcg@10"]
+        for metric, values in found.metrics.items():
+            assert statistics.fmean(values) == pytest.approx(report.evaluations[name].adapted[metric])
+    assert len({found.fingerprint for found in kept.values()}) == 3

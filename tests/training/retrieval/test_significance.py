@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.retrieval.significance import compare
+from registry.gates.significance import compare
 
 
 def sides(seed, gain, queries=200):

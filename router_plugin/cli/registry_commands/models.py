@@ -14,48 +14,13 @@ if TYPE_CHECKING:
     from registry import ModelVersion
 
 app = typer.Typer(
-    cls=CommandGroup, help="List, show, promote, roll back, verify and add registered models.", no_args_is_help=True
+    cls=CommandGroup,
+    help="List, show, compare, promote, roll back, delete, verify and add registered models.",
+    no_args_is_help=True,
 )
 
+WhyOption = Annotated[str | None, typer.Option(help="Why, for the history.", show_default=False)]
 Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
-
-
-@app.command("list", epilog="Example: domain-router models list")
-def list_models(
-    domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
-    registry: RegistryOption = None,
-    json: JsonOption = False,
-) -> None:
-    """List all versions with their aliases and measured gain."""
-    from router_plugin.plugins.registries import open_registry
-
-    store = open_registry(registry)
-    versions = store.versions(domain)
-    aliases = {name: store.aliases(name) for name in {version.domain for version in versions}}
-    named = {
-        version.name: [alias for alias, number in aliases[version.domain].items() if number == version.version]
-        for version in versions
-    }
-    if json:
-        print_json([{**_summary(version), "aliases": named[version.name]} for version in versions])
-        return
-    if not versions:
-        say(f"nothing is registered {f'for {domain} ' if domain else ''}in {store.url}")
-        return
-    rows = []
-    for version in versions:
-        base, adapted = version.base_metrics["test"], version.adapted_metrics["test"]
-        rows.append(
-            (
-                version.name,
-                ", ".join(named[version.name]),
-                base["mrr@5"],
-                adapted["mrr@5"],
-                f"{version.size / 1e6:.1f} MB",
-                f"{version.created:%Y-%m-%d %H:%M}",
-            )
-        )
-    print_table(store.url, ("model", "alias", "base mrr@5", "adapted mrr@5", "size", "created (UTC)"), rows)
 
 
 @app.command(epilog="Example: domain-router models show medical@champion")
@@ -85,29 +50,6 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     print_table("files", ("path", "bytes", "sha256"), [(file.path, file.size, file.sha256) for file in version.files])
 
 
-@app.command(epilog="Example: domain-router models promote medical@2")
-def promote(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """Make a version the champion; for a bare domain, its candidate."""
-    from router_plugin.plugins.registries import open_registry
-
-    _print_champion(open_registry(registry).promote(reference), json)
-
-
-@app.command(epilog="Example: domain-router models rollback medical")
-def rollback(
-    domain: Annotated[str, typer.Argument(help="Name of the domain.")],
-    registry: RegistryOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Make the previous champion the champion again."""
-    from router_plugin.plugins.registries import open_registry
-
-    name, separator, _ = domain.partition("@")
-    if separator:
-        raise typer.BadParameter(f"{domain} is a version: give the domain: {name}")
-    _print_champion(open_registry(registry).rollback(domain), json)
-
-
 @app.command(epilog="Example: domain-router models verify")
 def verify(
     reference: Annotated[str | None, typer.Argument(help="A version; by default all.")] = None,
@@ -134,6 +76,7 @@ def add(
     force: Annotated[
         bool, typer.Option("--force", help="Also if it gains nothing, breaks a --max-loss, or is registered already.")
     ] = False,
+    why: WhyOption = None,
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -147,9 +90,9 @@ def add(
     same = None if force else store.find_by_content(folder)
     if not same and folder not in ready_made_domains().values():
         try_folder(folder)
-    version = same or publish(folder, store, force)
+    version = same or publish(folder, store, force, why)
     if json:
-        print_json({**_summary(version), "added": same is None})
+        print_json({**summary(version), "added": same is None})
     elif same:
         say(f"{version.name} has exactly these files already: nothing added (--force adds them again)")
     else:
@@ -162,7 +105,8 @@ _TABLES = {
 }
 
 
-def _summary(version: ModelVersion) -> dict[str, object]:
+def summary(version: ModelVersion) -> dict[str, object]:
+    """A version without what is long."""
     return {
         "name": version.name,
         **version.model_dump(mode="json", exclude={"files", "options"}),
@@ -170,8 +114,9 @@ def _summary(version: ModelVersion) -> dict[str, object]:
     }
 
 
-def _print_champion(version: ModelVersion, json: bool) -> None:
+def print_champion(version: ModelVersion, json: bool) -> None:
+    """That a version is the champion of its domain now."""
     if json:
-        print_json(_summary(version))
+        print_json(summary(version))
     else:
         say(f"{version.name} is the champion of {version.domain}; running routers serve it after a reload")

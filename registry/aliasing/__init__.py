@@ -1,0 +1,1 @@
+"""Aliases: moved in a transaction, with a history that only grows."""

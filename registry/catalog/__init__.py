@@ -1,0 +1,1 @@
+"""The catalogue of versions: rows written by publications, and read."""

@@ -1,0 +1,1 @@
+"""Gates: versions are compared with the champion, judged by the policy, and promoted."""

@@ -1,0 +1,1 @@
+"""Signatures of versions: what is signed, with which key, and who is trusted."""

@@ -1,0 +1,1 @@
+"""How readers learn of a change in a registry."""

@@ -1,0 +1,1 @@
+"""``domain-router reindex``: commands on vector indexes."""

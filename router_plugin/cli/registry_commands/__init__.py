@@ -1,0 +1,1 @@
+"""``domain-router models`` and its commands: the registry, read and administered."""

@@ -1,0 +1,1 @@
+"""Moves a vector index to another model: beside the serving vectors, compared, cut over, and back."""

@@ -1,0 +1,1 @@
+"""Tests of versions that leave a registry and come to one."""

@@ -1,0 +1,231 @@
+"""Protected aliases: moved only by members of a role, which PostgreSQL enforces, or by who has the key."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from registry import Registry
+from registry.errors import GateError, NotPermittedError, PolicyError
+from registry.policies.keys import KEY_VARIABLE
+from registry.policies.policy import Guard, Policy
+from tests.conftest import ROOT
+from tests.docs.pages import blocks
+from tests.registry.gates.samples import publish
+from tests.registry.samples import make_record, write_model
+from tests.registry.servers import new_database
+
+BY_ROLE = Policy(protected={"champion": Guard(role="release")})
+BY_KEY = Policy(protected={"champion": Guard(key="release")})
+
+FORBIDDEN = (
+    "UPDATE aliases SET version = 2 WHERE alias = 'champion'",
+    "DELETE FROM aliases WHERE alias = 'champion'",
+    "UPDATE aliases SET alias = 'champion' WHERE alias = 'candidate'",
+    "UPDATE aliases SET alias = 'old' WHERE alias = 'champion'",
+    "INSERT INTO policies VALUES ('medical', '{}', now(), 'bob')",
+    "UPDATE policies SET policy = '{}'",
+    "UPDATE policies SET domain = 'law'",
+    "DELETE FROM policies",
+    "DELETE FROM protected_aliases",
+    "UPDATE protected_aliases SET role = 'pg_database_owner'",
+    "UPDATE protected_aliases SET alias = 'other'",
+    "INSERT INTO protected_aliases VALUES ('', 'candidate', 'release')",
+    "CREATE TEMP TABLE protected_aliases (domain text, alias text, role text); DELETE FROM aliases",
+    "CREATE TEMP TABLE policies (domain text); INSERT INTO pg_temp.policies VALUES ('medical'); DELETE FROM aliases",
+    "TRUNCATE aliases",
+    "TRUNCATE policies",
+    "TRUNCATE protected_aliases",
+    "UPDATE alias_moves SET author = 'alice'",
+    "DELETE FROM alias_moves",
+    "TRUNCATE alias_moves",
+    "UPDATE model_versions SET record = '{}'",
+    "ALTER TABLE aliases DISABLE TRIGGER ALL",
+)
+
+
+class Team(NamedTuple):
+    """One registry, as its owner opens it, as a member of the role ``release``, and as somebody else."""
+
+    owner: Registry
+    alice: Registry
+    bob: Registry
+    database: str
+
+
+@pytest.fixture
+def team(postgresql, tmp_path) -> Iterator[Team]:
+    """Two users with the rights that the documentation gives a team; the passwords are none: a socket is trusted."""
+    names = {name: f"{name}_{secrets.token_hex(4)}" for name in ("alice", "bob")}
+    artifacts = f"&artifacts={tmp_path}/artifacts"
+    with new_database(postgresql) as url:
+        owner = Registry.open(url + artifacts)
+        owner.create()
+        _grant(url, names.values(), names["alice"])
+        alice, bob = (Registry.open(url.replace("//postgres@", f"//{name}@", 1) + artifacts) for name in names.values())
+        yield Team(owner, alice, bob, url.replace("//postgres@", f"//{names['bob']}@", 1))
+        for each in (owner, alice, bob):
+            each.close()
+
+
+def _grant(url: str, users: Iterable[str], member: str) -> None:
+    grants = next(block for block in blocks("gates", "sql") if "GRANT" in block)
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        if not connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = 'release'")).scalar():
+            connection.execute(text("CREATE ROLE release"))
+        for name in users:
+            connection.execute(text(f"CREATE ROLE {name} LOGIN"))
+            connection.execute(text(grants.replace("team", name)))
+        connection.execute(text(f"GRANT release TO {member}"))
+    engine.dispose()
+
+
+@pytest.fixture
+def protected(team, tmp_path) -> Team:
+    """Two versions, of which the first is the champion; the alias is protected by the role."""
+    for _ in range(2):
+        publish(team.bob, tmp_path)
+    team.alice.set_policy(BY_ROLE)
+    return team
+
+
+def test_only_members_of_the_role_move_the_alias(protected: Team, tmp_path: Path):
+    with pytest.raises(NotPermittedError, match="only members of the role release"):
+        protected.bob.promote("medical")
+    with pytest.raises(NotPermittedError):
+        protected.bob.promote("medical", "in a hurry", force=True)
+    assert protected.bob.aliases("medical") == {"champion": 1, "candidate": 2}
+    assert protected.alice.promote("medical").version == 2
+    with pytest.raises(NotPermittedError):
+        protected.bob.rollback("medical")
+    assert protected.alice.rollback("medical").version == 1
+    assert " as alice_" in protected.bob.history("medical")[-1].author
+    assert publish(protected.bob, tmp_path).version == 3, "whoever may publish still may"
+
+
+def test_only_members_change_the_policy_or_put_another_one_in_its_place(protected: Team):
+    for domain in (None, "medical"):
+        with pytest.raises(NotPermittedError):
+            protected.bob.set_policy(Policy(), domain)
+    with pytest.raises(NotPermittedError):
+        protected.bob.remove_policy()
+    protected.alice.set_policy(Policy(), "medical")
+    assert protected.bob.promote("medical").version == 2, "the policy of the domain protects nothing"
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_the_database_itself_refuses_what_goes_round_the_program(protected: Team, statement):
+    before = (protected.owner.aliases("medical"), protected.owner.history("medical"), protected.owner.policies())
+    engine = create_engine(protected.database)
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="only members of the role|permission denied|must be owner|append-only"):
+            for each in statement.split(";"):
+                connection.exec_driver_sql(each)
+        connection.rollback()
+    engine.dispose()
+    assert before == (
+        protected.owner.aliases("medical"),
+        protected.owner.history("medical"),
+        protected.owner.policies(),
+    )
+
+
+def test_the_owner_of_the_tables_does_not_rewrite_history_by_mistake_either(protected: Team):
+    for statement in ("UPDATE alias_moves SET author = 'x'", "DELETE FROM alias_moves", "TRUNCATE alias_moves"):
+        with protected.owner._engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+            connection.exec_driver_sql(statement)
+
+
+def test_nobody_locks_himself_out(team: Team):
+    with pytest.raises(NotPermittedError, match="you are no member of the role release"):
+        team.bob.set_policy(BY_ROLE)
+    for registry, guard, said in (
+        (team.alice, Guard(role="nobody-has-it"), "no role nobody-has-it"),
+        (team.alice, Guard(key="unknown"), "no key unknown"),
+    ):
+        with pytest.raises(PolicyError, match=said):
+            registry.set_policy(Policy(protected={"champion": guard}))
+    assert team.owner.policies() == []
+
+
+def test_a_role_is_refused_where_the_database_has_no_users(tmp_path):
+    with pytest.raises(PolicyError, match="no roles: protect the alias with a key"):
+        Registry.open(str(tmp_path / "registry")).set_policy(BY_ROLE)
+
+
+def test_a_key_opens_what_it_protects_and_nothing_else_does(registry: Registry, registry_url, tmp_path, monkeypatch):
+    for _ in range(2):
+        publish(registry, tmp_path)
+    keys = {name: registry.add_key(name) for name in ("release", "other")}
+    registry.set_policy(BY_KEY)
+    for key, said in ((None, "no key was given"), (keys["other"], "is another one"), ("\udc80ü", "is another one")):
+        if key:
+            registry.use_key(key)
+        for change in (
+            lambda: registry.promote("medical"),
+            lambda: registry.promote("medical", "in a hurry", force=True),
+            lambda: registry.set_policy(Policy()),
+            lambda: registry.set_policy(Policy(), "medical"),
+            registry.remove_policy,
+        ):
+            with pytest.raises(NotPermittedError, match=f"protected by the key release, .*{said}.*{KEY_VARIABLE}"):
+                change()
+    assert registry.aliases("medical") == {"champion": 1, "candidate": 2}
+    monkeypatch.setenv(KEY_VARIABLE, keys["release"])
+    opened = Registry.open(registry_url)
+    assert opened.promote("medical").version == 2
+    assert opened.remove_policy()
+    opened.close()
+
+
+def test_a_key_is_kept_as_a_digest_alone_and_once(registry: Registry):
+    secret = registry.add_key("release")
+    assert len(secret) > 40
+    with registry._engine.connect() as connection:
+        (row,) = connection.execute(text("SELECT * FROM keys")).all()
+    assert secret not in str(row) and list(registry.keys()) == ["release"]
+    with pytest.raises(PolicyError, match="a key release already"):
+        registry.add_key("release")
+    registry.set_policy(BY_KEY)
+    with pytest.raises(PolicyError, match="policy of the registry names the key release"):
+        registry.remove_key("release")
+    registry.use_key(secret)
+    registry.remove_policy()
+    registry.remove_key("release")
+    with pytest.raises(PolicyError, match="no key release"):
+        registry.remove_key("release")
+
+
+def test_a_protected_candidate_is_published_only_with_the_key(registry: Registry, tmp_path):
+    folder = write_model(tmp_path / "model")
+    secret = registry.add_key("release")
+    registry.set_policy(Policy(protected={"candidate": Guard(key="release")}))
+    with pytest.raises(NotPermittedError):
+        registry.publish(folder, make_record())
+    assert registry.versions() == []
+    registry.use_key(secret)
+    registry.publish(folder, make_record())
+    assert registry.aliases("medical") == {"candidate": 1}
+
+
+def test_who_has_the_key_still_needs_what_the_policy_demands(registry: Registry, tmp_path):
+    for _ in range(2):
+        publish(registry, tmp_path)
+    registry.use_key(registry.add_key("release"))
+    registry.set_policy(BY_KEY.model_copy(update={"max_dimension": 8}))
+    with pytest.raises(GateError):
+        registry.promote("medical")
+
+
+def test_the_grants_of_the_documentation_name_every_table():
+    from registry.storage.tables import metadata
+
+    page = (ROOT / "docs" / "gates.md").read_text(encoding="utf-8")
+    assert [name for name in metadata.tables if name not in page] == []

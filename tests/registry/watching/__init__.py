@@ -1,0 +1,1 @@
+"""What readers learn of changes, and when."""

@@ -1,0 +1,1 @@
+"""Webhooks, against a receiver on this machine that fails in every way."""

@@ -1,0 +1,1 @@
+"""Moves of a vector index, in a real Qdrant and a real PostgreSQL with pgvector."""

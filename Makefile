@@ -1,5 +1,5 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
-# make test-hosts: tests with programs that get an environment of their own, in $(HOSTS), now LiteLLM's proxy.
+# make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make clean: remove what these made.
 PYTHON ?= python3
@@ -20,8 +20,8 @@ test: lint
 unit: $(VENV)/.test
 	$(PYTEST) -m "not docs and not slow and not data and not hosts"
 
-test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/router_plugin/hosts_litellm
+test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts tests/router_plugin/hosts_litellm tests/registry/hosts_mlflow
 
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
@@ -41,6 +41,8 @@ $(VENV)/.quickstart $(VENV)/.test: pyproject.toml constraints.txt
 	touch $@
 
 $(HOSTS)/litellm/.installed: tests/router_plugin/hosts_litellm/requirements.txt
+$(HOSTS)/mlflow/.installed: tests/registry/hosts_mlflow/requirements.txt
+$(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed:
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@

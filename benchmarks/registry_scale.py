@@ -103,10 +103,10 @@ def fill(registry: Registry, versions: int, domains: int) -> None:
             )
         named += [{"domain": domain, "alias": "champion", "version": of_each - 1}]
         named += [{"domain": domain, "alias": "candidate", "version": of_each}]
-    write(registry._engine, lambda connection: connection.execute(aliases.delete()))
-    write(registry._engine, lambda connection: connection.execute(model_versions.delete()))
-    write(registry._engine, lambda connection: connection.execute(insert(model_versions), rows))
-    write(registry._engine, lambda connection: connection.execute(insert(aliases), named))
+    write(registry._store.engine, lambda connection: connection.execute(aliases.delete()))
+    write(registry._store.engine, lambda connection: connection.execute(model_versions.delete()))
+    write(registry._store.engine, lambda connection: connection.execute(insert(model_versions), rows))
+    write(registry._store.engine, lambda connection: connection.execute(insert(aliases), named))
 
 
 def timed(run: Callable[[], object], times: int) -> tuple[float, float]:
@@ -130,8 +130,12 @@ def sqlite() -> Iterator[str]:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of a registry in PostgreSQL with artifacts in a folder."""
-    with servers.postgresql() as server, tempfile.TemporaryDirectory() as folder:
-        yield f"{servers.new_database(server)}&artifacts={folder}/artifacts"
+    with (
+        servers.postgresql() as server,
+        servers.new_database(server) as database,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        yield f"{database}&artifacts={folder}/artifacts"
 
 
 if __name__ == "__main__":

@@ -78,15 +78,18 @@ def stores(stack: ExitStack, scratch: Path) -> Iterator[tuple[str, Callable[[str
     def restart() -> None:
         servers.restart(server)
 
+    def database() -> str:
+        return stack.enter_context(servers.new_database(server))
+
     yield (
         "PostgreSQL and a folder",
-        lambda name: f"{servers.new_database(server)}&artifacts={scratch}/artifacts-{name}",
+        lambda name: f"{database()}&artifacts={scratch}/artifacts-{name}",
         restart,
     )
     stack.enter_context(servers.s3())
     yield (
         "PostgreSQL and S3",
-        lambda name: f"{servers.new_database(server)}&artifacts=s3://{servers.BUCKET}/{name}",
+        lambda name: f"{database()}&artifacts=s3://{servers.BUCKET}/{name}",
         restart,
     )
 
@@ -166,7 +169,7 @@ def check(url: str, folder: Path) -> list[str]:
     registry = Registry.open(url)
     try:
         write(
-            registry._engine, lambda connection: connection.execute(delete(reservations))
+            registry._store.engine, lambda connection: connection.execute(delete(reservations))
         )  # of the dead, a day earlier
         versions = registry.versions("medical")
         faults = [f"{version.name}: {problem}" for version in versions for problem in registry.verify(version)]

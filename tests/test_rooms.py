@@ -15,6 +15,7 @@ FLOORS = {
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},
+        {"store"},
         {"policies", "webhooks", "watching", "model_folders", "pages"},
         {"aliasing"},
         {"signing"},

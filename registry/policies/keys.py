@@ -13,9 +13,6 @@ from registry.errors import PolicyError
 from registry.policies.policy import check_key
 from registry.storage.tables import keys, policies
 
-KEY_VARIABLE = "DOMAIN_ROUTER_PROMOTE_KEY"
-"""The environment variable of the key that opens protected aliases."""
-
 _PREFIX = "drp_"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection, select, text
 
 from registry.errors import NotPermittedError
-from registry.policies.keys import KEY_VARIABLE, opens
+from registry.policies.keys import opens
 from registry.policies.policy import Guard, Policy, parsed
 from registry.storage.tables import policies
+from registry.store import KEY_VARIABLE
 
 
 def in_force(connection: Connection, domain: str) -> tuple[str, Policy | None]:

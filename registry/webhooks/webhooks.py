@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from registry.errors import NotRegisteredError, WebhookError
 from registry.names import check_name
 from registry.records import Record
-from registry.storage.database import reading, write
+from registry.storage.database import write
 from registry.storage.tables import deliveries, webhooks
+from registry.store import Store
 from registry.webhooks.events import EVENTS, TEST, enqueue_for, new_event
 from registry.webhooks.sending import Sent, deliver, forget_old
 
@@ -56,8 +57,8 @@ class Delivery(Record):
 class Webhooks:
     """The webhooks of one registry."""
 
-    def __init__(self, engine: Callable[[], Engine]) -> None:
-        self._engine = engine
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def add(self, name: str, url: str, secret_variable: str, events: Iterable[str] = EVENTS) -> Webhook:
         """Tell a URL of events from now on.
@@ -86,12 +87,13 @@ class Webhooks:
                 raise WebhookError(f"webhook {name!r} exists already: remove it first, or choose another name")
             connection.execute(insert(webhooks).values(**added.model_dump()))
 
-        write(self._engine(), add)
+        self._store.create()
+        self._store.write(add)
         return added
 
     def all(self) -> list[Webhook]:
         """All, by name."""
-        with reading(self._engine()) as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(webhooks).order_by(webhooks.c.name)).all()
         return [Webhook(**{**row._mapping, "made": _in_utc(row.made)}) for row in rows]
 
@@ -108,7 +110,7 @@ class Webhooks:
             waiting = update(deliveries).where(deliveries.c.webhook == name, deliveries.c.due.is_not(None))
             connection.execute(waiting.values(due=None, outcome="given up: the webhook was removed"))
 
-        write(self._engine(), remove)
+        self._store.write(remove)
 
     def test(self, name: str) -> Delivery:
         """Send a test event now, once; returns what became of it.
@@ -122,10 +124,10 @@ class Webhooks:
                 raise self._unknown(connection, name)
             return enqueue_for(connection, name, new_event(TEST, {"webhook": name}))
 
-        identity = write(self._engine(), enqueue, counted=False)
-        deliver(self._engine(), only=identity)
+        identity = write(self._store.engine, enqueue, counted=False)
+        deliver(self._store.engine, only=identity)
         ended = update(deliveries).where(deliveries.c.id == identity)
-        write(self._engine(), lambda connection: connection.execute(ended.values(due=None)), counted=False)
+        write(self._store.engine, lambda connection: connection.execute(ended.values(due=None)), counted=False)
         return next(each for each in self.deliveries(name) if each.id == identity)
 
     def deliveries(self, name: str | None = None, limit: int = 100) -> list[Delivery]:
@@ -133,7 +135,7 @@ class Webhooks:
         query = select(deliveries).order_by(deliveries.c.made.desc(), deliveries.c.id).limit(limit)
         if name is not None:
             query = query.where(deliveries.c.webhook == name)
-        with reading(self._engine()) as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(query).all()
         times = ("made", "due", "delivered")
         return [Delivery(**{**row._mapping, **{time: _in_utc(row._mapping[time]) for time in times}}) for row in rows]
@@ -144,15 +146,15 @@ class Webhooks:
         Raises:
             RegistryError: the registry cannot be read or written.
         """
-        forget_old(self._engine())
-        return deliver(self._engine())
+        forget_old(self._store.engine)
+        return deliver(self._store.engine)
 
     def deliver_new(self, seconds: float = AFTER_CHANGE_SECONDS) -> None:
         """Try to send what a change has just enqueued, for a limited time. A failure is logged, and retried later."""
 
         def run() -> None:
             try:
-                sent = deliver(self._engine(), first_attempts_only=True)
+                sent = deliver(self._store.engine, first_attempts_only=True)
             except Exception:  # the change is committed, and what is enqueued is not lost
                 log.exception("webhooks: the events of this change could not be sent now")
                 return
@@ -161,8 +163,7 @@ class Webhooks:
             for variable in sent.without_secret:
                 log.warning("webhooks: %s is not set here: 'webhooks deliver', where it is, sends the events", variable)
 
-        engine = self._engine()
-        with reading(engine) as connection:
+        with self._store.reading() as connection:
             waiting = select(deliveries.c.id).where(deliveries.c.due <= datetime.now(timezone.utc))
             if connection.execute(waiting.limit(1)).first() is None:
                 return

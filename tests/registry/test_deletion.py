@@ -1,6 +1,9 @@
 """Aliases of one's own, retirement, deletion with a grace period, and the collection of what nothing refers to."""
 
 import os
+import shutil
+import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -16,7 +19,7 @@ from registry.storage.artifacts import RemoteStore
 from registry.storage.database import write
 from registry.storage.reservations import LIFETIME, reserve
 from registry.storage.tables import model_versions, reservations
-from tests.registry.samples import make_record, write_model
+from tests.registry.samples import make_record, run_python, write_model
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def three(registry: Registry, tmp_path: Path) -> Registry:
 
 def stored(registry: Registry) -> list[str]:
     """The digests of the stored artifacts."""
-    return registry._artifacts.digests()
+    return registry._store.artifacts.digests()
 
 
 def test_an_alias_of_ones_own_is_moved_and_removed_with_a_history(three: Registry):
@@ -160,25 +163,25 @@ def test_an_artifact_of_several_versions_stays_until_the_last_of_them_is_purged(
 
 
 def test_a_reserved_artifact_is_not_collected_until_its_publication_must_have_died(three: Registry, tmp_path):
-    digest, _ = three._artifacts.put(write_model(tmp_path / "other", "other"))
-    write(three._engine, lambda connection: reserve(connection, digest))
+    digest, _ = three._store.artifacts.put(write_model(tmp_path / "other", "other"))
+    write(three._store.engine, lambda connection: reserve(connection, digest))
     assert three.collect(dry_run=True).artifacts == three.collect().artifacts == {}
     old = datetime.now(timezone.utc) - LIFETIME - timedelta(minutes=1)
-    write(three._engine, lambda connection: connection.execute(update(reservations).values(made=old)))
+    write(three._store.engine, lambda connection: connection.execute(update(reservations).values(made=old)))
     assert list(three.collect(dry_run=True).artifacts) == list(three.collect().artifacts) == [digest]
 
 
 def test_a_publication_whose_reservation_was_collected_fails_and_says_so(three: Registry, tmp_path, monkeypatch):
-    put = type(three._artifacts).put
+    put = type(three._store.artifacts).put
     old = datetime.now(timezone.utc) - LIFETIME - timedelta(minutes=1)
 
     def slow(store, folder):
         stored = put(store, folder)
-        write(three._engine, lambda connection: connection.execute(update(reservations).values(made=old)))
+        write(three._store.engine, lambda connection: connection.execute(update(reservations).values(made=old)))
         Registry.collect(three)
         return stored
 
-    monkeypatch.setattr(type(three._artifacts), "put", slow)
+    monkeypatch.setattr(type(three._store.artifacts), "put", slow)
     with pytest.raises(RegistryError, match="took longer than 1 day"):
         three.publish(write_model(tmp_path / "other", "other"), make_record())
     assert len(three.versions()) == 3
@@ -207,7 +210,7 @@ def test_a_publication_that_stores_what_is_being_collected_keeps_it(three: Regis
 def test_a_collection_that_was_killed_after_moving_an_artifact_is_finished_by_the_next(tmp_path):
     registry = Registry.open(str(tmp_path / "registry"))
     used = registry.publish(write_model(tmp_path / "used", "used"), make_record())
-    store = registry._artifacts
+    store = registry._store.artifacts
     unused, _ = store.put(write_model(tmp_path / "unused", "unused"))
     for digest in (used.artifact, unused):
         store.set_aside(digest)
@@ -219,25 +222,25 @@ def test_a_collection_that_was_killed_after_moving_an_artifact_is_finished_by_th
 def test_an_artifact_is_put_back_if_the_transaction_fails(tmp_path):
     registry = Registry.open(str(tmp_path / "registry"))
     registry.publish(write_model(tmp_path / "used", "used"), make_record())
-    unused, _ = registry._artifacts.put(write_model(tmp_path / "unused", "unused"))
+    unused, _ = registry._store.artifacts.put(write_model(tmp_path / "unused", "unused"))
 
     def fail(connection, cursor, statement, *_):
         if statement.startswith("UPDATE generation") and unused not in stored(registry):
             raise OSError(5, "Input/output error")
 
-    event.listen(registry._engine, "before_cursor_execute", fail)
+    event.listen(registry._store.engine, "before_cursor_execute", fail)
     with pytest.raises(RegistryError, match="cannot be written: .*Input/output error"):
         registry.collect()
     assert unused in stored(registry)
 
 
 def test_what_killed_writers_left_is_swept_after_a_day(three: Registry, tmp_path):
-    if isinstance(three._artifacts, RemoteStore):
-        left, _ = three._artifacts.put(write_model(tmp_path / "left", "left"))  # it looks like this there
+    if isinstance(three._store.artifacts, RemoteStore):
+        left, _ = three._store.artifacts.put(write_model(tmp_path / "left", "left"))  # it looks like this there
         assert list(three.collect().artifacts) == [left]
         return
     for name, age in ((".new.domain-router-0123abcd", 25), (".new.domain-router-89abcdef", 23)):
-        folder = write_model(three._artifacts.root / name)
+        folder = write_model(three._store.artifacts.root / name)
         os.utime(folder, (time.time() - age * 3600,) * 2)
     assert list(three.collect(dry_run=True).leftovers) == [".new.domain-router-0123abcd"]
     assert list(three.collect().leftovers) == [".new.domain-router-0123abcd"]
@@ -264,7 +267,7 @@ def test_lists_are_filtered(registry: Registry, tmp_path):
     for name, moment in created.items():
         number = int(name[-1])
         change = update(model_versions).where(model_versions.c.domain == "medical", model_versions.c.version == number)
-        write(registry._engine, lambda connection, c=change, m=moment: connection.execute(c.values(created=m)))
+        write(registry._store.engine, lambda connection, c=change, m=moment: connection.execute(c.values(created=m)))
 
     def names(**wanted):
         return [version.name for version in registry.listed(Filter(**wanted))]
@@ -285,3 +288,50 @@ def test_lists_are_filtered(registry: Registry, tmp_path):
         0.5,
         registry.get("medical@1").size,
     )
+
+
+COLLECT = """
+import os, sys
+from registry import Registry, RegistryError
+
+def collect(dry_run):
+    registry = Registry.open(sys.argv[1])
+    try:
+        print(sorted(registry.collect(dry_run).artifacts.values()))
+    except RegistryError as error:
+        print("refused:", "\\n" not in str(error) and "artifacts" in str(error))
+    registry.close()
+
+collect(True)  # imports all that is needed, which the other user might not be allowed to read
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+collect(False)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX ones")
+def test_a_collection_by_who_may_only_read_the_artifacts_says_so_and_loses_nothing():
+    """A superuser may write everywhere, so the process takes another user's rights first."""
+    place = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
+    try:
+        url = f"sqlite:///{place}/database/registry.db?artifacts={place}/artifacts"
+        registry = Registry.open(url)
+        for number in range(3):
+            registry.publish(write_model(place / f"model-{number}", str(number)), make_record())
+        registry.retire("medical@3")
+        registry.delete("medical@3", grace_days=0)
+        registry.close()
+        for path in (place, *place.rglob("*")):
+            writable = path.is_relative_to(place / "database")
+            path.chmod((0o777 if writable else 0o555) if path.is_dir() else 0o666 if writable else 0o444)
+        found, refused = run_python(COLLECT, url).splitlines()
+        assert found.count(",") == 0 and refused == "refused: True"
+        for path in place.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        registry = Registry.open(url)
+        assert [registry.verify(version) for version in registry.versions()] == [[], []]
+        assert len(registry.collect().artifacts) == 1
+        registry.close()
+    finally:
+        shutil.rmtree(place)

@@ -56,7 +56,7 @@ def test_every_move_is_kept_with_who_when_from_to_and_why(moved: Registry):
 )
 def test_what_was_recorded_is_neither_changed_nor_deleted(moved: Registry, statement):
     before = moved.history("medical")
-    with moved._engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+    with moved._store.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
         connection.exec_driver_sql(statement)
     assert moved.history("medical") == before and len(before) == 5
 
@@ -65,7 +65,7 @@ def test_no_recorded_move_is_replaced_in_sqlite(tmp_path):
     """``INSERT OR REPLACE`` deletes a row without any trigger on DELETE."""
     registry = Registry.open(str(tmp_path / "registry"))
     registry.publish(write_model(tmp_path / "model"), make_record())
-    with registry._engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+    with registry._store.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
         connection.exec_driver_sql(
             "INSERT OR REPLACE INTO alias_moves (id, domain, alias, version, kind, moved, author) "
             "SELECT id, domain, alias, 7, kind, moved, author FROM alias_moves"

@@ -119,7 +119,7 @@ def test_a_record_with_a_figure_that_is_not_finite_cannot_be_made(number):
 def test_a_version_published_before_other_sets_were_measured_still_loads(registry: Registry, folder):
     new = registry.publish(folder, make_record())
     old = new.model_dump(mode="json", exclude={"comparison", "max_loss", "lost_too_much", "extra_test_sets", "judge"})
-    with registry._engine.begin() as connection:
+    with registry._store.engine.begin() as connection:
         connection.execute(update(model_versions).values(record=old))
     version = registry.get(new.name)
     assert (version.comparison, version.extra_test_sets) == ({}, {})
@@ -132,7 +132,7 @@ def test_a_version_published_before_other_sets_were_measured_still_loads(registr
 
 def test_a_record_of_another_build_is_refused_by_name_with_advice(registry: Registry, folder):
     record = registry.publish(folder, make_record()).model_dump(mode="json")
-    with registry._engine.begin() as connection:
+    with registry._store.engine.begin() as connection:
         connection.execute(update(model_versions).values(record={**record, "invented_later": 1}))
     for read in (registry.versions, registry.champions, lambda: registry.get("medical")):
         with pytest.raises(RegistryError, match="medical@1 in .*invented_later.*another build .*upgrade"):

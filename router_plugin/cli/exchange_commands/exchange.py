@@ -29,7 +29,7 @@ def export_model(
 
     store = open_registry(registry)
     version = store.get(reference)
-    store.export_file(version, file, overwrite)
+    store.exchange.export_file(version, file, overwrite)
     if json:
         print_json({"name": version.name, "file": str(file), "size": file.stat().st_size})
     else:
@@ -46,7 +46,7 @@ def import_model_file(
     """Register the version in a file as the next one of its domain."""
     from router_plugin.plugins.registries import open_registry
 
-    version, is_new = open_registry(registry).import_file(file, int(max_size * 1e9), force)
+    version, is_new = open_registry(registry).exchange.import_file(file, int(max_size * 1e9), force)
     if json:
         origin = version.origin.model_dump(mode="json") if version.origin else None
         print_json({"name": version.name, "added": is_new, "origin": origin})

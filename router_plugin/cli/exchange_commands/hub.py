@@ -28,7 +28,7 @@ def push(
 
     store = open_registry(registry)
     version = store.get(reference)
-    address = store.push(version, repository, private)
+    address = store.exchange.push(version, repository, private)
     if json:
         print_json({"name": version.name, "commit": address})
     else:
@@ -46,7 +46,7 @@ def pull(
     """Register a version that was pushed to the Hub as the next one of its domain."""
     from router_plugin.plugins.registries import open_registry
 
-    version, is_new = open_registry(registry).pull(repository, revision, int(max_size * 1e9), force)
+    version, is_new = open_registry(registry).exchange.pull(repository, revision, int(max_size * 1e9), force)
     if json:
         print_json({"name": version.name, "added": is_new})
     elif is_new:

@@ -30,7 +30,7 @@ def sign(
 
     store = open_registry(registry)
     version = store.get(reference)
-    bundle = store.sign(version, key)
+    bundle = store.signatures.sign(version, key)
     if json:
         print_json({"name": version.name, "bundle": bundle})
     else:
@@ -56,7 +56,7 @@ def verify_signature(
 
     store = open_registry(registry)
     version = store.get(reference)
-    signer = store.verify_signature(version, [key] if key else None)
+    signer = store.signatures.verify(version, [key] if key else None)
     if json:
         print_json({"name": version.name, "key": str(signer)})
     else:

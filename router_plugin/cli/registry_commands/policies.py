@@ -38,7 +38,7 @@ def set_policy(
 
     policy = read_policy(file)
     store = opened(registry, key_file)
-    store.set_policy(policy, domain)
+    store.policies.set(policy, domain)
     say(f"{domain or 'every domain without a policy of its own'} is promoted by {file} from now on")
 
 
@@ -50,7 +50,7 @@ def show_policy(domain: DomainOption = None, registry: RegistryOption = None, js
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
-    found = {each.domain: each for each in store.policies()}
+    found = {each.domain: each for each in store.policies.all()}
     if domain is not None:
         check_domain(domain)
         scope = domain if domain in found else None
@@ -70,7 +70,7 @@ def show_policy(domain: DomainOption = None, registry: RegistryOption = None, js
 def remove_policy(domain: DomainOption = None, key_file: KeyFileOption = None, registry: RegistryOption = None) -> None:
     """Remove the policy of a domain, or of the whole registry."""
     store = opened(registry, key_file)
-    removed = store.remove_policy(domain)
+    removed = store.policies.remove(domain)
     say(f"{'removed' if removed else 'there is no'} policy of {domain or 'the registry'}")
 
 
@@ -79,7 +79,7 @@ def add(name: NameArgument, registry: NewRegistryOption = None, json: JsonOption
     """Make a key and print it. It cannot be printed again: the registry holds its digest only."""
     from router_plugin.plugins.registries import open_registry
 
-    secret = open_registry(registry).add_key(name)
+    secret = open_registry(registry).policies.add_key(name)
     if json:
         print_json({"name": name, "key": secret})
         return
@@ -93,7 +93,7 @@ def list_keys(registry: RegistryOption = None, json: JsonOption = False) -> None
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
-    found = store.keys()
+    found = store.policies.keys()
     if json:
         print_json([{"name": name, "made": made} for name, made in found.items()])
         return
@@ -105,5 +105,5 @@ def remove(name: NameArgument, registry: RegistryOption = None) -> None:
     """Remove a key that no policy names."""
     from router_plugin.plugins.registries import open_registry
 
-    open_registry(registry).remove_key(name)
+    open_registry(registry).policies.remove_key(name)
     say(f"{name} was removed")

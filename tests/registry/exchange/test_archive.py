@@ -31,7 +31,7 @@ def exported(tmp_path: Path, home: Path) -> Path:
     """A file with medical@1 of another registry."""
     source = Registry.open(tmp_path / "source")
     version = source.publish(write_model(tmp_path / "model"), make_record())
-    source.export_file(version, tmp_path / "medical.tar")
+    source.exchange.export_file(version, tmp_path / "medical.tar")
     source.close()
     return tmp_path / "medical.tar"
 
@@ -60,7 +60,7 @@ def head(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.Ta
 def test_a_version_comes_over_with_its_record_files_and_origin(
     registry: Registry, exported: Path, tmp_path: Path
 ) -> None:
-    version, is_new = registry.import_file(exported)
+    version, is_new = registry.exchange.import_file(exported)
     source = Registry.open(tmp_path / "source").get("medical@1")
     assert is_new and version.name == "medical@1"
     assert version.origin is not None and version.origin.name == "medical@1"
@@ -71,15 +71,15 @@ def test_a_version_comes_over_with_its_record_files_and_origin(
 
 
 def test_what_is_registered_already_is_imported_only_by_force(registry: Registry, exported: Path) -> None:
-    first, _ = registry.import_file(exported)
-    assert registry.import_file(exported) == (first, False)
-    again, is_new = registry.import_file(exported, force=True)
+    first, _ = registry.exchange.import_file(exported)
+    assert registry.exchange.import_file(exported) == (first, False)
+    again, is_new = registry.exchange.import_file(exported, force=True)
     assert is_new and again.name == "medical@2" and registry.aliases("medical")["candidate"] == 2
 
 
 def test_an_imported_version_gives_the_same_bytes_again(registry: Registry, exported: Path, tmp_path: Path) -> None:
-    version, _ = registry.import_file(exported, force=True)
-    registry.export_file(version, tmp_path / "again.tar")
+    version, _ = registry.exchange.import_file(exported, force=True)
+    registry.exchange.export_file(version, tmp_path / "again.tar")
     assert (tmp_path / "again.tar").read_bytes() == exported.read_bytes()
     assert [each.name for each, _ in entries(exported)][:2] == [MANIFEST, "origin.json"]
 
@@ -88,8 +88,8 @@ def test_an_existing_file_is_replaced_only_if_asked(exported: Path, tmp_path: Pa
     source = Registry.open(tmp_path / "source")
     exported.write_text("another file")
     with pytest.raises(OutputError, match="exists already"):
-        source.export_file(source.get("medical"), exported)
-    source.export_file(source.get("medical"), exported, overwrite=True)
+        source.exchange.export_file(source.get("medical"), exported)
+    source.exchange.export_file(source.get("medical"), exported, overwrite=True)
     assert tarfile.is_tarfile(exported)
 
 
@@ -189,7 +189,7 @@ def test_what_a_file_may_not_hold_is_refused_and_nothing_is_written(
     store = Registry.open(tmp_path / "registry")
     before = {path for path in tmp_path.parent.rglob("*") if "/registry" not in str(path)}
     with pytest.raises(DomainRouterError, match=said.replace(".", r"\.")):
-        store.import_file(exported)
+        store.exchange.import_file(exported)
     assert store.versions() == []
     after = {path for path in tmp_path.parent.rglob("*") if "/registry" not in str(path)}
     assert {path for path in after - before if path.is_file()} == set()
@@ -203,10 +203,10 @@ def test_every_truncation_is_refused(exported: Path, tmp_path: Path) -> None:
     for length in range(0, len(content) - 1024, 389):
         exported.write_bytes(content[:length])
         with pytest.raises(RegistryError):
-            store.import_file(exported)
+            store.exchange.import_file(exported)
     exported.write_bytes(content + b"more")
     with pytest.raises(ExchangeError, match="follows"):
-        store.import_file(exported)
+        store.exchange.import_file(exported)
     assert store.versions() == []
     store.close()
 
@@ -216,15 +216,15 @@ def test_a_compressed_file_is_refused(exported: Path, tmp_path: Path, home: Path
 
     exported.write_bytes(gzip.compress(exported.read_bytes()))
     with pytest.raises(ExchangeError, match="uncompressed"):
-        Registry.open(tmp_path / "registry").import_file(exported)
+        Registry.open(tmp_path / "registry").exchange.import_file(exported)
 
 
 def test_a_model_larger_than_allowed_is_refused_before_it_is_read(exported: Path, tmp_path: Path) -> None:
     store = Registry.open(tmp_path / "registry")
     with pytest.raises(ExchangeError, match="11 bytes, at most 10"):
-        store.import_file(exported, max_size=10)
+        store.exchange.import_file(exported, max_size=10)
     with pytest.raises(ExchangeError, match="no such file"):
-        store.import_file(tmp_path / "missing.tar")
+        store.exchange.import_file(tmp_path / "missing.tar")
     store.close()
 
 
@@ -233,7 +233,7 @@ def test_a_model_larger_than_the_disk_is_refused_before_it_is_read(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(ExchangeError, match="more than the disk"):
-        Registry.open(tmp_path / "registry").import_file(exported)
+        Registry.open(tmp_path / "registry").exchange.import_file(exported)
 
 
 @pytest.mark.parametrize("name", ["model.bin", "modeling.py", "data.pkl", "a.pt", "0_Module/page.html", "LICENSE"])

@@ -17,7 +17,7 @@ NOT_WORSE = "metrics: [{test_set: test, lower_bound: -0.01}]"
 def test_a_version_that_is_worse_than_the_champion_is_not_promoted_though_it_beats_the_base(registry, tmp_path):
     publish(registry, tmp_path, steady(0.8))
     publish(registry, tmp_path, steady(0.7))  # its record says +0.33 against the base
-    registry.set_policy(policy(tmp_path, NOT_WORSE), "medical")
+    registry.policies.set(policy(tmp_path, NOT_WORSE), "medical")
     with pytest.raises(
         GateError, match=r"medical@2 is not promoted: 1 of 1 lines.*-0\.1000 against the champion"
     ) as error:
@@ -32,7 +32,7 @@ def test_the_lower_end_of_the_interval_decides_and_not_the_mean(tmp_path):
     registry = Registry.open(str(tmp_path / "registry"))
     publish(registry, tmp_path, steady(0.5))
     publish(registry, tmp_path, [0.0, 1.0] * 19 + [1.0, 1.0])  # better by 0.025 in the mean, and anything but sure
-    registry.set_policy(policy(tmp_path, "metrics: [{test_set: test, lower_bound: 0}]"))
+    registry.policies.set(policy(tmp_path, "metrics: [{test_set: test, lower_bound: 0}]"))
     (verdict,) = registry.gate("medical")[1].verdicts
     assert not verdict.passed and "+0.0250" in verdict.text
 
@@ -43,7 +43,7 @@ def test_queries_are_paired(tmp_path):
     ranks = [0.1, 0.9] * 20
     publish(registry, tmp_path, ranks)
     publish(registry, tmp_path, [rank + 0.02 for rank in ranks])
-    registry.set_policy(policy(tmp_path, "metrics: [{test_set: test, lower_bound: 0.01}]"))
+    registry.policies.set(policy(tmp_path, "metrics: [{test_set: test, lower_bound: 0.01}]"))
     assert lines(registry, "medical") == {"metrics test mrr@5": True}
 
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_compared_fails(tmp_path, champion, candidate, fingerprin
     registry = Registry.open(str(tmp_path / "registry"))
     publish(registry, tmp_path, champion and steady(champion))
     publish(registry, tmp_path, candidate and steady(candidate), fingerprint)
-    registry.set_policy(policy(tmp_path, NOT_WORSE))
+    registry.policies.set(policy(tmp_path, NOT_WORSE))
     (verdict,) = registry.gate("medical")[1].verdicts
     assert not verdict.passed and verdict.text.startswith("cannot be compared") and said in verdict.text
 
@@ -67,12 +67,12 @@ def test_what_cannot_be_compared_fails(tmp_path, champion, candidate, fingerprin
 def test_a_set_that_the_version_was_not_measured_on_fails(tmp_path):
     registry = Registry.open(str(tmp_path / "registry"))
     publish(registry, tmp_path, steady(0.5))
-    registry.set_policy(policy(tmp_path, "metrics: [{test_set: others, lower_bound: -1}]"))
+    registry.policies.set(policy(tmp_path, "metrics: [{test_set: others, lower_bound: -1}]"))
     assert lines(registry, "medical@1") == {"metrics others mrr@5": False}
 
 
 def test_under_a_policy_the_first_version_is_promoted_too_and_compared_with_its_base(registry, tmp_path):
-    registry.set_policy(policy(tmp_path, NOT_WORSE))
+    registry.policies.set(policy(tmp_path, NOT_WORSE))
     publish(registry, tmp_path, steady(0.5))
     assert registry.aliases("medical") == {"candidate": 1}
     (verdict,) = registry.gate("medical")[1].verdicts
@@ -112,14 +112,14 @@ def test_each_rule_passes_or_fails_by_the_record(tmp_path, rule, changes, passes
     registry = Registry.open(str(tmp_path / "registry"))
     publish(registry, tmp_path, steady(0.5))
     publish(registry, tmp_path, steady(0.6), **changes)
-    registry.set_policy(policy(tmp_path, rule))
+    registry.policies.set(policy(tmp_path, rule))
     assert lines(registry, "medical") == {rule.partition(":")[0]: passes}
 
 
 def test_another_vector_space_is_promoted_when_it_is_announced(registry, tmp_path):
     publish(registry, tmp_path)
     publish(registry, tmp_path, dimension=16)
-    registry.set_policy(policy(tmp_path, "same_space: true"))
+    registry.policies.set(policy(tmp_path, "same_space: true"))
     with pytest.raises(GateError, match="dimension 32 becomes 16: `announce_vector_space` is needed"):
         registry.promote("medical")
     registry.promote("medical", announce_vector_space=True)
@@ -129,7 +129,7 @@ def test_another_vector_space_is_promoted_when_it_is_announced(registry, tmp_pat
 def test_force_needs_a_reason_and_the_history_keeps_it_with_every_verdict(registry, tmp_path):
     for _ in range(2):
         publish(registry, tmp_path)
-    registry.set_policy(policy(tmp_path, "max_dimension: 8\nguards: true"))
+    registry.policies.set(policy(tmp_path, "max_dimension: 8\nguards: true"))
     for why in (None, " "):
         with pytest.raises(GateError, match="`force` needs `why`"):
             registry.promote("medical", why, force=True)
@@ -154,14 +154,17 @@ def test_a_policy_of_a_domain_stands_in_place_of_the_registrys(registry, tmp_pat
     for domain in ("medical", "legal"):
         publish(registry, tmp_path, domain=domain)
         publish(registry, tmp_path, domain=domain)
-    registry.set_policy(policy(tmp_path, "max_dimension: 8"))
-    registry.set_policy(policy(tmp_path, "guards: true"), "legal")
-    assert [(each.domain, each.policy.max_dimension) for each in registry.policies()] == [(None, 8), ("legal", None)]
+    registry.policies.set(policy(tmp_path, "max_dimension: 8"))
+    registry.policies.set(policy(tmp_path, "guards: true"), "legal")
+    assert [(each.domain, each.policy.max_dimension) for each in registry.policies.all()] == [
+        (None, 8),
+        ("legal", None),
+    ]
     assert lines(registry, "medical") == {"max_dimension": False}
     assert lines(registry, "legal") == {"guards": True}
-    assert registry.remove_policy("legal") and not registry.remove_policy("legal")
+    assert registry.policies.remove("legal") and not registry.policies.remove("legal")
     assert lines(registry, "legal") == {"max_dimension": False}
-    assert registry.remove_policy()
+    assert registry.policies.remove()
     assert lines(registry, "legal") == {}
 
 
@@ -169,7 +172,7 @@ def test_rollback_is_not_gated_but_recorded(registry, tmp_path):
     for _ in range(2):
         publish(registry, tmp_path)
     registry.promote("medical")
-    registry.set_policy(policy(tmp_path, "max_dimension: 8"))
+    registry.policies.set(policy(tmp_path, "max_dimension: 8"))
     assert registry.rollback("medical", "wrong on doses").version == 1
     move = registry.history("medical", CHAMPION)[-1]
     assert (move.kind, move.previous, move.version, move.why, move.gate) == ("rollback", 2, 1, "wrong on doses", [])
@@ -189,7 +192,7 @@ def test_a_decision_on_another_champion_is_made_anew(registry, tmp_path, monkeyp
     """The champion moves between the decision and the move: what was found of the old one must not count."""
     for value in (0.5, 0.6, 0.9):
         publish(registry, tmp_path, steady(value))
-    registry.set_policy(policy(tmp_path, NOT_WORSE))
+    registry.policies.set(policy(tmp_path, NOT_WORSE))
     real = promotion.decide
 
     def decide(engine, store, version, announced=False):
@@ -208,9 +211,9 @@ def test_a_policy_of_a_newer_version_promotes_nothing(tmp_path):
     registry = Registry.open(str(tmp_path / "registry"))
     for _ in range(2):
         publish(registry, tmp_path)
-    registry.set_policy(Policy())
+    registry.policies.set(Policy())
     write(
-        registry._engine,
+        registry._store.engine,
         lambda connection: connection.exec_driver_sql("""UPDATE policies SET policy = '{"new_rule": 1}'"""),
     )
     with pytest.raises(PolicyError, match="policy of the registry cannot be read.*upgrade"):

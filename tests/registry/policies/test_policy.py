@@ -125,10 +125,10 @@ def test_an_odd_name_is_refused_at_every_door(store: Registry, name):
         lambda: store.rollback(name),
         lambda: store.history(name),
         lambda: store.history("medical", name),
-        lambda: store.set_policy(Policy(), name),
-        lambda: store.remove_policy(name),
-        lambda: store.add_key(name),
-        lambda: store.remove_key(name),
+        lambda: store.policies.set(Policy(), name),
+        lambda: store.policies.remove(name),
+        lambda: store.policies.add_key(name),
+        lambda: store.policies.remove_key(name),
         lambda: make_record(name),
         lambda: Guard(role=name),
         lambda: Guard(key=name),
@@ -140,4 +140,4 @@ def test_an_odd_name_is_refused_at_every_door(store: Registry, name):
             door()
         assert "not allowed" in str(refused.value) or "count from 1" in str(refused.value), (number, refused.value)
     assert store.aliases("medical") == {"champion": 1, "candidate": 2}
-    assert store.policies() == [] and store.keys() == {}
+    assert store.policies.all() == [] and store.policies.keys() == {}

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from registry import Registry
 from registry.errors import GateError, NotPermittedError, PolicyError
-from registry.policies.keys import KEY_VARIABLE
 from registry.policies.policy import Guard, Policy
+from registry.store import KEY_VARIABLE
 from tests.conftest import ROOT
 from tests.docs.pages import blocks
 from tests.registry.gates.samples import publish
@@ -92,7 +92,7 @@ def protected(team, tmp_path) -> Team:
     """Two versions, of which the first is the champion; the alias is protected by the role."""
     for _ in range(2):
         publish(team.bob, tmp_path)
-    team.alice.set_policy(BY_ROLE)
+    team.alice.policies.set(BY_ROLE)
     return team
 
 
@@ -113,16 +113,16 @@ def test_only_members_of_the_role_move_the_alias(protected: Team, tmp_path: Path
 def test_only_members_change_the_policy_or_put_another_one_in_its_place(protected: Team):
     for domain in (None, "medical"):
         with pytest.raises(NotPermittedError):
-            protected.bob.set_policy(Policy(), domain)
+            protected.bob.policies.set(Policy(), domain)
     with pytest.raises(NotPermittedError):
-        protected.bob.remove_policy()
-    protected.alice.set_policy(Policy(), "medical")
+        protected.bob.policies.remove()
+    protected.alice.policies.set(Policy(), "medical")
     assert protected.bob.promote("medical").version == 2, "the policy of the domain protects nothing"
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
 def test_the_database_itself_refuses_what_goes_round_the_program(protected: Team, statement):
-    before = (protected.owner.aliases("medical"), protected.owner.history("medical"), protected.owner.policies())
+    before = (protected.owner.aliases("medical"), protected.owner.history("medical"), protected.owner.policies.all())
     engine = create_engine(protected.database)
     with engine.connect() as connection:
         with pytest.raises(DBAPIError, match="only members of the role|permission denied|must be owner|append-only"):
@@ -133,46 +133,46 @@ def test_the_database_itself_refuses_what_goes_round_the_program(protected: Team
     assert before == (
         protected.owner.aliases("medical"),
         protected.owner.history("medical"),
-        protected.owner.policies(),
+        protected.owner.policies.all(),
     )
 
 
 def test_the_owner_of_the_tables_does_not_rewrite_history_by_mistake_either(protected: Team):
     for statement in ("UPDATE alias_moves SET author = 'x'", "DELETE FROM alias_moves", "TRUNCATE alias_moves"):
-        with protected.owner._engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+        with protected.owner._store.engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
             connection.exec_driver_sql(statement)
 
 
 def test_nobody_locks_himself_out(team: Team):
     with pytest.raises(NotPermittedError, match="you are no member of the role release"):
-        team.bob.set_policy(BY_ROLE)
+        team.bob.policies.set(BY_ROLE)
     for registry, guard, said in (
         (team.alice, Guard(role="nobody-has-it"), "no role nobody-has-it"),
         (team.alice, Guard(key="unknown"), "no key unknown"),
     ):
         with pytest.raises(PolicyError, match=said):
-            registry.set_policy(Policy(protected={"champion": guard}))
-    assert team.owner.policies() == []
+            registry.policies.set(Policy(protected={"champion": guard}))
+    assert team.owner.policies.all() == []
 
 
 def test_a_role_is_refused_where_the_database_has_no_users(tmp_path):
     with pytest.raises(PolicyError, match="no roles: protect the alias with a key"):
-        Registry.open(str(tmp_path / "registry")).set_policy(BY_ROLE)
+        Registry.open(str(tmp_path / "registry")).policies.set(BY_ROLE)
 
 
 def test_a_key_opens_what_it_protects_and_nothing_else_does(registry: Registry, registry_url, tmp_path, monkeypatch):
     for _ in range(2):
         publish(registry, tmp_path)
-    keys = {name: registry.add_key(name) for name in ("release", "other")}
-    registry.set_policy(BY_KEY)
+    keys = {name: registry.policies.add_key(name) for name in ("release", "other")}
+    registry.policies.set(BY_KEY)
     for key, said in ((None, "no key was given"), (keys["other"], "is another one"), ("\udc80ü", "is another one")):
         if key:
             registry.use_key(key)
         for change in (
             lambda: registry.promote("medical"),
             lambda: registry.promote("medical", "in a hurry", force=True),
-            lambda: registry.set_policy(Policy()),
-            lambda: registry.set_policy(Policy(), "medical"),
+            lambda: registry.policies.set(Policy()),
+            lambda: registry.policies.set(Policy(), "medical"),
             registry.remove_policy,
         ):
             with pytest.raises(NotPermittedError, match=f"protected by the key release, .*{said}.*{KEY_VARIABLE}"):
@@ -181,32 +181,32 @@ def test_a_key_opens_what_it_protects_and_nothing_else_does(registry: Registry, 
     monkeypatch.setenv(KEY_VARIABLE, keys["release"])
     opened = Registry.open(registry_url)
     assert opened.promote("medical").version == 2
-    assert opened.remove_policy()
+    assert opened.policies.remove()
     opened.close()
 
 
 def test_a_key_is_kept_as_a_digest_alone_and_once(registry: Registry):
-    secret = registry.add_key("release")
+    secret = registry.policies.add_key("release")
     assert len(secret) > 40
-    with registry._engine.connect() as connection:
+    with registry._store.engine.connect() as connection:
         (row,) = connection.execute(text("SELECT * FROM keys")).all()
-    assert secret not in str(row) and list(registry.keys()) == ["release"]
+    assert secret not in str(row) and list(registry.policies.keys()) == ["release"]
     with pytest.raises(PolicyError, match="a key release already"):
-        registry.add_key("release")
-    registry.set_policy(BY_KEY)
+        registry.policies.add_key("release")
+    registry.policies.set(BY_KEY)
     with pytest.raises(PolicyError, match="policy of the registry names the key release"):
-        registry.remove_key("release")
+        registry.policies.remove_key("release")
     registry.use_key(secret)
-    registry.remove_policy()
-    registry.remove_key("release")
+    registry.policies.remove()
+    registry.policies.remove_key("release")
     with pytest.raises(PolicyError, match="no key release"):
-        registry.remove_key("release")
+        registry.policies.remove_key("release")
 
 
 def test_a_protected_candidate_is_published_only_with_the_key(registry: Registry, tmp_path):
     folder = write_model(tmp_path / "model")
-    secret = registry.add_key("release")
-    registry.set_policy(Policy(protected={"candidate": Guard(key="release")}))
+    secret = registry.policies.add_key("release")
+    registry.policies.set(Policy(protected={"candidate": Guard(key="release")}))
     with pytest.raises(NotPermittedError):
         registry.publish(folder, make_record())
     assert registry.versions() == []
@@ -218,8 +218,8 @@ def test_a_protected_candidate_is_published_only_with_the_key(registry: Registry
 def test_who_has_the_key_still_needs_what_the_policy_demands(registry: Registry, tmp_path):
     for _ in range(2):
         publish(registry, tmp_path)
-    registry.use_key(registry.add_key("release"))
-    registry.set_policy(BY_KEY.model_copy(update={"max_dimension": 8}))
+    registry.use_key(registry.policies.add_key("release"))
+    registry.policies.set(BY_KEY.model_copy(update={"max_dimension": 8}))
     with pytest.raises(GateError):
         registry.promote("medical")
 

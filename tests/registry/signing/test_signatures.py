@@ -13,8 +13,7 @@ import pytest
 
 pytest.importorskip("model_signing")
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from sqlalchemy import create_engine, text
 
 from registry import DamagedArtifactError, ModelVersion, Registry
@@ -24,19 +23,7 @@ from registry.signing.manifest import Manifest
 from registry.signing.signatures import check_manifest, check_signature, fingerprint
 from registry.signing.trust import VARIABLE
 from tests.registry.samples import make_record, write_model
-
-PRIVATE = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-PUBLIC = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """A private and a public key."""
-    folder.mkdir(exist_ok=True)
-    key = ec.generate_private_key(ec.SECP256R1())
-    private, public = folder / f"{name}.private", folder / f"{name}.pem"
-    private.write_bytes(key.private_bytes(*PRIVATE))
-    public.write_bytes(key.public_key().public_bytes(*PUBLIC))
-    return private, public
+from tests.registry.signing.keys import PRIVATE, make_keys
 
 
 @pytest.fixture(autouse=True)
@@ -69,12 +56,12 @@ def test_a_signed_version_is_loaded_and_others_are_not(
     with pytest.raises(SignatureError, match="medical@1 is not signed"):
         registry.fetch(version)
     other = make_keys(tmp_path / "others", "other")
-    registry.sign(version, other[0])
+    registry.signatures.sign(version, other[0])
     with pytest.raises(SignatureError, match=r"medical@1 is not signed with the key release\.pem"):
         registry.fetch(version)
-    registry.sign(version, keys[0])
+    registry.signatures.sign(version, keys[0])
     assert (registry.fetch(version) / "model.safetensors").is_file()
-    assert registry.verify_signature(version) == keys[1]
+    assert registry.signatures.verify(version) == keys[1]
     monkeypatch.setenv(VARIABLE, str(tmp_path / "others"))
     with pytest.raises(SignatureError, match=r"not signed with the key other\.pem"):
         registry.fetch(version)
@@ -86,7 +73,7 @@ def test_a_signed_version_is_loaded_and_others_are_not(
 def test_every_flipped_byte_of_a_signed_manifest_breaks_the_signature(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path]
 ) -> None:
-    bundle = store.sign(version, keys[0])
+    bundle = store.signatures.sign(version, keys[0])
     check_signature(version, store.fetch(version), bundle, keys[1])
     envelope = json.loads(bundle)
     payload = base64.b64decode(envelope["dsseEnvelope"]["payload"])
@@ -101,7 +88,7 @@ def test_every_flipped_byte_of_a_record_breaks_the_signature(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path]
 ) -> None:
     """The manifest is made of the record: each change of it that is still a record must be found."""
-    bundle, content = store.sign(version, keys[0]), Manifest.of(version).to_bytes()
+    bundle, content = store.signatures.sign(version, keys[0]), Manifest.of(version).to_bytes()
     tried = 0
     for place in range(len(content)):
         flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
@@ -122,7 +109,7 @@ def test_every_flipped_byte_of_a_record_breaks_the_signature(
 def test_a_changed_bundle_is_refused(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path], part: str
 ) -> None:
-    bundle = store.sign(version, keys[0])
+    bundle = store.signatures.sign(version, keys[0])
     found = json.loads(bundle)
     envelope = found["dsseEnvelope"]
     if part == "sig":
@@ -141,7 +128,7 @@ def test_a_changed_bundle_is_refused(
 def test_every_flipped_byte_of_a_file_is_found_before_the_signature_is_asked(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.sign(version, keys[0])
+    store.signatures.sign(version, keys[0])
     folder = store.fetch(version)
     monkeypatch.setenv(VARIABLE, str(keys[1]))
     for file in version.files:
@@ -151,7 +138,7 @@ def test_every_flipped_byte_of_a_file_is_found_before_the_signature_is_asked(
             with pytest.raises(DamagedArtifactError, match=file.path):
                 store.fetch(version)
             with pytest.raises(DamagedArtifactError, match=file.path):
-                store.verify_signature(version)
+                store.signatures.verify(version)
         (folder / file.path).write_bytes(content)
     store.fetch(version)
 
@@ -159,7 +146,7 @@ def test_every_flipped_byte_of_a_file_is_found_before_the_signature_is_asked(
 def test_a_record_that_was_changed_in_the_database_is_not_loaded(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.sign(version, keys[0])
+    store.signatures.sign(version, keys[0])
     monkeypatch.setenv(VARIABLE, str(keys[1]))
     store.fetch(store.get("medical@1"))
     engine = create_engine(f"sqlite:///{next((tmp_path / 'registry').glob('*.db'))}")
@@ -174,15 +161,15 @@ def test_a_record_that_was_changed_in_the_database_is_not_loaded(
 def test_a_signature_travels_and_an_import_asks_for_it(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.export_file(version, tmp_path / "unsigned.tar")
-    store.sign(version, keys[0])
-    store.export_file(version, tmp_path / "signed.tar")
+    store.exchange.export_file(version, tmp_path / "unsigned.tar")
+    store.signatures.sign(version, keys[0])
+    store.exchange.export_file(version, tmp_path / "signed.tar")
     monkeypatch.setenv(VARIABLE, str(keys[1]))
     other = Registry.open(tmp_path / "other")
     with pytest.raises(SignatureError, match="medical@1 is not signed"):
-        other.import_file(tmp_path / "unsigned.tar")
+        other.exchange.import_file(tmp_path / "unsigned.tar")
     assert other.versions() == []
-    arrived, _ = other.import_file(tmp_path / "signed.tar")
+    arrived, _ = other.exchange.import_file(tmp_path / "signed.tar")
     other.fetch(arrived)
     other.close()
 
@@ -190,8 +177,8 @@ def test_a_signature_travels_and_an_import_asks_for_it(
 def test_the_tool_of_model_signing_verifies_what_was_exported(
     store: Registry, version: ModelVersion, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    store.sign(version, keys[0])
-    store.export_file(version, tmp_path / "medical.tar")
+    store.signatures.sign(version, keys[0])
+    store.exchange.export_file(version, tmp_path / "medical.tar")
     with tarfile.open(tmp_path / "medical.tar") as tar:
         tar.extractall(tmp_path / "out", filter="data")
     command = [sys.executable, "-m", "model_signing", "verify", "key", "out", "--public_key", str(keys[1])]
@@ -211,15 +198,15 @@ def test_keys_that_cannot_be_used_are_refused(
     other.write_bytes(ed25519.Ed25519PrivateKey.generate().private_bytes(*PRIVATE))
     for bad in (keys[1], other, tmp_path / "missing"):
         with pytest.raises(SignatureError, match="is not a private key"):
-            store.sign(version, bad)
+            store.signatures.sign(version, bad)
     with pytest.raises(SignatureError, match="not a public key"):
         fingerprint(keys[0])
     with pytest.raises(SignatureError, match="no public key is named"):
-        store.verify_signature(version)
+        store.signatures.verify(version)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "missing"))
     with pytest.raises(SignatureError, match=VARIABLE):
         store.fetch(version)
-    assert store.signature(version) is None
+    assert store.signatures.of(version) is None
 
 
 def test_a_policy_demands_a_signature_of_one_of_its_keys(
@@ -227,14 +214,14 @@ def test_a_policy_demands_a_signature_of_one_of_its_keys(
 ) -> None:
     other = make_keys(tmp_path / "others", "other")
     second = store.publish(write_model(tmp_path / "second", "second"), make_record())
-    store.set_policy(Policy(require_signature={"release": keys[1].read_text()}))
+    store.policies.set(Policy(require_signature={"release": keys[1].read_text()}))
     for sign, said in ((None, "is not signed"), (other, "is not signed with the key release")):
         if sign:
-            store.sign(second, sign[0])
+            store.signatures.sign(second, sign[0])
         with pytest.raises(GateError, match=said):
             store.promote(second.name)
     assert store.get("medical").version == version.version
-    store.sign(second, keys[0])
+    store.signatures.sign(second, keys[0])
     assert store.promote(second.name) == second
 
 

@@ -35,7 +35,7 @@ def remote(tmp_path, monkeypatch):
 
 def stored(registry, version, name):
     """Where the bytes of a version's file are kept for good, as (file system, path)."""
-    store = registry._artifacts
+    store = registry._store.artifacts
     if isinstance(store, RemoteStore):
         return store._system, f"{store._root}/{version.artifact}/{name}"
     return fsspec.filesystem("file"), str(registry.fetch(version) / name)
@@ -44,7 +44,7 @@ def stored(registry, version, name):
 def change(registry, version, name, how):
     """Damage a stored file, and forget any copy of it elsewhere."""
     system, path = stored(registry, version, name)
-    if isinstance(registry._artifacts, RemoteStore):
+    if isinstance(registry._store.artifacts, RemoteStore):
         shutil.rmtree(registry.fetch(version))
     content = system.cat_file(path)
     if how == "missing":
@@ -89,7 +89,7 @@ def test_a_missing_artifact_is_refused_and_reported(registry: Registry, folder):
     version = registry.publish(folder, make_record())
     system, path = stored(registry, version, WEIGHTS)
     shutil.rmtree(registry.fetch(version))
-    if isinstance(registry._artifacts, RemoteStore):
+    if isinstance(registry._store.artifacts, RemoteStore):
         system.rm(path.rpartition("/")[0], recursive=True)
     assert len(registry.verify(version)) == len(version.files)
     with pytest.raises(DamagedArtifactError, match="missing"):

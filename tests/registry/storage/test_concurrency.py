@@ -111,7 +111,7 @@ def test_a_transaction_that_conflicts_with_another_writer_is_repeated(registry: 
             before.append(statement)
             cursor.execute(statement, parameters)
 
-    event.listen(registry._engine, "before_cursor_execute", come_first)
+    event.listen(registry._store.engine, "before_cursor_execute", come_first)
     assert registry.publish(folder, make_record()).version == 2
     assert before and registry.aliases("medical") == {"champion": 1, "candidate": 2}
     before.clear()

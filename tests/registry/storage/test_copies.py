@@ -30,7 +30,7 @@ def age(registry, seconds):
 
 
 def copies(registry):
-    return registry._artifacts._cache
+    return registry._store.artifacts._cache
 
 
 def kept(registry):

@@ -131,9 +131,9 @@ def test_a_database_that_cannot_be_written_is_named_with_advice(tmp_path, folder
     registry = Registry.open(str(tmp_path / "registry"))
     registry.publish(folder, make_record())
     registry.publish(folder, make_record())
-    registry._engine.dispose()
+    registry._store.engine.dispose()
     pragma = "query_only = ON" if how == "only read" else "busy_timeout = 1"
-    event.listen(registry._engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
+    event.listen(registry._store.engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}"))
     other = sqlite3.connect(tmp_path / "registry" / "registry.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE" if how == "locked" else "SELECT 1")
     writes = (

@@ -42,7 +42,7 @@ def test_files_and_folders_are_on_the_disk_before_the_row_is_written(tmp_path, m
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "rename", renamed)
-    event.listen(registry._engine, "before_cursor_execute", inserted)
+    event.listen(registry._store.engine, "before_cursor_execute", inserted)
     registry.publish(write_model(tmp_path / "model"), make_record())
 
     names = ["new" if ".new.domain-router-" in name else name.removeprefix("sync ") for name in done]

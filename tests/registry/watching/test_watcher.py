@@ -68,7 +68,7 @@ def test_what_changed_while_nobody_waited_is_told(two):
 
 def test_a_wait_is_one_query_and_leaves_nothing_written(two):
     statements = []
-    event.listen(two._engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(two._store.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     with two.watch() as watcher:
         watcher.wait(0)
     assert len([each for each in statements if "SELECT" in each]) == 1

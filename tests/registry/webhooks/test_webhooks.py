@@ -50,7 +50,7 @@ def make_due(registry):
     """Let the time until the next attempts pass."""
     past = datetime.now(timezone.utc) - timedelta(seconds=1)
     due = update(deliveries).where(deliveries.c.due.is_not(None)).values(due=past)
-    write(registry._engine, lambda connection: connection.execute(due), counted=False)
+    write(registry._store.engine, lambda connection: connection.execute(due), counted=False)
 
 
 def test_a_promotion_is_told_at_once_signed_and_says_that_vectors_must_be_made_again(one):
@@ -188,10 +188,10 @@ def test_without_the_secret_nothing_is_sent_and_nothing_is_lost(one, monkeypatch
 def test_deliveries_do_not_look_like_changes_to_readers(one):
     with receiving() as receiver:
         add(one, receiver, events=["vector-space-changed"])
-        before = one.generation()
+        before = one._store.generation()
         one.promote("medical@2")
         wait_until(lambda: one.webhooks.deliveries()[0].delivered)
-        assert one.generation() == before + 1
+        assert one._store.generation() == before + 1
 
 
 def test_a_webhook_can_be_tried(one):

@@ -194,7 +194,7 @@ def test_other_sets_than_before_are_measured_without_training_again(tmp_path, tr
     def run(**also):
         return adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu", extra_test_sets=also), out)
 
-    monkeypatch.setattr("training.model_folder._profile", crash)
+    monkeypatch.setattr("training.model_folder.write_profile", crash)
     with pytest.raises(Crash):
         run(one=sets["few"], two=sets["fillers"])
     monkeypatch.setattr("training.recipes.distributed.finetune", crash)

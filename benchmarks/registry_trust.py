@@ -131,8 +131,9 @@ def killed(
     registry = Registry.open(url)
     registry.publish(folders[0], make_record())
     registry.close()  # a connection must not be shared with a fork
+    journal = scratch / "journal"
     for number in range(kills):
-        process = FORK.Process(target=work, args=(url, folders, draw.random()))
+        process = FORK.Process(target=work, args=(url, folders, journal, draw.random()))
         process.start()
         time.sleep(draw.uniform(0.005, 0.4))
         if restart and (number + 1) % each == 0:
@@ -142,30 +143,37 @@ def killed(
             faults.append(f"kill {number}: the worker had ended by itself with {process.exitcode}")
         process.kill()
         process.join()
-        faults += [f"kill {number}: {fault}" for fault in check(url, folders[number % CONTENTS])]
+        faults += [f"kill {number}: {fault}" for fault in check(url, folders[number % CONTENTS], journal)]
     return {"kills": kills, "restarts": restarts, "faults": faults}
 
 
-def work(url: str, folders: list[Path], seed: float) -> None:
-    """Publish, promote, delete and collect until killed; a database that is restarting is waited for."""
+def work(url: str, folders: list[Path], journal: Path, seed: float) -> None:
+    """Publish, promote, delete and collect until killed; a database that is restarting is waited for.
+
+    What was published is written down afterwards, what is to be deleted before.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    draw = random.Random(seed)
+    draw, lines = random.Random(seed), journal.open("a", buffering=1)
     while True:
         try:
             registry = Registry.open(url)
             while True:
                 version = registry.publish(draw.choice(folders), make_record())
+                lines.write(f"published {version.version}\n")
                 step = draw.choice([registry.promote, registry.retire, registry.retire])
                 step(version.name)
                 if step == registry.retire:
+                    lines.write(f"deletes {version.version}\n")
                     registry.delete(version.name, grace_days=0)
                 registry.collect()
         except RegistryError:
             time.sleep(0.01)
 
 
-def check(url: str, folder: Path) -> list[str]:
+def check(url: str, folder: Path, journal: Path) -> list[str]:
     """What is wrong with a registry, one line each."""
+    said = [line.split() for line in journal.read_text().splitlines()] if journal.exists() else []
+    numbers = {verb: {int(number) for each, number in said if each == verb} for verb in ("published", "deletes")}
     registry = Registry.open(url)
     try:
         write(
@@ -179,6 +187,7 @@ def check(url: str, folder: Path) -> list[str]:
             for alias, number in registry.aliases("medical").items()
             if number not in known
         ]
+        faults += [f"medical@{number} is lost" for number in numbers["published"] - numbers["deletes"] - known]
         before = registry.get("medical").version
         new = registry.publish(folder, make_record())
         if new.version <= max(known) or registry.get("medical").version != before:

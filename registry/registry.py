@@ -17,8 +17,8 @@ from registry.catalog import deletion
 from registry.catalog.collecting import Collected, collect, what_to_collect
 from registry.catalog.listing import Filter, Listed, listed
 from registry.catalog.publishing import Published, publish
-from registry.catalog.versions import champions, every_version, find, with_artifact
-from registry.errors import DamagedArtifactError, InvalidNameError, NotRegisteredError, RegistryError
+from registry.catalog.versions import champions, domains_of, every_version, find, numbers_of, with_artifact
+from registry.errors import InvalidNameError, NotRegisteredError, RegistryError
 from registry.exchange.exchanging import Exchange
 from registry.gates.policies import Policies
 from registry.gates.promotion import Decision, Request, decide, promote
@@ -35,6 +35,7 @@ from registry.webhooks.webhooks import Webhooks
 log = logging.getLogger(__name__)
 
 _MOST_DAYS = 36500
+_MOST_SHOWN = 20
 
 
 class Observer:
@@ -272,7 +273,7 @@ class Registry:
             RegistryError: it is the champion.
         """
         version = self.get(reference)
-        work = partial(deletion.retire, domain=version.domain, version=version.version, why=why)
+        work = partial(deletion.retire, domain=version.domain, version=version.version, why=why, key=self._store.key)
         if self._store.write(work):
             self._notify(lambda each: each.alias_moved(version.domain, CANDIDATE, None, version.version))
         return version
@@ -348,12 +349,7 @@ class Registry:
             SignatureError: the version is not signed with a key that is trusted.
             RegistryError: a local copy cannot be made.
         """
-        if digest_of_list(version.files) != version.artifact:
-            raise DamagedArtifactError(f"{version.name}: its file list does not have the digest {version.artifact}")
-        try:
-            folder = self._store.artifacts.fetch(version.artifact, version.files)
-        except DamagedArtifactError as error:
-            raise DamagedArtifactError(f"{version.name}: {error}") from error
+        folder = self._store.fetch(version)
         self.signatures.check_trusted(version)
         return folder
 
@@ -381,17 +377,17 @@ class Registry:
         try:
             return self.get(f"{domain}@{CANDIDATE}")
         except NotRegisteredError as error:
-            if not self.versions(domain):
+            if not self.aliases(domain):
                 raise
             raise NotRegisteredError(f"{error}; without a candidate, name the version, as {domain}@NUMBER") from error
 
     def _known(self, domain: str) -> str:
-        known = [version.name for version in self.versions(domain)]
-        if known:
+        with self._store.reading() as connection:
+            numbers, domains = numbers_of(connection, domain), domains_of(connection)
+        if numbers:
             named = ", ".join(f"{alias} is {number}" for alias, number in self.aliases(domain).items())
-            return f"it has {', '.join(known)}; {named}"
-        domains = sorted({version.domain for version in self.versions()})
-        return f"registered domains are {', '.join(domains)}" if domains else "the registry is empty"
+            return f"it has {_shown([f'{domain}@{number}' for number in numbers])}; {named}"
+        return f"registered domains are {_shown(domains)}" if domains else "the registry is empty"
 
     def _notify(self, notify: Callable[[Observer], None]) -> None:
         try:
@@ -403,3 +399,9 @@ class Registry:
                 notify(observer)
             except Exception:  # the change is committed, and a failing observer cannot undo it
                 log.exception("an observer of the registry failed")
+
+
+def _shown(names: list[str]) -> str:
+    """Names in words; of many the last ones."""
+    left_out = len(names) - _MOST_SHOWN
+    return f"{left_out} more and {', '.join(names[left_out:])}" if left_out > 0 else ", ".join(names)

@@ -92,5 +92,8 @@ class Snapshot:
             DamagedArtifactError: a file is missing or was changed.
         """
         folder = self._folder / _MODELS / version.domain
-        check_files(folder, version.files)
+        try:
+            check_files(folder, version.files)
+        except DamagedArtifactError as error:
+            raise DamagedArtifactError(f"{version.name}: {error}") from error
         return folder

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from registry.errors import DamagedArtifactError
 from registry.paths import PathLike
+from registry.records import ModelVersion
 from registry.storage import database
 from registry.storage.artifacts import open_store
+from registry.storage.file_lists import digest_of_list
 from registry.storage.location import locate
 
 T = TypeVar("T")
@@ -62,6 +66,20 @@ class Store:
         """
         if self._opened is None:
             self._opened = database.open_database(self.location.database)
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """A local folder with a version's files; each was read and checked since it last changed.
+
+        Raises:
+            DamagedArtifactError: a file is missing, cannot be read, or was changed.
+            RegistryError: a local copy cannot be made.
+        """
+        if digest_of_list(version.files) != version.artifact:
+            raise DamagedArtifactError(f"{version.name}: its file list does not have the digest {version.artifact}")
+        try:
+            return self.artifacts.fetch(version.artifact, version.files)
+        except DamagedArtifactError as error:
+            raise DamagedArtifactError(f"{version.name}: {error}") from error
 
     def close(self) -> None:
         """Close the connections to the database."""

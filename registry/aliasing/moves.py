@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, text
 
+from registry.errors import RegistryError
 from registry.names import CHAMPION
 from registry.policies.rights import check_rights
 from registry.storage.tables import alias_moves, aliases
 from registry.webhooks.events import tell_of_move
 
 ROLLBACK = "rollback"
+_LONGEST_WHY = 2000
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Reason:
     """Why an alias moves: the operation, the words of its author, and the verdicts of the gate that was asked.
 
     The key, which opens protected aliases, is not recorded.
+
+    Raises:
+        RegistryError: the words are too long, or hold what cannot be printed.
     """
 
     kind: str
@@ -29,6 +34,10 @@ class Reason:
     gate: list[dict[str, Any]] = field(default_factory=list)
     forced: bool = False
     key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.why and (len(self.why) > _LONGEST_WHY or not self.why.replace("\n", " ").isprintable()):
+            raise RegistryError(f"`why` may have {_LONGEST_WHY:,} characters, and none that cannot be printed")
 
 
 def aliased(connection: Connection, domain: str, alias: str) -> int | None:

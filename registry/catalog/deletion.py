@@ -16,10 +16,11 @@ GRACE_DAYS = 30.0
 """Days for which a deleted version can be brought back, unless others are asked for."""
 
 
-def retire(connection: Connection, domain: str, version: int, why: str | None = None) -> bool:
+def retire(connection: Connection, domain: str, version: int, why: str | None, key: str | None) -> bool:
     """Let a version not be promoted any more; returns whether it was the candidate, which it no longer is.
 
     Raises:
+        NotPermittedError: it is the candidate, and that alias is protected from this user.
         NotRegisteredError: it is not there, or is deleted.
         RegistryError: it is the champion.
     """
@@ -29,7 +30,7 @@ def retire(connection: Connection, domain: str, version: int, why: str | None = 
     connection.execute(_change(domain, version, model_versions.c.retired.is_(None)).values(retired=now()))
     was_candidate = aliased(connection, domain, CANDIDATE) == version
     if was_candidate:
-        move(connection, domain, CANDIDATE, None, Reason("retire", why))
+        move(connection, domain, CANDIDATE, None, Reason("retire", why, key=key))
     return was_candidate
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import URL, Connection, Row, Select, select
 
 from registry.aliasing.standing import check_alive
 from registry.errors import RegistryError
@@ -30,6 +30,18 @@ def champions(connection: Connection) -> list[ModelVersion]:
     return _all(connection, query.order_by(_TABLE.domain))
 
 
+def numbers_of(connection: Connection, domain: str) -> list[int]:
+    """The numbers of a domain's versions that are not deleted, in order."""
+    query = select(_TABLE.version).where(_TABLE.domain == domain, _TABLE.deleted.is_(None))
+    return list(connection.execute(query.order_by(_TABLE.version)).scalars())
+
+
+def domains_of(connection: Connection) -> list[str]:
+    """The domains that have a version which is not deleted, in order."""
+    query = select(_TABLE.domain).where(_TABLE.deleted.is_(None)).distinct()
+    return list(connection.execute(query.order_by(_TABLE.domain)).scalars())
+
+
 def find(connection: Connection, wanted: Reference) -> ModelVersion | None:
     """The version that a reference names; None if there is none.
 
@@ -45,7 +57,7 @@ def find(connection: Connection, wanted: Reference) -> ModelVersion | None:
     ).first()
     if row is not None and row.deleted is not None:
         check_alive(connection, row.domain, row.version)
-    return None if row is None else _parsed(row)
+    return None if row is None else _parsed(row, connection.engine.url)
 
 
 def with_artifact(connection: Connection, artifact: str, domain: str | None = None) -> ModelVersion | None:
@@ -54,19 +66,19 @@ def with_artifact(connection: Connection, artifact: str, domain: str | None = No
     if domain is not None:
         query = query.where(_TABLE.domain == domain)
     row = connection.execute(query.order_by(_TABLE.domain.desc(), _TABLE.version.desc()).limit(1)).first()
-    return None if row is None else _parsed(row)
+    return None if row is None else _parsed(row, connection.engine.url)
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[ModelVersion]:
-    return [_parsed(row) for row in connection.execute(query)]
+    return [_parsed(row, connection.engine.url) for row in connection.execute(query)]
 
 
-def _parsed(row: Row[Any]) -> ModelVersion:
+def _parsed(row: Row[Any], url: URL) -> ModelVersion:
     try:
         return ModelVersion.model_validate(row.record)
     except ValidationError as error:
         raise RegistryError(
-            f"the record of {row.domain}@{row.version} cannot be read: "
+            f"the record of {row.domain}@{row.version} in {url.render_as_string()} cannot be read: "
             f"{first_fault(error)}: another build of domain-router wrote it: upgrade if that is a newer one, "
             "else publish the model again"
         ) from error

@@ -184,6 +184,8 @@ class _Reader:
             entry = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
         except (tarfile.HeaderError, ValueError) as error:
             raise self._fault(f"it is cut off, or no uncompressed tar: {error}") from error
+        if entry.size < 0:
+            raise self._fault(f"{entry.name!r} has the size {entry.size}")
         if entry.type != tarfile.REGTYPE:
             raise self._fault(f"{entry.name!r} is a link, a folder or another thing that is no plain file")
         return entry

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, select
 
 from registry.aliasing.moves import Reason, aliased, move
 from registry.aliasing.standing import check_alive, promotable
-from registry.errors import GateError, RegistryError
+from registry.errors import DamagedArtifactError, GateError, RegistryError
 from registry.gates.query_metrics import FILE_NAME, parse_query_metrics
 from registry.gates.verdicts import Case, Measured, Verdict, verdicts
 from registry.names import CANDIDATE, CHAMPION
@@ -108,7 +108,10 @@ def _decide(connection: Connection, store: ArtifactStore, version: ModelVersion,
 
     def measured(of: ModelVersion) -> Measured:
         file = next((file for file in of.files if file.path == FILE_NAME), None)
-        return parse_query_metrics(store.read(of.artifact, file), of.name) if file else {}
+        try:
+            return parse_query_metrics(store.read(of.artifact, file), of.name) if file else {}
+        except DamagedArtifactError as error:
+            raise DamagedArtifactError(f"{of.name}: {error}") from error
 
     def signature() -> str | None:
         return kept_signature(connection, version.domain, version.version)

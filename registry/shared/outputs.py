@@ -23,7 +23,7 @@ from registry.paths import PathLike, local_path
 LEFTOVER_AGE = 24 * 3600.0
 """Seconds after which no process is still writing under a hidden name."""
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-_UNFINISHED = re.compile(r"\..*\.domain-router-[0-9a-f]{8}")
+UNFINISHED = re.compile(r"\..*\.domain-router-[0-9a-f]{8}")
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF)
 """What systems say that cannot write a folder's names to the disk on demand, or not for this user."""
 
@@ -119,7 +119,7 @@ def move_into_place(folder: Path, out: Path) -> None:
         if not out.exists():
             folder.rename(out)
             return
-        # Between these two renames a killed process leaves the earlier output under a name that nothing ever removes.
+        # Between these two renames a killed process leaves the earlier output under a name that is not removed here.
         earlier = out.with_name(f".{out.name}.earlier-{secrets.token_hex(4)}")
         out.rename(earlier)
         try:
@@ -149,8 +149,12 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
-def leftovers(parent: Path) -> list[Path]:
+def leftovers(parent: Path, names: re.Pattern[str] = UNFINISHED) -> list[Path]:
     """What killed processes left in a folder, by name; nobody writes there any more.
+
+    Args:
+        parent: the folder.
+        names: of what is left.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -158,7 +162,7 @@ def leftovers(parent: Path) -> list[Path]:
     oldest = time.time() - LEFTOVER_AGE
     found = []
     for path in parent.iterdir():
-        if _UNFINISHED.fullmatch(path.name):
+        if names.fullmatch(path.name):
             with suppress(OSError):  # another process may remove it at the same time
                 if path.stat().st_mtime < oldest:
                     found.append(path)

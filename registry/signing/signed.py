@@ -33,7 +33,7 @@ class Signatures:
             SignatureError: the key cannot be used, or ``model-signing`` is not installed.
             DamagedArtifactError: a stored file is not as it was published.
         """
-        self._store.artifacts.fetch(version.artifact, version.files)
+        self._store.fetch(version)
         bundle = sign(Manifest.of(version), private_key)
         self._store.write(lambda connection: keep_signature(connection, version.domain, version.version, bundle))
         return bundle
@@ -52,7 +52,7 @@ class Signatures:
         known = trusted_keys() if keys is None else [local_path(key, SignatureError) for key in keys]
         if not known:
             raise SignatureError("no public key is named: give one (`key`), or set DOMAIN_ROUTER_TRUSTED_KEYS")
-        self._store.artifacts.fetch(version.artifact, version.files)
+        self._store.fetch(version)
         return check_trusted(Manifest.of(version), version.name, self.of(version), known)
 
     def check_trusted(self, version: ModelVersion) -> None:

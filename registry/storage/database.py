@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,7 +50,7 @@ def _open(url: URL) -> Engine:
     if revision != tables.HEAD:
         from registry.storage import migrations
 
-        with _transaction(engine, _MIGRATIONS) as connection:
+        with _transaction(engine, _MIGRATIONS, foreign_keys=False) as connection:
             if _checked(engine, _current(connection)) != tables.HEAD:  # else another process was faster
                 migrations.upgrade(connection)
     return engine
@@ -156,14 +157,32 @@ def generation(engine: Engine) -> int:
 
 
 @contextmanager
-def _transaction(engine: Engine, lock: int) -> Iterator[Connection]:
-    """A transaction that excludes others under the same lock; on SQLite all other writers."""
+def _transaction(engine: Engine, lock: int, foreign_keys: bool = True) -> Iterator[Connection]:
+    """A transaction that excludes others under the same lock; on SQLite all other writers.
+
+    Args:
+        engine: the database.
+        lock: of PostgreSQL.
+        foreign_keys: whether SQLite checks them at once; a table that others refer to can only be replaced if not.
+    """
     with engine.connect() as connection:
         connection = connection.execution_options(immediate=True)
-        with connection.begin():
+        checked = foreign_keys or not _is_sqlite(engine.url)
+        with nullcontext() if checked else _without_foreign_keys(connection), connection.begin():
             if not _is_sqlite(engine.url):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
             yield connection
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """SQLite changes this only outside of transactions, which SQLAlchemy would begin."""
+    sqlite: Any = connection.connection.dbapi_connection
+    sqlite.execute("PRAGMA foreign_keys = OFF")
+    try:
+        yield
+    finally:
+        sqlite.execute("PRAGMA foreign_keys = ON")
 
 
 @contextmanager
@@ -188,6 +207,11 @@ def _reason(error: Exception, url: URL) -> str:
 
 
 def _checked(engine: Engine, revision: str | None) -> str | None:
+    if revision is not None and not re.fullmatch(r"\d{4}", revision):
+        raise RegistryError(
+            f"registry {engine.url.render_as_string()}: another program keeps its tables there, at {revision}: "
+            "give the registry a database of its own"
+        )
     if revision is not None and revision > tables.HEAD:
         raise RegistryError(
             f"registry {engine.url.render_as_string()} was made by a newer domain-router: its tables are at "

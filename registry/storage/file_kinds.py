@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ ENDINGS = (".safetensors", ".json", ".txt", ".md", ".npz")
 
 _GRAPH = re.compile(r"variants/[a-z0-9-]+/model\.(xml|bin|onnx|onnx\.data)")
 """Graphs of variants for other runtimes, in their place."""
+_LARGEST_HEAD = 1 << 16
+"""Bytes of an array that are read; those that say its type and shape are a few hundred."""
 _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -52,8 +55,10 @@ def check_arrays(folder: Path, paths: Iterable[str]) -> None:
             with zipfile.ZipFile(folder / path) as arrays:
                 for name in arrays.namelist():
                     with arrays.open(name) as array:
-                        _, _, kind = _READERS[np.lib.format.read_magic(array)](array)
+                        head = io.BytesIO(array.read(_LARGEST_HEAD))
+                    _, _, kind = _READERS[np.lib.format.read_magic(head)](head)
                     if kind.hasobject:
                         raise RegistryError(f"{path} is not allowed in an artifact: its array {name} is pickled")
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise RegistryError(f"{path} is no file of numpy arrays that can be read: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise RegistryError(f"{path} is no file of numpy arrays that can be read: {reason}") from error

@@ -15,7 +15,15 @@ from filelock import FileLock
 
 from registry.errors import OutputError
 from registry.records import ArtifactFile
-from registry.shared.outputs import leftovers, make_folder, move_into_place, new_folder_beside, remove, sync_folder
+from registry.shared.outputs import (
+    UNFINISHED,
+    leftovers,
+    make_folder,
+    move_into_place,
+    new_folder_beside,
+    remove,
+    sync_folder,
+)
 from registry.storage.file_lists import artifact_paths, check_files, checked, digest_of_list, explained, problems_of
 
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -23,6 +31,8 @@ DIGEST = re.compile("[0-9a-f]{64}")
 _BLOCK = 1 << 20
 _SHARED = 0o666
 """Mode of lock files: all users who may write the store's folder may take them."""
+_LEFT = (UNFINISHED, re.compile(r"\.[0-9a-f]{64}\.earlier-[0-9a-f]{8}"))
+"""Folders that a killed process did not finish, and damaged ones that it had replaced."""
 _ASIDE = re.compile(r"\.removed-([0-9a-f]{64})-[0-9a-f]{8}")
 
 
@@ -194,7 +204,7 @@ class LocalStore(ArtifactStore):
         if not self.root.exists():
             return {}
         with explained(f"{self.root} cannot be read"):
-            return {path.name: _size(path) for path in leftovers(self.root)}
+            return {path.name: _size(path) for names in _LEFT for path in leftovers(self.root, names)}
 
     def sweep(self) -> dict[str, int]:
         """See :class:`ArtifactStore`."""

@@ -77,6 +77,10 @@ def open_pgvector(store: str, table: str, text: str = "text", vector: str = "emb
     from router_plugin.reindexing.pgvector import PgVectorIndex
 
     try:
+        psycopg.conninfo.conninfo_to_dict(store)
+    except psycopg.Error as error:  # whose text may show a part of the password
+        raise ReindexError("the URL of PostgreSQL is malformed: write % as %25, @ as %40 and / as %2F") from error
+    try:
         with psycopg.connect(store, autocommit=True) as connection:
             yield PgVectorIndex(connection, table, text, vector)
     except psycopg.errors.LockNotAvailable as error:

@@ -18,6 +18,7 @@ UNKNOWN = "unknown"
 LOCK_TIMEOUT = "5s"
 """How long a cutover waits for those who use the table, and lets others wait behind it."""
 _LONGEST_NAME = 63
+_OTHER = "__next"
 
 
 class _Column(NamedTuple):
@@ -127,7 +128,7 @@ class PgVectorIndex:
         """Build the indexes that the serving column has on the next one too, while the table is in use."""
         self._check_next()
         for name, definition in self._indexes():
-            new = f"{name[: _LONGEST_NAME - 6]}__next"
+            new = _other_name(name)
             row = self._one(
                 "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
                 "WHERE c.relname = %s AND i.indrelid = %s",
@@ -330,3 +331,8 @@ class PgVectorIndex:
 def _literal(vector: Vectors) -> str:
     """A vector as pgvector reads it."""
     return f"[{','.join(map(repr, vector.tolist()))}]"
+
+
+def _other_name(index: str) -> str:
+    """The name of an index on the other column; every second move, it is the first one again."""
+    return index.removesuffix(_OTHER) if index.endswith(_OTHER) else index[: _LONGEST_NAME - len(_OTHER)] + _OTHER

@@ -59,9 +59,11 @@ class QdrantIndex:
         if left := aliases.get(self._role(BEFORE)):
             raise ReindexError(f"{left}, which served before, is still there: finish, or roll back, first")
         info = self._client.get_collection(aliases[self._alias])
+        if info.config.params.sparse_vectors:
+            raise ReindexError(f"{aliases[self._alias]} has sparse vectors, which no model here makes")
         params = self._params(info.config.params.vectors, dimension)
         if not self._client.collection_exists(name):
-            self._client.create_collection(name, vectors_config=params)
+            self._client.create_collection(name, vectors_config=params, **_settings(info.config))
         elif self._client.get_collection(name).config.params.vectors != params:
             raise ReindexError(f"collection {name} exists with other vectors: remove it, or choose another alias")
         for field, schema in info.payload_schema.items():
@@ -248,3 +250,16 @@ class QdrantIndex:
 
     def _change(self, *operations: models.CreateAliasOperation | models.DeleteAliasOperation) -> None:
         self._client.update_collection_aliases(change_aliases_operations=list(operations))
+
+
+def _settings(config: models.CollectionConfig) -> dict[str, Any]:
+    """What else a collection was made with, for one like it."""
+    params = config.params
+    return {
+        "hnsw_config": models.HnswConfigDiff(**config.hnsw_config.model_dump()),
+        "quantization_config": config.quantization_config,
+        "shard_number": params.shard_number,
+        "replication_factor": params.replication_factor,
+        "write_consistency_factor": params.write_consistency_factor,
+        "on_disk_payload": params.on_disk_payload,
+    }

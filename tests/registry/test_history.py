@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from registry import InvalidNameError, Registry
+from registry import InvalidNameError, Registry, RegistryError
 from registry.aliasing.history import Move, at
 from registry.aliasing.moves import author
 from registry.catalog.differences import differences
@@ -164,3 +164,11 @@ def test_two_versions_differ_in_what_was_changed_and_nothing_else(moved: Registr
         **{"options": {}, "data": {}},
         **{"vector_space": {}, "files": {}},
     }
+
+
+@pytest.mark.parametrize("why", ["x" * 2001, "a\0b", "\udcff", "\x1b[2J"])
+def test_a_reason_that_cannot_be_shown_is_refused_on_every_store(registry: Registry, tmp_path, why):
+    registry.publish(write_model(tmp_path / "model"), make_record())
+    with pytest.raises(RegistryError, match="`why` may have 2,000 characters"):
+        registry.alias("medical@1", "staging", why)
+    assert registry.aliases("medical") == {"champion": 1}

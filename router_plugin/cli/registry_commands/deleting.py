@@ -8,9 +8,8 @@ import typer
 
 from router_plugin.cli.options import JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, say
-from router_plugin.cli.registry_commands.models import Reference, app
-
-WhyOption = Annotated[str | None, typer.Option("--why", help="Reason, for the history.")]
+from router_plugin.cli.registry_commands.models import Reference, WhyOption, app
+from router_plugin.cli.registry_commands.promotion import KeyFileOption, opened
 
 
 @app.command(epilog="Example: domain-router models alias medical@3 staging")
@@ -19,14 +18,14 @@ def alias(
     name: Annotated[str, typer.Argument(help="Name of the alias, such as staging.")],
     remove: Annotated[bool, typer.Option("--remove", help="Remove the alias of this domain.")] = False,
     why: WhyOption = None,
+    key_file: KeyFileOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let an alias of your own point to a version."""
     from registry.names import parse_reference
-    from router_plugin.plugins.registries import open_registry
 
-    store = open_registry(registry)
+    store = opened(registry, key_file)
     if not remove:
         version = store.alias(reference, name, why)
         _say(f"{version.domain}@{name} is {version.name} now", {"alias": name, "version": version.name}, json)
@@ -43,13 +42,12 @@ def retire(
     reference: Reference,
     undo: Annotated[bool, typer.Option("--undo", help="Let it be promoted again.")] = False,
     why: WhyOption = None,
+    key_file: KeyFileOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let a version not be promoted any more; a candidate loses its alias."""
-    from router_plugin.plugins.registries import open_registry
-
-    store = open_registry(registry)
+    store = opened(registry, key_file)
     version = store.undo_retirement(reference) if undo else store.retire(reference, why)
     _say(
         f"{version.name} can {'be promoted again' if undo else 'no longer be promoted'}",

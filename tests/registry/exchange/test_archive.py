@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from registry import DamagedArtifactError, DomainRouterError, ModelVersion, OutputError, Registry, RegistryError
 from registry.errors import ExchangeError
 from registry.exchange.archive import MANIFEST, write_archive
+from registry.storage.file_kinds import check_arrays
 from tests.registry.samples import make_record, write_model
 
 Entry = tuple[tarfile.TarInfo, bytes]
@@ -260,3 +263,25 @@ def test_arrays_are_published_unless_they_are_pickled(tmp_path: Path, home: Path
     with pytest.raises(RegistryError, match=r"arrays\.npz is no file of numpy arrays"):
         store.publish(folder, make_record())
     store.close()
+
+
+def test_an_array_whose_head_claims_gigabytes_is_refused_without_reading_it(tmp_path):
+    head = b"\x93NUMPY\x02\x00" + (1 << 30).to_bytes(4, "little")
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as arrays:
+        arrays.writestr("a.npy", head + bytes(64 << 20))
+    tracemalloc.start()
+    with pytest.raises(RegistryError, match="bomb.npz is no file of numpy arrays") as error:
+        check_arrays(tmp_path, ["bomb.npz"])
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20 and "\n" not in str(error.value)
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [-1, -5])
+def test_an_entry_of_negative_size_is_refused(exported, tmp_path, size):
+    content = bytearray(exported.read_bytes())
+    content[124:136] = size.to_bytes(12, "big", signed=True)
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    exported.write_bytes(content)
+    with pytest.raises(ExchangeError, match=f"has the size {size}"):
+        Registry.open(tmp_path / "registry").exchange.import_file(exported)

@@ -20,6 +20,7 @@ from tests.docs.pages import blocks
 from tests.registry.gates.samples import publish
 from tests.registry.samples import make_record, write_model
 from tests.registry.servers import new_database
+from tests.registry.signing.keys import make_keys
 
 BY_ROLE = Policy(protected={"champion": Guard(role="release")})
 BY_KEY = Policy(protected={"champion": Guard(key="release")})
@@ -173,7 +174,7 @@ def test_a_key_opens_what_it_protects_and_nothing_else_does(registry: Registry, 
             lambda: registry.promote("medical", "in a hurry", force=True),
             lambda: registry.policies.set(Policy()),
             lambda: registry.policies.set(Policy(), "medical"),
-            registry.remove_policy,
+            registry.policies.remove,
         ):
             with pytest.raises(NotPermittedError, match=f"protected by the key release, .*{said}.*{KEY_VARIABLE}"):
                 change()
@@ -222,6 +223,47 @@ def test_who_has_the_key_still_needs_what_the_policy_demands(registry: Registry,
     registry.policies.set(BY_KEY.model_copy(update={"max_dimension": 8}))
     with pytest.raises(GateError):
         registry.promote("medical")
+
+
+def test_a_protected_candidate_is_retired_with_the_key(registry: Registry, tmp_path):
+    for _ in range(2):
+        publish(registry, tmp_path)
+    secret = registry.policies.add_key("release")
+    registry.policies.set(Policy(protected={"candidate": Guard(key="release")}))
+    with pytest.raises(NotPermittedError):
+        registry.retire("medical@2")
+    registry.use_key(secret)
+    registry.retire("medical@2")
+    assert registry.aliases("medical") == {"champion": 1}
+
+
+def test_the_grants_of_the_documentation_allow_a_member_everything_but_what_is_protected(team: Team, tmp_path):
+    bob, (private, _) = team.bob, make_keys(tmp_path / "keys", "release")
+    for _ in range(3):
+        publish(bob, tmp_path)
+    bob.alias("medical@2", "staging", "to try it")
+    bob.remove_alias("medical", "staging")
+    for _ in range(2):
+        bob.signatures.sign(bob.get("medical@2"), private)
+    bob.exchange.export_file(bob.get("medical@2"), tmp_path / "medical.tar")
+    imported, _ = bob.exchange.import_file(tmp_path / "medical.tar", force=True)
+    assert bob.signatures.of(imported)
+    bob.retire(imported.name)
+    bob.undo_retirement(imported.name)
+    bob.delete("medical@3")
+    bob.restore("medical@3")
+    bob.delete("medical@3", grace_days=0)
+    assert bob.collect().versions == ["medical@3"]
+    key = bob.policies.add_key("release")
+    bob.policies.set(Policy(max_dimension=1000, protected={"staging": Guard(key="release")}))
+    bob.use_key(key)
+    bob.policies.remove()
+    bob.policies.remove_key("release")
+    bob.webhooks.add("index", "http://127.0.0.1:9/hook", "HOOK_SECRET")
+    bob.promote("medical@2")
+    bob.rollback("medical")
+    bob.webhooks.deliver()
+    bob.webhooks.remove("index")
 
 
 def test_the_grants_of_the_documentation_name_every_table():

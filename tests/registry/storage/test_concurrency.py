@@ -1,17 +1,21 @@
 """Processes and threads that open and publish to one registry concurrently."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from registry import Registry
+from registry.storage import database as database_module
 from tests.registry.samples import make_record, start_python, write_model
+from tests.registry.servers import new_database
 
 PUBLISH = """
 import sys
 from pathlib import Path
 from registry import Registry
+from registry.storage import database as database_module
 from tests.registry.samples import make_record, write_model
 
 url, scratch, number = sys.argv[1:]
@@ -36,8 +40,8 @@ def disk(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_processes_that_open_a_new_registry_at_once_get_consecutive_versions(tmp_path):
-    url = str(tmp_path / "registry")
+def test_processes_that_open_a_new_registry_at_once_get_consecutive_versions(registry_url, tmp_path):
+    url = registry_url
     processes = [start_python(PUBLISH, url, tmp_path, number) for number in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
@@ -117,6 +121,28 @@ def test_a_transaction_that_conflicts_with_another_writer_is_repeated(registry: 
     before.clear()
     registry.promote("medical")
     assert registry.aliases("medical") == {"champion": 2}
+
+
+@pytest.mark.slow
+def test_a_deadlock_with_another_program_is_survived(postgresql, tmp_path):
+    """The program locks a row before it asks for the writers' lock, which we hold while we wait for the row."""
+    folder = write_model(tmp_path / "model")
+    with new_database(postgresql) as database:
+        registry = Registry.open(f"{database}&artifacts={tmp_path}/artifacts")
+        registry.publish(folder, make_record())
+        registry.publish(folder, make_record())
+        failed = []
+        event.listen(registry._store.engine, "handle_error", lambda context: failed.append(context.original_exception))
+        with ThreadPoolExecutor(1) as threads, registry._store.engine.connect() as other:
+            other.execute(text("UPDATE aliases SET version = version WHERE alias = 'champion'"))
+            promoting = threads.submit(registry.promote, "medical@2")
+            time.sleep(0.3)
+            other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": database_module._WRITERS})
+            other.commit()
+            assert promoting.result().version == 2
+        assert [error.sqlstate for error in failed] == ["40P01"]
+        assert registry.aliases("medical") == {"champion": 2}
+        registry.close()
 
 
 @pytest.mark.parametrize("kind", ["folder", "disk"])

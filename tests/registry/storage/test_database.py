@@ -7,14 +7,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event, inspect
+from sqlalchemy import event
 
 from registry import NotRegisteredError, Registry, RegistryError
-from registry.storage.tables import HEAD, metadata
 from tests.registry.samples import make_record, run_python, write_model
 
 
@@ -22,41 +17,6 @@ from tests.registry.samples import make_record, run_python, write_model
 def folder(tmp_path: Path) -> Path:
     """A model folder of a few bytes."""
     return write_model(tmp_path / "model")
-
-
-def test_migrations_produce_the_declared_tables(tmp_path):
-    Registry.open(str(tmp_path)).create()
-    engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == HEAD
-        for name, table in metadata.tables.items():
-            keys = inspect(connection).get_pk_constraint(name)["constrained_columns"]
-            assert keys == [column.name for column in table.primary_key]
-    engine.dispose()
-
-
-def test_the_tables_name_the_newest_migration():
-    config = Config()
-    config.set_main_option("script_location", "registry.storage:migrations")
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
-
-
-def test_every_migration_can_be_reverted(tmp_path):
-    from alembic import command
-
-    Registry.open(str(tmp_path)).create()
-    engine = create_engine(f"sqlite:///{tmp_path}/registry.db")
-    config = Config()
-    config.set_main_option("script_location", "registry.storage:migrations")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
-    assert inspect(engine).get_table_names() == ["alembic_version"]
-    engine.dispose()
-    registry = Registry.open(str(tmp_path))
-    assert registry.versions() == []
 
 
 def test_opening_twice_is_harmless(tmp_path, folder):
@@ -155,14 +115,6 @@ def test_a_database_with_missing_tables_is_named(tmp_path, folder):
     for read in (registry.champions, lambda: registry.get("medical"), lambda: registry.aliases("medical")):
         with pytest.raises(RegistryError, match=r"registry\.db cannot be read: no such table"):
             read()
-
-
-def test_a_registry_made_by_a_newer_version_is_refused_with_advice(tmp_path):
-    Registry.open(str(tmp_path)).create()
-    with sqlite3.connect(tmp_path / "registry.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(RegistryError, match="registry.db.*9999"):
-        Registry.open(str(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"no database\n" * 100, b"\0" * 4096])

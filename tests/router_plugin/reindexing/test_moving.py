@@ -224,6 +224,42 @@ def test_a_table_keeps_its_rules_and_gets_the_same_index(table_database):
     assert [name for (name,) in index._all("SELECT tgname FROM pg_trigger WHERE tgrelid = %s", index._oid)] == []
 
 
+def test_every_move_has_an_index_however_long_its_name_is(table_database):
+    index = pgvector_index(table_database, fill=True)
+    index._connection.execute(f"ALTER INDEX docs_hnsw RENAME TO {'x' * 60}")
+    for number in (2, 3, 4):
+        backfill(index, Hashed(f"medical@{number}", 24))
+        index.cut_over()
+        index.finish()
+        (row,) = index._indexes()
+        assert row[0] == "x" * 57 + ("__next" if number % 2 == 0 else "")
+
+
+def test_a_password_is_not_shown_where_the_url_is_malformed():
+    from router_plugin.reindexing.opening import open_pgvector
+
+    with pytest.raises(ReindexError, match="malformed") as error, open_pgvector("postgresql://u:se%zzcret@h/d", "docs"):
+        pass
+    assert "cret" not in str(error.value)
+
+
+def test_a_collection_with_sparse_vectors_is_refused_as_they_would_be_lost(tmp_path):
+    from qdrant_client import models
+
+    from router_plugin.reindexing.qdrant import QdrantIndex
+
+    client = qdrant_index(tmp_path, fill=True)._client
+    client.create_collection(
+        "both",
+        {"dense": models.VectorParams(size=4, distance=models.Distance.COSINE)},
+        sparse_vectors_config={"words": models.SparseVectorParams()},
+    )
+    alias = models.CreateAlias(collection_name="both", alias_name="mixed")
+    client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    with pytest.raises(ReindexError, match="sparse vectors"):
+        QdrantIndex(client, "mixed", vector="dense").prepare("medical@2", 24)
+
+
 def test_entries_without_text_are_named(opened):
     index = opened()
     if hasattr(index, "_client"):

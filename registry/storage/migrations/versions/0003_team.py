@@ -94,13 +94,22 @@ def _widen_moves() -> None:
 
 def _narrow_moves() -> None:
     if _is_postgresql():
-        op.execute("DROP TRIGGER alias_moves_stay_all ON alias_moves")
+        for trigger in ("alias_moves_stay", "alias_moves_stay_all"):
+            op.execute(f"DROP TRIGGER {trigger} ON alias_moves")
+    else:
+        op.execute("DROP TRIGGER alias_moves_delete")
+    op.execute("DELETE FROM alias_moves WHERE version IS NULL")  # an alias could not be removed before
     with op.batch_alter_table("alias_moves") as moves:
         moves.drop_index("alias_moves_by_alias")
         for column in ("why", "gate", "forced"):
             moves.drop_column(column)
         moves.alter_column("version", existing_type=sa.Integer, nullable=False)
-    if not _is_postgresql():
+    if _is_postgresql():
+        op.execute(
+            "CREATE TRIGGER alias_moves_stay BEFORE UPDATE OR DELETE ON alias_moves "
+            "FOR EACH ROW EXECUTE FUNCTION alias_moves_stay()"
+        )
+    else:
         _refuse_on_sqlite("UPDATE")
         _refuse_on_sqlite("DELETE")
 

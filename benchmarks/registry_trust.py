@@ -132,6 +132,7 @@ def killed(
     registry.publish(folders[0], make_record())
     registry.close()  # a connection must not be shared with a fork
     journal = scratch / "journal"
+    journal.write_text("")
     for number in range(kills):
         process = FORK.Process(target=work, args=(url, folders, journal, draw.random()))
         process.start()
@@ -172,7 +173,7 @@ def work(url: str, folders: list[Path], journal: Path, seed: float) -> None:
 
 def check(url: str, folder: Path, journal: Path) -> list[str]:
     """What is wrong with a registry, one line each."""
-    said = [line.split() for line in journal.read_text().splitlines()] if journal.exists() else []
+    said = [line.split() for line in journal.read_text().splitlines()]
     numbers = {verb: {int(number) for each, number in said if each == verb} for verb in ("published", "deletes")}
     registry = Registry.open(url)
     try:

@@ -238,6 +238,7 @@ def test_a_protected_candidate_is_retired_with_the_key(registry: Registry, tmp_p
 
 
 def test_the_grants_of_the_documentation_allow_a_member_everything_but_what_is_protected(team: Team, tmp_path):
+    pytest.importorskip("model_signing")
     bob, (private, _) = team.bob, make_keys(tmp_path / "keys", "release")
     for _ in range(3):
         publish(bob, tmp_path)

@@ -77,7 +77,7 @@ def test_every_flipped_byte_of_a_signed_manifest_breaks_the_signature(
     check_signature(version, store.fetch(version), bundle, keys[1])
     envelope = json.loads(bundle)
     payload = base64.b64decode(envelope["dsseEnvelope"]["payload"])
-    for place in range(0, len(payload), 7):
+    for place in range(len(payload)):
         flipped = payload[:place] + bytes([payload[place] ^ 1]) + payload[place + 1 :]
         envelope["dsseEnvelope"]["payload"] = base64.b64encode(flipped).decode()
         with pytest.raises(SignatureError):
@@ -98,11 +98,10 @@ def test_every_flipped_byte_of_a_record_breaks_the_signature(
             continue
         if manifest == Manifest.of(version):
             continue  # white space, or another way to write the same number
-        if place % 5 == 0:
-            tried += 1
-            with pytest.raises(SignatureError):
-                check_manifest(manifest, "medical@1", bundle, keys[1])
-    assert tried > 50
+        tried += 1
+        with pytest.raises(SignatureError):
+            check_manifest(manifest, "medical@1", bundle, keys[1])
+    assert tried > 250
 
 
 @pytest.mark.parametrize("part", ["sig", "mediaType", "payloadType", "hint", "nothing", "{}"])

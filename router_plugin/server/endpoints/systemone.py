@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,7 +12,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from registry import GENERAL
+from router_plugin.conversations import user_messages
 from router_plugin.decision import NO_ROUTE
+from router_plugin.errors import QueryError
 from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold, softmax
 from router_plugin.server.endpoints.litellm_prompt import message_in
 from router_plugin.server.endpoints.of_service import ServiceNow
@@ -213,8 +216,7 @@ def _text(value: Meaning) -> str:
     """Of messages what the user said last, of a prompt its message, another text as it is, anything else as JSON."""
     if isinstance(value, str):
         return message_in(value)
-    if isinstance(value, list):
-        said = [turn.get("content") for turn in value if isinstance(turn, dict) and turn.get("role") == "user"]
-        if said and isinstance(said[-1], str):
-            return said[-1]
+    if isinstance(value, list) and value:
+        with suppress(QueryError):  # no messages
+            return next(reversed(user_messages(value)), "")
     return json.dumps(value, ensure_ascii=False)

@@ -151,6 +151,26 @@ def test_of_a_prompt_of_litellm_the_message_is_read(client, over_all, quoted):
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        [{"role": "user", "content": "rent"}, {"role": "user", "content": [{"type": "text", "text": QUERY}]}],
+        [{"role": "user", "content": QUERY}, {"role": "assistant", "content": None}, {"role": "user", "content": " "}],
+        [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}, {"text": QUERY}]}],
+    ],
+)
+def test_of_messages_the_last_text_of_the_user_is_read(client, over_all, state):
+    names = ["none", *(route.name for route in over_all.routes)]
+    expected = chosen(client, QUERY, *names)["probabilities"]
+    assert chosen(client, state, *names)["probabilities"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_messages_in_which_the_user_says_nothing_are_an_empty_text(client, over_all):
+    names = ["none", *(route.name for route in over_all.routes)]
+    state = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]
+    assert chosen(client, state, *names) == chosen(client, "", *names)
+
+
 def test_yes_or_no_and_levels_have_probabilities(client):
     questions = {
         "reachable": {"type": "noul", "instructions": "Is the service reachable?"},

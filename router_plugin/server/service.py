@@ -110,17 +110,23 @@ class Service:
         await self.champions.follow(self.options.reload_s)
 
     async def embed(
-        self, name: str, texts: Sequence[str], dimensions: int | None = None
+        self, name: str, texts: Sequence[str], dimensions: int | None = None, state: ServingState | None = None
     ) -> tuple[Space, list[Embedded]]:
-        """Texts in the space of a model, and that space; see :meth:`Spaces.find` for the arguments and errors."""
+        """Texts in the space of a model, and that space.
+
+        Args:
+            name: see :meth:`Spaces.find`, also for the errors.
+            texts: any number.
+            dimensions: of the vectors; None for all.
+            state: of the router; by default the present one.
+        """
         self.check(texts)
-        space = await self.spaces.find(self.router.served_domains, name, dimensions)
+        space = await self.spaces.find((state or self.router.state).domains, name, dimensions)
         return space, await self.batcher.run(space.work, texts)
 
-    async def classify(self, texts: Sequence[str]) -> list[dict[str, float]]:
-        """The probability of every domain for each text."""
+    async def classify(self, texts: Sequence[str], state: ServingState) -> list[dict[str, float]]:
+        """The probability of every domain for each text, by a state of the router."""
         self.check(texts)
-        state = self.router.state
         return await self._with_state("classify", state, lambda batch: _probabilities(state, batch), texts)
 
     async def decide(self, texts: Sequence[str], canary: str | None = None) -> Decided:
@@ -165,10 +171,9 @@ class Service:
             said = {"query": decision.query, "route": decision.route, "domain": decision.domain}
             log.info("decision", extra={"fields": said})
 
-    async def score(self, texts: Sequence[str]) -> list[Scored]:
-        """What decisions about texts are made from."""
+    async def score(self, texts: Sequence[str], state: ServingState) -> list[Scored]:
+        """What decisions about texts are made from, by a state of the router."""
         self.check(texts)
-        state = self.router.state
         return await self._with_state("score", state, lambda batch: self.router.examine(batch, state=state), texts)
 
     async def explain(self, text: str, limit: int) -> Explanation:

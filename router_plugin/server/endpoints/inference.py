@@ -34,13 +34,14 @@ class Label(BaseModel):
 @router.post("/classify", response_model=list[Label] | list[list[Label]])
 async def classify(asked: Inputs, service: ServiceNow) -> Response:
     """The probability of every domain, the most probable first; they sum to 1."""
-    return _labelled(asked, await service.classify(_texts(asked)))
+    return _labelled(asked, await service.classify(_texts(asked), service.router.state))
 
 
 @router.post("/routes/classify", response_model=list[Label] | list[list[Label]])
 async def classify_routes(asked: Inputs, service: ServiceNow) -> Response:
     """The probability that each route is right, and that none is, the most probable first; they sum to 1."""
-    return _labelled(asked, [route_probabilities(scored) for scored in await service.score(_texts(asked))])
+    found = await service.score(_texts(asked), service.router.state)
+    return _labelled(asked, [route_probabilities(scored) for scored in found])
 
 
 @router.post("/embed", response_model=list[list[float]])

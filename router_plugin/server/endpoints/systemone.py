@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter
@@ -21,6 +21,7 @@ from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.probabilities import route_probabilities
 from router_plugin.server.reporting.answers import ErrorAnswer, documented
 from router_plugin.server.service import Service
+from router_plugin.serving.state import ServingState
 
 router = APIRouter(prefix="/v1", tags=["decisions"], responses=documented(ErrorAnswer))
 
@@ -126,44 +127,79 @@ async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsRe
     for all that is no option; without them, it is missing from the sum. Other options are compared by what they mean,
     in the base model's space: this is a similarity, and no understanding of the instructions.
     """
-    text = _text(asked.state)
-    answers = {name: await _answer(service, text, question) for name, question in asked.questions.items()}
+    about = About(_text(asked.state), service, service.router.state)
+    compared = [meaning for question in asked.questions.values() for meaning in _meanings(question, about.state)]
+    service.check(_texts(about.text, compared))
+    answers = {name: await _answer(about, question) for name, question in asked.questions.items()}
     return DecisionsResponse(model=asked.model or "domain-router", answers=answers)
 
 
-async def _answer(
-    service: Service, text: str, question: Choice | Noul | Score
-) -> ChoiceAnswer | NoulAnswer | ScoreAnswer:
+class About(NamedTuple):
+    """What the questions of a request are about, and what answers all of them.
+
+    Attributes:
+        text: of the request's state.
+        service: that answers.
+        state: of its router.
+    """
+
+    text: str
+    service: Service
+    state: ServingState
+
+
+def _meanings(question: Choice | Noul | Score, state: ServingState) -> list[str]:
+    """What a text is compared with: options that are neither routes nor domains, levels, or yes and no."""
+    if isinstance(question, Score):
+        return [_text(level) for level in question.criteria]
+    if isinstance(question, Noul):
+        criteria = question.criteria or {}
+        given = [_text(criteria[name]) for name in ("true", "false") if criteria.get(name) is not None]
+        return given or [_text(question.instructions)]
+    if _are_routes(question.criteria, state) or _are_domains(question.criteria, state):
+        return []
+    return [_text(name if meaning is None else meaning) for name, meaning in question.criteria.items()]
+
+
+def _are_routes(options: Mapping[str, Meaning], state: ServingState) -> bool:
+    return options.keys() <= {NO_ROUTE, *(route.name for route in state.served.routes)}
+
+
+def _are_domains(options: Mapping[str, Meaning], state: ServingState) -> bool:
+    return options.keys() <= set(state.domains.names)
+
+
+async def _answer(about: About, question: Choice | Noul | Score) -> ChoiceAnswer | NoulAnswer | ScoreAnswer:
     if isinstance(question, Choice):
-        choice, probabilities = await _of_options(service, text, question.criteria)
+        choice, probabilities = await _of_options(about, question)
         return ChoiceAnswer(choice=choice, confidence=probabilities[choice], probabilities=probabilities)
     if isinstance(question, Score):
-        levels = [_text(level) for level in question.criteria]
-        shares = _shares(await _cosines(service, text, levels))
+        levels = _meanings(question, about.state)
+        shares = _shares(await _cosines(about, levels))
         return ScoreAnswer(
             score=sum(number * share for number, share in enumerate(shares)),
             confidence=max(shares),
             legend={str(number): level for number, level in enumerate(levels)},
             probabilities={str(number): share for number, share in enumerate(shares)},
         )
-    return NoulAnswer(noul=await _of_yes(service, text, question))
+    return NoulAnswer(noul=await _of_yes(about, question))
 
 
-async def _of_options(service: Service, text: str, criteria: Mapping[str, Meaning]) -> tuple[str, dict[str, float]]:
+async def _of_options(about: About, question: Choice) -> tuple[str, dict[str, float]]:
     """The option that is chosen, and the probability of each; they sum to at most 1.
 
     What is missing is the probability that none of them applies: a host that answers the best one whatever it has needs
     a threshold, and this makes it mean the same for every choice of options.
     """
-    state = service.router.state
-    if criteria.keys() <= {NO_ROUTE, *(route.name for route in state.served.routes)}:
-        (scored,) = await service.score([text])
+    criteria = question.criteria
+    if _are_routes(criteria, about.state):
+        (scored,) = await about.service.score([about.text], about.state)
         return _among(criteria, route_probabilities(scored), scored.verdict().route or NO_ROUTE, NO_ROUTE)
-    if criteria.keys() <= set(state.domains.names):
-        (known,) = await service.classify([text])
+    if _are_domains(criteria, about.state):
+        (known,) = await about.service.classify([about.text], about.state)
         return _among(criteria, known, _likeliest(known), GENERAL)
-    meanings = [_text(name if meaning is None else meaning) for name, meaning in criteria.items()]
-    shares = dict(zip(criteria, _shares(await _cosines(service, text, meanings)), strict=True))
+    cosines = await _cosines(about, _meanings(question, about.state))
+    shares = dict(zip(criteria, _shares(cosines), strict=True))
     return _likeliest(shares), shares
 
 
@@ -187,23 +223,31 @@ def _likeliest(probabilities: Mapping[str, float]) -> str:
     return max(probabilities, key=probabilities.__getitem__)
 
 
-async def _of_yes(service: Service, text: str, question: Noul) -> float:
-    criteria = {name: meaning for name, meaning in (question.criteria or {}).items() if meaning is not None}
-    if len(criteria) == 2:
-        return _shares(await _cosines(service, text, [_text(criteria["true"]), _text(criteria["false"])]))[0]
-    meaning = next(iter(criteria.values()), question.instructions)
-    (cosine,) = await _cosines(service, text, [_text(meaning)])
-    yes, _ = softmax(np.array([[DEFAULT_WEIGHTS.sharpness * (cosine - default_threshold(1)), 0.0]]))[0].tolist()
-    return float(1 - yes if list(criteria) == ["false"] else yes)
+async def _of_yes(about: About, question: Noul) -> float:
+    cosines = await _cosines(about, _meanings(question, about.state))
+    if len(cosines) == 2:
+        return _shares(cosines)[0]
+    yes, _ = softmax(np.array([[DEFAULT_WEIGHTS.sharpness * (cosines[0] - default_threshold(1)), 0.0]]))[0].tolist()
+    given = {name for name, meaning in (question.criteria or {}).items() if meaning is not None}
+    return float(1 - yes if given == {"false"} else yes)
 
 
-async def _cosines(service: Service, text: str, meanings: Sequence[str]) -> list[float]:
+async def _cosines(about: About, meanings: Sequence[str]) -> list[float]:
     """The cosine of a text with each meaning, or with the nearest of its examples."""
-    parts = [[meaning, *meaning.split(BETWEEN)] if BETWEEN in meaning else [meaning] for meaning in meanings]
-    every = list(dict.fromkeys([text, *(each for several in parts for each in several)]))
-    _, found = await service.embed(GENERAL, every)
+    every = _texts(about.text, meanings)
+    _, found = await about.service.embed(GENERAL, every, state=about.state)
     vectors = {each: embedded.vector for each, embedded in zip(every, found, strict=True)}
-    return [max(float(vectors[text] @ vectors[each]) for each in several) for several in parts]
+    return [max(float(vectors[about.text] @ vectors[each]) for each in _examples(meaning)) for meaning in meanings]
+
+
+def _texts(text: str, meanings: Iterable[str]) -> list[str]:
+    """What is embedded to compare a text with meanings, each once."""
+    return list(dict.fromkeys([text, *(each for meaning in meanings for each in _examples(meaning))]))
+
+
+def _examples(meaning: str) -> list[str]:
+    """A meaning, and the examples in it."""
+    return [meaning, *meaning.split(BETWEEN)] if BETWEEN in meaning else [meaning]
 
 
 def _shares(cosines: Sequence[float]) -> list[float]:

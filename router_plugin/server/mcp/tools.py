@@ -100,7 +100,7 @@ async def list_categories(tools: Tools, _: Nothing) -> dict[str, Any]:
 
 async def classify_text(tools: Tools, asked: Text) -> dict[str, Any]:
     """The index of the most probable domain and its probability; those of all domains, and their entropy in bits."""
-    (by_domain,) = await tools.service.classify([asked.text])
+    (by_domain,) = await tools.service.classify([asked.text], tools.service.router.state)
     probabilities = [by_domain.get(name, 0.0) for name in await tools.known(by_domain)]
     confidence = max(probabilities)
     found = {"class": probabilities.index(confidence), "confidence": confidence}

@@ -193,3 +193,38 @@ def test_questions_that_cannot_be_answered_are_refused(client, question):
     answer = client.post("/v1/systemone", json={"state": "x", "questions": {"q": question}})
     assert answer.status_code == 400
     assert "questions.q" in json.dumps(answer.json())
+
+
+def test_the_questions_of_a_request_are_answered_by_one_state_of_the_router(client, serving, over_all, monkeypatch):
+    classify, given = serving[1].classify, over_all.routes
+    names = [given[0].name, "none"]
+    expected = chosen(client, QUERY, *names)
+
+    async def changing(*asked):
+        over_all.remove_route(given[0].name)
+        return await classify(*asked)
+
+    monkeypatch.setattr(serving[1], "classify", changing)
+    domains = {"type": "choice", "criteria": {"medical": None}}
+    questions = {"first": domains, "then": {"type": "choice", "criteria": dict.fromkeys(names)}}
+    try:
+        answers = post(client, "/v1/systemone", state=QUERY, questions=questions)["answers"]
+    finally:
+        over_all.set_routes(given)
+    assert answers["then"] == expected
+
+
+def test_all_texts_of_a_request_are_counted_before_any_is_read(client, serving, monkeypatch):
+    def ask(names):
+        options = {f"option {name}": "; ".join([f"meaning {name}", f"other {name}"]) for name in names}
+        halves = [dict(list(options.items())[half::2]) for half in (0, 1)]
+        questions = {str(number): {"type": "choice", "criteria": half} for number, half in enumerate(halves)}
+        return client.post("/v1/systemone", json={"state": QUERY, "questions": questions})
+
+    assert ask(range(16)).status_code == 200
+    monkeypatch.setattr(serving[1].batcher, "run", None)
+    refused = ask(range(18))
+    assert (refused.status_code, refused.json()["error"]["message"]) == (
+        422,
+        "55 texts in a request: expected at most 50",
+    )

@@ -299,14 +299,14 @@ def test_indices_are_in_the_order_of_registration_so_that_a_restart_changes_none
 
 
 def test_a_domain_that_is_served_no_more_has_probability_zero():
-    async def classify(_):
+    async def classify(*_):
         return [served]
 
     async def by_age(names):
         return names
 
     champions = SimpleNamespace(versions=lambda: dict.fromkeys(served, ""), by_age=by_age)
-    tools = Tools(SimpleNamespace(classify=classify, champions=champions))
+    tools = Tools(SimpleNamespace(classify=classify, champions=champions, router=SimpleNamespace(state=None)))
     served = {"general": 0.25, "medical": 0.75}
     asyncio.run(tools.call("list_categories", {}))
     served = {"law": 0.5, "general": 0.5}

@@ -289,6 +289,10 @@ class ServedDomains:
         version = self._versions[domain]
         return version.name if version else self.base.name
 
+    def versions(self) -> dict[str, str]:
+        """The model that serves each domain."""
+        return {name: self.version(name) for name in self.names}
+
     def encoder_id(self, domain: str) -> str:
         """A name for the encoder that serves a domain; no other encoder has it."""
         version = self._versions[self.encoded_by[domain]]

@@ -13,7 +13,8 @@ from router_plugin.joint_space.space import JOINT
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import LimitError
 from router_plugin.server.probabilities import route_probabilities
-from router_plugin.server.reporting.answers import JsonResponse, TeiErrorAnswer, documented
+from router_plugin.server.reporting.answers import JsonResponse, TeiErrorAnswer, documented, naming
+from router_plugin.serving.state import ServingState
 
 router = APIRouter(tags=["text-embeddings-inference"], responses=documented(TeiErrorAnswer))
 
@@ -34,21 +35,25 @@ class Label(BaseModel):
 @router.post("/classify", response_model=list[Label] | list[list[Label]])
 async def classify(asked: Inputs, service: ServiceNow) -> Response:
     """The probability of every domain, the most probable first; they sum to 1."""
-    return _labelled(asked, await service.classify(_texts(asked), service.router.state))
+    state = service.router.state
+    return _labelled(asked, await service.classify(_texts(asked), state), state)
 
 
 @router.post("/routes/classify", response_model=list[Label] | list[list[Label]])
 async def classify_routes(asked: Inputs, service: ServiceNow) -> Response:
     """The probability that each route is right, and that none is, the most probable first; they sum to 1."""
-    found = await service.score(_texts(asked), service.router.state)
-    return _labelled(asked, [route_probabilities(scored) for scored in found])
+    state = service.router.state
+    found = await service.score(_texts(asked), state)
+    return _labelled(asked, [route_probabilities(scored) for scored in found], state)
 
 
 @router.post("/embed", response_model=list[list[float]])
 async def embed(asked: Inputs, service: ServiceNow) -> Response:
     """Unit vectors in the joint space of all domains."""
-    _, found = await service.embed(JOINT, _texts(asked))
-    return JsonResponse([np.ascontiguousarray(each.vector) for each in found])
+    state = service.router.state
+    _, found = await service.embed(JOINT, _texts(asked), state=state)
+    vectors = [np.ascontiguousarray(each.vector) for each in found]
+    return JsonResponse(vectors, headers=naming(state.domains.versions()))
 
 
 def _texts(asked: Inputs) -> list[str]:
@@ -58,9 +63,10 @@ def _texts(asked: Inputs) -> list[str]:
     return texts
 
 
-def _labelled(asked: Inputs, found: Sequence[Mapping[str, float]]) -> Response:
+def _labelled(asked: Inputs, found: Sequence[Mapping[str, float]], state: ServingState) -> Response:
     rows = [
         [{"label": label, "score": score} for label, score in sorted(each.items(), key=lambda item: -item[1])]
         for each in found
     ]
-    return JsonResponse(rows[0] if isinstance(asked.inputs, str) else rows)
+    answer = rows[0] if isinstance(asked.inputs, str) else rows
+    return JsonResponse(answer, headers=naming(state.domains.versions()))

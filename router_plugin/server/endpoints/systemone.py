@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
+from starlette.responses import Response
 
 from registry import GENERAL
 from router_plugin.conversations import user_messages
@@ -19,7 +20,7 @@ from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS, default_threshold
 from router_plugin.server.endpoints.litellm_prompt import message_in
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.probabilities import route_probabilities
-from router_plugin.server.reporting.answers import ErrorAnswer, documented
+from router_plugin.server.reporting.answers import ErrorAnswer, documented, naming
 from router_plugin.server.service import Service
 from router_plugin.serving.state import ServingState
 
@@ -119,7 +120,7 @@ class DecisionsResponse(BaseModel):
 
 @router.post("/systemone")
 @router.post("/decisions")
-async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsResponse:
+async def decisions(asked: DecisionsRequest, service: ServiceNow, response: Response) -> DecisionsResponse:
     """Answer typed questions about a state.
 
     Options that are routes, or ``none``, have the probabilities of the routes, and the router chooses; options that are
@@ -131,6 +132,7 @@ async def decisions(asked: DecisionsRequest, service: ServiceNow) -> DecisionsRe
     compared = [meaning for question in asked.questions.values() for meaning in _meanings(question, about.state)]
     service.check(_texts(about.text, compared))
     answers = {name: await _answer(about, question) for name, question in asked.questions.items()}
+    response.headers.update(naming(about.state.domains.versions()))
     return DecisionsResponse(model=asked.model or "domain-router", answers=answers)
 
 

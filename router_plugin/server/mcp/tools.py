@@ -99,11 +99,19 @@ async def list_categories(tools: Tools, _: Nothing) -> dict[str, Any]:
 
 
 async def classify_text(tools: Tools, asked: Text) -> dict[str, Any]:
-    """The index of the most probable domain and its probability; those of all domains, and their entropy in bits."""
-    (by_domain,) = await tools.service.classify([asked.text], tools.service.router.state)
+    """The index of the most probable domain, its probability, and the models by which it was found.
+
+    On request, also the probabilities of all domains, and their entropy in bits.
+    """
+    state = tools.service.router.state
+    (by_domain,) = await tools.service.classify([asked.text], state)
     probabilities = [by_domain.get(name, 0.0) for name in await tools.known(by_domain)]
     confidence = max(probabilities)
-    found = {"class": probabilities.index(confidence), "confidence": confidence}
+    found = {
+        "class": probabilities.index(confidence),
+        "confidence": confidence,
+        "versions": list(dict.fromkeys(state.domains.versions().values())),
+    }
     if not asked.with_probabilities:
         return found
     entropy = -sum(each * math.log2(each) for each in probabilities if each > 0)
@@ -129,8 +137,8 @@ _EVERY = (
     ),
     Tool(
         "classify_text",
-        "Classify a text by its domain. Returns the index of a category and its probability, and on request the "
-        "probability of every category.",
+        "Classify a text by its domain. Returns the index of a category, its probability and the model versions that "
+        "served, and on request the probability of every category.",
         Text,
         classify_text,
     ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import quote
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +24,9 @@ TEI_PATHS = ("/classify", "/embed", "/routes/classify")
 
 MCP_PATH = "/mcp"
 """The path with the contract of the Model Context Protocol; those that are not named here have OpenAI's."""
+
+VERSIONS = "X-Domain-Router-Versions"
+"""The header of :func:`naming`."""
 
 _INVALID_REQUEST, _INTERNAL_ERROR = -32600, -32603
 """Codes of JSON-RPC."""
@@ -76,6 +81,15 @@ class JsonResponse(Response):
     def render(self, content: Any) -> bytes:
         """The bytes of the body."""
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def naming(versions: Mapping[str, str]) -> dict[str, str]:
+    """The header that names the models by which an answer is, where its contract has no place for them.
+
+    Args:
+        versions: the model of each domain; the name of a base model may have any characters.
+    """
+    return {VERSIONS: ", ".join(quote(each, safe="@/") for each in dict.fromkeys(versions.values()))}
 
 
 def error_response(error: Exception, path: str) -> Response:

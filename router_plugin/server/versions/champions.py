@@ -44,8 +44,7 @@ class Champions:
 
     def versions(self) -> dict[str, str]:
         """The model that serves each domain."""
-        domains = self._router.served_domains
-        return {name: domains.version(name) for name in domains.names}
+        return self._router.served_domains.versions()
 
     async def by_age(self, names: Iterable[str]) -> list[str]:
         """Domains in the order in which they were registered, so that a new one is the last; before them those that

@@ -65,6 +65,29 @@ def test_a_promoted_version_is_live_soon_and_every_answer_is_of_one_version(live
     assert client.post("/v1/route", json={"query": QUERY}).json()["model_version"] != "legal@1"
 
 
+def test_answers_whose_contract_has_no_place_for_it_name_the_versions_too(live, store, other_legal):
+    client, _ = live
+    questions = {"q": {"type": "choice", "criteria": {"legal": None, "general": None}}}
+    asked = {
+        "/classify": {"inputs": QUERY},
+        "/routes/classify": {"inputs": [QUERY]},
+        "/embed": {"inputs": QUERY},
+        "/v1/systemone": {"state": QUERY, "questions": questions},
+    }
+    call = {"params": {"name": "classify_text", "arguments": {"text": QUERY}}}
+
+    def named():
+        answers = [client.post(path, json=body) for path, body in asked.items()]
+        called = json.loads(client.post("/mcp/vsr/tools/call", json=call).json()["content"][0]["text"])
+        return [each.headers["X-Domain-Router-Versions"].split(", ") for each in answers] + [called["versions"]]
+
+    before = client.get("/v1/models/domain-routed").json()["version"].split(", ")
+    assert "legal@1" in before and named() == [before] * 5
+    publish(other_legal, store, force=True)
+    store.promote("legal@2")
+    wait_for(lambda: named() == [["legal@2" if each == "legal@1" else each for each in before]] * 5)
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store, other_legal):
     client, service = live
     before = embedded(client)["system_fingerprint"]

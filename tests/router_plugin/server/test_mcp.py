@@ -305,12 +305,14 @@ def test_a_domain_that_is_served_no_more_has_probability_zero():
     async def by_age(names):
         return names
 
+    state = SimpleNamespace(domains=SimpleNamespace(versions=lambda: {"law": "law@1"}))
     champions = SimpleNamespace(versions=lambda: dict.fromkeys(served, ""), by_age=by_age)
-    tools = Tools(SimpleNamespace(classify=classify, champions=champions, router=SimpleNamespace(state=None)))
+    tools = Tools(SimpleNamespace(classify=classify, champions=champions, router=SimpleNamespace(state=state)))
     served = {"general": 0.25, "medical": 0.75}
     asyncio.run(tools.call("list_categories", {}))
     served = {"law": 0.5, "general": 0.5}
     found = asyncio.run(tools.call("classify_text", {"text": "x", "with_probabilities": True}))
-    assert found == {"class": 0, "confidence": 0.5, "probabilities": [0.5, 0.0, 0.5], "entropy": 1.0}
+    short = {"class": 0, "confidence": 0.5, "versions": ["law@1"]}
+    assert found == {**short, "probabilities": [0.5, 0.0, 0.5], "entropy": 1.0}
     assert asyncio.run(tools.call("list_categories", {}))["categories"] == ["general", "medical", "law"]
-    assert asyncio.run(tools.call("classify_text", {"text": "x"})) == {"class": 0, "confidence": 0.5}
+    assert asyncio.run(tools.call("classify_text", {"text": "x"})) == short

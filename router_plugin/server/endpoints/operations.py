@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from router_plugin.server.endpoints.of_service import KEY, ServiceNow
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
+from router_plugin.server.versions.champions import Champions
 
 router = APIRouter(tags=["operations"], responses=documented(ErrorAnswer))
 
@@ -32,14 +33,20 @@ class Readiness(BaseModel):
 
 @router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness, "description": "Loading."}})
 async def ready(service: ServiceNow, request: Request) -> Response:
-    """Whether models are loaded; and whether promoted versions or changed keys could not be: earlier ones hold then."""
+    """Whether models are loaded; and what of the registry or the keys could not be: what was before holds then."""
     status = "ready" if service.ready else "loading"
-    keys: KeyFile | None = request.app.state.keys
-    failed = ["promoted versions"] if service.champions.fault else []
-    if keys and keys.fault:
-        failed.append("changed keys")
-    warning = f"{' and '.join(failed)} could not be loaded: the server's log says why" if failed else None
+    failed = _failed(service.champions, request.app.state.keys)
+    warning = f"{' and '.join(failed)}: the server's log says why" if failed else None
     return JsonResponse({"status": status, "warning": warning}, 200 if service.ready else 503)
+
+
+def _failed(champions: Champions, keys: KeyFile | None) -> list[str]:
+    found = ["the registry cannot be read"] if champions.unread else []
+    if champions.unloaded:
+        found.append(f"{', '.join(champions.unloaded)} could not be loaded")
+    if keys and keys.fault:
+        found.append("changed keys could not be loaded")
+    return found
 
 
 @router.get("/version")

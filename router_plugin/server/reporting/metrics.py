@@ -54,7 +54,10 @@ class Metrics:
             registry=of,
         )
         self.reload_failures = Counter(
-            "domain_router_reload_failures", "Promoted versions that could not be loaded.", registry=of
+            "domain_router_reload_failures", "Champions and candidates that could not be loaded.", registry=of
+        )
+        self.registry_failures = Counter(
+            "domain_router_registry_failures", "Times that the registry could no longer be read.", registry=of
         )
         self._cache = Counter(
             "domain_router_query_embeddings", "Embeddings of queries, from the cache or made.", ["cached"], registry=of

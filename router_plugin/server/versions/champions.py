@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from registry import DomainRouterError, ModelVersion, NotRegisteredError
 from registry.watching.watcher import Watcher
@@ -22,11 +23,24 @@ RETRY = 10.0
 """Seconds until what could not be loaded is tried again, if it is still the same."""
 
 
+class Wanted(NamedTuple):
+    """What the registry has now.
+
+    Attributes:
+        champions: by domain.
+        candidates: of the domains that are tried, by domain.
+    """
+
+    champions: dict[str, ModelVersion]
+    candidates: dict[str, ModelVersion]
+
+
 class Champions:
     """Loads what is promoted beside what serves, and changes over when it is ready.
 
     Attributes:
-        fault: why the registry's present champions or candidates are not served; None where they are.
+        unread: why the registry cannot be read; empty where it can.
+        unloaded: the registry's present champions and candidates that are not served, and why.
     """
 
     def __init__(self, router: DomainRouter, trials: Trials, metrics: Metrics) -> None:
@@ -36,11 +50,17 @@ class Champions:
             trials: of candidates beside it.
             metrics: that say what serves.
         """
-        self.fault: str | None = None
+        self.unread = ""
+        self.unloaded: dict[str, str] = {}
         self._router, self._trials, self._metrics = router, trials, metrics
-        self._failed: dict[str, ModelVersion] | None = None
+        self._failed: Wanted | None = None
         self._again = 0.0
         metrics.set_serving({}, self.versions())
+
+    @property
+    def at_fault(self) -> bool:
+        """Whether something else is served than the registry has, as far as is known."""
+        return bool(self.unread or self.unloaded)
 
     def versions(self) -> dict[str, str]:
         """The model that serves each domain."""
@@ -78,37 +98,69 @@ class Champions:
         try:
             changed = await asyncio.to_thread(watcher.wait, min(seconds, LONGEST_WAIT))
         except Exception as error:  # noqa: BLE001  the earlier versions go on serving
-            self._report(error)
+            self._report_unread(error)
             return False
-        return changed or self.fault is not None
+        return changed or self.at_fault
 
     async def look(self) -> None:
         """Serve what the registry has now. What cannot be loaded leaves the earlier versions serving."""
-        wanted: dict[str, ModelVersion] | None = None
         try:
-            wanted = await asyncio.to_thread(self._router.served_domains.promoted)
-            if wanted != self._failed or time.monotonic() >= self._again:
-                await self._take(wanted)
-                await asyncio.to_thread(self._trials.take, self._router.state)
-                self.fault = self._failed = None
+            wanted = await asyncio.to_thread(self._read)
         except Exception as error:  # noqa: BLE001  the earlier versions go on serving
-            self._report(error)
-            self._failed, self._again = wanted, time.monotonic() + RETRY
+            self._report_unread(error)
+            return
+        self.unread = ""
+        if wanted == self._failed and time.monotonic() < self._again:
+            return
+        failed = await self._load(wanted)
+        self._failed, self._again = (wanted, time.monotonic() + RETRY) if failed else (None, 0.0)
+        self._report_unloaded({name: _said(error) for name, error in failed.items()})
 
-    async def _take(self, wanted: dict[str, ModelVersion]) -> None:
-        if wanted == self._router.served_domains.champions:
+    def _read(self) -> Wanted:
+        domains = self._router.served_domains
+        return Wanted(domains.promoted(), self._trials.candidates(domains))
+
+    async def _load(self, wanted: Wanted) -> dict[str, Exception]:
+        """Serve these; returns those that cannot be loaded, each with its error."""
+        failed: dict[str, Exception] = {}
+        served = self._router.served_domains.champions
+        try:
+            await self._take(wanted.champions)
+        except Exception as error:  # noqa: BLE001  the earlier versions go on serving
+            failed = dict.fromkeys(_changes(served, wanted.champions), error)
+        return failed | await asyncio.to_thread(self._trials.take, wanted.candidates, self._router.state)
+
+    async def _take(self, champions: dict[str, ModelVersion]) -> None:
+        if champions == self._router.served_domains.champions:
             return
         before = self.versions()
         if await asyncio.to_thread(self._router.reload):
             self._metrics.set_serving(before, self.versions())
             log.info("serving %s", self.versions())
 
-    def _report(self, error: Exception) -> None:
-        fault = str(error) if isinstance(error, DomainRouterError) else type(error).__name__
-        if fault != self.fault:
-            self._metrics.reload_failures.inc()
-            log.error("not all present versions can be served, the earlier ones are: %s", fault)
-        self.fault = fault
+    def _report_unread(self, error: Exception) -> None:
+        if not self.unread:
+            self._metrics.registry_failures.inc()
+        if self.unread != (said := _said(error)):
+            log.error("the registry cannot be read, the earlier versions are served: %s", said)
+        self.unread = said
+
+    def _report_unloaded(self, failed: dict[str, str]) -> None:
+        for name, why in failed.items():
+            if self.unloaded.get(name) != why:
+                self._metrics.reload_failures.inc()
+                log.error("%s cannot be served, the earlier version is: %s", name, why)
+        self.unloaded = failed
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, DomainRouterError) else type(error).__name__
+
+
+def _changes(before: Mapping[str, ModelVersion], now: Mapping[str, ModelVersion]) -> list[str]:
+    """What is not served where champions cannot be loaded, as they are only together."""
+    new = [version.name for domain, version in now.items() if before.get(domain) != version]
+    return new + [f"the router without {domain}" for domain in before if domain not in now]
 
 
 def _by_age(domains: ServedDomains, names: Sequence[str]) -> list[str]:

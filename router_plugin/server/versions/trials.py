@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
-from registry import GENERAL, NotRegisteredError
+from registry import GENERAL, ModelVersion, NotRegisteredError
 from registry.names import CANDIDATE
 from router_plugin.errors import ServerError
 from router_plugin.server.errors import RequestError
+from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.state import ServingState
 
 NO_CANARY = "none"
@@ -44,27 +46,39 @@ class Trials:
         self.shares, self.shadowed = dict(shares), tuple(dict.fromkeys(shadowed))
         self._known: dict[str, Trial] = {}
 
-    def take(self, current: ServingState) -> None:
-        """Load the present candidates, where they are not loaded.
-
-        Args:
-            current: the state of the router.
+    def candidates(self, domains: ServedDomains) -> dict[str, ModelVersion]:
+        """The registry's present candidates, by domain.
 
         Raises:
-            DomainRouterError: a candidate cannot be loaded. The others are served.
+            RegistryError: the registry cannot be read.
         """
-        for domain in dict.fromkeys((*self.shares, *self.shadowed)):
+        found: dict[str, ModelVersion] = {}
+        for domain in (*self.shares, *self.shadowed):
+            with suppress(NotRegisteredError):
+                found[domain] = domains.registered(f"{domain}@{CANDIDATE}")
+        return found
+
+    def take(self, candidates: Mapping[str, ModelVersion], current: ServingState) -> dict[str, Exception]:
+        """Load candidates, where they are not loaded. One that cannot be leaves the earlier one, and the others.
+
+        Args:
+            candidates: by domain; the only ones from now on.
+            current: the state of the router.
+
+        Returns:
+            Those that cannot be loaded, like ``medical@4``, each with its error.
+        """
+        self._known = {domain: trial for domain, trial in self._known.items() if domain in candidates}
+        failed: dict[str, Exception] = {}
+        for domain, version in candidates.items():
             known = self._known.get(domain)
-            try:
-                version = current.domains.registered(f"{domain}@{CANDIDATE}")
-            except NotRegisteredError:
-                self._known.pop(domain, None)
+            if known and known.version == version.name and known.champion is current:
                 continue
-            if known is None or known.version != version.name or known.champion is not current:
-                self._known.pop(domain, None)
-                state = current.moved_to(current.domains.with_version(version))
-                state.load(state.used_domains())
-                self._known[domain] = Trial(domain, version.name, state, current)
+            try:
+                self._known = {**self._known, domain: _loaded(domain, version, current)}
+            except Exception as error:  # noqa: BLE001  the others are loaded
+                failed[version.name] = error
+        return failed
 
     def chosen(self, text: str, asked: str | None) -> Trial | None:
         """The trial that decides a request; None for the champions.
@@ -93,6 +107,12 @@ class Trials:
     def in_shadow(self) -> list[Trial]:
         """The trials that decide unseen."""
         return [self._known[domain] for domain in self.shadowed if domain in self._known]
+
+
+def _loaded(domain: str, version: ModelVersion, current: ServingState) -> Trial:
+    state = current.moved_to(current.domains.with_version(version))
+    state.load(state.used_domains())
+    return Trial(domain, version.name, state, current)
 
 
 def read_shares(given: Iterable[str], domains: Iterable[str]) -> dict[str, float]:

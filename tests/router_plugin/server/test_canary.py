@@ -13,6 +13,7 @@ from router_plugin.client import RefusedError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files, Service
+from router_plugin.server.versions import champions
 from router_plugin.server.versions.report import Row, Side, read_report
 from router_plugin.server.versions.trials import read_shares
 from tests.router_plugin.server.conftest import running, wait_for
@@ -74,6 +75,41 @@ def test_clients_may_ask_for_the_candidate_or_the_champions(serve, store, candid
         store.promote(candidate)  # and then there is no candidate
         wait_for(lambda: ask("legal").status_code == 400)
         assert CANARY not in client.post("/v1/route", json={"query": "x"}).headers
+
+
+def weights_in(folder):
+    (file,) = folder.rglob("model.safetensors")
+    file.chmod(0o644)
+    return file
+
+
+def test_a_candidate_that_cannot_be_loaded_leaves_the_others_and_the_earlier_one(
+    serve, store, candidate, tiny_models, other_legal, monkeypatch
+):
+    monkeypatch.setattr(champions, "RETRY", 0.2)
+    damaged = weights_in(store.fetch(store.get(candidate)))
+    right = damaged.read_bytes()
+    damaged.write_bytes(right[:-1] + b"\0")
+    medical = publish(tiny_models["medical"], store, force=True).name
+    with serve(canary=("legal=0.5", "medical=0.5")) as (url, _), httpx.Client(base_url=url, timeout=20) as client:
+
+        def decided_by(wanted):
+            return client.post("/v1/route", json={"query": "x"}, headers={CANARY: wanted}).headers.get(CANARY)
+
+        def warning():
+            return client.get("/health/ready").json()["warning"]
+
+        assert (decided_by("legal"), decided_by("medical")) == (None, medical)
+        assert warning() == f"{candidate} could not be loaded: the server's log says why"
+        damaged.write_bytes(right)
+        wait_for(lambda: decided_by("legal") == candidate)
+        wait_for(lambda: warning() is None)
+        own = weights_in(other_legal)
+        own.write_bytes(own.read_bytes()[:-4] + b"\0\0\0\0")
+        after = publish(other_legal, store, force=True)
+        weights_in(store.fetch(after)).write_bytes(b"")
+        wait_for(lambda: warning() == f"{after.name} could not be loaded: the server's log says why")
+        assert decided_by("legal") == candidate
 
 
 def test_the_python_client_may_ask_for_the_candidate_or_the_champions(serve, candidate):

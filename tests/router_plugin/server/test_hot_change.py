@@ -97,13 +97,14 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store,
     weights.chmod(0o644)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
     store.promote("legal@2")
-    wait_for(lambda: service.champions.fault)
+    wait_for(lambda: service.champions.unloaded)
     assert embedded(client)["system_fingerprint"] == before
     answer = client.get("/health/ready")
-    assert answer.status_code == 200 and "could not be loaded" in answer.json()["warning"]
+    assert answer.status_code == 200
+    assert answer.json()["warning"] == "legal@2 could not be loaded: the server's log says why"
     assert "domain_router_reload_failures_total 1.0" in client.get("/metrics").text
     store.rollback("legal")
-    wait_for(lambda: service.champions.fault is None)
+    wait_for(lambda: not service.champions.unloaded)
     assert client.get("/health/ready").json()["warning"] is None
 
 
@@ -111,10 +112,16 @@ def test_a_registry_that_is_gone_for_a_while_does_not_stop_the_server(live, stor
     client, service = live
     with closing(sqlite3.connect(tmp_path / "registry" / "registry.db")) as database:
         database.execute("ALTER TABLE generation RENAME TO gone")
-        wait_for(lambda: service.champions.fault)
+        wait_for(lambda: service.champions.unread)
         assert client.post("/v1/route", json={"query": QUERY}).status_code == 200
+        warning = client.get("/health/ready").json()["warning"]
+        assert warning == "the registry cannot be read: the server's log says why"
+        counted = client.get("/metrics").text
+        assert "domain_router_registry_failures_total 1.0" in counted
+        assert "domain_router_reload_failures_total 0.0" in counted
         database.execute("ALTER TABLE gone RENAME TO generation")
-    wait_for(lambda: service.champions.fault is None, 15)
+    wait_for(lambda: not service.champions.unread, 15)
+    assert client.get("/health/ready").json()["warning"] is None
 
 
 def test_the_log_is_json_without_texts_of_queries(live, caplog):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -21,7 +21,7 @@ from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
 from router_plugin.server.versions.champions import RETRY, Champions
-from router_plugin.server.versions.shadow import Shadow
+from router_plugin.server.versions.shadow import Shadow, deciding
 from router_plugin.server.versions.spaces import Embedded, Space, Spaces
 from router_plugin.server.versions.trials import Trial, Trials, check_domain_known, read_shares
 from router_plugin.serving.scores import Scored
@@ -129,33 +129,24 @@ class Service:
         self.check(texts)
         return await self._with_state("classify", state, lambda batch: _probabilities(state, batch), texts)
 
-    async def decide(self, texts: Sequence[str], canary: str | None = None) -> Decided:
+    async def decide(self, texts: Sequence[str], canary: str | None = None, history: Sequence[Turn] = ()) -> Decided:
         """Decisions about texts, all by the same models.
 
         Args:
-            texts: any number.
+            texts: any number; of a conversation, its last message alone.
             canary: see :meth:`Trials.chosen`.
+            history: the earlier messages of that conversation.
 
         Raises:
             RequestError: there is no such candidate.
         """
-        self.check(texts)
+        self.check([*texts, *(str(turn.get("content", "")) for turn in history)])
         trial = self._trials.chosen(texts[0] if texts else "", canary)
         state = trial.state if trial else self.router.state
-        work = lambda batch: self.router.route_many(batch, state=state)  # noqa: E731
-        found: list[Decision] = await self._with_state("route", state, work, texts)
+        found: list[Decision] = await self.batcher.run(deciding("route", self.router, state, history), texts)
         if self._shadow and not trial:
-            self._shadow.follow(found)
+            self._shadow.follow(found, history)
         return self._decided(found, trial)
-
-    async def decide_conversation(self, text: str, history: Iterable[Turn], canary: str | None = None) -> Decided:
-        """A decision about the last message of a conversation; see :meth:`decide`. Nothing of it is shadowed."""
-        said = list(history)
-        self.check([text, *(str(turn.get("content", "")) for turn in said)])
-        trial = self._trials.chosen(text, canary)
-        state = trial.state if trial else self.router.state
-        work = Work("route", object(), lambda batch: [self.router.route(each, said, state) for each in batch])
-        return self._decided(await self.batcher.run(work, [text]), trial)
 
     def _decided(self, decisions: list[Decision], trial: Trial | None) -> Decided:
         canary = trial.version if trial else ""

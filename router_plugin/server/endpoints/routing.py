@@ -106,11 +106,8 @@ class FeedbackRequest(BaseModel):
 @router.post("/route", response_model=DecisionAnswer)
 async def route(asked: RouteRequest, service: ServiceNow, canary: CanaryHeader = None) -> Response:
     """Route a query, or the last message of a conversation."""
-    if asked.history:
-        history = [message.model_dump() for message in asked.history]
-        decided = await service.decide_conversation(asked.query, history, canary)
-    else:
-        decided = await service.decide([asked.query], canary)
+    history = [message.model_dump() for message in asked.history]
+    decided = await service.decide([asked.query], canary, history)
     return JsonResponse(decided.decisions[0].to_dict(), headers=_headers(decided))
 
 

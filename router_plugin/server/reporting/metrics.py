@@ -32,7 +32,7 @@ class Metrics:
         self.stage_seconds = Histogram(
             "domain_router_stage_seconds",
             "Seconds of each stage of a decision.",
-            ["stage"],
+            ["stage", "canary"],
             buckets=_SECONDS,
             registry=of,
         )
@@ -75,7 +75,7 @@ class Metrics:
             decision.domain, decision.model_version, decision.route or "", decision.reason or "", canary
         ).inc()
         for stage, milliseconds in decision.timings_ms.items():
-            self.stage_seconds.labels(stage).observe(milliseconds / 1000)
+            self.stage_seconds.labels(stage, canary).observe(milliseconds / 1000)
 
     def count_batch(self, work: str, texts: int, seconds: float) -> None:
         """Count a batch."""

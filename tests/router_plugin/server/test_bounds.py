@@ -155,7 +155,7 @@ def test_metrics_count_what_happened(client):
         'domain_router_batch_texts_bucket{le="1.0",work="route"}',
         'domain_router_serving{domain="medical",version="medical@1"} 1.0',
         'domain_router_query_embeddings_total{cached="false"}',
-        'domain_router_stage_seconds_count{stage="classify"}',
+        'domain_router_stage_seconds_count{canary="",stage="classify"}',
         "domain_router_decisions_total{",
         "domain_router_waiting_texts 0.0",
     ):

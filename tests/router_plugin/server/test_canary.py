@@ -55,7 +55,10 @@ def test_a_share_of_requests_is_decided_by_the_candidate(serve, candidate):
         assert [client.post("/v1/route", json={"query": query}).headers.get(CANARY) for query in QUERIES[:20]] == by[
             :20
         ]
-        assert f'canary="{candidate}"' in client.get("/metrics").text
+        counted = client.get("/metrics").text
+        assert f'domain_router_stage_seconds_count{{canary="{candidate}",stage="classify"}}' in counted
+        decisions = [line for line in counted.splitlines() if line.startswith("domain_router_decisions_total")]
+        assert any(f'canary="{candidate}"' in line for line in decisions)
         embedded = client.post("/v1/embeddings", json={"model": "legal", "input": QUERIES[0]}).json()
         assert embedded["system_fingerprint"].startswith("legal@1-")
 
@@ -155,6 +158,20 @@ def test_a_candidate_decides_in_the_shadow_and_a_report_says_what_it_would_chang
     status, printed, _ = cli("canary", "report", log)
     assert status == 0 and candidate in printed
     assert json.loads(cli("canary", "report", log, "--json")[1])[0]["queries"] == 30
+
+
+def test_conversations_are_decided_in_the_shadow_as_conversations(serve, candidate, tmp_path, monkeypatch):
+    log, route = tmp_path / "shadow.jsonl", DomainRouter.route
+    read = []
+    monkeypatch.setattr(
+        DomainRouter, "route", lambda *asked: read.append((decision := route(*asked)).read_as) or decision
+    )
+    history = [{"role": "user", "content": QUERIES[0]}]
+    with serve(True, shadow=("legal",)) as (url, _):
+        httpx.post(f"{url}/v1/route", json={"query": "and if not?", "history": history}, timeout=20)
+        wait_for(log.read_text)
+    assert json.loads(log.read_text())["query"] == "and if not?"
+    assert read == [f"{QUERIES[0]} and if not?"] * 2
 
 
 def test_a_report_counts_differences_by_route(tmp_path):

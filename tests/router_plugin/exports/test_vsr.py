@@ -15,6 +15,7 @@ from router_plugin.evaluation.outcomes import DEFAULT_WEIGHTS
 from router_plugin.exports.address import read_address
 from router_plugin.exports.vsr import MAPPING, configuration, write_vsr
 from router_plugin.exports.vsr_options import VsrOptions
+from router_plugin.server.probabilities import route_probabilities
 from tests.conftest import EXAMPLES
 
 SERVER = "http://domain-router:8700"
@@ -38,6 +39,10 @@ def exported(make_router):
     return export
 
 
+def fitted_to(router, thresholds):
+    return Fitted(thresholds=thresholds, weights=DEFAULT_WEIGHTS, made_for=router.state.made_for())
+
+
 def rules_of(config):
     return {each["name"]: each for each in config["routing"]["signals"]["embeddings"]}
 
@@ -52,15 +57,24 @@ def test_vsr_accepts_the_configurations(make_router, tmp_path):
         *make_router().routes,
         Route(name='a "price" in $', utterances=("no: $5 & #6", "on", "12e3", "两 ${HOME}")),
     ]
-    state = DomainRouter.over(make_router().served_domains, routes).state
-    for kind in ("classifiers", "embeddings"):
-        options = VsrOptions(server=SERVER, signals=kind, model_refs=("large", "tests=small"), key_variable="KEY")
-        write_vsr(state, options, tmp_path / kind)
-    files = [tmp_path / kind / "config.yaml" for kind in ("classifiers", "embeddings")]
+    router = DomainRouter.over(make_router().served_domains, routes)
+    fitted = fitted_to(router, {route.name: 0.1 + 0.01 * number for number, route in enumerate(routes)})
+    exports = [
+        (state, {"signals": kind, "key_variable": "KEY", "model_refs": ("large", "tests=small")})
+        for state in (router.state, router.state.with_fitted(fitted))
+        for kind in ("classifiers", "embeddings")
+    ]
+    exports.append((router.state.with_fitted(fitted), {"target": "0.3"}))
+    files = []
+    for number, (state, options) in enumerate(exports):
+        files.append(write_vsr(state, VsrOptions(server=SERVER, **options), tmp_path / str(number))[-1])
+    of_0_3 = files[-1].read_text()
+    files[-1].write_text(of_0_3.replace("default_model: general-model", "model: general-model"))
+    assert files[-1].read_text() != of_0_3  # and that is all that the validator of 0.4 objects to
     done = subprocess.run([sys.executable, "-c", VALIDATE, *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Configuration is valid") == 2
-    assert done.stdout.count(f"Decisions: {len(routes)} total") == 2
+    assert done.stdout.count("Configuration is valid") == len(files)
+    assert done.stdout.count(f"Decisions: {len(routes)} total") == len(files)
 
 
 def test_every_route_is_a_label_and_has_a_decision_by_its_probability(exported, router):
@@ -79,6 +93,19 @@ def test_every_route_is_a_label_and_has_a_decision_by_its_probability(exported, 
     assert [each["name"] for each in config["providers"]["models"]] == ["large", "small"]
     external = {each["name"]: each["llm_endpoint"]["port"] for each in config["global"]["model_catalog"]["external"]}
     assert external == {"domain-router-routes": 8701, "domain-router-domains": 8700}
+
+
+def test_a_fitted_threshold_is_where_a_route_is_as_probable_as_none(make_router):
+    router = make_router()
+    before = configuration(router.state, VsrOptions(server=SERVER))["routing"]
+    (scored,) = router.examine([router.routes[0].utterances[0]])
+    nearest, ((name, score),) = scored.nearest_route(), scored.nearest(1)
+    threshold = score - DEFAULT_WEIGHTS.doubt(nearest.domain, nearest.general)
+    Tuner(router).apply(fitted_to(router, {name: threshold}))
+    (scored,) = router.examine([scored.text.query])
+    found = route_probabilities(scored)
+    assert found[name] == pytest.approx(found["none"], abs=1e-5)
+    assert configuration(router.state, VsrOptions(server=SERVER))["routing"] == before
 
 
 def test_domains_have_a_mapping_where_vsr_finds_it(make_router, tmp_path):
@@ -132,7 +159,7 @@ def test_the_model_is_one_version_so_that_its_vectors_never_change(exported, ser
 
 def test_thresholds_are_the_fitted_ones_or_the_routes_own(make_router):
     router = make_router(strategy="single", single_domain="medical", threshold=0.25)
-    fitted = Fitted(thresholds={"tests": 0.61}, weights=DEFAULT_WEIGHTS, made_for=router.state.made_for())
+    fitted = fitted_to(router, {"tests": 0.61})
     router.add_routes(Route(name="own", utterances=("a threshold of its own",), threshold=0.4))
     Tuner(router).apply(fitted)
     rules = rules_of(configuration(router.state, VsrOptions(server=SERVER, signals="embeddings")))

@@ -66,7 +66,7 @@ def list_keys(file: FileOption = Path("keys.json"), json: JsonOption = False) ->
 
 @app.command(epilog=REMOVE)
 def remove(name: NameArgument, file: FileOption = Path("keys.json")) -> None:
-    """Remove a key. Servers that are running know it until they are started again."""
+    """Remove a key. Servers that are running know it for a moment longer, see --reload-s of serve."""
     from router_plugin.server.protection.keys import Keys
 
     Keys.load(file).without(name).save(file)

@@ -93,4 +93,6 @@ class ServerOptions(Options):
             description="Seconds between two looks for promoted versions at a registry that does not tell of changes.",
         ),
     ] = 0.5
-    log_queries: Annotated[bool, Field(description="Write the texts of queries to the log.")] = False
+    log_queries: Annotated[
+        bool, Field(description="Write the texts of queries to the log, and what errors say of them.")
+    ] = False

@@ -77,7 +77,7 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
         config.app, config.factory = build(), False  # so that a mistake ends the command, not its process
     else:
         asyncio.run(_opened(open_router, options)[0].close())  # likewise
-    log_as_json()
+    log_as_json(options.log_queries)
     log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
     if options.workers == 1:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it again when it has drained
@@ -98,7 +98,7 @@ def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[in
     from router_plugin.server.reporting.json_log import log_as_json
 
     if options.workers > 1:
-        log_as_json()
+        log_as_json(options.log_queries)
     service, keys = _opened(open_router, options)
     return create_app(service, keys, ports)
 

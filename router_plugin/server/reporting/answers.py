@@ -16,6 +16,7 @@ from starlette.responses import Response
 from registry import DomainRouterError
 from router_plugin.errors import ClosedError, QueryError
 from router_plugin.server.errors import RequestError
+from router_plugin.server.reporting.json_log import OF_A_REQUEST
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def described(error: Exception, what: str) -> str:
 
 def _log(error: Exception, status: int, what: str) -> None:
     if status >= 500 and not isinstance(error, RequestError):
-        log.error("%s failed", what, exc_info=error)
+        log.error("%s failed", what, exc_info=error, extra=OF_A_REQUEST)
 
 
 def _read(error: Exception, path: str) -> tuple[int, str, str, str | None, int | None]:

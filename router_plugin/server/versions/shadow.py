@@ -12,6 +12,7 @@ from router_plugin.decision import Decision
 from router_plugin.router import DomainRouter
 from router_plugin.server.batcher import Batcher, Work
 from router_plugin.server.jsonl_file import JsonlFile
+from router_plugin.server.reporting.json_log import OF_A_REQUEST
 from router_plugin.server.versions.report import Row, Side
 from router_plugin.server.versions.trials import Trial, Trials
 from router_plugin.serving.state import ServingState
@@ -73,8 +74,9 @@ class Shadow:
                 ).model_dump()
                 for champion, candidate in zip(decisions, found, strict=True)
             )
-        except Exception as error:  # noqa: BLE001  nobody waits for it
-            log.warning("the candidate %s could not decide in the shadow: %s", trial.version, error)
+        except Exception as error:  # nobody waits for it
+            said = "the candidate %s could not decide in the shadow"
+            log.warning(said, trial.version, exc_info=error, extra=OF_A_REQUEST)
 
     async def close(self) -> None:
         """Wait for what has begun, and close the log."""

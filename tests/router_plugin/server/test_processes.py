@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
+import ssl
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +71,38 @@ def test_what_was_begun_is_answered_when_the_server_is_stopped(tmp_path, served)
         asking.join()
         assert answers == [200]
         assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_options_are_read_from_a_file_and_queries_are_logged_where_it_says_so(tmp_path, served):
+    (tmp_path / "serve.yaml").write_text("max_texts: 3\nmax_characters: 50\nlog_queries: true\n")
+    options = ("--config", str(tmp_path / "serve.yaml"), "--max-texts", "1")
+    with started(tmp_path, served, *options) as (_, url):
+        wait_for(lambda: ready(url))
+
+        def ask(*queries):
+            return httpx.post(f"{url}/v1/route/batch", json={"queries": queries}, timeout=30).status_code
+
+        assert (ask("is it safe"), ask("is", "it"), ask("x" * 51)) == (200, 422, 422)
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    assert [line["query"] for line in lines if line["message"] == "decision"] == ["is it safe"]
+
+
+@pytest.mark.slow
+def test_requests_are_answered_over_https(tmp_path, served):
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "certificate.pem")]
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True)
+    options = ("--tls-certificate", str(tmp_path / "certificate.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    with started(tmp_path, served, *options) as (_, url), httpx.Client(base_url=url, timeout=30) as stranger:
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+        with httpx.Client(base_url=url, timeout=30, verify=trusted) as client:
+            wait_for(lambda: client.get("/health/ready").is_success)
+            assert url.startswith("https://")
+            assert client.post("/v1/route", json={"query": "hello"}).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            stranger.get("/health/ready")
 
 
 class Collector(BaseHTTPRequestHandler):

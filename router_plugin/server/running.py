@@ -19,6 +19,7 @@ from router_plugin.errors import ServerError
 from router_plugin.server.options import ServerOptions
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from router_plugin.router import DomainRouter
@@ -61,22 +62,11 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
     sockets = _bound(options, listeners)
     ports = {each.getsockname()[1]: LISTENERS[name] for name, each in sockets.items() if name in LISTENERS}
     build = partial(build_app, open_router, options, ports)
-    config = uvicorn.Config(
-        build,
-        factory=True,
-        workers=options.workers,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=options.drain_s,
-        timeout_keep_alive=KEEP_ALIVE,
-        ssl_certfile=options.tls_certificate,
-        ssl_keyfile=options.tls_key,
-    )
     if options.workers == 1:
-        config.app, config.factory = build(), False  # so that a mistake ends the command, not its process
+        config = server_config(build(), options)  # built here, so that a mistake ends the command, not its process
     else:
         asyncio.run(_opened(open_router, options)[0].close())  # likewise
+        config = server_config(build, options)
     log_as_json(options.log_queries)
     log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
     if options.workers == 1:
@@ -86,6 +76,32 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
     with tempfile.TemporaryDirectory(prefix="domain-router-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         Multiprocess(config, list(sockets.values())).run()
+
+
+def server_config(app: ASGIApp | Callable[[], ASGIApp], options: ServerOptions) -> uvicorn.Config:
+    """How an application is served.
+
+    Args:
+        app: or what makes it in each of several processes.
+        options: of the server.
+    """
+    import uvicorn
+
+    from router_plugin.server.protection.connections import Connection
+
+    return uvicorn.Config(
+        app,
+        factory=options.workers > 1,
+        workers=options.workers,
+        http=Connection,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=options.drain_s,
+        timeout_keep_alive=KEEP_ALIVE,
+        ssl_certfile=options.tls_certificate,
+        ssl_keyfile=options.tls_key,
+    )
 
 
 def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[int, str]) -> ASGIApp:

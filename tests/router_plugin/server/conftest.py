@@ -17,7 +17,7 @@ from router_plugin.server.app import create_app
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.key_file import KeyFile
-from router_plugin.server.running import ROUTES_PREFIX
+from router_plugin.server.running import ROUTES_PREFIX, server_config
 from router_plugin.server.service import NO_FILES, Files, Service
 
 
@@ -32,7 +32,7 @@ def running(router, options=None, keys=None, files=NO_FILES, for_routes=None):
     service = Service(router, options or ServerOptions(), 2, files)
     sockets = [socket.create_server(("127.0.0.1", 0)), *([for_routes] if for_routes else [])]
     app = create_app(service, keys and _file_of(keys), {each.getsockname()[1]: ROUTES_PREFIX for each in sockets[1:]})
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(server_config(app, service.options))
     thread = threading.Thread(target=server.run, args=(sockets,))
     thread.start()
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from router_plugin import Route
 from router_plugin.server.options import ServerOptions
+from router_plugin.server.protection import connections
 from tests.router_plugin.server.conftest import running
 
 JSON = {"Content-Type": "application/json"}
@@ -165,3 +166,50 @@ def test_metrics_count_what_happened(client):
 def test_the_openapi_document_names_every_endpoint(client):
     document = client.get("/openapi.json").json()
     assert {"/v1/embeddings", "/v1/route", "/classify", "/v1/systemone"} <= document["paths"].keys()
+
+
+HEAD = b"POST /v1/route HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+BODY = b'{"query": "x"}'
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let the server wait for heads for a moment only."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+
+
+def answer_of(connection):
+    """The answer to a request; nothing where the connection was closed."""
+    answer = b""
+    while b'"read_as"' not in answer and (part := connection.recv(10_000)):
+        answer += part
+    return answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"POST /v1/ro", HEAD[:-2]])
+def test_a_connection_is_closed_where_the_head_of_a_request_does_not_come(connect, impatient, sent):
+    assert answer_of(connect(sent)) == b""
+    connection = connect(HEAD + BODY)
+    assert b" 200 " in answer_of(connection)
+    time.sleep(0.5)  # between requests there is more time
+    connection.sendall(HEAD + BODY)
+    assert b" 200 " in answer_of(connection)
+    connection.sendall(sent or b"G")
+    assert answer_of(connection) == b""
+
+
+def test_a_connection_is_not_closed_where_the_head_has_come(connect, impatient):
+    connection = connect(HEAD[:20])
+    time.sleep(0.1)
+    connection.sendall(HEAD[20:])
+    time.sleep(0.5)
+    connection.sendall(BODY)
+    assert b" 200 " in answer_of(connection)
+
+
+def test_a_connection_is_closed_where_a_head_comes_byte_by_byte(connect, impatient):
+    connection = connect()
+    with pytest.raises(OSError):
+        for number in range(50):
+            connection.sendall(HEAD[number : number + 1])
+            time.sleep(0.05)

@@ -99,6 +99,9 @@ class Lineage(Record):
     dataset: DatasetRecord
     joined: dict[str, DatasetRecord] = Field(default_factory=dict, description="the sets of the dataset, if several")
     mixed: dict[str, DatasetRecord] = Field(default_factory=dict, description="other training data, by name")
+    guards: dict[str, DatasetRecord] = Field(
+        default_factory=dict, description="sets that the interpolation weight was chosen on too, by name"
+    )
     judge: str | None = Field(None, description="the relevance judge of training; None if only labels were used")
 
     @field_validator("domain")

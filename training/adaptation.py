@@ -28,7 +28,7 @@ from training.prepared.joined import join
 from training.readability import check_readable
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
-from training.recipes.interpolation import DevSample, choose_weight, interpolate
+from training.recipes.interpolation import DevSample, Guard, choose_weight, interpolate
 from training.recipes.model_modules import describe_model
 from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
@@ -167,14 +167,14 @@ class _Loop:
         self.states.free_models()  # fine-tuning needs the memory
         model, trained = fine_tune(self.task(number, mixture), self.load, self.job.recipe, base)
         self.run.save_model(_trained(name), model, self.job.base)
-        weight = self.weight(name)
+        weight, guards = self.weight(name)
         interpolate(model, base.model, weight)
         if self.job.recipe.same_documents:
             model = with_frozen_documents(model, base.model)
         self.run.save_model(name, model, self.job.base)
         measured = {**self.measure(name), "comparison": self.compare(name)}
         seconds = round(time.monotonic() - started, 1)
-        return {**measured, **mined, **trained, "interpolation_weight": weight, "seconds": seconds}
+        return {**measured, **mined, **trained, "interpolation_weight": weight, "guards": guards, "seconds": seconds}
 
     def name(self, number: int) -> str:
         """The name of an iteration's state."""
@@ -202,13 +202,24 @@ class _Loop:
         weights = self.job.base.path if number == 1 else self.run.model_folder(_trained(self.name(number - 1)))
         return FineTuning(weights, examples, seed, self.seed, self.run.scratch, name)
 
-    def weight(self, name: str) -> float:
-        """The weight of an iteration's trained model in its result, as the recipe says or as dev queries show."""
+    def weight(self, name: str) -> tuple[float, dict[str, float]]:
+        """The weight of an iteration's trained model in its result, as the recipe says or as dev queries show.
+
+        Also the change of the deciding metric on every guard's dev queries.
+        """
         if self.job.recipe.interpolation_weight is not None:
-            return self.job.recipe.interpolation_weight
-        sample = DevSample(self.states[BASE_STATE])
-        base, trained = (sample.of(self.states[state]) for state in (BASE_STATE, _trained(name)))
-        return choose_weight(base, trained, self.job.recipe.min_gain_kept)
+            return self.job.recipe.interpolation_weight, {}
+        base, trained = self.states[BASE_STATE], self.states[_trained(name)]
+        sample, guards = DevSample(base), {}
+        for guard, data in self.job.guards.items():
+            before, after = (state.over(guard, Texts(data), data.fingerprint) for state in (base, trained))
+            asked = DevSample(before)
+            guards[guard] = Guard(asked.of(before), asked.of(after), self.job.guard_loss.get(guard, 0.0))
+        weight = choose_weight(sample.of(base), sample.of(trained), self.job.recipe.min_gain_kept, guards.values())
+        for guard, found in guards.items():
+            if not found.holds(weight):
+                log.warning("%s: the guard %s loses %.4f at every weight", name, guard, -found.change(weight))
+        return weight, {guard: found.change(weight) for guard, found in guards.items()}
 
     def measure(self, name: str) -> dict[str, Any]:
         """Metrics of a state on the dev split."""

@@ -26,6 +26,7 @@ def check_job(job: TrainingJob) -> None:
     _check_test_sets(job)
     _check_limits(job)
     _check_mixing(job)
+    _check_guards(job)
     _check_baselines(job)
     _check_judge(job)
 
@@ -91,6 +92,17 @@ def _check_mixing(job: TrainingJob) -> None:
         )
     for name, data in job.mixed.items():
         _check_queries(f"`mixed` {name}", data, "train", "prepare them with `split` grouped or random")
+
+
+def _check_guards(job: TrainingJob) -> None:
+    if job.guards and job.recipe.interpolation_weight is not None:
+        raise TrainingError("`guards` choose the interpolation weight, and `interpolation_weight` sets it: use one")
+    for name, data in job.guards.items():
+        check_test_set(name)
+        _check_queries(f"`guards` {name}", data, "dev", "prepare it with `split` grouped or random")
+    for name in job.guard_loss:
+        if name not in job.guards:
+            raise TrainingError(f"`guard_loss` {name}: unknown guard: expected {', '.join(job.guards) or 'none'}")
 
 
 def _check_baselines(job: TrainingJob) -> None:

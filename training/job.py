@@ -35,6 +35,8 @@ class TrainingJob(TrainingOptions):
         extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
             too.
         mixed: other prepared data by name, whose training queries are used for training, too.
+        guards: other prepared data by name, which are neither trained on nor tested: on their dev queries the model may
+            not lose more than ``guard_loss`` says, by default nothing, which bounds the interpolation weight.
         single_set_baselines: for any of several sets, by name, the model that was trained on it alone; the report
             compares with it.
         judge: grades the documents that each iteration ranks first for the training queries and that are not known to
@@ -54,6 +56,7 @@ class TrainingJob(TrainingOptions):
     _: KW_ONLY
     extra_test_sets: Mapping[str, PreparedData] = field(default_factory=dict)
     mixed: Mapping[str, PreparedData] = field(default_factory=dict)
+    guards: Mapping[str, PreparedData] = field(default_factory=dict)
     single_set_baselines: Mapping[str, ModelRecord] = field(default_factory=dict)
     judge: RelevanceJudge | None = None
 
@@ -74,7 +77,7 @@ class TrainingJob(TrainingOptions):
             TrainingError: no training query of a set is left.
         """
         sets = self.training_set.parts or {"": self.training_set}
-        return keep_apart(sets, self.mixed, self.extra_test_sets)
+        return keep_apart(sets, self.mixed, self.extra_test_sets, self.guards)
 
     @cached_property
     def complete_batch_shares(self) -> dict[str, float]:
@@ -92,10 +95,12 @@ class TrainingJob(TrainingOptions):
                 **self.recipe.model_dump(),
                 **({"seed": seeds[0]} if len(seeds) == 1 else {"seeds": seeds}),
                 **({"shares": shares} if shares else {}),
+                **({"guard_loss": self.guard_loss} if self.guard_loss else {}),
             },
             dataset=_lineage(self.training_set),
             joined={name: _lineage(part) for name, part in self.training_set.parts.items()},
             mixed={name: _lineage(other) for name, other in self.mixed.items()},
+            guards={name: _lineage(guard) for name, guard in self.guards.items()},
             judge=self.judge.identity if self.judge else None,
             judge_depth=self.judge_depth if self.judge else None,
             encoded_with=self.encode_with or "torch",

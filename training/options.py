@@ -48,6 +48,15 @@ class TrainingOptions:
         BeforeValidator(numbers_by_name),
         Shown(default="no limit", metavar="NAME=LOSS"),
     ] = field(default_factory=dict)
+    guard_loss: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            description="nDCG@10 that may be lost on the dev queries of a --guard, where the interpolation weight is "
+            "chosen."
+        ),
+        BeforeValidator(numbers_by_name),
+        Shown(default="0", metavar="NAME=LOSS"),
+    ] = field(default_factory=dict)
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, le=2**31)], ...],
         Field(description="Seed of everything random; of several, each trains a model, and the best on dev is kept."),

@@ -77,7 +77,10 @@ class KeptApart(NamedTuple):
 
 
 def keep_apart(
-    sets: Mapping[str, PreparedData], mixed: Mapping[str, PreparedData], extra: Mapping[str, PreparedData]
+    sets: Mapping[str, PreparedData],
+    mixed: Mapping[str, PreparedData],
+    extra: Mapping[str, PreparedData],
+    guards: Mapping[str, PreparedData],
 ) -> KeptApart:
     """Leave out training queries that another set holds out; within a set, its own splits decide.
 
@@ -87,6 +90,7 @@ def keep_apart(
         sets: trained on and measured, by name.
         mixed: only trained on.
         extra: other test sets.
+        guards: sets whose dev queries choose weights.
 
     Raises:
         TrainingError: no training query of a set is left.
@@ -94,10 +98,18 @@ def keep_apart(
     left_out: dict[str, int] = {}
 
     def apart(name: str, data: PreparedData) -> PreparedData:
-        others = [other for other in sets.values() if other.fingerprint != data.fingerprint]
-        if not others:
+        others = [(other, ("dev", "test")) for other in sets.values()] + [
+            (guard, ("dev",)) for guard in guards.values()
+        ]
+        held_out = [
+            text
+            for other, splits in others
+            if other.fingerprint != data.fingerprint
+            for text in held_out_queries(other, splits)
+        ]
+        if not held_out:
             return data
-        kept, number = without_held_out(data, [text for other in others for text in held_out_queries(other)])
+        kept, number = without_held_out(data, held_out)
         if number:
             log.warning("%d training queries of %s are left out: they are held out in another set", number, name)
             left_out[name] = number

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -18,6 +20,7 @@ WEIGHTS = tuple(number / 10 for number in range(1, 11))
 """The interpolation weights to choose from."""
 QUERIES = 256
 """Dev queries that the weight is chosen on."""
+_ROUNDING = 1e-9
 CANDIDATES = 10
 """Wrong documents per query of the sample: those that the base model ranks first."""
 
@@ -61,8 +64,31 @@ class DevSample:
         return state.sample("dev", self._queries, self._documents)
 
 
-def choose_weight(base: Sample, trained: Sample, min_gain_kept: float) -> float:
-    """The smallest interpolation weight that keeps a fraction of the best gain on dev.
+@dataclass(frozen=True)
+class Guard:
+    """Dev queries of a set on which little may be lost.
+
+    Attributes:
+        base: as the base model encodes them.
+        trained: as the trained model does.
+        max_loss: of the deciding metric.
+    """
+
+    base: Sample
+    trained: Sample
+    max_loss: float = 0.0
+
+    def change(self, weight: float) -> float:
+        """What is gained at an interpolation weight; less than 0 if something is lost."""
+        return _score(self.base, self.trained, weight) - _score(self.base, self.trained, 0.0)
+
+    def holds(self, weight: float) -> bool:
+        """Whether no more is lost than is allowed."""
+        return self.change(weight) >= -self.max_loss - _ROUNDING
+
+
+def choose_weight(base: Sample, trained: Sample, min_gain_kept: float, guards: Collection[Guard] = ()) -> float:
+    """The smallest interpolation weight that keeps a fraction of the best gain on dev, among those that guards allow.
 
     What is gained on the domain comes with the first steps away from the base model, what is lost elsewhere with the
     last ones. Trying a weight needs no encoding: the vectors of interpolated weights are approximated by interpolated
@@ -73,10 +99,12 @@ def choose_weight(base: Sample, trained: Sample, min_gain_kept: float) -> float:
         base: dev queries and documents as the base model encodes them.
         trained: the same, as the trained model encodes them.
         min_gain_kept: fraction of the best gain over the base model to keep; 1 for the best weight itself.
+        guards: each must hold. Where no weight lets all of them, the smallest weight is taken.
     """
-    scores = np.array([_score(base, trained, weight) for weight in (0.0, *WEIGHTS)])
+    allowed = [weight for weight in WEIGHTS if all(guard.holds(weight) for guard in guards)] or [WEIGHTS[0]]
+    scores = np.array([_score(base, trained, weight) for weight in (0.0, *allowed)])
     gains = scores[1:] - scores[0]
-    return WEIGHTS[int(np.argmax(gains >= min_gain_kept * gains.max()))]
+    return allowed[int(np.argmax(gains >= min_gain_kept * gains.max()))]
 
 
 def _score(base: Sample, trained: Sample, weight: float) -> float:

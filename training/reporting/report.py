@@ -42,6 +42,9 @@ class Iteration(Record):
     interpolation_weight: float | None = Field(
         None, description="of the trained weights, the rest being the base model's; None for the base model"
     )
+    guards: dict[str, float] = Field(
+        default_factory=dict, description="change of nDCG@10 on each guard's dev queries, as the weight was chosen"
+    )
     seconds: float | None = Field(None, description="None for the base model")
 
 

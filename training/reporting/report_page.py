@@ -190,6 +190,7 @@ def _pairs(evidence: Evidence, maps: Maps, places: Map) -> Iterator[Pair]:
 def _lineage(report: TrainingReport) -> list[tuple[str, str]]:
     base, data = report.base_model, report.dataset
     others = {f"mixed in: {name}": found.fingerprint for name, found in report.mixed.items()}
+    others |= {f"guarded by: {name}": found.fingerprint for name, found in report.guards.items()}
     others |= {f"measured on: {name}": found.fingerprint for name, found in report.extra_test_sets.items()}
     return [
         ("domain", report.domain),

@@ -68,6 +68,15 @@ def train(
             help="Also evaluate on the test split of this prepared folder. Repeatable.",
         ),
     ] = None,
+    guards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guard",
+            metavar="NAME=DIR",
+            help="Bound the interpolation weight by what is lost on the dev queries of this prepared folder, which is "
+            "not trained on. Repeatable.",
+        ),
+    ] = None,
     single_set_baselines: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,6 +136,7 @@ def train(
         chosen,
         extra_test_sets=prepared_sets("extra_test_sets", extra_test_sets or ()),
         mixed=prepared_sets("mixed", mixed or ()),
+        guards=prepared_sets("guards", guards or ()),
         single_set_baselines=_baselines(single_set_baselines or (), registry),
         judge=judge,
         **vars(options),

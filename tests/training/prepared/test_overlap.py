@@ -55,7 +55,7 @@ def test_of_several_answers_the_held_out_one_is_neither_learnt_nor_a_negative():
 
 def test_mixed_data_lose_what_the_domain_is_tested_on_and_the_domain_loses_nothing(caplog):
     own, mixed = data(TRAIN[1:], TRAIN[:1], "own"), data(TRAIN, name="mixed")
-    found = keep_apart({"": own}, {"other": mixed}, {})
+    found = keep_apart({"": own}, {"other": mixed}, {}, {})
     assert asked(found.mixed["other"]) == ["where is my card", "who are you"]
     assert found.sets[""] is own
     assert found.left_out == {"other": 1}
@@ -67,7 +67,7 @@ def test_each_of_several_sets_loses_what_another_one_is_tested_on():
     more = replace(
         other, qrels={**other.qrels, "train": {**other.qrels["train"], "q9": []}}, queries={**other.queries, "q9": "?"}
     )
-    found = keep_apart({"one": one, "other": more}, {}, {})
+    found = keep_apart({"one": one, "other": more}, {}, {}, {})
     assert {name: asked(each) for name, each in found.sets.items()} == {"one": ["who are you"], "other": ["?"]}
     assert {name: asked(each, "test") for name, each in found.sets.items()} == {
         "one": ["how do I pay"],
@@ -78,7 +78,7 @@ def test_each_of_several_sets_loses_what_another_one_is_tested_on():
 
 def test_queries_of_other_test_sets_that_are_learnt_are_counted_and_stay():
     own, extra = data(TRAIN, name="own"), data([], [("WHO ARE YOU", "x"), ("unknown", "y")], "extra")
-    found = keep_apart({"": own}, {}, {"real": extra})
+    found = keep_apart({"": own}, {}, {"real": extra}, {})
     assert (found.seen, found.left_out) == ({"real": 1}, {})
     assert found.sets[""] is own
     assert seen_queries(extra, held_out_queries(own, ("train",))) == 1
@@ -86,7 +86,7 @@ def test_queries_of_other_test_sets_that_are_learnt_are_counted_and_stay():
 
 def test_the_splits_of_a_set_itself_are_its_own_affair():
     repeated = data(TRAIN, TRAIN)
-    assert keep_apart({"": repeated}, {"same": repeated}, {"same": repeated}) == (
+    assert keep_apart({"": repeated}, {"same": repeated}, {"same": repeated}, {}) == (
         {"": repeated},
         {"same": repeated},
         {},
@@ -96,7 +96,7 @@ def test_the_splits_of_a_set_itself_are_its_own_affair():
 
 def test_a_set_of_which_nothing_is_left_is_refused():
     with pytest.raises(TrainingError, match="other: all training queries are held out in another set"):
-        keep_apart({"": data([], TRAIN, "own")}, {"other": data(TRAIN, name="mixed")}, {})
+        keep_apart({"": data([], TRAIN, "own")}, {"other": data(TRAIN, name="mixed")}, {}, {})
 
 
 @pytest.mark.slow
@@ -127,3 +127,11 @@ def test_a_run_learns_no_query_that_another_set_holds_out(tmp_path, tiny_base, m
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert f"Of the 9 queries of extra, {report.seen_in_training['extra']} are near-duplicates" in card
     assert join({"": own}) is own
+
+
+def test_dev_queries_of_a_guard_are_not_trained_on():
+    guard = data(TRAIN[1:2], name="guard")
+    guard = replace(guard, qrels={**guard.qrels, "train": {}, "dev": guard.qrels["train"]})
+    kept = keep_apart({"": data(TRAIN, name="own")}, {"other": data(TRAIN, name="mixed")}, {}, {"general": guard})
+    assert asked(kept.sets[""]) == asked(kept.mixed["other"]) == ["how do I pay", "who are you"]
+    assert kept.left_out == {"the data": 1, "other": 1}

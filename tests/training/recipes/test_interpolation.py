@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.training.samples import prepared, texts_encoded, word_pairs
+from tests.training.samples import filler_pairs, prepared, texts_encoded, word_pairs
 from training import Contrastive, TrainingError, TrainingJob, adapt
-from training.recipes.interpolation import QUERIES, DevSample, choose_weight
+from training.recipes.interpolation import QUERIES, DevSample, Guard, choose_weight
 from training.recipes.recipes import make_recipe
+from training.reporting.report import TrainingReport
 from training.retrieval.states import Sample
 
 
@@ -41,6 +42,64 @@ def test_a_gain_that_further_training_loses_is_found():
     lost_again = sample(170)
     documents = sample(0)
     assert 0.1 <= choose_weight(documents, lost_again, min_gain_kept=1.0) < 1.0
+
+
+def test_a_guard_bounds_the_weight():
+    gains = sample(0, 40), sample(90, 90)  # the second query is answered from 0.2 on, the first from 0.6 on
+    loses = sample(90), sample(0)  # answered up to 0.4
+    assert choose_weight(*gains, 1.0) == 0.6
+    assert choose_weight(*gains, 1.0, [Guard(*loses)]) == 0.2
+    assert choose_weight(*gains, 1.0, [Guard(*loses, max_loss=1.0)]) == 0.6
+    assert choose_weight(*gains, 1.0, [Guard(sample(0), sample(90))]) == 0.6, "a guard that gains bounds nothing"
+
+
+def test_where_every_weight_breaks_a_guard_the_smallest_is_taken():
+    never = Guard(sample(46), sample(-80))
+    assert not never.holds(0.1) and choose_weight(sample(0, 0), sample(90, 60), 1.0, [never]) == 0.1
+
+
+@pytest.mark.slow
+def test_guards_are_measured_reported_and_decide_whether_a_run_is_the_same(tmp_path, tiny_base):
+    data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
+    guard = prepared(filler_pairs(), tmp_path / "guard", test_size=0.3)
+    recipe = Contrastive(iterations=1, min_steps=2)
+
+    def run(**guarded):
+        job = TrainingJob(data, "words", tiny_base, recipe, device="cpu", **guarded)
+        return adapt(job, tmp_path / "out", overwrite=True)
+
+    report = run(guards={"fillers": guard}, guard_loss={"fillers": 0.5})
+    assert (
+        list(report.iterations[1].guards) == ["fillers"] and report.guards["fillers"].fingerprint == guard.fingerprint
+    )
+    assert report.iterations[1].guards["fillers"] >= -0.5
+    assert report.options["guard_loss"] == {"fillers": 0.5}
+    assert (
+        f"`fillers`: {guard.manifest['counts']['dev_queries']} queries" in (tmp_path / "out" / "README.md").read_text()
+    )
+    assert TrainingReport.load(tmp_path / "out") == report
+    assert run().identity != report.identity
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"guard_loss": {"other": 0.1}}, "`guard_loss` other: unknown guard: expected fillers"),
+        ({"recipe": Contrastive(interpolation_weight=0.5)}, "`guards` choose the interpolation weight"),
+    ],
+)
+def test_guards_that_could_not_decide_are_refused(tmp_path, tiny_base, given, said):
+    data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
+    guard = prepared(filler_pairs(), tmp_path / "guard", test_size=0.3)
+    with pytest.raises(TrainingError, match=said):
+        TrainingJob(data, "words", tiny_base, **{"device": "cpu", "guards": {"fillers": guard}, **given})
+
+
+def test_a_guard_without_dev_queries_is_refused(tmp_path, tiny_base):
+    data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
+    only_test = prepared(filler_pairs()[:6], tmp_path / "guard", split="test")
+    with pytest.raises(TrainingError, match="`guards` fillers.*dev"):
+        TrainingJob(data, "words", tiny_base, device="cpu", guards={"fillers": only_test})
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def url_in(log, process):
     return rest.partition('"')[0] if found else None
 
 
-def wait_for(what, seconds=90.0):
+def wait_for(what, seconds=150.0):
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end

@@ -54,6 +54,8 @@ def test_a_promoted_version_is_live_soon_and_every_answer_is_of_one_version(live
         store.promote("legal@2")
         wait_for(lambda: embedded(client)["system_fingerprint"].startswith("legal@2"))
         assert time.monotonic() - promoted < 2 + 3  # other tests may be running
+        count = len(answers)
+        wait_for(lambda: len(answers) > count + 1)
     finally:
         done.set()
         asking.join()

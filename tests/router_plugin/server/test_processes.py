@@ -123,11 +123,18 @@ def test_requests_are_answered_over_https(tmp_path, served):
     with started(tmp_path, served, *options) as (_, url), httpx.Client(base_url=url, timeout=30) as stranger:
         trusted = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
         with httpx.Client(base_url=url, timeout=30, verify=trusted) as client:
-            wait_for(lambda: client.get("/health/ready").is_success)
+            wait_for(lambda: is_ready(client))
             assert url.startswith("https://")
             assert client.post("/v1/route", json={"query": "hello"}).status_code == 200
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             stranger.get("/health/ready")
+
+
+def is_ready(client):
+    try:
+        return client.get("/health/ready").is_success
+    except httpx.TransportError:  # it does not listen yet
+        return False
 
 
 class Collector(BaseHTTPRequestHandler):

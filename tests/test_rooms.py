@@ -33,7 +33,7 @@ FLOORS = {
         {"retrieval", "synthesis"},
         {"mining"},
         {"judges", "recipes"},
-        {"reporting"},
+        {"reporting", "assessment"},
         {
             "adaptation",
             "checks",

@@ -1,6 +1,8 @@
 """Training: from question-answer pairs or labelled texts to an adapted, measured and registered embedding model."""
 
 from .adaptation import adapt as adapt
+from .assessment.assessing import assess as assess
+from .assessment.records import Assessment as Assessment
 from .errors import PreparedDataError as PreparedDataError
 from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError

@@ -22,7 +22,7 @@ from router_plugin.cli.registry_commands import history, models, policies, promo
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
-from router_plugin.cli.training_commands import prepare, quickstart, synthesize, train, variants
+from router_plugin.cli.training_commands import assess, prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO, errno.EBADF)
@@ -38,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepare.prepare)
+app.command("assess", epilog=assess.EXAMPLE)(assess.assess)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)

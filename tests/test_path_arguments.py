@@ -65,7 +65,7 @@ def test_sources_and_prepared_data(user: Path, way: Way) -> None:
     shutil.copytree(EXAMPLES, user / "examples")
     examples = user / "examples"
     pairs = way(examples / "data" / "legal.jsonl")
-    assert len(read_pairs(pairs, unlabelled=pairs).unlabelled) == 350
+    assert len(read_pairs(pairs, unlabelled=pairs).unlabelled) == 1000
     assert read_labels(way(examples / "labelled_routes.jsonl")).texts
     assert read_logs(way(examples / "router_log.jsonl")).texts
     assert read_triplets(way(examples / "triplets.jsonl")).queries

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
-from registry import GENERAL, Registry
+from registry import GENERAL, ModelVersion, Registry
 from registry.paths import PathLike
 from router_plugin.batches import one_text, read_batch, read_texts
 from router_plugin.classifier.known.unmodelled_domains import UnmodelledDomain
@@ -191,13 +191,16 @@ class DomainRouter:
         with self._changing:
             self._state = step(self.state)
 
-    def reload(self) -> Reloaded:
+    def reload(self, champions: Mapping[str, ModelVersion] | None = None) -> Reloaded:
         """Serve with the registry's present champions.
 
         The new models are loaded and their candidates embedded beside the old ones, which serve until then. Then the
         router changes over in one step. Where anything fails, it goes on as it was. Encoders, cached embeddings and
         candidates of domains whose version is the same are used further. What was fitted to labelled queries for other
         models is no longer used.
+
+        Args:
+            champions: registered versions to serve in place of the registry's champions, by domain.
 
         Returns:
             What has changed.
@@ -209,7 +212,7 @@ class DomainRouter:
         """
         with self._reloading:
             before = self.state
-            domains = before.domains.renewed()
+            domains = before.domains.renewed(champions)
             if domains is before.domains:
                 return Reloaded({}, False)
             prepared = before.moved_to(domains)

@@ -98,13 +98,13 @@ class ServedDomains:
         self.query_cache = QueryCache(self.settings.query_cache)
         with ExitStack() as undo:
             self._store = opened(registry, undo, self.plugins)
-            self._assemble(None)
+            self._assemble(None, {each.domain: each for each in self._store.champions()})
             self._opened = undo.pop_all()
 
-    def _assemble(self, previous: ServedDomains | None) -> None:
-        """Take the store's present champions, and from earlier domains of the same store what has not changed."""
+    def _assemble(self, previous: ServedDomains | None, champions: Mapping[str, ModelVersion]) -> None:
+        """Take these champions, and from earlier domains of the same store what has not changed."""
         self.registry = self._store.url
-        self.champions = {version.domain: version for version in self._store.champions()}
+        self.champions = dict(sorted(champions.items()))
         check_names(self.extra_domains, list(self.champions))
         self.base = self._base(previous)
         without = dict.fromkeys(each.name for each in self.extra_domains)
@@ -200,22 +200,26 @@ class ServedDomains:
         self._check_open()
         return self._store.watch() if isinstance(self._store, Registry) else None
 
-    def renewed(self) -> ServedDomains:
+    def renewed(self, champions: Mapping[str, ModelVersion] | None = None) -> ServedDomains:
         """The domains with the registry's present champions; these domains themselves where nothing has changed.
 
         The encoders and cached embeddings of domains whose version is the same are shared, and nothing is loaded. These
         domains stay as they are, and the registry is closed with them.
 
+        Args:
+            champions: registered versions to serve in place of the registry's champions, by domain.
+
         Raises:
             ClosedError: the domains are closed.
             DomainRouterError: as for the constructor.
         """
-        if self.promoted() == self.champions:
+        wanted = self.promoted() if champions is None else champions
+        if wanted == self.champions:
             return self
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
         new._opened = ExitStack()
-        new._assemble(self)
+        new._assemble(self, wanted)
         return new
 
     def registered(self, reference: str) -> ModelVersion:
@@ -243,12 +247,7 @@ class ServedDomains:
             ClosedError: the domains are closed.
             DomainRouterError: as for the constructor.
         """
-        self._check_open()
-        new = type(self).__new__(type(self))
-        new.__dict__.update(self.__dict__)
-        new._opened, new._store = ExitStack(), _WithVersion(self._store, version)
-        new._assemble(self)
-        return new
+        return self.renewed({**self.promoted(), version.domain: version})
 
     def close(self) -> None:
         """Release the encoders, and the registry if it was opened here. A second call does nothing."""
@@ -377,18 +376,6 @@ class ServedDomains:
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the domains were closed: open them again")
-
-
-class _WithVersion:
-    """A store in which another version of a domain is its champion."""
-
-    def __init__(self, store: ModelStore, version: ModelVersion) -> None:
-        self.url, self.fetch = store.url, store.fetch
-        self._store, self._version = store, version
-
-    def champions(self) -> list[ModelVersion]:
-        others = [each for each in self._store.champions() if each.domain != self._version.domain]
-        return sorted([*others, self._version], key=lambda each: each.domain)
 
 
 def _load_encoder(

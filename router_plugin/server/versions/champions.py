@@ -122,19 +122,35 @@ class Champions:
 
     async def _load(self, wanted: Wanted) -> dict[str, Exception]:
         """Serve these; returns those that cannot be loaded, each with its error."""
-        failed: dict[str, Exception] = {}
-        served = self._router.served_domains.champions
-        try:
-            await self._take(wanted.champions)
-        except Exception as error:  # noqa: BLE001  the earlier versions go on serving
-            failed = dict.fromkeys(_changes(served, wanted.champions), error)
+        failed = await self._take(wanted.champions)
         return failed | await asyncio.to_thread(self._trials.take, wanted.candidates, self._router.state)
 
-    async def _take(self, champions: dict[str, ModelVersion]) -> None:
-        if champions == self._router.served_domains.champions:
-            return
+    async def _take(self, champions: Mapping[str, ModelVersion]) -> dict[str, Exception]:
+        """Serve all of them at once, or where that fails, as many as can be served."""
+        served = self._router.served_domains.champions
+        changed = [domain for domain in {**served, **champions} if served.get(domain) != champions.get(domain)]
+        try:
+            await self._serve(champions)
+        except Exception as error:  # noqa: BLE001  the earlier versions go on serving
+            if len(changed) == 1:
+                return {_name(changed[0], champions): error}
+        else:
+            return {}
+        failed: dict[str, Exception] = {}
+        for domain in changed:
+            present = self._router.served_domains.champions
+            wanted = {name: version for name, version in present.items() if name != domain}
+            if domain in champions:
+                wanted[domain] = champions[domain]
+            try:
+                await self._serve(wanted)
+            except Exception as error:  # noqa: BLE001  likewise
+                failed[_name(domain, champions)] = error
+        return failed
+
+    async def _serve(self, champions: Mapping[str, ModelVersion]) -> None:
         before = self.versions()
-        if await asyncio.to_thread(self._router.reload):
+        if await asyncio.to_thread(self._router.reload, champions):
             self._metrics.set_serving(before, self.versions())
             log.info("serving %s", self.versions())
 
@@ -157,10 +173,9 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, DomainRouterError) else type(error).__name__
 
 
-def _changes(before: Mapping[str, ModelVersion], now: Mapping[str, ModelVersion]) -> list[str]:
-    """What is not served where champions cannot be loaded, as they are only together."""
-    new = [version.name for domain, version in now.items() if before.get(domain) != version]
-    return new + [f"the router without {domain}" for domain in before if domain not in now]
+def _name(domain: str, champions: Mapping[str, ModelVersion]) -> str:
+    """What is not served where the change of a domain cannot be made."""
+    return champions[domain].name if domain in champions else f"the router without {domain}"
 
 
 def _by_age(domains: ServedDomains, names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -90,14 +91,36 @@ def test_answers_whose_contract_has_no_place_for_it_name_the_versions_too(live, 
     wait_for(lambda: named() == [["legal@2" if each == "legal@1" else each for each in before]] * 5)
 
 
+def damage(store, version):
+    """Change a byte of a version's weights."""
+    (weights,) = store.fetch(version).rglob("model.safetensors")
+    weights.chmod(0o644)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+
+
+def test_a_version_that_cannot_be_loaded_does_not_hold_back_those_of_other_domains(
+    live, store, other_legal, tiny_models, tmp_path
+):
+    client, service = live
+    damage(store, publish(other_legal, store, force=True))
+    copy = shutil.copytree(tiny_models["medical"], tmp_path / "medical")
+    (copy / "README.md").write_text("another version", encoding="utf-8")
+    publish(copy, store, force=True)
+    store.promote("legal@2")
+    store.promote("medical@2")
+    wait_for(lambda: service.champions.unloaded)
+    wait_for(lambda: embedded(client, "medical")["system_fingerprint"].startswith("medical@2"))
+    assert embedded(client)["system_fingerprint"].startswith("legal@1")
+    assert list(service.champions.unloaded) == ["legal@2"]
+    store.rollback("legal")
+    wait_for(lambda: not service.champions.unloaded)
+    assert embedded(client, "medical")["system_fingerprint"].startswith("medical@2")
+
+
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(live, store, other_legal):
     client, service = live
     before = embedded(client)["system_fingerprint"]
-    version = publish(other_legal, store, force=True)
-    folder = store.fetch(version)
-    (weights,) = folder.rglob("model.safetensors")
-    weights.chmod(0o644)
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    damage(store, publish(other_legal, store, force=True))
     store.promote("legal@2")
     wait_for(lambda: service.champions.unloaded)
     assert embedded(client)["system_fingerprint"] == before

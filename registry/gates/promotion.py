@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pydantic import ValidationError
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from registry.aliasing.moves import Reason, aliased, move
 from registry.aliasing.standing import check_alive, promotable
-from registry.errors import DamagedArtifactError, GateError, RegistryError
+from registry.catalog.versions import find
+from registry.errors import DamagedArtifactError, GateError
 from registry.gates.query_metrics import FILE_NAME, parse_query_metrics
 from registry.gates.verdicts import Case, Measured, Verdict, verdicts
-from registry.names import CANDIDATE, CHAMPION
+from registry.names import CANDIDATE, CHAMPION, Reference
 from registry.policies.policy import Policy
 from registry.policies.stored import policy_of
 from registry.records import ModelVersion
-from registry.shared.wording import first_fault
 from registry.signing.stored import kept_signature
 from registry.storage.database import reading, write
 from registry.storage.local_store import ArtifactStore
-from registry.storage.tables import model_versions
 
 
 class Decision(NamedTuple):
@@ -104,7 +102,7 @@ def promote(engine: Engine, store: ArtifactStore, version: ModelVersion, request
 
 def _decide(connection: Connection, store: ArtifactStore, version: ModelVersion, announced: bool) -> Decision:
     number, policy, retired = _circumstances(connection, version)
-    champion = _version(connection, version.domain, number) if number else None
+    champion = find(connection, Reference(version.domain, number)) if number else None
 
     def measured(of: ModelVersion) -> Measured:
         file = next((file for file in of.files if file.path == FILE_NAME), None)
@@ -144,14 +142,6 @@ def _circumstances(connection: Connection, version: ModelVersion) -> tuple[int |
         policy_of(connection, version.domain),
         _retired(connection, version),
     )
-
-
-def _version(connection: Connection, domain: str, number: int) -> ModelVersion:
-    query = select(model_versions.c.record).where(model_versions.c.domain == domain, model_versions.c.version == number)
-    try:
-        return ModelVersion.model_validate(connection.execute(query).scalar_one())
-    except ValidationError as error:
-        raise RegistryError(f"the record of {domain}@{number} cannot be read: {first_fault(error)}") from error
 
 
 def _retired(connection: Connection, version: ModelVersion) -> str | None:

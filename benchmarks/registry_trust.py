@@ -116,7 +116,7 @@ def published_at_once(url: str, scratch: Path, processes: int, each: int) -> dic
 
 
 def publish_some(url: str, folder: Path, times: int) -> None:
-    """Publish so many versions, each of another content."""
+    """Publish a number of versions, each with other content."""
     registry = Registry.open(url)
     for number in range(times):
         registry.publish(write_model(folder, f"{folder.name}-{number}"), make_record())
@@ -125,7 +125,7 @@ def publish_some(url: str, folder: Path, times: int) -> None:
 def killed(
     url: str, scratch: Path, kills: int, seed: int, restart: Callable[[], None] | None, each: int = 10
 ) -> dict[str, Any]:
-    """Kill a worker again and again, and restart the database at each so many kills; what was wrong afterwards."""
+    """Kill a worker again and again, and restart the database after every ``each`` kills; what was wrong afterwards."""
     draw, restarts, faults = random.Random(seed), 0, []
     folders = [write_model(scratch / f"content-{number}", str(number)) for number in range(CONTENTS)]
     registry = Registry.open(url)

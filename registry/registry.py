@@ -53,7 +53,7 @@ class Registry:
 
     Attributes:
         url: of the database, without its password.
-        webhooks: who is told of changes.
+        webhooks: URLs that are notified of changes.
         policies: what versions must hold to be promoted, and the keys of protected aliases.
         signatures: of the versions.
         exchange: exports and imports versions.

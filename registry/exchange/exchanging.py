@@ -50,7 +50,7 @@ class Exchange:
 
         Raises:
             ExchangeError: the file is damaged, or is not such a file, or its model is too large.
-            SignatureError: this machine asks for signatures, and the file has none that it trusts.
+            SignatureError: this machine requires signatures, and the file has none that it trusts.
             RegistryError: it holds files that are not allowed, or the registry cannot be written.
         """
         if not local_path(path, ExchangeError).is_file():
@@ -79,7 +79,7 @@ class Exchange:
 
         Raises:
             ExchangeError: the Hub cannot be reached, or the repository holds no version, or another one than it says.
-            SignatureError: this machine asks for signatures, and the repository has none that it trusts.
+            SignatureError: this machine requires signatures, and the repository has none that it trusts.
             RegistryError: it holds files that are not allowed, or the registry cannot be written.
         """
         return self._import(lambda folder: pull(repository, folder, revision, max_size), repository, force)

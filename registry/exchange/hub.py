@@ -131,7 +131,7 @@ def _text(repository: str, commit: str, path: str) -> bytes:
 
 
 def _pieces(repository: str, commit: str, path: str, most: int) -> Iterator[bytes]:
-    """The content of a file, piece by piece; no more than so many bytes are read."""
+    """The content of a file, piece by piece; at most ``most`` bytes are read."""
     from huggingface_hub import get_session, hf_hub_url, utils
 
     address, size = hf_hub_url(repository, path, revision=commit), 0

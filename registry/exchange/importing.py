@@ -33,7 +33,7 @@ def import_from(store: Store, fill: Fill, place: str, force: bool) -> Published 
 
     Raises:
         ExchangeError: it cannot be read.
-        SignatureError: this machine asks for signatures, and it has none that is trusted.
+        SignatureError: this machine requires signatures, and it has none that is trusted.
         RegistryError: the registry cannot be written.
     """
     with new_folder_beside(writable_cache_folder("imports") / "new") as folder:

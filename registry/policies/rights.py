@@ -12,7 +12,7 @@ from registry.store import KEY_VARIABLE
 
 
 def in_force(connection: Connection, domain: str) -> tuple[str, Policy | None]:
-    """The policy of a domain, else of the registry, and whose it is; an empty domain asks for the registry's."""
+    """The policy of a domain, else of the registry, and whose it is; an empty domain means the registry's."""
     rows = connection.execute(
         select(policies.c.domain, policies.c.policy).where(policies.c.domain.in_([domain, ""]))
     ).all()

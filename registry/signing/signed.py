@@ -56,7 +56,7 @@ class Signatures:
         return check_trusted(Manifest.of(version), version.name, self.of(version), known)
 
     def check_trusted(self, version: ModelVersion) -> None:
-        """Make sure that a version whose files were checked is signed, if this machine asks for signatures.
+        """Make sure that a version whose files were checked is signed, if this machine requires signatures.
 
         Raises:
             SignatureError: no key that this machine trusts signed it.

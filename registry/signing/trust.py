@@ -17,7 +17,7 @@ VARIABLE = "DOMAIN_ROUTER_TRUSTED_KEYS"
 def trusted_keys() -> list[Path]:
     """The public keys that ``DOMAIN_ROUTER_TRUSTED_KEYS`` names: a file, or a folder with files ``*.pem``.
 
-    Empty where it is not set, and then signatures are not asked for.
+    Empty where it is not set: then signatures are not required.
 
     Raises:
         SignatureError: it is set, and names no key.

@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5
 
 
 class Watcher:
-    """Tells one thread of changes. What changed while it did not wait, or the database was away, is told afterwards."""
+    """Notifies one thread of changes, also of those made while it did not wait or the database was away."""
 
     def __init__(self, generation: Callable[[], int], database: URL) -> None:
         """

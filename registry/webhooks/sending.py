@@ -90,7 +90,7 @@ def forget_old(engine: Engine) -> None:
 
 
 def pause(attempts: int, draw: Callable[[], float] = random.random) -> float:
-    """Seconds until the next attempt, after so many: doubled each time, give or take a half, so that senders spread."""
+    """Seconds until the next attempt: doubled after each one, give or take a random half, so that senders spread."""
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempts - 1)) * (0.5 + draw())
 
 

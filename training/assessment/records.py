@@ -66,7 +66,7 @@ class Assessment(Record):
     ceiling: Ceiling
     findings: list[Finding] = Field(description="those that were looked for, found or not")
     expected_gain: float = Field(description="MRR@5 that training on these pairs probably gains")
-    visible_gain: float = Field(description="MRR@5 that so many dev queries can tell from chance")
+    visible_gain: float = Field(description="smallest gain in MRR@5 that the dev queries can tell from chance")
     more_pairs: int = Field(description="pairs to add until training is worthwhile; 0 if it is, or never will be")
     verdict: Verdict
     reason: str

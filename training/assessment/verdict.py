@@ -62,7 +62,7 @@ def hybrid_instead(hybrid: ComparisonRecord, expected_gain: float) -> str:
 
 
 def visible_gain(queries: int) -> float:
-    """Gain in MRR@5 that so many queries can tell from chance: its 95 % interval is about as wide on either side."""
+    """Smallest gain in MRR@5 that a number of queries can tell from chance: the half-width of its 95 % interval."""
     return 1.96 * DEVIATION / math.sqrt(queries)
 
 

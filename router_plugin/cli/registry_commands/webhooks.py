@@ -1,4 +1,4 @@
-"""``domain-router models webhooks``: who is told of changes in the registry, and whether it was."""
+"""``domain-router models webhooks``: URLs that are notified of changes in the registry, and the log of deliveries."""
 
 from __future__ import annotations
 

@@ -85,6 +85,6 @@ def _print_ceiling(found: Assessment) -> None:
         ("lost to answers that were not judged", ceiling.unjudged_answers),
         ("lost to answers out of reach", ceiling.out_of_reach),
         (f"expected gain in MRR@5, {found.training_queries} training queries", found.expected_gain),
-        ("gain that so many dev queries can tell from chance", found.visible_gain),
+        ("smallest gain that the dev queries can tell from chance", found.visible_gain),
     ]
     print_table("what training may gain, estimated", ("figure", "value"), rows)

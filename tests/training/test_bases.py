@@ -37,7 +37,14 @@ DESCRIBED = {
 APART = {"prompts", "two_encoders", "static_queries", "two_heads"}
 """The kinds to which a text is one thing as a query and another as a document."""
 
-FULL = {"iterations": 1, "learning_rate": 1e-2, "warmup_steps": 0, "weight_decay": 0.0, "interpolation_weight": 1.0}
+FULL = {
+    "iterations": 1,
+    "learning_rate": 1e-2,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "interpolation_weight": 1.0,
+    "mix_ratio": 0.0,
+}
 COLUMNS = {
     "anchor": ["apple", "bridge"] * 8,
     "positive": ["castle", "desert"] * 8,
@@ -198,8 +205,15 @@ def test_weights_stored_in_half_precision_are_trained_in_full(tmp_path, trained)
 
 @pytest.mark.parametrize(
     ("device", "bfloat16", "expected"),
-    [("cuda", True, "bf16"), ("cuda:1", False, "fp16"), ("cpu", True, None), ("mps", True, None)],
+    [
+        ("cuda", True, "bf16"),
+        ("cuda:1", False, "fp16"),
+        ("cpu", True, "bf16"),
+        ("cpu", False, None),
+        ("mps", True, None),
+    ],
 )
-def test_a_gpu_trains_in_the_half_precision_that_it_supports(monkeypatch, device, bfloat16, expected):
+def test_a_device_trains_in_the_half_precision_that_it_supports(monkeypatch, device, bfloat16, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": bfloat16, "avx2": True})
     assert half_precision(torch.device(device)) == expected

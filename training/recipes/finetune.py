@@ -80,10 +80,18 @@ def train_adapter_only(model: SentenceTransformer, rank: int, seed: int) -> None
 
 
 def half_precision(device: torch.device) -> Literal["bf16", "fp16"] | None:
-    """The mixed precision for a device: bfloat16 on a GPU that supports it, else float16; None if it is not a GPU."""
+    """The mixed precision for a device: bfloat16 where its hardware multiplies it, else float16 on a GPU, else None."""
+    if device.type == "cpu":
+        return "bf16" if cpu_multiplies_bfloat16() else None
     if device.type != "cuda":
         return None
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16; without them, it is slower than float32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _arguments(

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,12 +20,14 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import read_pairs
 from training.mining.examples import Examples
 from training.mining.miners import Miner
 from training.recipes.recipes import Contrastive
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 
+UNLABELLED = sorted((Path(__file__).parents[1] / "examples" / "data").glob("*.jsonl"))
 WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
 
 
@@ -63,21 +66,57 @@ class Pull(Contrastive):
         return _PulledLoss(model, base.model, self.scale, self.pull)
 
 
+class Distil(Contrastive):
+    """Also learns the base model's similarities between unlabelled texts of many fields, those of the examples."""
+
+    name: ClassVar[str] = "distil"
+    distil: float = 20.0
+    unlabelled: int = 64
+    """Texts per step."""
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """InfoNCE and the mean squared difference of the similarities."""
+        assert base is not None
+        return _DistilledLoss(super().full_loss(model, base), model, base.model, self.distil, self.unlabelled)
+
+
+class _DistilledLoss(nn.Module):
+    """A loss plus the distance of cosines between unlabelled texts from the base model's."""
+
+    def __init__(
+        self, loss: nn.Module, model: SentenceTransformer, base: SentenceTransformer, weight: float, count: int
+    ) -> None:
+        super().__init__()
+        self._loss, self.model, self._weight, self._count = loss, model, weight, count
+        self._cosines = _BaseCosines(base)
+        pairs = [pair for file in UNLABELLED for pair in read_pairs(str(file)).pairs]
+        self._texts = [text for pair in pairs for text in (pair.question, pair.answer)]
+        self._draw = np.random.default_rng(0)
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        loss: Tensor = self._loss(sentence_features, labels)
+        drawn = self._draw.choice(len(self._texts), self._count, replace=False)
+        features = self.model.preprocess([self._texts[position] for position in drawn])
+        features = {name: value.to(self.model.device) for name, value in features.items() if isinstance(value, Tensor)}
+        self._cosines.read(features)
+        return loss + self._weight * self._cosines.distance(self.model(features)["sentence_embedding"])
+
+
 class _BaseCosines:
-    """How far the cosines between all queries of a batch are from the base model's: the mean squared difference."""
+    """How far the cosines between all texts of a batch are from the base model's: the mean squared difference."""
 
     def __init__(self, base: SentenceTransformer) -> None:
         self._base = base  # held by a plain object, so that its weights do not become parameters of a loss
         self._wanted = torch.empty(0)
 
-    def read(self, queries: dict[str, Any]) -> None:
-        """Encode a batch of tokenized queries with the base model."""
-        kept = {name: value.clone() for name, value in queries.items() if isinstance(value, Tensor)}
+    def read(self, texts: dict[str, Any]) -> None:
+        """Encode a batch of tokenized texts with the base model."""
+        kept = {name: value.clone() for name, value in texts.items() if isinstance(value, Tensor)}
         with torch.no_grad():
             self._wanted = self._cosines(self._base(kept)["sentence_embedding"])
 
     def distance(self, vectors: Tensor) -> Tensor:
-        """Of the same queries' vectors, ``(b, d)``."""
+        """Of the same texts' vectors, ``(b, d)``."""
         return functional.mse_loss(self._cosines(vectors), self._wanted)
 
     @staticmethod
@@ -198,4 +237,4 @@ def _restyled(question: str, passage: str, draw: np.random.Generator) -> str:
     return sentences[draw.integers(len(sentences))]
 
 
-TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, OneTemplate, Styles)}
+TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, Distil, OneTemplate, Styles)}

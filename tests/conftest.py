@@ -136,7 +136,7 @@ def tiny_models(
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         prepare(read_pairs(str(source)), folder / f"{domain}-data")
         models[domain] = folder / f"{domain}-model"
-        recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-3)
+        recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-3, mix_ratio=0)
         adapt(
             TrainingJob(read_prepared(folder / f"{domain}-data"), domain, tiny_base, recipe, device="cpu"),
             models[domain],
@@ -153,7 +153,7 @@ def tiny_adapter(
 
     folder = tmp_path_factory.mktemp("ready-made") / "models" / "medical"
     data = read_prepared(tiny_models["medical"].with_name("medical-data"))
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, lora=2, mix_ratio=0)
     adapt(TrainingJob(data, "medical", tiny_base, recipe, device="cpu"), folder)
     return folder
 

@@ -98,7 +98,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         base = states[BASE_STATE]
         check_base_model(base.model, recipe)
         try_model(base.model, job.base.name)
-        sets = {**(job.training_set.parts or {"": job.training_set}), **job.mixed}
+        sets = {**(job.training_set.parts or {"": job.training_set}), **job.all_mixed}
         check_readable(base.model, job.base.name, sets, job.allow_unreadable)
         graded = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
         outcomes = [_Loop(job, run, texts, states, load, graded, seed).run_all() for seed in job.seeds]

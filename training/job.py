@@ -10,6 +10,7 @@ from registry import BaseModelFiles, ModelRecord
 from registry.records import DatasetRecord
 from training import checks
 from training.judges.relevance import RelevanceJudge
+from training.mining.bundled_questions import bundled_questions
 from training.options import TrainingOptions
 from training.prepared.format import PreparedData
 from training.prepared.joined import complete_batch_shares, join
@@ -34,7 +35,8 @@ class TrainingJob(TrainingOptions):
         recipe: how to train.
         extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
             too.
-        mixed: other prepared data by name, whose training queries are used for training, too.
+        mixed: other prepared data by name, whose training queries are used for training, too; see also
+            ``without_bundled_questions``.
         guards: other prepared data by name, which are neither trained on nor tested: on their dev queries the model may
             not lose more than ``guard_loss`` says, by default nothing, which bounds the interpolation weight.
         single_set_baselines: for any of several sets, by name, the model that was trained on it alone; the report
@@ -70,6 +72,13 @@ class TrainingJob(TrainingOptions):
         return self.data if isinstance(self.data, PreparedData) else join(self.data)
 
     @cached_property
+    def all_mixed(self) -> dict[str, PreparedData]:
+        """What is mixed in: the sets that were given, and as many bundled questions as a pass can use."""
+        count = self.recipe.mixed_examples(len(self.training_set.qrels["train"]))
+        wanted = count and not self.without_bundled_questions
+        return {**(bundled_questions(self.base.path, count) if wanted else {}), **self.mixed}
+
+    @cached_property
     def kept_apart(self) -> KeptApart:
         """The data as they are trained on, without training queries that another set holds out.
 
@@ -77,7 +86,7 @@ class TrainingJob(TrainingOptions):
             TrainingError: no training query of a set is left.
         """
         sets = self.training_set.parts or {"": self.training_set}
-        return keep_apart(sets, self.mixed, self.extra_test_sets, self.guards)
+        return keep_apart(sets, self.all_mixed, self.extra_test_sets, self.guards)
 
     @cached_property
     def complete_batch_shares(self) -> dict[str, float]:
@@ -99,7 +108,7 @@ class TrainingJob(TrainingOptions):
             },
             dataset=_lineage(self.training_set),
             joined={name: _lineage(part) for name, part in self.training_set.parts.items()},
-            mixed={name: _lineage(other) for name, other in self.mixed.items()},
+            mixed={name: _lineage(other) for name, other in self.all_mixed.items()},
             guards={name: _lineage(guard) for name, guard in self.guards.items()},
             judge=self.judge.identity if self.judge else None,
             judge_depth=self.judge_depth if self.judge else None,

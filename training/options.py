@@ -57,6 +57,9 @@ class TrainingOptions:
         BeforeValidator(numbers_by_name),
         Shown(default="0", metavar="NAME=LOSS"),
     ] = field(default_factory=dict)
+    without_bundled_questions: Annotated[
+        bool, Field(description="Mix in none of the questions in people's own words that come with the package.")
+    ] = False
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, le=2**31)], ...],
         Field(description="Seed of everything random; of several, each trains a model, and the best on dev is kept."),

@@ -26,8 +26,10 @@ from training.sources.pairs import Pair, Pairs
 KEYS = ["apple", "bridge", "castle", "desert", "engine", "forest", "garden", "hammer", "island", "jungle", "kitchen"]
 FILLERS = ["please", "kindly", "tell", "something", "about", "general", "matters", "which", "people", "often", "wish"]
 
-LEARNING = Contrastive(min_steps=20, max_epochs=20, learning_rate=1e-2, interpolation_weight=1.0, batch_size=8)
-QUICK = Contrastive(iterations=1, min_steps=1, learning_rate=1e-3, batch_size=8)
+LEARNING = Contrastive(
+    min_steps=20, max_epochs=20, learning_rate=1e-2, interpolation_weight=1.0, batch_size=8, mix_ratio=0
+)
+QUICK = Contrastive(iterations=1, min_steps=1, learning_rate=1e-3, batch_size=8, mix_ratio=0)
 
 
 def word_pairs() -> list[Pair]:

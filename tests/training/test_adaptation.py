@@ -30,7 +30,7 @@ METRICS = {f"{name}@{k}" for name in ("mrr", "recall", "ndcg", "dcg") for k in C
 def untouched(tmp_path_factory, trained, tiny_base):
     """A run whose result is always the base model."""
     out = tmp_path_factory.mktemp("untouched") / "out"
-    recipe = Contrastive(iterations=1, min_steps=1, interpolation_weight=0.0)
+    recipe = Contrastive(iterations=1, min_steps=1, interpolation_weight=0.0, mix_ratio=0)
     return out, adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), out)
 
 
@@ -185,7 +185,7 @@ def test_every_state_encodes_the_corpus_once(trained, again):
 
 @pytest.mark.slow
 def test_another_seed_gives_another_model(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, mix_ratio=0)
     for seed in (1, 2):
         adapt(TrainingJob(trained.data, "words", tiny_base, recipe, seeds=(seed,), device="cpu"), tmp_path / str(seed))
     reports = [json.loads((tmp_path / str(seed) / "report.json").read_text(encoding="utf-8")) for seed in (1, 2)]
@@ -266,7 +266,7 @@ def test_pairs_that_all_have_the_same_answer_do_not_hang(tmp_path, tiny_base):
 
 
 def test_a_run_that_diverges_says_which_number_to_change(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e30, batch_size=8)
+    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e30, batch_size=8, mix_ratio=0)
     with pytest.raises(TrainingError, match="`learning_rate`"):
         adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
 
@@ -337,7 +337,9 @@ def test_the_prompts_of_a_model_are_trained_with_and_kept(tmp_path, trained, tin
 
 
 def test_texts_are_truncated_only_while_training(tmp_path, trained, tiny_base):
-    recipe = Contrastive(iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4)
+    recipe = Contrastive(
+        iterations=1, min_steps=3, learning_rate=1e-2, interpolation_weight=1.0, max_length=4, mix_ratio=0
+    )
     report = adapt(TrainingJob(trained.data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.max_length == 64
     assert load_model(tmp_path / "out", "cpu").max_seq_length == 64
@@ -347,7 +349,19 @@ def test_texts_are_truncated_only_while_training(tmp_path, trained, tiny_base):
 def test_the_command_writes_only_its_result_without_a_terminal(tmp_path, trained, tiny_base):
     arguments = [
         *("train", trained.out.parent / "data", "--domain", "words", "--base-model", tiny_base.path),
-        *("--out", tmp_path / "out", "--iterations", 1, "--min-steps", 1, "--device", "cpu", "--json"),
+        *(
+            "--out",
+            tmp_path / "out",
+            "--iterations",
+            1,
+            "--min-steps",
+            1,
+            "--mix-ratio",
+            0,
+            "--device",
+            "cpu",
+            "--json",
+        ),
     ]
     finished = run_python("from router_plugin.cli import main; main()", *arguments, cold=True)
     assert finished.stderr == ""

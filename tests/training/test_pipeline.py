@@ -5,7 +5,7 @@ import pytest
 from registry import Registry
 from training import Contrastive, add_ready_made, train_domain
 
-QUICK = Contrastive(iterations=1, min_steps=2, max_epochs=1)
+QUICK = Contrastive(iterations=1, min_steps=2, max_epochs=1, mix_ratio=0)
 
 
 @pytest.mark.slow

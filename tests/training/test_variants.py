@@ -142,7 +142,7 @@ def test_a_damaged_variant_is_an_error(exported, tmp_path, file):
 
 
 def test_training_can_encode_with_another_runtime(tiny_base, data, tmp_path):
-    recipe = Contrastive(iterations=1, min_steps=3)
+    recipe = Contrastive(iterations=1, min_steps=3, mix_ratio=0)
     reports = [
         adapt(
             TrainingJob(data, "medical", tiny_base, recipe, encode_with=backend, device="cpu"), tmp_path / str(backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -133,8 +134,17 @@ class Recipe(Options):
 
     @property
     def mixed_fraction(self) -> float:
-        """The fraction of the batches taken from `mixed` data; of use only to a recipe that lays out batches."""
+        """The fraction of the batches taken from other data; of use only to a recipe that lays out batches."""
         return 0.0
+
+    def passes(self, queries: int) -> int:
+        """How often an iteration goes over that many training queries."""
+        return self.epochs
+
+    def mixed_examples(self, queries: int) -> int:
+        """How many examples of other data an iteration uses beside that many training queries."""
+        fraction = self.mixed_fraction if self.lays_out_batches else 0.0
+        return math.ceil(self.passes(queries) * queries * fraction / (1 - fraction))
 
     @property
     def trainer_epochs(self) -> int:
@@ -202,14 +212,17 @@ class Contrastive(Recipe):
         """Remembers hard negatives, and draws every pass anew."""
         from training.mining.miners import NegativeMiner, WholeCorpus
 
-        queries = len(texts.queries["train"])
-        passes = -(-self.min_steps * self.batch_size // queries)
-        passes = max(self.epochs, min(passes, self.max_epochs))
+        passes = self.passes(len(texts.queries["train"]))
         if self.freeze_documents:
             return WholeCorpus(texts, passes)
         return NegativeMiner(
             texts, passes, self.batch_size, self.negatives, self.random_negative_ratio, self.max_negative_ratio
         )
+
+    def passes(self, queries: int) -> int:
+        """As many as `min_steps` needs, within `max_epochs`."""
+        needed = -(-self.min_steps * self.batch_size // queries)
+        return max(self.epochs, min(needed, self.max_epochs))
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE; against the whole corpus where documents are frozen."""

@@ -16,7 +16,7 @@ from tests.conftest import EXAMPLES, read_json_lines
 from training import prepare, publish, read_pairs, read_prepared
 
 ROUTES = EXAMPLES / "routes.yaml"
-FEW = ("--iterations", 1, "--min-steps", 1, "--max-epochs", 1, "--device", "cpu")
+FEW = ("--iterations", 1, "--min-steps", 1, "--max-epochs", 1, "--mix-ratio", 0, "--device", "cpu")
 
 
 def commands(group, path=()):

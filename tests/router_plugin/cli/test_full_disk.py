@@ -51,7 +51,7 @@ def test_prepare_on_a_full_disk(cli: Any, tmp_path: Path, pairs_file: Path) -> N
 @pytest.mark.parametrize("size", [0, 300, 2000, 20_000, 200_000])
 def test_train_on_a_full_disk(cli: Any, tmp_path: Path, prepared: Path, tiny_base: BaseModelFiles, size: int) -> None:
     """Wherever the space ends: at the run's first file, at embeddings, rankings, weights."""
-    few = ("--iterations", 1, "--min-steps", 1, "--max-epochs", 1, "--device", "cpu")
+    few = ("--iterations", 1, "--min-steps", 1, "--max-epochs", 1, "--mix-ratio", 0, "--device", "cpu")
     arguments = ("train", prepared, "--domain", "x", "--base-model", tiny_base.path, "--out", tmp_path / "model", *few)
     with files_of_at_most(size):
         one_line(cli(*arguments), "cannot be written")

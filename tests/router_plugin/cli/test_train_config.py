@@ -96,7 +96,7 @@ def test_numbers_with_an_exponent_are_numbers_however_they_are_written(tmp_path_
 @pytest.mark.slow
 def test_a_config_trains_as_the_flags_do(cli, prepared, tiny_base, tmp_path):
     common = ("train", prepared, "--domain", "legal", "--base-model", tiny_base.path, "--iterations", 1)
-    common += ("--min-steps", 1, "--batch-size", 8, "--device", "cpu", "--seed", 3)
+    common += ("--min-steps", 1, "--batch-size", 8, "--mix-ratio", 0, "--device", "cpu", "--seed", 3)
     (tmp_path / "train.yaml").write_text(printed(*common, "--out", "elsewhere"), encoding="utf-8")
     assert cli(*common, "--out", tmp_path / "one")[0] == 0
     assert cli("train", "--config", tmp_path / "train.yaml", "--out", tmp_path / "two")[0] == 0

@@ -27,7 +27,7 @@ def question(domain, number=0):
 
 ROUTES = [Route(name="symptoms", domain="medical", utterances=(question("medical"),))]
 ANY_CONFIDENCE = Settings(min_confidence=0, target_precision=0, device="cpu")
-FEW = ("--iterations", 1, "--min-steps", 3, "--learning-rate", 0.01, "--device", "cpu")
+FEW = ("--iterations", 1, "--min-steps", 3, "--learning-rate", 0.01, "--mix-ratio", 0, "--device", "cpu")
 
 
 @pytest.fixture
@@ -156,14 +156,17 @@ def test_the_quickstart_takes_the_ready_made_domain_and_trains_the_other(cli, re
 
 INSTALLED = """
 import sys
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from training.mining.bundled_questions import bundled_questions
 from training.ready_made import ready_made_domains
 for name, folder in ready_made_domains().items():
     print(name, folder)
+print(*bundled_questions(Path("no base model"), 1))
 """
 
 
-def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
+def test_an_installed_wheel_has_the_ready_made_domains_and_the_bundled_questions(tiny_adapter, tmp_path):
     source, site = tmp_path / "source", tmp_path / "site"
     source.mkdir()
     for name in ("pyproject.toml", "README.md"):
@@ -171,13 +174,14 @@ def test_an_installed_wheel_has_the_ready_made_domains(tiny_adapter, tmp_path):
     for name in ("training", "registry", "router_plugin"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(tiny_adapter, source / "models" / "medical")
+    shutil.copytree(ROOT / "examples" / "data", source / "examples" / "data")
     (wheel,) = WheelBuilder(str(source)).build(directory=str(tmp_path / "dist"), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     command = [sys.executable, "-c", INSTALLED, str(site)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     found = site / "training" / "models" / "medical"
-    assert done.stdout == f"medical {found}\n", done.stderr
+    assert done.stdout == f"medical {found}\nbundled-finance bundled-legal bundled-medical\n", done.stderr
     assert digest_of(found) == digest_of(tiny_adapter)
     for suffix in ("html", "md", "pyi", "txt"):
         for path in source.glob(f"*/**/*.{suffix}"):

@@ -498,7 +498,7 @@ def test_variants_are_made_and_chosen_on_the_command_line(tiny_models, tiny_base
     data, model = tiny_models["medical"].with_name("medical-data"), tmp_path / "model"
     run = CliRunner().invoke
     train = ["train", str(data), "--domain", "medical", "--out", str(model), "--base-model", str(tiny_base.path)]
-    short = ["--iterations", "1", "--min-steps", "2", "--device", "cpu"]
+    short = ["--iterations", "1", "--min-steps", "2", "--mix-ratio", "0", "--device", "cpu"]
     runtimes = ["--encode-with", "openvino", "--variant", "openvino"]
     registered = ["--register", "--force", "--registry", str(tmp_path / "registry")]
     trained = run(app, [*train, *short, *runtimes, *registered, "--json"])

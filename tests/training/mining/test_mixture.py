@@ -13,6 +13,8 @@ from training.mining.mixture import interleave
 from training.recipes.finetune import finetune
 from training.recipes.recipes import make_recipe
 
+MIXING = QUICK.replace(mix_ratio=0.25)
+
 
 def examples(*sizes, name="own"):
     count = sum(sizes)
@@ -58,7 +60,16 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
         lambda model, given, *rest: trained_on.append(given) or finetune(model, given, *rest),
     )
     report = adapt(
-        TrainingJob(trained.data, "words", tiny_base, QUICK, mixed={"fillers": others}, device="cpu"), tmp_path / "out"
+        TrainingJob(
+            trained.data,
+            "words",
+            tiny_base,
+            MIXING,
+            mixed={"fillers": others},
+            without_bundled_questions=True,
+            device="cpu",
+        ),
+        tmp_path / "out",
     )
     own, fillers = ({data.queries[name] for name in data.qrels["train"]} for data in (trained.data, others))
     batches = [set(batch["anchor"]) for batch in batches_of(trained_on[0])]
@@ -75,7 +86,10 @@ def test_a_model_learns_from_the_training_split_of_other_data_in_batches_of_thei
 def test_mixed_data_are_part_of_a_runs_identity(tmp_path, trained, others, tiny_base):
     steps = []
     for name, mixed in (("without", {}), ("with", {"fillers": others})):
-        report = adapt(TrainingJob(trained.data, "words", tiny_base, QUICK, mixed=mixed, device="cpu"), tmp_path / name)
+        job = TrainingJob(
+            trained.data, "words", tiny_base, MIXING, mixed=mixed, without_bundled_questions=True, device="cpu"
+        )
+        report = adapt(job, tmp_path / name)
         steps.append(report.iterations[1].steps)
     assert steps[0] < steps[1]
 

@@ -62,7 +62,7 @@ def test_where_every_weight_breaks_a_guard_the_smallest_is_taken():
 def test_guards_are_measured_reported_and_decide_whether_a_run_is_the_same(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     guard = prepared(filler_pairs(), tmp_path / "guard", test_size=0.3)
-    recipe = Contrastive(iterations=1, min_steps=2)
+    recipe = Contrastive(iterations=1, min_steps=2, mix_ratio=0)
 
     def run(**guarded):
         job = TrainingJob(data, "words", tiny_base, recipe, device="cpu", **guarded)
@@ -105,7 +105,7 @@ def test_a_guard_without_dev_queries_is_refused(tmp_path, tiny_base):
 @pytest.mark.slow
 def test_the_chosen_weight_is_reported_and_no_text_is_encoded_twice_for_it(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8)
+    recipe = Contrastive(iterations=1, min_steps=20, max_epochs=20, learning_rate=1e-2, batch_size=8, mix_ratio=0)
     with texts_encoded() as encoded:
         report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.iterations[1].interpolation_weight in [number / 10 for number in range(1, 11)]
@@ -126,7 +126,10 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 
     monkeypatch.setattr(DevSample, "of", of)
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    adapt(TrainingJob(data, "words", tiny_base, Contrastive(iterations=1, min_steps=2), device="cpu"), tmp_path / "out")
+    adapt(
+        TrainingJob(data, "words", tiny_base, Contrastive(iterations=1, min_steps=2, mix_ratio=0), device="cpu"),
+        tmp_path / "out",
+    )
     (base, _, none), (trained, vectors, some) = seen
     assert (base, none, trained) == ("base", 0, "iteration-1-trained")
     assert some == len(vectors.queries) + len(vectors.documents)
@@ -135,7 +138,7 @@ def test_the_sample_of_the_base_model_is_read_not_encoded(tmp_path, tiny_base, m
 @pytest.mark.slow
 def test_a_given_weight_is_used(tmp_path, tiny_base):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
-    recipe = Contrastive(iterations=1, interpolation_weight=0.3)
+    recipe = Contrastive(iterations=1, interpolation_weight=0.3, mix_ratio=0)
     report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     assert report.iterations[1].interpolation_weight == 0.3
 

@@ -32,7 +32,7 @@ class TrainingJob(TrainingOptions):
             metrics are means over sets, and the report also has the metrics of each set.
         domain: name of the domain.
         base: where adaptation starts.
-        recipe: how to train.
+        recipe: how to train. The job's own is fitted to the number of training queries.
         extra_test_sets: other prepared data by name; the base and the chosen model are measured on their test splits
             too.
         mixed: other prepared data by name, whose training queries are used for training, too; see also
@@ -63,6 +63,7 @@ class TrainingJob(TrainingOptions):
     judge: RelevanceJudge | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", self.recipe.fitted(len(self.training_set.qrels["train"])))
         TrainingOptions(**{each.name: getattr(self, each.name) for each in fields(TrainingOptions)})  # checks them
         checks.check_job(self)
 

@@ -41,7 +41,7 @@ def finetune(
     Args:
         model: the model to train.
         examples: the training examples.
-        recipe: how to train.
+        recipe: how to train; fitted to the number of examples, if it was not fitted to that of queries.
         seed: of everything random.
         scratch: a folder for temporary files.
         what: name for the progress bar and errors.
@@ -53,6 +53,7 @@ def finetune(
     Raises:
         TrainingError: the recipe cannot train this kind of model, or training diverged.
     """
+    recipe = recipe.fitted(len(examples))
     set_seed(seed)
     with _prepared(model, recipe), bar(f"fine-tuning ({what})") as advance:
         trainer = MinedBatchTrainer(
@@ -101,7 +102,7 @@ def _arguments(
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=recipe.trainer_epochs,
-        per_device_train_batch_size=max(recipe.batch_size // processes.count(), 1),
+        per_device_train_batch_size=max((recipe.batch_size or 1) // processes.count(), 1),
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,

@@ -31,8 +31,17 @@ def _distinct(dims: tuple[int, ...] | None) -> tuple[int, ...] | None:
     return dims
 
 
+MANY = 5000
+"""Training queries that are many; see :data:`LARGE`."""
+SMALL: dict[str, Any] = {"batch_size": 32, "negatives": 1}
+"""Defaults of ``contrastive``, chosen on 1,600 training queries."""
+LARGE: dict[str, Any] = {"batch_size": 128, "negatives": 4, "mini_batch": 64}
+"""The same for many queries, which give enough steps in large batches; chosen on 12,000."""
+
 Epochs = Annotated[int, Field(ge=1, description="Passes over the examples in each iteration.")]
-BatchSize = Annotated[int, Field(ge=1, description="Examples per step.")]
+BatchSize = Annotated[
+    int | None, Field(ge=1, description="Examples per step."), Shown(default=f"32, from {MANY} training queries on 128")
+]
 WarmupSteps = Annotated[
     float, Field(ge=0, description="Warm-up steps; a value below 1 is a fraction of the iteration's steps.")
 ]
@@ -137,6 +146,10 @@ class Recipe(Options):
         """The fraction of the batches taken from other data; of use only to a recipe that lays out batches."""
         return 0.0
 
+    def fitted(self, queries: int) -> Self:
+        """The recipe as it trains on that many queries: some defaults may depend on their number."""
+        return self
+
     def passes(self, queries: int) -> int:
         """How often an iteration goes over that many training queries."""
         return self.epochs
@@ -164,7 +177,7 @@ class Contrastive(Recipe):
     dropout: ClassVar[bool] = False
 
     epochs: Epochs = 1
-    batch_size: BatchSize = 32
+    batch_size: BatchSize = None
     warmup_steps: WarmupSteps = 0.1
     interpolation_weight: InterpolationWeight = None
     min_gain_kept: MinGainKept = 0.8
@@ -173,8 +186,10 @@ class Contrastive(Recipe):
     ] = 20
     max_epochs: Annotated[int, Field(ge=1, description="Limit of the epochs added to reach `min_steps`.")] = 8
     negatives: Annotated[
-        int, Field(ge=0, description="Negatives per query and step, in addition to the in-batch negatives.")
-    ] = 1
+        int | None,
+        Field(ge=0, description="Negatives per query and step, in addition to the in-batch negatives."),
+        Shown(default=f"1, from {MANY} training queries on 4"),
+    ] = None
     random_negative_ratio: Annotated[
         float,
         Field(ge=0, le=1, description="Fraction of the negatives drawn from all wrong documents instead of mined."),
@@ -198,7 +213,7 @@ class Contrastive(Recipe):
     mini_batch: Annotated[
         int | None,
         Field(ge=1, description="Texts in memory at a time, by gradient caching: large batches in little memory."),
-        Shown(default="the whole batch"),
+        Shown(default=f"the whole batch, from {MANY} training queries on 64"),
     ] = None
 
     @model_validator(mode="after")
@@ -208,20 +223,29 @@ class Contrastive(Recipe):
             raise TrainingError(f"`freeze_documents` cannot be combined with `{other}`: leave one out")
         return self
 
+    def fitted(self, queries: int) -> Self:
+        """With the defaults for that many queries, where nothing was set."""
+        defaults = LARGE if queries >= MANY and not self.freeze_documents else SMALL
+        return self.replace(**{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
     def miner(self, texts: Texts) -> Miner:
         """Remembers hard negatives, and draws every pass anew."""
         from training.mining.miners import NegativeMiner, WholeCorpus
 
-        passes = self.passes(len(texts.queries["train"]))
+        queries = len(texts.queries["train"])
+        passes, fitted = self.passes(queries), self.fitted(queries)
         if self.freeze_documents:
             return WholeCorpus(texts, passes)
+        assert fitted.batch_size is not None and fitted.negatives is not None
         return NegativeMiner(
-            texts, passes, self.batch_size, self.negatives, self.random_negative_ratio, self.max_negative_ratio
+            texts, passes, fitted.batch_size, fitted.negatives, self.random_negative_ratio, self.max_negative_ratio
         )
 
     def passes(self, queries: int) -> int:
         """As many as `min_steps` needs, within `max_epochs`."""
-        needed = -(-self.min_steps * self.batch_size // queries)
+        batch_size = self.fitted(queries).batch_size
+        assert batch_size is not None
+        needed = -(-self.min_steps * batch_size // queries)
         return max(self.epochs, min(needed, self.max_epochs))
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from training import Contrastive, ReferenceTriplet, TrainingError
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune
-from training.recipes.recipes import RECIPES, make_recipe
+from training.recipes.recipes import MANY, RECIPES, make_recipe
 from training.retrieval.encoding import load_model
 
 
@@ -142,3 +142,19 @@ def test_only_the_reference_recipe_trains_with_dropout(tiny_base, tmp_path, reci
     finetune(model, Examples(columns), recipe, 1, tmp_path, "test")
     assert seen == rates
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("given", "queries", "expected"),
+    [
+        ({}, MANY - 1, (32, 1, None)),
+        ({}, MANY, (128, 4, 64)),
+        ({"batch_size": 32, "mini_batch": 8}, MANY, (32, 4, 8)),
+        ({"negatives": 0}, MANY, (128, 0, 64)),
+        ({"freeze_documents": True}, MANY, (32, 1, None)),
+    ],
+)
+def test_batches_are_large_where_queries_are_many_unless_they_were_set(given, queries, expected):
+    recipe = Contrastive(**given).fitted(queries)
+    assert (recipe.batch_size, recipe.negatives, recipe.mini_batch) == expected
+    assert recipe.fitted(10) == recipe

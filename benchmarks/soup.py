@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 from sentence_transformers import SentenceTransformer
@@ -28,6 +26,7 @@ from registry import resolve_base_model
 from registry.gates.significance import compare
 from registry.model_folders.base_models import DEFAULT_BASE_MODEL
 from training import PreparedData, read_prepared
+from training.recipes.interpolation import average
 from training.reporting.report import TrainingReport
 from training.retrieval.encoding import TorchBlocks, load_model
 from training.retrieval.metrics import query_metrics
@@ -49,21 +48,11 @@ def main() -> None:
     sets = {folder.name: read_prepared(folder) for folder in folders}
     sets = {name: data for name, data in sets.items() if data.qrels["test"]}
     base = load_model(resolve_base_model(arguments.base_model).path)
-    mean = averaged([load_model(arguments.out / name) for name in arguments.model])
+    mean = average([load_model(arguments.out / name) for name in arguments.model])
     reports = {name: TrainingReport.load(arguments.out / name) for name in arguments.model}
     results = {name: _of_set(name, data, base, mean, reports) for name, data in sets.items()}
     _print(results)
     print(json.dumps(results))
-
-
-def averaged(models: Sequence[SentenceTransformer]) -> SentenceTransformer:
-    """The first model, with the mean of all models' weights."""
-    states = [model.state_dict() for model in models]
-    with torch.no_grad():
-        for name, weight in states[0].items():
-            if weight.is_floating_point():
-                weight.copy_(torch.stack([state[name] for state in states]).mean(0))
-    return models[0]
 
 
 def _of_set(

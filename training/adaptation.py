@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,11 @@ from training.prepared.joined import join
 from training.readability import check_readable
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
-from training.recipes.interpolation import DevSample, Guard, choose_weight, interpolate
+from training.recipes.interpolation import DevSample, Guard, average, choose_weight, interpolate
 from training.recipes.model_modules import describe_model
 from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
-from training.reporting.test_sets import Outcome, TestResults, TestSetEvaluator
+from training.reporting.test_sets import Outcome, TestResults, TestSetEvaluator, best_outcome
 from training.retrieval.encoding import load_model, resolve_device
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
@@ -42,6 +42,9 @@ from training.runs import processes
 from training.runs.run import Run
 
 log = logging.getLogger(__name__)
+
+MEAN = "mean-of-seeds"
+"""The state whose weights are the mean of the seeds' chosen models."""
 
 
 def adapt(job: TrainingJob, out: PathLike, *, overwrite: bool = False) -> TrainingReport:
@@ -101,12 +104,14 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         sets = {**(job.training_set.parts or {"": job.training_set}), **job.all_mixed}
         check_readable(base.model, job.base.name, sets, job.allow_unreadable)
         graded = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
-        outcomes = [_Loop(job, run, texts, states, load, graded, seed).run_all() for seed in job.seeds]
+        loops = [_Loop(job, run, texts, states, load, graded, seed) for seed in job.seeds]
+        outcomes = [loop.run_all() for loop in loops]
 
         evaluator = TestSetEvaluator(run, states, job.training_set, job.extra_test_sets, recipe.dims)
-        results = evaluator.measure(outcomes, job.max_loss)
+        results = evaluator.measure(outcomes, job.max_loss, loops[0].average(outcomes))
         kept = results.kept
-        examples = {state.name: _read_examples(run, state.name) for state in kept.history[1:]}
+        learnt = best_outcome(outcomes).history[1:]
+        examples = {state.name: _read_examples(run, state.name) for state in learnt}
         evidence = gather(states, kept.best.name, texts, examples, kept.seed)
         model = states[kept.best.name].model
         report = _report(job, results, model, run.seconds)
@@ -158,6 +163,22 @@ class _Loop:
             history.append(self.run.step(name, partial(self.iterate, number, mixture, mined)))
             log.info("%s: dev %s %.4f", name, DECIDING, history[-1]["dev"][DECIDING])
         return Outcome(self.seed, [Iteration(**state) for state in history])
+
+    def average(self, outcomes: Sequence[Outcome]) -> Outcome | None:
+        """The mean of the models of several seeds; None for adapters, whose mean would be a larger adapter."""
+        chosen = [outcome.best.name for outcome in outcomes if outcome.best.name != BASE_STATE]
+        if len(chosen) < 2 or self.job.recipe.lora:
+            return None
+
+        def measure() -> dict[str, Any]:
+            self.discard(MEAN)
+            model = average([self.load(self.run.model_folder(name)) for name in chosen])
+            self.run.save_model(MEAN, model, self.job.base)
+            return {**self.measure(MEAN), "comparison": self.compare(MEAN)}
+
+        mean = Iteration(**self.run.step(MEAN, measure))
+        log.info("%s: dev %s %.4f", MEAN, DECIDING, mean.dev[DECIDING])
+        return Outcome(self.seed, [outcomes[0].history[0], mean])
 
     def iterate(self, number: int, mixture: Mixture, mined: Mapping[str, Any]) -> dict[str, Any]:
         """Fine-tune from the trained weights of the iteration before, interpolate with the base model, and measure."""

@@ -62,7 +62,10 @@ class TrainingOptions:
     ] = False
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, le=2**31)], ...],
-        Field(description="Seed of everything random; of several, each trains a model, and the best on dev is kept."),
+        Field(
+            description="Seed of everything random; of several, each trains a model, and the best on dev is kept, or "
+            "their mean."
+        ),
         AfterValidator(_distinct),
         Shown(metavar="<int>"),
     ] = (42,)

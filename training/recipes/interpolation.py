@@ -1,8 +1,8 @@
-"""Interpolates between the base model's weights and the trained ones (WiSE-FT), and chooses the weight on dev."""
+"""Means of weights: of the base model's and the trained ones, by a weight that dev shows (WiSE-FT), and of seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -40,6 +40,20 @@ def interpolate(model: SentenceTransformer, base: SentenceTransformer, weight: f
         for own, other in zip(trained, start, strict=True):
             if own.is_floating_point():
                 own.lerp_(other.to(own), 1 - weight)
+
+
+def average(models: Sequence[SentenceTransformer]) -> SentenceTransformer:
+    """The first model, with the mean of all models' weights (Wortsman et al., 2022, "Model soups").
+
+    Args:
+        models: the same model, trained differently from the same start; none of them with an adapter.
+    """
+    weights = [dict(chain(model.named_parameters(), model.named_buffers())) for model in models]
+    with torch.no_grad():
+        for name, weight in weights[0].items():
+            if weight.is_floating_point():
+                weight.copy_(torch.stack([each[name] for each in weights]).mean(0))
+    return models[0]
 
 
 class DevSample:

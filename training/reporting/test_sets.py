@@ -49,7 +49,7 @@ class TestResults:
     """What was measured on test sets.
 
     Attributes:
-        kept: the outcome of the seed that is best on dev.
+        kept: the outcome that is best on dev.
         sets: metrics of the base and of the chosen model on every set by its name, the domain's own first.
         dims: the same on the domain's own with only the leading dimensions, by their number.
         seeds: the chosen state of every seed.
@@ -101,12 +101,19 @@ class TestSetEvaluator:
         spans = Texts(data).spans(TEST) if data.parts else []
         self._parts = {name: asking for name, (asking, _) in zip(data.parts, spans, strict=True)}
 
-    def measure(self, outcomes: Sequence[Outcome], max_loss: Mapping[str, float]) -> TestResults:
-        """Measure the base model, and the state of each seed that was chosen on dev.
+    def measure(
+        self, outcomes: Sequence[Outcome], max_loss: Mapping[str, float], mean: Outcome | None = None
+    ) -> TestResults:
+        """Measure the base model, the state of each seed that was chosen on dev, and their mean if it is kept.
 
         Nothing else uses a test set.
+
+        Args:
+            outcomes: of every seed.
+            max_loss: limits by test set.
+            mean: of the seeds' models; it is kept if it is better on dev than each of them.
         """
-        kept = best_outcome(outcomes)
+        kept = best_outcome([*outcomes, mean] if mean else outcomes)
         return TestResults(
             kept=kept,
             sets=self._evaluate(kept, max_loss),

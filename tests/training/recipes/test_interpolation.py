@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.samples import filler_pairs, prepared, texts_encoded, word_pairs
 from training import Contrastive, TrainingError, TrainingJob, adapt
-from training.recipes.interpolation import QUERIES, DevSample, Guard, choose_weight
+from training.recipes.interpolation import QUERIES, DevSample, Guard, average, choose_weight
 from training.recipes.recipes import make_recipe
 from training.reporting.report import TrainingReport
+from training.retrieval.encoding import load_model
 from training.retrieval.states import Sample
 
 
@@ -146,3 +148,14 @@ def test_a_given_weight_is_used(tmp_path, tiny_base):
 def test_a_fraction_of_the_gain_above_one_is_refused():
     with pytest.raises(TrainingError, match="^`min_gain_kept` 1.1: expected a number from 0 to 1$"):
         make_recipe("contrastive", {"min_gain_kept": 1.1})
+
+
+def test_the_average_of_models_has_the_mean_of_their_weights(tiny_base):
+    models = [load_model(tiny_base.path, "cpu") for _ in range(3)]
+    with torch.no_grad():
+        for number, model in enumerate(models):
+            for weight in model.parameters():
+                weight.add_(number)
+    expected = {name: weight + 1 for name, weight in load_model(tiny_base.path, "cpu").named_parameters()}
+    for name, weight in average(models).named_parameters():
+        torch.testing.assert_close(weight, expected[name])

@@ -4,9 +4,9 @@
 
 Trains on MedQuAD. Measures on its test split, on MedicationQA, on every 7th pair of 10-K and policy questions, and with
 --clinc also the accuracy of CLINC150 intents by a vote of the 5 nearest training queries. Prints each variant's seconds
-and the seconds of its unavoidable parts, training steps and encoding. In a variant, `mix=FILE,FILE` mixes pairs in, and
-`recipe=` may also name a recipe of tried_recipes.py. To choose between recipes, hold out whole sources as the dev split
-with --dev-source. The commands for all data:
+and the seconds of its unavoidable parts, training steps and encoding. In a variant, `mix=FILE,FILE` mixes pairs in,
+`bundled=false` leaves the package's questions out, and `recipe=` may also name a recipe of tried_recipes.py. To choose
+between recipes, hold out whole sources as the dev split with --dev-source. The commands for all data:
 
     for protocol in random held-out; do
         python benchmarks/both_sides.py --data ../shared/data --protocol $protocol --seed 1 --seed 2 --seed 3 --clinc \\
@@ -139,6 +139,7 @@ def _train(
         mixed = {
             Path(file).stem: _mixed(Path(file), arguments) for file in filter(None, options.pop("mix", "").split(","))
         }
+        bundled = options.pop("bundled", True)
         recipe = make_recipe(options.pop("recipe", "contrastive"), options)
         base, seeds = resolve_base_model(arguments.base_model), arguments.seed or [42]
         with _watched() as spent:
@@ -151,6 +152,7 @@ def _train(
                     seeds=seeds,
                     extra_test_sets=others,
                     mixed=mixed,
+                    without_bundled_questions=not bundled,
                     device=arguments.device,
                 ),
                 out,

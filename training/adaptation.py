@@ -39,6 +39,7 @@ from training.retrieval.significance import compare_metrics
 from training.retrieval.states import BASE_STATE, States
 from training.retrieval.texts import Texts
 from training.runs import processes
+from training.runs.checkpoints import Checkpoint, newest_checkpoint, remove_checkpoints
 from training.runs.run import Run
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ class _Loop:
             judged = {"judged": self.graded.update(state, name)} if self.graded else {}
             mined = {"mined": mixture.mine(state, self.seed + number), **judged}
             history.append(self.run.step(name, partial(self.iterate, number, mixture, mined)))
+            remove_checkpoints(self.run.checkpoints(name))
             log.info("%s: dev %s %.4f", name, DECIDING, history[-1]["dev"][DECIDING])
         return Outcome(self.seed, [Iteration(**state) for state in history])
 
@@ -184,9 +186,11 @@ class _Loop:
         """Fine-tune from the trained weights of the iteration before, interpolate with the base model, and measure."""
         started = time.monotonic()
         name, base = self.name(number), self.states[BASE_STATE]
-        self.discard(name)
+        start = newest_checkpoint(self.run.checkpoints(name))
         self.states.free_models()  # fine-tuning needs the memory
-        model, trained = fine_tune(self.task(number, mixture), self.load, self.job.recipe, base)
+        model, trained = fine_tune(self.task(number, mixture, start), self.load, self.job.recipe, base)
+        if not (start and start.finished and start == newest_checkpoint(self.run.checkpoints(name))):
+            self.discard(name)
         self.run.save_model(_trained(name), model, self.job.base)
         weight, guards = self.weight(name)
         interpolate(model, base.model, weight)
@@ -206,7 +210,7 @@ class _Loop:
         for state in (name, _trained(name)):
             shutil.rmtree(self.run.embeddings(state), ignore_errors=True)
 
-    def task(self, number: int, mixture: Mixture) -> FineTuning:
+    def task(self, number: int, mixture: Mixture, start: Checkpoint | None) -> FineTuning:
         """What an iteration learns from, some of which is kept for the page.
 
         Raises:
@@ -221,7 +225,7 @@ class _Loop:
             _examples(name), lambda: {"rows": [row.model_dump() for row in sample_examples(examples, self.texts)]}
         )
         weights = self.job.base.path if number == 1 else self.run.model_folder(_trained(self.name(number - 1)))
-        return FineTuning(weights, examples, seed, self.seed, self.run.scratch, name)
+        return FineTuning(weights, examples, seed, self.seed, self.run.checkpoints(name), start, name)
 
     def weight(self, name: str) -> tuple[float, dict[str, float]]:
         """The weight of an iteration's trained model in its result, as the recipe says or as dev queries show.

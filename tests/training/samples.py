@@ -77,6 +77,33 @@ def texts_encoded() -> Iterator[Counter[tuple[str, str]]]:
         yield encoded
 
 
+class Crash(BaseException):
+    """Power that fails."""
+
+
+@contextmanager
+def steps_trained(limit: int | None = None) -> Iterator[list[int]]:
+    """The steps begun within the block, by those that the run had taken before; power fails after ``limit`` of them.
+
+    A checkpoint is written after every step.
+    """
+    from training.recipes.trainer import MinedBatchTrainer
+
+    begun: list[int] = []
+    original = MinedBatchTrainer.training_step
+
+    def counting(self, *arguments, **options):  # type: ignore[no-untyped-def]
+        if len(begun) == limit:
+            raise Crash
+        begun.append(self.state.global_step)
+        return original(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MinedBatchTrainer, "training_step", counting)
+        patch.setattr("training.runs.checkpoints.INTERVAL", 0.0)
+        yield begun
+
+
 def is_trial(text: str) -> bool:
     """Whether a base model is only tried on it."""
     return text in PROBES or set(text.split()) == {"word"}

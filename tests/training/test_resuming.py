@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry.errors import OutputError
 from tests.conftest import ROOT
-from tests.training.samples import LEARNING, QUICK, is_trial, run_python, texts_encoded
+from tests.training.samples import LEARNING, QUICK, Crash, is_trial, run_python, steps_trained, texts_encoded
 from tests.training.test_adaptation import same_weights, timeless, weights
 from training import TrainingJob, adapt
 from training.reporting.report import Iteration
@@ -76,10 +76,6 @@ def test_a_killed_run_resumes_and_ends_the_same(tmp_path, trained, tiny_base, mo
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-class Crash(BaseException):
-    """Power that fails."""
-
-
 POINTS = (1, 4, 6, 7, 10, 12)
 """Of the changes of a name in a run, those before which power fails."""
 
@@ -125,7 +121,7 @@ def test_a_step_whose_result_is_truncated_on_disk_is_repeated(tmp_path, trained,
     assert report.iterations[0] == trained.report.iterations[0]
 
 
-def crash(*_):
+def crash(*_, **__):
     raise Crash
 
 
@@ -138,6 +134,51 @@ def test_a_run_of_another_job_starts_from_scratch(tmp_path, trained, tiny_base, 
     assert report.options["seed"] == 7
     assert "resuming" not in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_run_that_is_killed_in_an_iteration_goes_on_from_its_last_checkpoint(tmp_path, trained, tiny_base):
+    job, out = TrainingJob(trained.data, "words", tiny_base, LEARNING, device="cpu"), tmp_path / "out"
+    steps = trained.report.iterations[1].steps
+    with steps_trained(limit=steps + 3) as first, pytest.raises(Crash):  # three steps of the second iteration
+        adapt(job, out)
+    left = tmp_path / ".out.run" / "checkpoints"
+    assert [path.name for path in left.iterdir()] == ["iteration-2"]
+    assert len(list((left / "iteration-2").iterdir())) == 2
+    with steps_trained() as rest:
+        report = adapt(job, out)
+    assert first + rest == [*range(steps), *range(report.iterations[2].steps)]
+    assert timeless(report) == timeless(trained.report)
+    assert same_weights(weights(out), weights(trained.out))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.fixture(scope="module")
+def quick(trained, tiny_base, tmp_path_factory):
+    """Of full weights and of an adapter: a job of four steps, the file of the weights, and what is undisturbed."""
+    found, folder = {}, tmp_path_factory.mktemp("quick")
+    for lora, file in ((None, "model.safetensors"), (4, "adapter_model.safetensors")):
+        job = TrainingJob(trained.data, "words", tiny_base, QUICK.replace(lora=lora, min_steps=4), device="cpu")
+        report = adapt(job, folder / f"out-{lora}")
+        found[lora] = job, file, report, (folder / f"out-{lora}" / file).read_bytes()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lora", "where"), [(4, "save_model"), (4, "choose_weight"), (4, "interpolate"), (None, "compare_metrics")]
+)
+def test_a_run_that_is_killed_after_training_trains_nothing_again(tmp_path, quick, lora, where):
+    job, file, expected, wanted = quick[lora]
+    place = "training.runs.run.Run" if where == "save_model" else "training.adaptation"
+    with steps_trained() as steps, pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(f"{place}.{where}", crash)
+        adapt(job, tmp_path / "out")
+    with steps_trained() as again, texts_encoded() as encoded:
+        report = adapt(job, tmp_path / "out")
+    assert (len(steps), len(again)) == (report.iterations[1].steps, 0)
+    assert timeless(report) == timeless(expected)
+    assert (tmp_path / "out" / file).read_bytes() == wanted
+    if where == "compare_metrics":
+        assert not [text for kind, text in encoded if kind == "encode_document"]
 
 
 OPEN = """

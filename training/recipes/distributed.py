@@ -14,6 +14,7 @@ from training.recipes.finetune import finetune, train_adapter_only
 from training.recipes.recipes import Recipe
 from training.retrieval.states import State
 from training.runs import processes
+from training.runs.checkpoints import Checkpoint
 
 Load = Callable[[Path], SentenceTransformer]
 """Loads a model folder."""
@@ -28,7 +29,8 @@ class FineTuning:
         examples: the training examples.
         seed: of everything random in it.
         adapter_seed: of an adapter's first weights.
-        scratch: a folder for temporary files.
+        checkpoints: the folder of its checkpoints.
+        start: the checkpoint to go on from, if any.
         name: for the progress bar and errors.
     """
 
@@ -36,7 +38,8 @@ class FineTuning:
     examples: Examples
     seed: int
     adapter_seed: int
-    scratch: Path
+    checkpoints: Path
+    start: Checkpoint | None
     name: str
 
 
@@ -64,4 +67,4 @@ def _fine_tune(
     model = load(task.weights)
     if recipe.lora:
         train_adapter_only(model, recipe.lora, task.adapter_seed)
-    return model, finetune(model, task.examples, recipe, task.seed, task.scratch, task.name, base)
+    return model, finetune(model, task.examples, recipe, task.seed, task.checkpoints, task.name, base, task.start)

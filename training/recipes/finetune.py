@@ -24,6 +24,7 @@ from training.recipes.recipes import Recipe
 from training.recipes.trainer import MinedBatchTrainer
 from training.retrieval.states import State
 from training.runs import processes
+from training.runs.checkpoints import Checkpoint
 from training.runs.progress import bar
 
 
@@ -32,9 +33,10 @@ def finetune(
     examples: Examples,
     recipe: Recipe,
     seed: int,
-    scratch: Path,
+    checkpoints: Path,
     what: str,
     base: State | None = None,
+    start: Checkpoint | None = None,
 ) -> dict[str, float]:
     """Train a model in place.
 
@@ -43,9 +45,10 @@ def finetune(
         examples: the training examples.
         recipe: how to train; fitted to the number of examples, if it was not fitted to that of queries.
         seed: of everything random.
-        scratch: a folder for temporary files.
+        checkpoints: the folder of its checkpoints.
         what: name for the progress bar and errors.
         base: the unadapted model, for recipes that learn from its embeddings.
+        start: a checkpoint of the same training to go on from.
 
     Returns:
         ``steps``, and ``loss``, the mean over them.
@@ -58,13 +61,13 @@ def finetune(
     with _prepared(model, recipe), bar(f"fine-tuning ({what})") as advance:
         trainer = MinedBatchTrainer(
             model=model,
-            args=_arguments(model, examples, recipe, seed, scratch),
+            args=_arguments(model, examples, recipe, seed, checkpoints),
             train_dataset=Dataset.from_dict(examples.columns),
             loss=_loss(recipe, model, base),
             batches=examples.batches,
             advance=advance,
         )
-        result = trainer.train()
+        result = trainer.train_from(start)
     model.eval()
     if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
         raise TrainingError(f"fine-tuning ({what}) diverged: choose a lower `learning_rate`")
@@ -96,11 +99,11 @@ def cpu_multiplies_bfloat16() -> bool:
 
 
 def _arguments(
-    model: SentenceTransformer, examples: Examples, recipe: Recipe, seed: int, scratch: Path
+    model: SentenceTransformer, examples: Examples, recipe: Recipe, seed: int, checkpoints: Path
 ) -> SentenceTransformerTrainingArguments:
     on_cpu, half = model.device.type == "cpu", half_precision(model.device)
     arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(scratch),
+        output_dir=str(checkpoints),
         num_train_epochs=recipe.trainer_epochs,
         per_device_train_batch_size=max((recipe.batch_size or 1) // processes.count(), 1),
         learning_rate=recipe.learning_rate,

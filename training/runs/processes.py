@@ -50,6 +50,30 @@ def receive() -> Any:
     return received[0]
 
 
+def agree(value: T) -> T:
+    """The first process's value. All processes call this at the same point."""
+    if count() == 1:
+        return value
+    agreed: T = broadcast(value) if is_main_process() else receive()
+    return agreed
+
+
+def gather(value: T) -> list[T]:
+    """The values of all processes, in their order. All processes call this at the same point."""
+    if count() == 1:
+        return [value]
+    from accelerate.utils import gather_object
+
+    _state()
+    gathered: list[T] = gather_object([value])
+    return gathered
+
+
+def rank() -> int:
+    """The number of this process among all, from 0."""
+    return 0 if count() == 1 else int(_state().process_index)
+
+
 def _broadcast(values: list[Any]) -> None:
     from accelerate.utils import broadcast_object_list
 

@@ -114,6 +114,10 @@ class Run:
         """A folder for temporary files."""
         return self.folder / "scratch"
 
+    def checkpoints(self, name: str) -> Path:
+        """Where the checkpoints of a fine-tuning are kept."""
+        return self.folder / "checkpoints" / name
+
     def embeddings(self, name: str) -> Path:
         """Where the embeddings of a model state are kept."""
         return self.folder / "embeddings" / name

@@ -1,5 +1,6 @@
 """Several processes train one model as one process does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -29,18 +30,55 @@ Path(f"{out}-{os.environ['RANK']}.json").write_text(report.model_dump_json())
 """
 
 
+KILLED = """
+import json, os, sys
+from pathlib import Path
+from tests.training.recipes.test_trainer import RECIPES, STEPS, equal
+from tests.training.samples import Crash, steps_trained
+from training.recipes.finetune import finetune
+from training.retrieval.encoding import load_model
+from training.runs import processes
+from training.runs.checkpoints import newest_checkpoint
+
+def train(name, folder):
+    model, (recipe, examples) = load_model(Path(sys.argv[1]), "cpu"), RECIPES[name]
+    start = processes.agree(newest_checkpoint(folder))
+    return model, finetune(model, examples, recipe, 1, folder, name, None, start)
+
+found = {}
+for name, kills in {"full": [2], "triplet": [1, 3, 4]}.items():
+    undisturbed = train(name, Path(sys.argv[2], f"{name}-undisturbed"))
+    for steps in kills:
+        folder = Path(sys.argv[2], f"{name}-{steps}")
+        try:
+            with steps_trained(limit=steps):
+                train(name, folder)
+        except Crash:
+            pass
+        with steps_trained() as rest:
+            again = train(name, folder)
+        if os.environ["RANK"] == "1":  # whose loss nobody asks for
+            again[1]["loss"] = undisturbed[1]["loss"]
+        found[f"{name} {steps}"] = equal(again, undisturbed) and rest == list(range(steps, STEPS))
+Path(sys.argv[2], f"{os.environ['RANK']}.json").write_text(json.dumps(found))
+"""
+
+
+def run_two(code, folder, *arguments):
+    """Run code in two processes."""
+    (folder / "train.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += map(str, (folder / "train.py", *arguments))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def together(trained, tiny_base, tmp_path_factory):
     """The folder of the model that two processes train, and the report that each of them has."""
     folder = tmp_path_factory.mktemp("together")
-    (folder / "train.py").write_text(CODE, encoding="utf-8")
-    arguments = [folder / "train.py", trained.out.parent / "data", tiny_base.path, folder / "out"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
+    run_two(CODE, folder, trained.out.parent / "data", tiny_base.path, folder / "out")
     reports = [TrainingReport.model_validate_json((folder / f"out-{rank}.json").read_bytes()) for rank in (0, 1)]
     return folder / "out", reports
 
@@ -63,6 +101,12 @@ def test_every_process_has_the_report_and_one_model_is_written(together):
     out, reports = together
     assert reports[0] == reports[1] == TrainingReport.load(out)
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "out-0.json", "out-1.json", "train.py"]
+
+
+def test_two_processes_go_on_from_a_checkpoint_as_one_does(tiny_base, tmp_path):
+    run_two(KILLED, tmp_path, tiny_base.path, tmp_path)
+    found = [json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+    assert found == [dict.fromkeys(("full 2", "triplet 1", "triplet 3", "triplet 4"), True)] * 2
 
 
 def test_each_process_has_its_slice_of_every_batch(monkeypatch):

@@ -171,7 +171,7 @@ def test_a_checkpoint_of_another_model_is_not_used(learn, undisturbed, tmp_path,
     assert "does not fit" in caplog.text
 
 
-@pytest.mark.parametrize(("key", "value"), [("processes", 2), ("device", "cuda"), ("precision", "bf16")])
+@pytest.mark.parametrize(("key", "value"), [("processes", 2), ("device", "cuda"), ("precision", "fp16")])
 def test_a_checkpoint_of_other_processes_another_device_or_precision_is_not_used(
     learn, undisturbed, left, tmp_path, key, value
 ):

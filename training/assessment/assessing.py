@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from registry import BaseModelFiles
 from registry.model_folders.loading import try_model
 from registry.records import ComparisonRecord, DatasetRecord
-from training.assessment.bm25 import Bm25
 from training.assessment.findings import findings
-from training.assessment.fusion import fuse
 from training.assessment.obstacles import agree, find_obstacles
 from training.assessment.records import Assessment
 from training.assessment.verdict import decide, hybrid_instead, visible_gain
 from training.errors import TrainingError
 from training.prepared.format import PreparedData
 from training.retrieval.encoding import load_model, resolve_device
+from training.retrieval.hybrid import fused_with, ranked_by_bm25
 from training.retrieval.metrics import HEADLINE, query_metrics
 from training.retrieval.ranking import DEPTH
 from training.retrieval.significance import compare_metrics
@@ -107,5 +106,5 @@ def _assess(data: PreparedData, base: BaseModelFiles, texts: Texts, state: State
 
 def _rankings(texts: Texts, state: State) -> dict[str, NDArray[np.int64]]:
     base = state.ranked("dev")
-    bm25 = Bm25(texts.documents).ranking(texts.queries["dev"], DEPTH, texts.own["dev"])
-    return {"base": base, "bm25": bm25, "hybrid": fuse(base, bm25)}
+    bm25 = ranked_by_bm25(texts, "dev")
+    return {"base": base, "bm25": bm25, "hybrid": fused_with(base, bm25)}

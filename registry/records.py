@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
@@ -16,6 +16,10 @@ TEST = "test"
 
 Metrics = dict[str, dict[str, FiniteFloat]]
 """Split name to metric name to value, as in ``metrics["test"]["mrr@5"]``."""
+
+
+Ranking = Literal["model", "hybrid"]
+"""How the routes of a domain are ranked: by its model alone, or by the model's ranking fused with that of BM25."""
 
 
 def check_test_set(name: str) -> str:
@@ -62,7 +66,10 @@ class DatasetRecord(Record):
 
 
 class ComparisonRecord(Record):
-    """Adapted minus base: the mean over queries, its 95 % interval, and the p-value of a paired test."""
+    """One way to rank minus another: the mean over queries, its 95 % interval, and the p-value of a paired test.
+
+    Where it is not said which, the adapted model minus its base.
+    """
 
     difference: FiniteFloat
     low: FiniteFloat
@@ -126,6 +133,11 @@ class ModelRecord(Lineage):
     extra_test_sets: dict[str, EvaluationRecord] = Field(
         default_factory=dict, description="by name: the sets of the dataset, if several, and other test sets"
     )
+    hybrid: dict[str, ComparisonRecord] = Field(
+        default_factory=dict,
+        description="the adapted model's ranking fused with BM25's, minus the model alone, on the dev split, by metric",
+    )
+    ranking: Ranking = Field("model", description="how routes are ranked that the model embeds")
 
     @property
     def evaluations(self) -> dict[str, EvaluationRecord]:

@@ -34,6 +34,7 @@ from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
 from training.reporting.test_sets import Outcome, TestResults, TestSetEvaluator, best_outcome
 from training.retrieval.encoding import load_model, resolve_device
+from training.retrieval.hybrid import compare_hybrid
 from training.retrieval.metrics import DECIDING
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import BASE_STATE, States
@@ -111,11 +112,12 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         evaluator = TestSetEvaluator(run, states, job.training_set, job.extra_test_sets, recipe.dims)
         results = evaluator.measure(outcomes, job.max_loss, loops[0].average(outcomes))
         kept = results.kept
-        learnt = best_outcome(outcomes).history[1:]
+        name, learnt = kept.best.name, best_outcome(outcomes).history[1:]
+        hybrid = run.step(f"hybrid-{name}", partial(compare_hybrid, states[name], kept.seed))
         examples = {state.name: _read_examples(run, state.name) for state in learnt}
-        evidence = gather(states, kept.best.name, texts, examples, kept.seed)
-        model = states[kept.best.name].model
-        report = _report(job, results, model, run.seconds)
+        evidence = gather(states, name, texts, examples, kept.seed)
+        model = states[name].model
+        report = _report(job, results, hybrid, model, run.seconds)
         write_model_folder(run.result, job, model, base, kept.seed, report, evidence, results.by_query)
         move_into_place(run.result, out)
         run.remove()
@@ -126,11 +128,14 @@ def _open_run(job: TrainingJob, out: Path) -> Run:
     return Run(out, job.identity().model_dump(mode="json"))
 
 
-def _report(job: TrainingJob, results: TestResults, model: SentenceTransformer, seconds: float) -> TrainingReport:
+def _report(
+    job: TrainingJob, results: TestResults, hybrid: dict[str, Any], model: SentenceTransformer, seconds: float
+) -> TrainingReport:
     return TrainingReport(
         **dict(job.identity()),
         **results.fields(),
         **describe_model(model),
+        hybrid=hybrid,
         single_set_baselines=job.baselines(),
         left_out=job.kept_apart.left_out,
         seen_in_training=job.kept_apart.seen,

@@ -12,7 +12,7 @@ import torch
 from registry import BaseModelFiles, ModelVersion, Registry
 from registry.model_folders.loading import try_model
 from registry.names import check_domain
-from registry.records import TEST, DatasetRecord
+from registry.records import TEST, ComparisonRecord, DatasetRecord
 from registry.shared.outputs import make_folder
 from training.model_folder import write_profile
 from training.prepared.format import PreparedData
@@ -23,6 +23,7 @@ from training.reporting.card import CARD, model_card
 from training.reporting.report import Iteration, TrainingReport
 from training.reporting.test_sets import compare_on
 from training.retrieval.encoding import load_model, resolve_device
+from training.retrieval.hybrid import compare_hybrid
 from training.retrieval.metrics import DECIDING
 from training.retrieval.states import BASE_STATE, State
 from training.retrieval.texts import Texts
@@ -41,6 +42,7 @@ def import_model(
     device: str | None = None,
     encode_batch: int = 64,
     force: bool = False,
+    hybrid: bool = False,
 ) -> ModelVersion:
     """Register a model as the next version of a domain, after measuring it and the base model on the same queries.
 
@@ -54,18 +56,20 @@ def import_model(
         registry: where to publish.
         device: torch's name of it; None for its own choice.
         encode_batch: texts encoded at a time.
-        force: also if it does not beat the base model on dev.
+        force: also if it does not beat the base model on dev; and with ``hybrid`` if that does not win there.
+        hybrid: see :func:`training.publish`.
 
     Raises:
         BaseModelError: a model cannot be loaded, or its vectors cannot be used.
-        TrainingError: it does not beat the base model and `force` is not given, or it cannot read the data's texts.
+        TrainingError: it does not beat the base model, or ``hybrid`` does not win, and `force` is not given; or it
+            cannot read the data's texts.
         InvalidNameError: of the domain.
     """
     check_domain(domain)
     with TemporaryDirectory(prefix="domain-router-import-") as scratch:
         folder = Path(scratch) / domain
         _write(folder, Path(scratch), model, domain, data, base, resolve_device(device), encode_batch)
-        return publish(folder, registry, force)
+        return publish(folder, registry, force, hybrid=hybrid)
 
 
 def _write(
@@ -102,6 +106,7 @@ def _write(
         base_metrics={"dev": dev[BASE_STATE], TEST: found.base},
         adapted_metrics={"dev": dev[RECIPE], TEST: found.adapted},
         comparison=found.comparison,
+        hybrid={metric: ComparisonRecord(**compared) for metric, compared in compare_hybrid(after, seed=0).items()},
         dims={},
         seeds=[],
         single_set_baselines={},

@@ -10,7 +10,7 @@ from registry.model_folders.variants import read_variant, stored_variants, varia
 from registry.paths import PathLike, local_path
 from training.errors import TrainingError
 from training.reporting.report import TrainingReport
-from training.reporting.verdicts import MAX_SHORTFALL, broken_limits, falls_short
+from training.reporting.verdicts import MAX_SHORTFALL, broken_limits, falls_short, hybrid_line, hybrid_wins
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +42,35 @@ def try_folder(folder: PathLike) -> None:
     try_model(model, str(folder))
 
 
-def publish(folder: PathLike, registry: Registry, force: bool = False, why: str | None = None) -> ModelVersion:
+def find_registered(folder: PathLike, registry: Registry, hybrid: bool) -> ModelVersion | None:
+    """The newest version with exactly the files of a model folder, if there is one that ranks as is wanted.
+
+    Args:
+        folder: of a model.
+        registry: where to look.
+        hybrid: whether it must rank by BM25 too; otherwise it may.
+    """
+    found = registry.find_by_content(folder)
+    return None if found and hybrid and found.ranking != "hybrid" else found
+
+
+def publish(
+    folder: PathLike, registry: Registry, force: bool = False, why: str | None = None, *, hybrid: bool = False
+) -> ModelVersion:
     """Register a model folder as the next version of its domain.
 
     Args:
         folder: what ``adapt`` wrote.
         registry: where to publish.
         force: also if the model did not beat its base, lost more on a test set than `max_loss`, or has a variant that
-            ranks worse than the model.
+            ranks worse than the model; and with ``hybrid`` if that does not win on dev.
         why: for the history.
+        hybrid: routers rank the domain's routes by BM25 too, see :data:`registry.records.Ranking`.
 
     Raises:
         TrainingError: the folder has no report or another base model's adapter; or ``force`` is not given and the model
-            did not beat its base, or lost more on a test set than it was allowed to, or has a variant that ranks worse.
+            did not beat its base, or lost more on a test set than it was allowed to, or has a variant that ranks worse;
+            or ``hybrid`` does not win on dev.
         DamagedArtifactError: the folder has no classifier profile that can be read.
     """
     folder = local_path(folder, TrainingError)
@@ -68,6 +84,13 @@ def publish(folder: PathLike, registry: Registry, force: bool = False, why: str 
         )
     if (broken := broken_limits(record)) and not force:
         raise TrainingError(f"{folder}: {' '.join(broken)} So it is not registered; `force` registers it anyway")
+    if hybrid:
+        if not hybrid_wins(record) and not force:
+            measured = hybrid_line(record) or "its report does not compare the hybrid with the model on dev"
+            raise TrainingError(
+                f"{folder}: {measured}, so it is not registered as hybrid; `force` registers it so anyway"
+            )
+        record = record.model_copy(update={"ranking": "hybrid"})
     for backend in stored_variants(folder):
         variant = read_variant(variant_folder(folder, backend))
         if falls_short(variant) and not force:

@@ -37,6 +37,7 @@ class Differences(Record):
     options: dict[str, Changed]
     data: dict[str, Changed] = Field(description="fingerprint and counts, of joined and mixed sets under their names")
     vector_space: dict[str, Changed]
+    ranking: Changed | None
     metrics: dict[str, dict[str, MetricChange]] = Field(description="by test set and metric")
     files: dict[str, Changed] = Field(description="digests by path; None where a side has no such file")
 
@@ -47,13 +48,18 @@ def differences(before: ModelVersion, after: ModelVersion) -> Differences:
         before=before.name,
         after=after.name,
         base_model=_changed(before.base_model.model_dump(), after.base_model.model_dump()),
-        recipe=None if before.recipe == after.recipe else Changed(before=before.recipe, after=after.recipe),
+        recipe=_changed_value(before.recipe, after.recipe),
         options=_changed(before.options, after.options),
         data=_changed(_data(before), _data(after)),
         vector_space=_changed(*({name: getattr(each, name) for name in _SPACE} for each in (before, after))),
+        ranking=_changed_value(before.ranking, after.ranking),
         metrics=_metrics(before, after),
         files=_changed(*({file.path: file.sha256 for file in each.files} for each in (before, after))),
     )
+
+
+def _changed_value(before: str, after: str) -> Changed | None:
+    return None if before == after else Changed(before=before, after=after)
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Changed]:

@@ -49,6 +49,12 @@ RegistryOption = Annotated[
     str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
 ]
 NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
+HybridOption = Annotated[
+    bool,
+    typer.Option(
+        "--hybrid", help="Register it to rank routes by BM25 too; refused unless that wins on dev beyond chance."
+    ),
+]
 ExtraDomainsOption = Annotated[
     Path | None,
     typer.Option(

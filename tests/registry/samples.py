@@ -55,6 +55,8 @@ def make_record(domain: str = "medical", **changes: Any) -> ModelRecord:
         "judge": "cross-encoder",
         "comparison": {"mrr@5": ComparisonRecord(difference=1 / 3, low=0.1, high=0.5, p_value=0.01)},
         "max_loss": 0.0,
+        "hybrid": {"recall@5": ComparisonRecord(difference=0.125, low=0.1, high=0.25, p_value=0.02)},
+        "ranking": "hybrid",
         "extra_test_sets": {
             "real-questions": EvaluationRecord(
                 fingerprint="a" * 64,

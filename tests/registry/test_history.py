@@ -142,6 +142,7 @@ def test_two_versions_differ_in_what_was_changed_and_nothing_else(moved: Registr
         options={**make_record().options, "iterations": 3, "new": 1},
         mixed={"chat": DatasetRecord(fingerprint="c" * 64, counts={"pairs": 5})},
         adapted_metrics={"dev": {"mrr@5": 0.2}, "test": {"mrr@5": 0.5}},
+        ranking="model",
     )
     third = moved.publish(folder, record)
     found = differences(moved.get("medical@2"), third)
@@ -152,6 +153,7 @@ def test_two_versions_differ_in_what_was_changed_and_nothing_else(moved: Registr
         "mixed.chat.pairs": 5,
     }
     assert found.base_model == {} and found.recipe is None
+    assert found.ranking and (found.ranking.before, found.ranking.after) == ("hybrid", "model")
     digests = [{file.path: file.sha256 for file in each.files} for each in (moved.get("medical@2"), third)]
     assert {name: (each.before, each.after) for name, each in found.files.items()} == {
         "added.json": (None, digests[1]["added.json"]),

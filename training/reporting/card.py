@@ -19,6 +19,7 @@ from training.reporting.verdicts import (
     dims_rows,
     evaluation_rows,
     headline_gains,
+    hybrid_line,
     metric_rows,
     seed_rows,
     warnings,
@@ -54,6 +55,7 @@ def model_card(report: TrainingReport) -> str:
         dims=_table(DIMS_COLUMNS, dims_rows(report)),
         metrics=(METRIC_COLUMNS, metric_rows(report)),
         gains=headline_gains(report),
+        hybrid=hybrid_line(report),
     )
 
 

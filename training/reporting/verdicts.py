@@ -6,13 +6,16 @@ from statistics import mean, stdev
 
 from registry import ModelRecord
 from registry.model_folders.variants import VariantRecord
-from registry.records import TEST, ComparedMetrics
+from registry.records import TEST, ComparedMetrics, ComparisonRecord
 from training.reporting.report import TrainingReport
 from training.retrieval.metrics import HEADLINE
 
 MEASURE = HEADLINE[0]
 MAX_SHORTFALL = 0.005
 """How much lower the ``MEASURE`` of a variant on dev may be than that of its model."""
+
+MAX_P_VALUE = 0.05
+"""From this p-value on, a difference may be chance; the interval over a handful of queries does not say so."""
 
 _COMPARED = (f"base {MEASURE}", f"adapted {MEASURE}", "difference", "95 % interval", "p")
 EVALUATION_COLUMNS = ("test set", "queries", *_COMPARED, "max. loss")
@@ -52,10 +55,28 @@ def metric_rows(record: ModelRecord) -> list[Row]:
 
 def headline_gains(record: ModelRecord) -> list[str]:
     """A line for each headline metric: the gain on the test split, its interval and its p-value."""
-    return [
-        f"{name}: {found.difference:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}, p = {found.p_value:.4f}"
-        for name, found in record.comparison.items()
-    ]
+    return [_gain(name, found) for name, found in record.comparison.items()]
+
+
+def _gain(metric: str, found: ComparisonRecord) -> str:
+    return (
+        f"{metric}: {found.difference:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}, "
+        f"p = {found.p_value:.4f}"
+    )
+
+
+def hybrid_wins(record: ModelRecord) -> bool:
+    """Whether BM25 beside the model ranks better than the model alone on dev, beyond chance."""
+    found = record.hybrid.get(MEASURE)
+    return found is not None and found.low > 0 and found.p_value < MAX_P_VALUE
+
+
+def hybrid_line(record: ModelRecord) -> str:
+    """What BM25 beside the model gains on dev, and whether that is beyond chance; empty if it was not measured."""
+    found = record.hybrid.get(MEASURE)
+    if found is None:
+        return ""
+    return f"hybrid on dev: {_gain(MEASURE, found)}; {'wins' if hybrid_wins(record) else 'does not win'} beyond chance"
 
 
 def warnings(report: TrainingReport) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from registry.names import DEFAULT_BASE_MODEL
 from router_plugin.cli.named_values import PATH, named_path
-from router_plugin.cli.options import JsonOption, NewRegistryOption, usable_device
+from router_plugin.cli.options import HybridOption, JsonOption, NewRegistryOption, usable_device
 from router_plugin.cli.printing import print_json, print_table, say
 
 EXAMPLE = "Example: domain-router models import-model our-org/encoder --domain legal --data work/legal"
@@ -26,7 +26,11 @@ def import_model(
     device: Annotated[
         str | None, typer.Option(help="Device of torch.", show_default="the best one", callback=usable_device)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also if it does not beat the base model on dev.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also if it does not beat the base model on dev, or --hybrid does not win there."),
+    ] = False,
+    hybrid: HybridOption = False,
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -35,7 +39,7 @@ def import_model(
     from router_plugin.plugins.registries import open_registry
     from training import import_model as measure_and_register
     from training import read_prepared
-    from training.reporting.verdicts import EVALUATION_COLUMNS, evaluation_rows
+    from training.reporting.verdicts import EVALUATION_COLUMNS, evaluation_rows, hybrid_line
 
     prepared = read_prepared(data)
     version = measure_and_register(
@@ -46,9 +50,11 @@ def import_model(
         open_registry(registry),
         device=device,
         force=force,
+        hybrid=hybrid,
     )
     if json:
         print_json({"name": version.name, "base": version.base_metrics, "imported": version.adapted_metrics})
         return
     print_table(version.name, EVALUATION_COLUMNS, evaluation_rows(version))
+    say(hybrid_line(version))
     say(f"registered as {version.name}")

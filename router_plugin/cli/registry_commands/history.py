@@ -90,6 +90,7 @@ def diff(
         *_rows("option", found.options),
         *_rows("data", found.data),
         *_rows("vector space", found.vector_space),
+        *_rows("ranking", {"": found.ranking} if found.ranking else {}),
         *_rows("file", found.files),
     ]
     if rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from router_plugin.cli.errors import CommandGroup
-from router_plugin.cli.options import JsonOption, NewRegistryOption, RegistryOption
+from router_plugin.cli.options import HybridOption, JsonOption, NewRegistryOption, RegistryOption
 from router_plugin.cli.printing import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@ca
 def show(reference: Reference, registry: RegistryOption = None, json: JsonOption = False) -> None:
     """Show the record of a version: lineage, metrics, files."""
     from router_plugin.plugins.registries import open_registry
-    from training.reporting.verdicts import EVALUATION_COLUMNS, broken_limits, evaluation_rows
+    from training.reporting.verdicts import EVALUATION_COLUMNS, broken_limits, evaluation_rows, hybrid_line
 
     store = open_registry(registry)
     version = store.get(reference)
@@ -38,7 +38,7 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
     rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
     print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
     print_table("test sets", EVALUATION_COLUMNS, evaluation_rows(version))
-    for line in broken_limits(version):
+    for line in filter(None, [*broken_limits(version), hybrid_line(version)]):
         say(line)
     metrics = [
         (split, name, version.base_metrics[split][name], value)
@@ -74,23 +74,28 @@ def verify(
 def add(
     model: Annotated[str, typer.Argument(help="Model folder that train wrote, or name of a ready-made domain.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Also if it gains nothing, breaks a --max-loss, or is registered already.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Also if it gains nothing, breaks a --max-loss, is registered already, or --hybrid does not win.",
+        ),
     ] = False,
+    hybrid: HybridOption = False,
     why: WhyOption = None,
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
     from router_plugin.plugins.registries import open_registry
-    from training.publishing import publish, try_folder
+    from training.publishing import find_registered, publish, try_folder
     from training.ready_made import find_model, ready_made_domains
 
     folder = find_model(model)
     store = open_registry(registry)
-    same = None if force else store.find_by_content(folder)
+    same = None if force else find_registered(folder, store, hybrid)
     if not same and folder not in ready_made_domains().values():
         try_folder(folder)
-    version = same or publish(folder, store, force, why)
+    version = same or publish(folder, store, force, why, hybrid=hybrid)
     if json:
         print_json({**summary(version), "added": same is None})
     elif same:
@@ -101,7 +106,7 @@ def add(
 
 _TABLES = {
     *("base_metrics", "adapted_metrics", "comparison", "max_loss", "lost_too_much", "extra_test_sets"),
-    *("options", "files"),
+    *("hybrid", "options", "files"),
 }
 
 

@@ -13,6 +13,7 @@ from registry.paths import is_path
 from router_plugin.cli.model_options import Fields, fields_of, with_fields
 from router_plugin.cli.named_values import PATH, joined_sets, named, named_path, prepared_sets
 from router_plugin.cli.options import (
+    HybridOption,
     JsonOption,
     LlmOptions,
     NewRegistryOption,
@@ -51,8 +52,13 @@ def train(
     revision: Annotated[str | None, typer.Option(help="Revision of the base model on the Hub.")] = None,
     register: Annotated[bool, typer.Option("--register", help="Register the model when it is trained.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Register even if the base was not beaten or a --max-loss is broken.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Register even if the base was not beaten, a --max-loss is broken, or --hybrid does not win on dev.",
+        ),
     ] = False,
+    hybrid: HybridOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier model folder.")] = False,
     mixed: Annotated[
         list[str] | None,
@@ -121,10 +127,12 @@ def train(
     from training.adaptation import adapt
     from training.job import TrainingJob
     from training.judges.relevance import MeteredJudge
-    from training.publishing import publish
+    from training.publishing import find_registered, publish
     from training.reporting.report_page import PAGE
     from training.runs import processes
 
+    if hybrid and not register:
+        raise typer.BadParameter("`hybrid` says how a version is registered: it needs --register")
     backends = [check_backend(name) for name in variant or ()]
     judge = open_judge(
         judge_options.replace(device=options.device, trust_remote_code=options.trust_remote_code, llm=llm)
@@ -155,7 +163,7 @@ def train(
     added = _variants(job, out, backends) if backends else []
     if added and not json:
         print_variants(added)
-    version = (store.find_by_content(out) or publish(out, store, force)) if store else None
+    version = (find_registered(out, store, hybrid) or publish(out, store, force, hybrid=hybrid)) if store else None
     registered = version.name if version else None
     if json:
         variants = [record.model_dump() for record in added]
@@ -203,6 +211,7 @@ def print_gain(report: TrainingReport, title: str) -> None:
         dims_rows,
         evaluation_rows,
         headline_gains,
+        hybrid_line,
         seed_rows,
     )
 
@@ -223,7 +232,7 @@ def print_gain(report: TrainingReport, title: str) -> None:
             if not name.endswith("@1")  # where all four are the same
         ],
     )
-    for line in [*headline_gains(report), *broken_limits(report)]:
+    for line in filter(None, [*headline_gains(report), hybrid_line(report), *broken_limits(report)]):
         typer.echo(line)
     if not report.improved:
         typer.echo("No iteration beat the base model on dev, so the model folder holds the base model's weights.")

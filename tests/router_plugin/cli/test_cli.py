@@ -217,6 +217,26 @@ def test_the_same_files_are_not_added_twice_unless_by_force(cli, own, tiny_model
     assert len(json.loads(cli("models", "list", "--registry", own, "--json")[1])) == 2
 
 
+def test_a_hybrid_is_added_if_dev_proves_it_or_by_force(cli, own, tiny_models, tmp_path):
+    model, registry = shutil.copytree(tiny_models["legal"], tmp_path / "model"), ("--registry", own)
+    report = json.loads((model / "report.json").read_text(encoding="utf-8"))
+    for low, p_value in ((-0.1, 0.3), (0.1, 0.001)):
+        found = {"mrr@5": {"difference": 0.2, "low": low, "high": 0.5, "p_value": p_value}}
+        (model / "report.json").write_text(json.dumps({**report, "improved": True, "hybrid": found}), encoding="utf-8")
+        if low < 0:
+            mistake(cli("models", "add", model, "--hybrid", *registry), model, "does not win beyond chance", "--force")
+    status, out, _ = cli("models", "add", model, "--hybrid", *registry)
+    assert (status, out) == (0, "registered as legal@3\n")
+    assert "legal@3 has exactly these files already" in cli("models", "add", model, "--hybrid", *registry)[1]
+    status, out, _ = cli("models", "show", "legal@3", *registry)
+    assert "hybrid on dev: mrr@5: +0.2000, 95 % interval +0.1000 to +0.5000, p = 0.0010; wins beyond chance" in out
+    assert any("ranking" in line and "hybrid" in line for line in out.splitlines())
+    assert json.loads(cli("models", "show", "legal@3", *registry, "--json")[1])["ranking"] == "hybrid"
+    assert json.loads(cli("models", "show", "legal@2", *registry, "--json")[1])["ranking"] == "model"
+    status, out, _ = cli("models", "diff", "legal@2", "legal@3", *registry)
+    assert status == 0 and "ranking" in out
+
+
 def test_verify_ends_with_1_on_damage_and_names_the_file(cli, own, tiny_models):
     registry = ("--registry", own)
     assert cli("models", "add", tiny_models["medical"], "--force", *registry)[0] == 0
@@ -338,6 +358,7 @@ TRAINING_MISTAKES = {
     "a limit that is no number": (["--max-loss", "test=nan"], ["--max-loss test=nan", "from 0 to 1"]),
     "a seed twice": (["--seed", "1", "--seed", "1"], ["--seed 1, 1: expected at least one seed, and no duplicates"]),
     "a seed below zero": (["--seed", "-1"], ["--seed", "from 0 to"]),
+    "a hybrid that is not registered": (["--hybrid"], ["--hybrid says", "--register"]),
     "a reserved domain": (["--domain", "general"], ["general", "reserved"]),
     "a bad name of a domain": (["--domain", "A b"], ["'A b'", "lower-case"]),
 }

@@ -52,7 +52,7 @@ FLOORS = {
     "router_plugin": [
         {"errors"},
         {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
-        {"conversations", "decision", "explanation", "routes_diff", "utterances"},
+        {"conversations", "decision", "explanation", "hybrid", "routes_diff", "utterances"},
         {"client", "hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},

@@ -1,7 +1,7 @@
 """Scores of logged queries as they are, and as they would be if some of the queries were utterances.
 
 Every text is embedded once for each encoder that has to see it. That the domain classifier would also know new
-utterances is not simulated: it stays as it is.
+utterances is not simulated: it stays as it is. In hybrid domains, routes are taken by their scores alone.
 """
 
 from __future__ import annotations

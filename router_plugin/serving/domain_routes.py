@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from registry.shared.texts import clean
 from router_plugin.classifier.known.from_routes import queries_of
+from router_plugin.cosines import Floats
 from router_plugin.evaluation.outcomes import default_threshold
+from router_plugin.hybrid import RouteWords
 from router_plugin.plugins.domain_classifiers import ServedClassifier
 from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import embed_cached
@@ -61,6 +63,7 @@ class DomainRoutes:
         self._warned = warned
         self._lock = threading.Lock()
         self._candidates: Candidates | None = None
+        self._words: RouteWords | None = None
 
     def __len__(self) -> int:
         return len(self._routes)
@@ -76,6 +79,22 @@ class DomainRoutes:
                 known = self._candidates.by_text()
                 self._warn(lambda text: Reading(known[text].unread, known[text].key))
             return self._candidates
+
+    def load_words(self) -> None:
+        """Index the words of the routes, at least one, where that has not been done."""
+        with self._lock:
+            if self._words is None:
+                self._words = RouteWords(self._routes)
+
+    def word_scores(self, text: str, positions: NDArray[np.int64]) -> Floats:
+        """How well the words of some routes match a text, ``(r,)``, once the words are loaded.
+
+        Args:
+            text: as the encoders read it.
+            positions: of these routes among all routes.
+        """
+        assert self._words is not None
+        return self._words.scores(text)[np.searchsorted(self.positions, positions)]
 
     @property
     def latest(self) -> Candidates | None:

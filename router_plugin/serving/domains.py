@@ -292,6 +292,11 @@ class ServedDomains:
         """The model that serves each domain."""
         return {name: self.version(name) for name in self.names}
 
+    def is_hybrid(self, domain: str) -> bool:
+        """Whether queries of a domain are compared with the words of routes too, as its version says."""
+        version = self._versions[domain]
+        return version is not None and version.ranking == "hybrid"
+
     def encoder_id(self, domain: str) -> str:
         """A name for the encoder that serves a domain; no other encoder has it."""
         version = self._versions[self.encoded_by[domain]]

@@ -18,6 +18,7 @@ from router_plugin.conversations import continues
 from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.encoders.embedding import Encoded
 from router_plugin.evaluation.outcomes import Nearest, Outcome, outcome
+from router_plugin.hybrid import preferences
 from router_plugin.serving.candidates import Queries
 from router_plugin.serving.state import ServingState
 from router_plugin.serving.strategies import DomainChoice, choose_domains, known_domains
@@ -83,6 +84,7 @@ class Scored:
         timings: milliseconds of each stage.
         positions: of the compared routes among all routes, ``(r,)``.
         scores: of these routes, ``(r,)``.
+        words: their BM25 scores, ``(r,)``, if the domain is hybrid.
         read_as: the query with earlier questions of its conversation, if it was read so.
     """
 
@@ -94,6 +96,7 @@ class Scored:
     timings: dict[str, float]
     positions: NDArray[np.int64]
     scores: Floats
+    words: Floats | None = None
     read_as: str | None = None
 
     @cached_property
@@ -101,17 +104,22 @@ class Scored:
         """See :meth:`ServingState.beliefs`."""
         return self.state.beliefs(self.choice)
 
+    @cached_property
+    def preferences(self) -> Floats:
+        """What the routes are ordered by, ``(r,)``: their scores, or in a hybrid domain scores and words together."""
+        return self.scores if self.words is None else preferences(self.scores, self.words)
+
     def by_route(self) -> dict[str, float]:
         """The scores by the names of routes."""
         return dict(self._named(self.positions, self.scores))
 
     def nearest(self, limit: int) -> list[tuple[str, float]]:
-        """The nearest routes, at most ``limit``, and their scores, the nearest first."""
-        order = np.argsort(-self.scores, kind="stable")[:limit]
+        """The nearest routes, at most ``limit``, and their scores, the nearest first; hybrid, those preferred most."""
+        order = np.argsort(-self.preferences, kind="stable")[:limit]
         return self._named(self.positions[order], self.scores[order])
 
     def verdict(self) -> Verdict:
-        """The nearest route that reaches its minimum score, if one does.
+        """The nearest route that reaches its minimum score, if one does; in a hybrid domain the one preferred most.
 
         Where nothing was compared, it is as probable that there is no route as the chosen domain is.
         """
@@ -120,14 +128,15 @@ class Scored:
         enough = reaches(self.scores, self.minimums())
         if not enough.any():
             return Verdict(None, float(self.scores.max()), self.outcome().none, BELOW)
-        best = int(np.where(enough, self.scores, -np.inf).argmax())
+        best = int(np.where(enough, self.preferences, -np.inf).argmax())
         name = self.state.served.routes[self.positions[best]].name
         return Verdict(name, float(self.scores[best]), self.outcome(best).right, None)
 
     def without(self, positions: Collection[int]) -> Scored:
         """The same without some routes."""
         kept = ~np.isin(self.positions, list(positions))
-        return replace(self, positions=self.positions[kept], scores=self.scores[kept])
+        words = None if self.words is None else self.words[kept]
+        return replace(self, positions=self.positions[kept], scores=self.scores[kept], words=words)
 
     def minimums(self) -> Floats:
         """The minimum score of each compared route: its threshold, raised by the doubt about its domain, ``(r,)``.
@@ -141,17 +150,17 @@ class Scored:
         return found
 
     def outcome(self, row: int | None = None) -> Outcome:
-        """What may come of one of the compared routes, by default the nearest."""
+        """What may come of one of the compared routes, by default the one that comes first."""
         nearest = self.nearest_route(row)
         assert nearest is not None
         fitted, name = self.state.fitted, self.state.served.routes[nearest.route].name
         return outcome(fitted.weights, nearest, fitted.thresholds.get(name, self.state.served.default_threshold))
 
     def nearest_route(self, row: int | None = None) -> Nearest | None:
-        """What an outcome depends on, for one of the compared routes, by default the nearest; None without routes."""
+        """What an outcome depends on, for one of the compared routes, by default the first; None without routes."""
         if not len(self.positions):
             return None
-        row = int(self.scores.argmax()) if row is None else row
+        row = int(self.preferences.argmax()) if row is None else row
         position, others = int(self.positions[row]), np.delete(self.scores, row)
         kind = self.state.served.kinds[position]
         domain, general = (float(of_kinds[kind]) for of_kinds in self.beliefs)
@@ -222,6 +231,9 @@ def score(
     ]
     clock.end_of("classify")
     state.load_candidates(dict.fromkeys(name for _, name in asked))
+    looked_up = [state.words_for(choice) if text else None for choice, text in zip(choices, texts, strict=True)]
+    for routes in filter(None, dict.fromkeys(looked_up)):
+        routes.load_words()
     clock.end_of("load")
     encoded = _encode(state, texts, choices, asked)
     clock.end_of("encode")
@@ -234,10 +246,14 @@ def score(
         found = [fuse(each, choice, state) for each, choice in zip(matches, choices, strict=True)]
     else:
         found = [combine(each, len(state.served.routes)) for each in matches]
+    words = [
+        routes.word_scores(text, positions) if routes else None
+        for routes, text, (positions, _) in zip(looked_up, texts, found, strict=True)
+    ]
     clock.end_of("match")
     timings = clock.timings()
     return [
-        Scored(query, state, choices[row], row in truncated, unread.get(row, 0.0), timings, *found[row])
+        Scored(query, state, choices[row], row in truncated, unread.get(row, 0.0), timings, *found[row], words[row])
         for row, query in enumerate(read)
     ]
 
@@ -297,11 +313,12 @@ def _match(
 
 
 def _is_alone(domain: str, choice: DomainChoice, state: ServingState) -> bool:
-    """Whether the scores of a text are cosines in the space of this domain alone."""
+    """Whether nothing counts but the cosines of a text in the space of this domain."""
     settings = state.settings
     highest = settings.aggregation == "max" or (settings.aggregation == "top-k" and settings.top_k == 1)
     lowered = settings.strategy == "adaptive" and domain == GENERAL
-    return highest and not lowered and choice.weights == {domain: 1.0}
+    words = state.domains.is_hybrid(domain)
+    return highest and not lowered and not words and choice.weights == {domain: 1.0}
 
 
 def combine(matches: Sequence[Match], routes: int) -> tuple[NDArray[np.int64], Floats]:

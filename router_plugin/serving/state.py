@@ -139,7 +139,9 @@ class ServingState:
         """The settings and model versions, by name, that fitted thresholds and weights depend on."""
         settings = {name: str(getattr(self.settings, name)) for name in _SCORE_SETTINGS}
         encoded_by = self.domains.encoded_by.items()
-        return settings | {f"model of {name}": self.domains.artifacts[encoder] for name, encoder in encoded_by}
+        models = {name: self.domains.artifacts[encoder] for name, encoder in encoded_by}
+        hybrid = {name: " and words" for name in models if self.domains.is_hybrid(name)}
+        return settings | {f"model of {name}": f"{model}{hybrid.get(name, '')}" for name, model in models.items()}
 
     def changes_since(self, before: ServingState) -> dict[str, tuple[str | None, str | None]]:
         """The domains that are served by another model than before; see :attr:`Reloaded.versions`."""
@@ -162,6 +164,15 @@ class ServingState:
         strategy = self.settings.strategy
         everything = strategy == "single" or (strategy == "adaptive" and domain == GENERAL)
         return self.served.for_one_encoder if everything else self.served.by_domain[domain]
+
+    def words_for(self, choice: DomainChoice) -> DomainRoutes | None:
+        """The routes among whose words a text is looked up too; None where it is compared by encoders alone.
+
+        The most probable domain decides. Where others compete with it, these are all routes.
+        """
+        if not self.domains.is_hybrid(choice.domain):
+            return None
+        return (self.routes_of(choice.domain) if len(choice.weights) == 1 else self.served.for_one_encoder) or None
 
     @property
     def threshold(self) -> float:
@@ -201,10 +212,12 @@ class ServingState:
             _ = self.served.classifier
 
     def load_candidates(self, domains: Iterable[str]) -> None:
-        """Embed the candidates of domains, where that has not been done."""
+        """Embed the candidates of domains, and index their words if these count, where that has not been done."""
         for name in domains:
             if routes := self.routes_of(name):
                 _ = routes.candidates
+                if self.domains.is_hybrid(name):
+                    routes.load_words()
 
     def _with(self, given: tuple[Route, ...], fitted: Fitted) -> ServingState:
         check_routes(given, self.domains.names)

@@ -8,7 +8,8 @@ from registry import GENERAL
 from router_plugin.batches import one_text
 from router_plugin.contracts import Evidence
 from router_plugin.errors import QueryError
-from router_plugin.explanation import Explanation, Neighbour
+from router_plugin.explanation import Explanation, Neighbour, RankedRoute
+from router_plugin.hybrid import ranks
 from router_plugin.router import DomainRouter
 from router_plugin.serving.candidates import Queries
 from router_plugin.serving.scores import Scored
@@ -50,7 +51,21 @@ def explain(router: DomainRouter, query: str, limit: int = 5) -> Explanation:
         threshold=_minimum(scored, decision.route, nearest),
         nearest=nearest[:limit],
         nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, limit)],
+        hybrid=_ranked(scored, limit),
     )
+
+
+def _ranked(scored: Scored, limit: int) -> list[RankedRoute]:
+    """The first routes by score and words, where both count."""
+    if scored.words is None:
+        return []
+    names = [scored.state.served.routes[position].name for position in scored.positions.tolist()]
+    by_score, by_words, words = ranks(scored.scores).tolist(), ranks(scored.words).tolist(), scored.words.tolist()
+    first = ranks(scored.preferences).argsort()[:limit].tolist()
+    return [
+        RankedRoute(names[row], float(scored.scores[row]), by_score[row], by_words[row] if words[row] > 0 else None)
+        for row in first
+    ]
 
 
 def _minimum(scored: Scored, chosen: str | None, nearest: Sequence[Neighbour]) -> float | None:

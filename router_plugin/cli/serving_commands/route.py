@@ -135,6 +135,10 @@ def print_explanation(explanation: Explanation) -> None:
         near = [(each.route, each.utterance, f"{each.cosine:.3f}") for each in candidates]
         if near:
             print_table(f"Nearest candidates in the space of {space}", ("route", "utterance", "cosine"), near)
+    if explanation.hybrid:
+        columns = ("route", "cosine", "rank", "rank by words")
+        ranked = [(each.route, f"{each.score:.3f}", each.rank, each.rank_by_words or "") for each in explanation.hybrid]
+        print_table("First routes by cosine and words together", columns, ranked)
     if explanation.threshold is not None:
         print_table("Threshold of the route", ("threshold",), [(explanation.threshold,)])
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 from starlette.responses import Response
 
 from router_plugin.contracts import Evidence
-from router_plugin.explanation import Neighbour
+from router_plugin.explanation import Neighbour, RankedRoute
 from router_plugin.server.endpoints.of_service import ServiceNow
 from router_plugin.server.errors import NotServingError
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
@@ -84,6 +84,7 @@ class ExplanationAnswer(BaseModel):
     threshold: float | None
     nearest: list[Neighbour]
     nearest_in_general: list[Neighbour]
+    hybrid: list[RankedRoute]
 
 
 class FeedbackRequest(BaseModel):

@@ -2,7 +2,9 @@
 
     python benchmarks/assessed.py --data ../shared/data --pairs 1000 --set medquad:random --set medquad:grouped
 
-The last line is one JSON object with a key for every set.
+A set is a file in --data, or one of the examples. With --train, the default recipe is trained on each set, too. An
+assessment was right if it said `fine-tune` and the gain on test queries is significant, or if it said anything else and
+the gain is not. The last line is one JSON object with a key for every set.
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ from rich.table import Table
 from samples import spread
 
 from registry import resolve_base_model
-from training import Assessment, PrepareOptions, assess, prepare, read_pairs, read_prepared
+from registry.records import TEST, EvaluationRecord
+from training import Assessment, PrepareOptions, TrainingJob, adapt, assess, prepare, read_pairs, read_prepared
 
 COLUMNS = ("set", "train", "dev", "base", "BM25", "hybrid", "ceiling", "expected gain", "verdict", "seconds")
+TRAINED = ("set", "test queries", "base", "adapted", "gain", "95 % interval", "p", "verdict", "right")
+MEASURE = "mrr@5"
+EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 
 
 def main() -> None:
@@ -34,20 +40,46 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", required=True, metavar="NAME:SPLIT", help="file, and random or grouped"
     )
+    parser.add_argument("--train", action="store_true", help="train on each set, too")
     parser.add_argument("--base-model", default="all-MiniLM-L6-v2")
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()
     base = resolve_base_model(arguments.base_model)
-    found, seconds = {}, {}
+    found, seconds, trained = {}, {}, {}
     for each in arguments.set:
         name, _, split = each.partition(":")
-        pairs = spread(read_pairs(str(arguments.data / f"{name}.jsonl.gz")), arguments.pairs)
+        pairs = spread(read_pairs(_file(arguments.data, name)), arguments.pairs)
         with tempfile.TemporaryDirectory() as folder:
             prepare(pairs, Path(folder) / "data", PrepareOptions(split=split))
             started = time.monotonic()
             found[each] = assess(read_prepared(Path(folder) / "data"), base, device=arguments.device)
             seconds[each] = time.monotonic() - started
+            if arguments.train:
+                job = TrainingJob(read_prepared(Path(folder) / "data"), "assessed", base, device=arguments.device)
+                trained[each] = adapt(job, Path(folder) / "model").evaluations[TEST]
+                print(each, found[each].verdict, trained[each].comparison[MEASURE], flush=True)
     _print(found, seconds)
+    if trained:
+        _print_trained(found, trained)
+
+
+def _file(data: Path, name: str) -> Path:
+    example = EXAMPLES / f"{name}.jsonl"
+    return example if example.is_file() else data / f"{name}.jsonl.gz"
+
+
+def _print_trained(found: dict[str, Assessment], trained: dict[str, EvaluationRecord]) -> None:
+    table = Table(title=f"{MEASURE} on test, of the default recipe")
+    for column in TRAINED:
+        table.add_column(column)
+    for name, each in trained.items():
+        gain, verdict = each.comparison[MEASURE], found[name].verdict
+        table.add_row(
+            *(name, str(each.queries), f"{each.base[MEASURE]:.4f}", f"{each.adapted[MEASURE]:.4f}"),
+            *(f"{gain.difference:+.4f}", f"{gain.low:+.4f} to {gain.high:+.4f}", f"{gain.p_value:.4f}", verdict),
+            "yes" if (verdict == "fine-tune") == (gain.low > 0) else "no",
+        )
+    Console(width=140).print(table)
 
 
 def _print(found: dict[str, Assessment], seconds: dict[str, float]) -> None:

@@ -3,13 +3,15 @@
     python models/measure_medical.py ADAPTER WORK MODEL-FOLDER
 
 make_medical.sh calls it. The adapter was trained on a GPU with base weights in half precision (benchmarks/RESULTS.md,
-"Larger batches with people's words"); everything here is measured with the published ones. WORK holds the prepared
-sets, and keeps embeddings, so that a killed run goes on.
+"Larger batches with people's words"). Everything here is measured with the published ones, encoding in bfloat16. WORK
+holds the prepared sets, and keeps embeddings, so that a killed run goes on.
 """
 
 import sys
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from registry import resolve_base_model
 from registry.model_folders.adapters import attach_weights
@@ -21,6 +23,7 @@ from training.reporting.evidence import gather
 from training.reporting.report import Iteration, TrainingReport
 from training.reporting.test_sets import Outcome, TestSetEvaluator
 from training.retrieval.encoding import load_model
+from training.retrieval.hybrid import compare_hybrid
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import BASE_STATE, States
 from training.retrieval.texts import Texts
@@ -49,6 +52,9 @@ job = TrainingJob(
 )
 identity = job.identity()
 assert identity.mixed == trained_on.mixed, "other mixed-in data than the adapter was trained on"
+
+torch.set_autocast_enabled("cpu", True)  # texts are encoded in bfloat16, in half of the time
+torch.set_autocast_dtype("cpu", torch.bfloat16)
 
 load = partial(load_model, device="cpu", base=base)
 last = trained_on.iterations[-1]
@@ -97,12 +103,14 @@ with Run(work / "medical", {"adapter": last.name, **identity.model_dump(mode="js
     found = run.step(last.name, measure)
     history.append(Iteration(**found, **kept, interpolation_weight=chosen["weight"], guards=chosen["guards"]))
     results = TestSetEvaluator(run, states, data, job.extra_test_sets).measure([Outcome(job.seeds[0], history)], {})
+    hybrid = run.step("hybrid", partial(compare_hybrid, states[last.name], job.seeds[0]))
     model = states[last.name].model
     report = TrainingReport(
         **dict(identity),
         **results.fields(),
         **describe_model(model),
         single_set_baselines={},
+        hybrid=hybrid,
         left_out=trained_on.left_out,
         device=trained_on.device,
         threads=trained_on.threads,

@@ -8,8 +8,8 @@ from .errors import SourceError as SourceError
 from .errors import TrainingError as TrainingError
 from .imported import import_model as import_model
 from .job import TrainingJob as TrainingJob
+from .judges.grades import RelevanceJudge as RelevanceJudge
 from .judges.options import JudgeOptions as JudgeOptions
-from .judges.relevance import RelevanceJudge as RelevanceJudge
 from .llm.options import LanguageModelOptions as LanguageModelOptions
 from .pipeline import train_domain as train_domain
 from .prepared.format import PreparedData as PreparedData

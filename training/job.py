@@ -9,7 +9,7 @@ from functools import cached_property
 from registry import BaseModelFiles, ModelRecord
 from registry.records import DatasetRecord
 from training import checks
-from training.judges.relevance import RelevanceJudge
+from training.judges.grades import RelevanceJudge
 from training.mining.bundled_questions import bundled_questions
 from training.options import TrainingOptions
 from training.prepared.format import PreparedData

@@ -8,7 +8,7 @@ from router_plugin.plugins.manager import plugins
 
 if TYPE_CHECKING:
     from training import JudgeOptions
-    from training.judges.relevance import RelevanceJudge
+    from training.judges.grades import RelevanceJudge
 
 
 def open_judge(options: JudgeOptions) -> RelevanceJudge | None:

@@ -15,11 +15,14 @@ from registry.model_folders.loading import LONGEST
 from registry.paths import is_path, local_path
 from registry.shared.wording import first_line
 from training.errors import TrainingError
-from training.judges.relevance import Grade
+from training.judges.grades import Grade
+from training.runs.progress import track
 
 GRADES_FROM = (0.1, 0.5, 0.9)
 """The lowest scores of grades 1, 2 and 3."""
 BATCH = 32
+BLOCK = 512
+"""Pairs between two moves of the progress bar."""
 
 
 class CrossEncoderJudge:
@@ -47,9 +50,14 @@ class CrossEncoderJudge:
         pairs = [(query, document) for query, documents in asked for document in documents]
         if not pairs:
             return [[] for _ in asked]
-        scores = self._model.predict(pairs, batch_size=BATCH, activation_fn=nn.Sigmoid(), show_progress_bar=False)
-        grades = iter([bisect(GRADES_FROM, float(score)) for score in scores])
+        blocks = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
+        scores = [score for block in track(blocks, "judging relevance") for score in self._scores(block)]
+        grades = iter([bisect(GRADES_FROM, score) for score in scores])
         return [[next(grades) for _ in documents] for _, documents in asked]
+
+    def _scores(self, pairs: list[tuple[str, str]]) -> list[float]:
+        scores = self._model.predict(pairs, batch_size=BATCH, activation_fn=nn.Sigmoid(), show_progress_bar=False)
+        return [float(score) for score in scores]
 
 
 def _load(name: str, device: str | None, trust_remote_code: bool) -> CrossEncoder:

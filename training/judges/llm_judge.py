@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from training.judges.relevance import Grade
+from training.judges.grades import Grade
 from training.llm.chat import ChatModel, Prompt
 
 BATCH = 5

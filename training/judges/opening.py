@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from training.errors import TrainingError
+from training.judges.grades import RelevanceJudge
 from training.judges.options import CROSS_ENCODER, GROUND_TRUTH, LLM, JudgeOptions
-from training.judges.relevance import RelevanceJudge
 from training.llm.options import open_model
 
 

@@ -1,46 +1,23 @@
-"""Relevance judges, and how their grades change the relevance that mining uses."""
+"""How the grades of a relevance judge change the relevance that mining uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import TrainingError
+from training.judges.grades import Grade, RelevanceJudge, checked_grades, is_relevant
 from training.mining.hard_negatives import HARD_NEGATIVE_RANKS
 from training.retrieval.ranking import NOTHING
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 from training.runs.run import Run
 
-Grade = int | None
-"""0 to 3, as in TREC: irrelevant, related but no answer, a partial answer, the answer. None: unknown."""
-GRADES = (None, 0, 1, 2, 3)
-RELEVANT = 2
-"""The lowest grade of a document that answers a query."""
 BLOCK = 1000
 """Queries whose grades are saved at a time."""
-
-
-class RelevanceJudge(Protocol):
-    """Grades how well documents answer a query."""
-
-    identity: str
-    """Names the judge and everything that its grades depend on: a run resumes only with the same identity."""
-
-    def grade(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[list[Grade]]:
-        """For each query with documents, the grade of each document."""
-
-
-@runtime_checkable
-class MeteredJudge(RelevanceJudge, Protocol):
-    """A relevance judge that counts its costs."""
-
-    def spent(self) -> str:
-        """Requests, tokens and money in words."""
 
 
 class GradedRelevance:
@@ -78,7 +55,7 @@ class GradedRelevance:
             for query, document, grade in found["grades"]:
                 self._take(query, document, grade)
                 grades.append(grade)
-        relevant = sum(grade is not None and grade >= RELEVANT for grade in grades)
+        relevant = sum(map(is_relevant, grades))
         return {"judged": len(grades), "relevant": relevant, "unknown": grades.count(None)}
 
     def _candidates(self, query: int, top: NDArray[np.int64], right: set[int]) -> list[int]:
@@ -90,10 +67,10 @@ class GradedRelevance:
     def _grade(self, block: Mapping[int, Sequence[int]]) -> dict[str, Any]:
         asked = {query: documents for query, documents in block.items() if documents}
         queries, texts = self._texts.queries["train"], self._texts.documents
-        given = self._judge.grade(
-            [(queries[query], [texts[document] for document in documents]) for query, documents in asked.items()]
+        given = checked_grades(
+            self._judge,
+            [(queries[query], [texts[document] for document in documents]) for query, documents in asked.items()],
         )
-        self._check(list(map(len, asked.values())), given)
         return {
             "grades": [
                 [query, document, grade]
@@ -102,13 +79,7 @@ class GradedRelevance:
             ]
         }
 
-    def _check(self, counts: Sequence[int], given: Sequence[Sequence[Grade]]) -> None:
-        if list(map(len, given)) != list(counts) or not all(grade in GRADES for row in given for grade in row):
-            raise TrainingError(
-                f"judge {self._judge.identity}: expected a grade from 0 to 3, or None, for each document"
-            )
-
     def _take(self, query: int, document: int, grade: Grade) -> None:
         self._seen[query].add(document)
         if grade is not None:
-            (self._texts.relevant["train"] if grade >= RELEVANT else self._texts.wrong)[query].add(document)
+            (self._texts.relevant["train"] if is_relevant(grade) else self._texts.wrong)[query].add(document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,17 @@ from pydantic import Field
 from registry.paths import AS_PATH
 from registry.shared.options import Options, Shown
 from training.errors import LanguageModelError
+from training.llm.spending import Prices, Spending
 
 if TYPE_CHECKING:
     from training.llm.chat import ChatModel
 
 
 class LanguageModelOptions(Options):
-    """How to call a language model by an OpenAI-compatible API."""
+    """How to call a language model by an OpenAI-compatible API.
+
+    All models that are opened with the same instance spend from one budget.
+    """
 
     error = LanguageModelError
 
@@ -50,6 +55,15 @@ class LanguageModelOptions(Options):
         Shown(default="~/.domain-router/cache/llm"),
     ] = None
 
+    @cached_property
+    def spending(self) -> Spending:
+        """What the models that are opened with these options take together.
+
+        Raises:
+            LanguageModelError: there is a budget, but no prices.
+        """
+        return Spending(Prices(self.price_in, self.price_out), self.budget)
+
 
 def open_model(name: str, options: LanguageModelOptions) -> ChatModel:
     """The client of a language model.
@@ -62,7 +76,6 @@ def open_model(name: str, options: LanguageModelOptions) -> ChatModel:
         LanguageModelError: the URL or the key is invalid, answers cannot be kept, or a package is missing.
     """
     from training.llm.chat import ChatModel
-    from training.llm.spending import Prices, Spending
 
     return ChatModel(
         options.url,
@@ -71,5 +84,5 @@ def open_model(name: str, options: LanguageModelOptions) -> ChatModel:
         concurrency=options.concurrency,
         timeout=options.timeout,
         cache=options.cache,
-        spending=Spending(Prices(options.price_in, options.price_out), options.budget),
+        spending=options.spending,
     )

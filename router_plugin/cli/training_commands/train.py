@@ -126,7 +126,7 @@ def train(
     from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
     from training.job import TrainingJob
-    from training.judges.relevance import MeteredJudge
+    from training.judges.grades import MeteredJudge
     from training.publishing import find_registered, publish
     from training.reporting.report_page import PAGE
     from training.runs import processes

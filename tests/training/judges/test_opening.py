@@ -4,9 +4,9 @@ import pytest
 
 from training import JudgeOptions, LanguageModelOptions, RelevanceJudge, TrainingError
 from training.errors import LanguageModelError
+from training.judges.grades import MeteredJudge
 from training.judges.llm_judge import LlmJudge
 from training.judges.opening import open_judge
-from training.judges.relevance import MeteredJudge
 
 API = LanguageModelOptions(url="http://127.0.0.1:9/v1")
 

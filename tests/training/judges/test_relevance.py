@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder
 from torch import nn
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
+from tests.training.judges.samples import save_cross_encoder
 from tests.training.llm.chat_server import KEY, chat_server, said, shared_words
 from tests.training.samples import KEYS, QUICK, prepared, word_pairs
 from tests.training.test_adaptation import same_weights, timeless, weights
@@ -344,19 +344,8 @@ def test_another_prompt_would_be_another_judge(server, tmp_path):
 
 @pytest.fixture(scope="module")
 def cross_encoder(tmp_path_factory, real_base):
-    """A BERT of one layer with one output, of random weights."""
-    import torch
-
-    def made(labels):
-        torch.manual_seed(0)
-        folder = tmp_path_factory.mktemp("cross")
-        tokenizer = AutoTokenizer.from_pretrained(str(real_base.path))
-        sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-        config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, num_labels=labels, **sizes)
-        config.initializer_range = 1.0
-        BertForSequenceClassification(config).save_pretrained(str(folder))
-        tokenizer.save_pretrained(str(folder))
-        return folder
+    def made(outputs):
+        return save_cross_encoder(tmp_path_factory.mktemp("cross"), real_base, outputs)
 
     return made
 

@@ -30,10 +30,10 @@ FLOORS = {
         {"sources"},
         {"splitting"},
         {"prepared"},
-        {"retrieval", "synthesis"},
+        {"retrieval"},
         {"mining"},
         {"judges", "recipes"},
-        {"reporting", "assessment"},
+        {"reporting", "assessment", "synthesis"},
         {
             "adaptation",
             "checks",

@@ -24,13 +24,17 @@ class Passage(NamedTuple):
 
 
 class SyntheticPair(NamedTuple):
-    """A question, the text that answers it, the document and title of that text, and how the question was made."""
+    """A question, the text that answers it, the document and title of that text, and how the question was made.
+
+    Its grade is that of a judge, if there was one and it could decide.
+    """
 
     question: str
     answer: str
     document: str
     title: str
     kind: str
+    grade: int | None = None
 
 
 def cut_passages(documents: Iterable[Document], size: int = CHUNK_CHARACTERS) -> list[Passage]:

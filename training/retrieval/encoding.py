@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ from training.retrieval.vectors import StoredVectors
 from training.runs.progress import bar
 
 BLOCK = 512
+ENCODED_TOKENS = 1 << 14
+"""Tokens encoded at a time on torch: fewer long texts than ``encode_batch`` says, for the sake of memory."""
+BYTES_PER_TOKEN = 3
+"""Of UTF-8, at least, in most texts."""
 
 
 def resolve_device(device: str | None) -> str:
@@ -66,14 +71,25 @@ class TorchBlocks:
 
     def __init__(self, model: SentenceTransformer) -> None:
         self.dimension = model.get_embedding_dimension() or 0
+        self._longest = model.max_seq_length or math.inf
         self._encode = {"query": model.encode_query, "document": model.encode_document}
 
     def encode(self, texts: Sequence[str], kind: Kind, batch_size: int) -> NDArray[np.float32]:
-        """Unit vectors, ``(n, d)``."""
-        vectors: NDArray[np.float32] = self._encode[kind](
-            list(texts), batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True
-        )
+        """Unit vectors, ``(n, d)``; texts come longest first."""
+        vectors, start = np.empty((len(texts), self.dimension), np.float32), 0
+        while start < len(texts):
+            fitting = self._fitting(texts[start])
+            end = len(texts) if fitting >= batch_size else start + fitting
+            vectors[start:end] = self._encode[kind](
+                list(texts[start:end]), batch_size=batch_size, show_progress_bar=False, normalize_embeddings=True
+            )
+            start = end
         return vectors
+
+    def _fitting(self, text: str) -> int:
+        """How many texts of that length are encoded at a time."""
+        tokens = min(self._longest, len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + 1)
+        return max(1, int(ENCODED_TOKENS / tokens))
 
 
 def compiled_blocks(model: SentenceTransformer, backend: Backend, folder: Path) -> CompiledModel:

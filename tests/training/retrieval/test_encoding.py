@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training import TrainingError
-from training.retrieval.encoding import encode
+from training.retrieval.encoding import TorchBlocks, encode
 
 
 class Lengths:
@@ -40,3 +40,32 @@ def test_a_vector_that_is_not_finite_is_refused_and_its_text_named(tmp_path, bro
         TrainingError, match=f"^encoding queries: the vector of '{broken}' is not finite: .*`base_model`"
     ):
         encode(Lengths(), texts, "query", 32, "queries", tmp_path / "v.npy")
+
+
+class Recording:
+    """Stands for a model that reads up to ``max_seq_length`` tokens; keeps how many texts it is given at a time."""
+
+    def __init__(self, max_seq_length):
+        self.max_seq_length = max_seq_length
+        self.given = []
+
+    def get_embedding_dimension(self):
+        return 2
+
+    def encode_document(self, texts, **options):
+        self.given.append(len(texts))
+        return np.full((len(texts), 2), len(texts), np.float32)
+
+    encode_query = encode_document
+
+
+@pytest.mark.parametrize(
+    ("length", "given"),
+    [(8192, [2, 2, 2, 16, 42]), (256, [64]), (None, [1, 1, 1, 1, 1, 1, 16, 42])],
+)
+def test_few_long_texts_are_encoded_at_a_time(length, given):
+    texts = ["a" * 90_000] * 4 + ["b" * 25_000] * 2 + ["c" * 3_000] * 16 + ["d" * 30] * 42
+    model = Recording(length)
+    vectors = TorchBlocks(model).encode(texts, "document", 64)
+    assert model.given == given
+    assert vectors[:, 0].tolist() == [count for count in given for _ in range(count)]

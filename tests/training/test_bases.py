@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from registry import BaseModelFiles, resolve_base_model
 from router_plugin.encoders.torch_encoder import TorchEncoder
-from tests.training.samples import QUICK
+from tests.training.samples import QUICK, run_python
 from tests.training.sources.samples import KINDS
 from training import Contrastive, ReferenceTriplet, TrainingError, TrainingJob, adapt, publish
 from training.mining.examples import Examples
@@ -180,6 +180,45 @@ def test_long_texts_are_encoded_to_their_end(tmp_path):
     model = KINDS["long"](tmp_path)
     text = " ".join(["apple"] * 900)
     assert not np.allclose(*model.encode([text + " castle", text + " desert"]), atol=1e-7)
+
+
+LONG_DOCUMENTS = """
+import resource, sys
+from pathlib import Path
+import torch
+from tests.training.sources.samples import modern_bert
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from training import Contrastive
+from training.mining.examples import Examples
+from training.recipes.finetune import finetune
+from training.recipes import length_slices
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+length_slices.KEPT_BYTES = int(sys.argv[2]) << 20
+folder = Path(sys.argv[1])
+model = SentenceTransformer(modules=[modern_bert(folder, 8192, heads=1), Pooling(32, "mean")], device="cpu")
+ends = ["castle", "desert"]
+texts = [" ".join(["apple"] * 8150 + [end]) for end in ends]
+assert model.preprocess(texts)["attention_mask"].sum(dim=1).tolist() == [8153] * 2
+before, start = model[0].auto_model.get_input_embeddings().weight.detach().clone(), peak()
+recipe = Contrastive(learning_rate=1e-2, warmup_steps=0, min_steps=1, batch_size=2, weight_decay=0.0)
+finetune(model, Examples({"anchor": ends, "positive": texts}), recipe, 1, folder / "scratch", "long")
+after = model[0].auto_model.get_input_embeddings().weight
+moved = (after != before).any(dim=1)[model.tokenizer.convert_tokens_to_ids(["desert", "zebra"])].tolist()
+print(moved, peak() - start)
+"""
+
+
+def test_documents_of_8192_tokens_train_to_their_end_in_bounded_memory(tmp_path):
+    """Two at once would take twice as much, and many would take many times as much."""
+    done = run_python(LONG_DOCUMENTS, tmp_path, 1024)
+    assert done.returncode == 0, done.stderr
+    moved, mebibytes = done.stdout.split("]")
+    assert moved == "[True, False"
+    assert int(mebibytes) < 1500
 
 
 def test_a_model_that_sets_no_limit_has_none_in_the_report(tmp_path):

@@ -23,7 +23,7 @@ def bert(folder: Path, length: int = 64) -> Transformer:
     return _transformer(BertModel(config), folder, length)
 
 
-def modern_bert(folder: Path, length: int = 1024) -> Transformer:
+def modern_bert(folder: Path, length: int = 1024, heads: int = 2) -> Transformer:
     """Two layers of ModernBERT, one with local attention, for long texts."""
     tokenizer = _tokenizer()
     special = {name: tokenizer.cls_token_id for name in ("bos_token_id", "cls_token_id")}
@@ -35,7 +35,7 @@ def modern_bert(folder: Path, length: int = 1024) -> Transformer:
         max_position_embeddings=length,
         pad_token_id=tokenizer.pad_token_id,
         **special,
-        **SIZES,
+        **{**SIZES, "num_attention_heads": heads},
     )
     return _transformer(ModernBertModel(config), folder, length)
 

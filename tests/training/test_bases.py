@@ -182,7 +182,7 @@ def test_long_texts_are_encoded_to_their_end(tmp_path):
     assert not np.allclose(*model.encode([text + " castle", text + " desert"]), atol=1e-7)
 
 
-LONG_DOCUMENTS = """
+LONG_DOCUMENT = """
 import resource, sys
 from pathlib import Path
 import torch
@@ -200,21 +200,20 @@ def peak():
 length_slices.KEPT_BYTES = int(sys.argv[2]) << 20
 folder = Path(sys.argv[1])
 model = SentenceTransformer(modules=[modern_bert(folder, 8192, heads=1), Pooling(32, "mean")], device="cpu")
-ends = ["castle", "desert"]
-texts = [" ".join(["apple"] * 8150 + [end]) for end in ends]
-assert model.preprocess(texts)["attention_mask"].sum(dim=1).tolist() == [8153] * 2
+queries = ["bridge", "forest"]
+texts = [" ".join(["apple"] * 8150 + ["castle"]), "a short desert"]
+assert model.preprocess(texts)["attention_mask"].sum(dim=1).tolist()[0] == 8153
 before, start = model[0].auto_model.get_input_embeddings().weight.detach().clone(), peak()
 recipe = Contrastive(learning_rate=1e-2, warmup_steps=0, min_steps=1, batch_size=2, weight_decay=0.0)
-finetune(model, Examples({"anchor": ends, "positive": texts}), recipe, 1, folder / "scratch", "long")
+finetune(model, Examples({"anchor": queries, "positive": texts}), recipe, 1, folder / "scratch", "long")
 after = model[0].auto_model.get_input_embeddings().weight
-moved = (after != before).any(dim=1)[model.tokenizer.convert_tokens_to_ids(["desert", "zebra"])].tolist()
+moved = (after != before).any(dim=1)[model.tokenizer.convert_tokens_to_ids(["castle", "zebra"])].tolist()
 print(moved, peak() - start)
 """
 
 
-def test_documents_of_8192_tokens_train_to_their_end_in_bounded_memory(tmp_path):
-    """Two at once would take twice as much, and many would take many times as much."""
-    done = run_python(LONG_DOCUMENTS, tmp_path, 1024)
+def test_a_document_of_8192_tokens_is_trained_on_to_its_end_in_bounded_memory(tmp_path):
+    done = run_python(LONG_DOCUMENT, tmp_path, 512)
     assert done.returncode == 0, done.stderr
     moved, mebibytes = done.stdout.split("]")
     assert moved == "[True, False"

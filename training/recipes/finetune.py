@@ -128,12 +128,13 @@ def _arguments(
 
 @contextmanager
 def _prepared(model: SentenceTransformer, recipe: Recipe) -> Iterator[None]:
-    """The model as it is trained: with the recipe's maximum length, perhaps without dropout, in slices."""
+    """The model as it is trained: with the recipe's maximum length, perhaps without dropout, on a CPU in slices."""
     with ExitStack() as changes:
         changes.enter_context(_max_length(model, recipe.max_length))
         if not recipe.dropout:
             changes.enter_context(_without_dropout(model))
-        changes.enter_context(in_slices(model))
+        if model.device.type == "cpu":
+            changes.enter_context(in_slices(model))
         yield
 
 

@@ -1,4 +1,4 @@
-"""Runs a batch in slices of texts with similar lengths, which saves a CPU padding, and long texts memory."""
+"""Runs a batch on a CPU in slices of texts with similar lengths, which saves padding, and long texts memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 SLICE = 16
-"""Texts in a slice on a CPU."""
+"""Texts in a slice."""
 KEPT_BYTES = 4 << 30
-"""Memory that the activations of one column of a batch (queries, positives or negatives) may take; on a CUDA GPU it is
-a fourth of what is free at first. A column that needs more keeps those of no slice: they are computed again, a slice at
-a time, and those of a single text that needs more a layer at a time (Chen et al., 2016, "Training Deep Nets with
-Sublinear Memory Cost")."""
+"""Memory that the activations of one column of a batch (queries, positives or negatives) may take. Those of a column
+that needs more are computed again, a slice at a time, and those of a single text that needs more a layer at a time
+(Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost")."""
 MEASURED_TOKENS = 256
 """Tokens of a text by which it is measured how much a token needs."""
 PAIR_BYTES = 12
@@ -44,26 +43,25 @@ class _SlicedForward:
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
         self._whole = model.forward
-        self._limit = _kept_bytes(model.device)
         self._token_bytes: dict[Any, float] = {}
 
     def __call__(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
         mask = features.get("attention_mask")
         if mask is None:
             return self._whole(features, **options)
-        lengths = mask.sum(dim=1).cpu()
+        lengths = mask.sum(dim=1)
         order = lengths.argsort()
         token_bytes = self._bytes_of_a_token(features, int(order[-1]), options)
         needs = [length * (token_bytes + PAIR_BYTES * length) for length in lengths.tolist()]
-        slices = list(order.split(SLICE if mask.device.type == "cpu" else len(order)))
-        kept = sum(len(rows) * needs[int(rows[-1])] for rows in slices) <= self._limit
+        slices = list(order.split(SLICE))
+        kept = sum(len(rows) * needs[int(rows[-1])] for rows in slices) <= KEPT_BYTES
         if kept and len(slices) == 1:
             return self._whole(features, **options)
         if not kept:
-            slices = _within(order, needs, self._limit)
+            slices = _within(order, needs, KEPT_BYTES)
         embeddings = []
         for rows in slices:
-            sliced, by_layer = _part(features, mask, rows), needs[int(rows[-1])] > self._limit
+            sliced, by_layer = _part(features, mask, rows), needs[int(rows[-1])] > KEPT_BYTES
             if kept or not torch.is_grad_enabled():
                 embeddings.append(self._embed(sliced, options, False))
             else:
@@ -121,10 +119,6 @@ def _part(features: dict[str, Any], mask: Tensor, rows: Tensor) -> dict[str, Any
 
 def _by_token(value: Any, mask: Tensor) -> bool:
     return torch.is_tensor(value) and value.shape == mask.shape
-
-
-def _kept_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else KEPT_BYTES
 
 
 @contextmanager

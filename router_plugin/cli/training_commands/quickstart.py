@@ -1,4 +1,4 @@
-"""``domain-router quickstart``: two domains, registered and routed with; what is not ready-made is trained first."""
+"""``domain-router quickstart``: two domains, one ready-made and one trained here, registered and routed with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: domain-router quickstart --folder quickstart"
 
-DOMAINS = ("medical", "finance")
+READY_MADE, TRAINED = "medical", "finance"
 STEPS = 15
 """Fewer than by default: enough to see a gain, and to see it soon."""
 
@@ -45,7 +45,7 @@ def quickstart(
     texts = list(read_queries(queries))
     store = open_registry(str(folder / "registry"))
     reports = {}
-    for domain in DOMAINS:
+    for domain in (READY_MADE, TRAINED):
         reports[domain] = _registered(domain, examples, folder, store, quiet=json)
         if not json:
             print_gain(reports[domain], domain)
@@ -72,10 +72,7 @@ def _pairs(domain: str, examples: Path) -> Path:
 
 
 def _check_files(examples: Path, *files: Path) -> None:
-    from training.ready_made import ready_made_domains
-
-    pairs = [_pairs(domain, examples) for domain in DOMAINS if domain not in ready_made_domains()]
-    for needed in (*files, *pairs):
+    for needed in (*files, _pairs(TRAINED, examples)):
         if not needed.is_file():
             raise DomainRouterError(f"{needed}: not found: run this in a clone of the repository, or give `examples`")
 
@@ -83,16 +80,15 @@ def _check_files(examples: Path, *files: Path) -> None:
 def _registered(domain: str, examples: Path, folder: Path, store: Registry, quiet: bool) -> TrainingReport:
     """The training report of a domain, after it was registered: ready-made, or trained here."""
     from training.pipeline import train_domain
-    from training.ready_made import add_ready_made, ready_made_domains
+    from training.ready_made import add_ready_made, find_model
     from training.recipes.recipes import Contrastive
     from training.reporting.report import TrainingReport
 
-    model = ready_made_domains().get(domain)
-    if model:
+    if domain == READY_MADE:
         if not quiet:
             typer.echo(f"Adding the ready-made domain {domain}, which was trained and measured before ...")
         add_ready_made(domain, store)
-        return TrainingReport.load(model)
+        return TrainingReport.load(find_model(domain))
     if not quiet:
         typer.echo(f"Preparing, training and registering {domain} ...")
     recipe = Contrastive(iterations=1, min_steps=STEPS)

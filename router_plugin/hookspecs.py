@@ -38,7 +38,7 @@ def encoder(folder: Path, version: ModelVersion | None, base: BaseModelFiles, se
 
 @hookspec(firstresult=True)
 def relevance_judge(options: JudgeOptions) -> object | None:
-    """Choose the judge that grades how well mined documents answer a query during training."""
+    """Choose the judge that grades how well documents answer queries, in training and for made questions."""
 
 
 @hookspec

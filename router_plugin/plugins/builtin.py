@@ -83,7 +83,7 @@ class TorchEncoderPlugin:
 
 
 class RelevanceJudgePlugin:
-    """A language model and a cross-encoder as judges while training."""
+    """A language model and a cross-encoder as judges."""
 
     @hookimpl(trylast=True)
     def relevance_judge(self, options: JudgeOptions) -> object:

@@ -375,17 +375,6 @@ def test_a_mistake_in_what_to_train_is_found_before_any_work(cli, prepared, tiny
     assert [path.name for path in tmp_path.iterdir() if "model" in path.name] == []
 
 
-def test_the_quickstart_reuses_what_an_earlier_run_made(cli, tiny_models, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.ready_made.HOMES", ())
-    for domain in ("medical", "finance"):
-        shutil.copytree(tiny_models[domain].with_name(f"{domain}-data"), tmp_path / domain)
-        shutil.copytree(tiny_models[domain], tmp_path / f"{domain}-model")
-    status, out, _ = cli("quickstart", "--folder", tmp_path, "--examples", EXAMPLES, "--json")
-    summary = json.loads(out)
-    assert status == 0 and set(summary["metrics"]) == {"medical", "finance"}
-    assert len(summary["decisions"]) == len((EXAMPLES / "queries.txt").read_text(encoding="utf-8").splitlines())
-
-
 def test_without_a_command_the_help_is_shown(cli):
     status, out, err = cli()
     assert status == 2 and "Usage: " in out + err and "quickstart" in out + err

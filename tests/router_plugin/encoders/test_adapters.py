@@ -146,7 +146,10 @@ def test_the_quickstart_takes_the_ready_made_domain_and_trains_the_other(cli, re
         status, out, err = cli(*quickstart, "--json")
         assert status == 0, err
         report = json.loads((ready / "report.json").read_text(encoding="utf-8"))
-        assert json.loads(out)["metrics"]["medical"]["adapted"] == report["adapted_metrics"]["test"]
+        summary = json.loads(out)
+        assert summary["metrics"].keys() == {"medical", "finance"}
+        assert summary["metrics"]["medical"]["adapted"] == report["adapted_metrics"]["test"]
+        assert len(summary["decisions"]) == len((EXAMPLES / "queries.txt").read_text(encoding="utf-8").splitlines())
     store = Registry.open(str(tmp_path / "registry"))
     assert [version.name for version in store.versions()] == ["finance@1", "medical@1"]
     assert not (tmp_path / "medical-model").exists()

@@ -25,7 +25,7 @@ cat >> "$models/$domain/README.md" <<END
 
 ## Data and licence
 
-Trained on 720 pairs of \`examples/data/$domain.jsonl\`; the other questions of other fields were mixed in. All pairs were written for this
+Trained on the 720 training pairs of \`examples/data/$domain.jsonl\`; the bundled questions of all fields were mixed in. All pairs were written for this
 project, questions in the words that users would choose and answers from general knowledge, and are under the project's licence, as is
 the adapter. \`test\` holds 200 questions of the same origin, so it shows less than questions of other people would. The guards \`rqe\` and
 \`meqsum\` are people's medical questions (RQE, Ben Abacha and Demner-Fushman, AMIA 2016; MeQSum, ACL 2019; CC BY 4.0). They were not

@@ -25,13 +25,14 @@ cat >> "$models/$domain/README.md" <<END
 
 ## Data and licence
 
-Trained on the 720 training pairs of \`examples/data/$domain.jsonl\`; the bundled questions of all fields were mixed in. All pairs were written for this
-project, questions in the words that users would choose and answers from general knowledge, and are under the project's licence, as is
-the adapter. \`test\` holds 200 questions of the same origin, so it shows less than questions of other people would. The guards \`rqe\` and
-\`meqsum\` are people's medical questions (RQE, Ben Abacha and Demner-Fushman, AMIA 2016; MeQSum, ACL 2019; CC BY 4.0). They were not
-trained on; their dev queries bound the interpolation weight. \`finance10k\`, \`policyqa\` and \`medicationqa\` were only used for
-evaluation: they hold every 7th pair of questions on 10-K filings and privacy policies, and the questions of MedicationQA with the whole
-answers. The base model, all-MiniLM-L6-v2, is under the Apache License 2.0.
+Trained on the 720 training pairs of \`examples/data/$domain.jsonl\`; the bundled questions of all fields were mixed in. All pairs were written for
+this project, questions in the words that users would choose and answers from general knowledge. They are licensed like the project,
+under the Apache License 2.0, and so is the adapter. \`test\` holds 200 questions of the same origin, so it shows less than questions of
+other people would. The guards \`rqe\` and \`meqsum\` are medical questions of physicians and patients (RQE, Ben Abacha and
+Demner-Fushman, AMIA 2016; MeQSum, ACL 2019; CC BY 4.0). They were not trained on; their dev queries bound the interpolation weight.
+\`finance10k\`, \`policyqa\` and \`medicationqa\` were only used for evaluation: they hold every 7th pair of questions on 10-K filings and
+privacy policies, and the questions of MedicationQA with the whole answers. The base model, all-MiniLM-L6-v2, is under the Apache License
+2.0, too.
 
 Made by \`sh models/make_from_examples.sh $domain DATA WORK\`. The model ranks passages. It gives no advice.
 END

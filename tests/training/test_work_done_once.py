@@ -1,5 +1,6 @@
 """A run loads few models, and ranks every split once per state, even if it was killed in between."""
 
+import shutil
 from collections import Counter
 from contextlib import contextmanager
 
@@ -72,13 +73,14 @@ def test_a_resumed_run_ranks_nothing_again_and_finds_the_same(tmp_path, trained,
 
 @pytest.mark.slow
 def test_rankings_of_weights_that_were_trained_before_a_crash_are_not_used(tmp_path, trained, tiny_base, monkeypatch):
-    """What is trained again may differ in its last bits, so its embeddings and rankings are removed together."""
+    """What is trained again, where no checkpoint is left, may differ in its last bits."""
     job = TrainingJob(trained.data, "words", tiny_base, QUICK, device="cpu")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr("training.adaptation._Loop.compare", crash)
         adapt(job, tmp_path / "out")
     kept = tmp_path / ".out.run" / "embeddings" / "iteration-1" / "dev-ranking.npz"
     before = kept.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / ".out.run" / "checkpoints")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr("training.adaptation._Loop.compare", crash)
         adapt(job, tmp_path / "out")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import CachedMultipleNegativesRankingLoss
 
 from registry import BaseModelFiles, resolve_base_model
 from router_plugin.encoders.torch_encoder import TorchEncoder
@@ -19,6 +20,7 @@ from training.mining.examples import Examples
 from training.recipes.finetune import finetune, half_precision
 from training.recipes.interpolation import interpolate
 from training.recipes.model_modules import branches, describe_model
+from training.recipes.recipes import MANY
 from training.retrieval.encoding import load_model
 from training.retrieval.metrics import retrieval_metrics
 from training.retrieval.ranking import ranking
@@ -138,6 +140,11 @@ def test_an_option_that_a_kind_cannot_be_trained_with_is_refused(tmp_path):
         TrainingError, match="recipe contrastive with these options cannot train this base model: Cached"
     ):
         finetune(model, Examples(COLUMNS), Contrastive(mini_batch=4), 1, tmp_path, "static")
+
+
+def test_large_batches_are_cached_unless_embeddings_are_static(kind, base):
+    loss = Contrastive().fitted(MANY).loss(load_model(base.path, "cpu"))
+    assert isinstance(loss, CachedMultipleNegativesRankingLoss) == (kind != "static_queries")
 
 
 @pytest.mark.parametrize("recipe", [ReferenceTriplet(epochs=1), Contrastive(mini_batch=4, max_length=8)])

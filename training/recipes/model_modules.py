@@ -7,7 +7,7 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, StaticEmbedding
 from torch import nn
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
@@ -16,6 +16,11 @@ def branches(model: SentenceTransformer) -> dict[str, list[nn.Module]]:
     """The chain of modules of each branch, by name; without a Router, the one chain is named ``""``."""
     names = [name for module in model if isinstance(module, Router) for name in module.sub_modules] or [""]
     return {name: [part for module in model for part in _parts(module, name)] for name in names}
+
+
+def has_static_embeddings(model: SentenceTransformer) -> bool:
+    """Whether a branch has a table of token embeddings instead of a transformer: gradients cannot be cached for it."""
+    return any(isinstance(chain[0], StaticEmbedding) for chain in branches(model).values())
 
 
 def describe_model(model: SentenceTransformer) -> dict[str, Any]:

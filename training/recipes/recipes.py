@@ -35,12 +35,16 @@ MANY = 5000
 """Training queries that are many; see :data:`LARGE`."""
 SMALL: dict[str, Any] = {"batch_size": 32, "negatives": 1}
 """Defaults of ``contrastive``, chosen on 1,600 training queries."""
-LARGE: dict[str, Any] = {"batch_size": 128, "negatives": 4, "mini_batch": 64}
+LARGE: dict[str, Any] = {"batch_size": 128, "negatives": 4}
 """The same for many queries, which give enough steps in large batches; chosen on 12,000."""
+MINI_BATCH = 64
+"""Texts in memory at a time where batches are larger and nothing else was set."""
 
 Epochs = Annotated[int, Field(ge=1, description="Passes over the examples in each iteration.")]
 BatchSize = Annotated[
-    int | None, Field(ge=1, description="Examples per step."), Shown(default=f"32, from {MANY} training queries on 128")
+    int | None,
+    Field(ge=1, description="Examples per step."),
+    Shown(default=f"{SMALL['batch_size']}, from {MANY} training queries on {LARGE['batch_size']}"),
 ]
 WarmupSteps = Annotated[
     float, Field(ge=0, description="Warm-up steps; a value below 1 is a fraction of the iteration's steps.")
@@ -188,7 +192,7 @@ class Contrastive(Recipe):
     negatives: Annotated[
         int | None,
         Field(ge=0, description="Negatives per query and step, in addition to the in-batch negatives."),
-        Shown(default=f"1, from {MANY} training queries on 4"),
+        Shown(default=f"{SMALL['negatives']}, from {MANY} training queries on {LARGE['negatives']}"),
     ] = None
     random_negative_ratio: Annotated[
         float,
@@ -213,7 +217,7 @@ class Contrastive(Recipe):
     mini_batch: Annotated[
         int | None,
         Field(ge=1, description="Texts in memory at a time, by gradient caching: large batches in little memory."),
-        Shown(default=f"the whole batch, from {MANY} training queries on 64"),
+        Shown(default=f"the whole batch, at most {MINI_BATCH}"),
     ] = None
 
     @model_validator(mode="after")
@@ -252,11 +256,13 @@ class Contrastive(Recipe):
         """InfoNCE; against the whole corpus where documents are frozen."""
         from training.recipes.frozen_documents import FrozenDocuments
         from training.recipes.losses import info_nce
+        from training.recipes.model_modules import has_static_embeddings
 
         if self.freeze_documents:
             assert base is not None
             return FrozenDocuments(model, base, self.scale)
-        return info_nce(model, self.scale, self.mini_batch)
+        large = (self.batch_size or 0) > MINI_BATCH and not has_static_embeddings(model)
+        return info_nce(model, self.scale, self.mini_batch or (MINI_BATCH if large else None))
 
     @property
     def same_documents(self) -> bool:

@@ -148,9 +148,9 @@ def test_only_the_reference_recipe_trains_with_dropout(tiny_base, tmp_path, reci
     ("given", "queries", "expected"),
     [
         ({}, MANY - 1, (32, 1, None)),
-        ({}, MANY, (128, 4, 64)),
+        ({}, MANY, (128, 4, None)),
         ({"batch_size": 32, "mini_batch": 8}, MANY, (32, 4, 8)),
-        ({"negatives": 0}, MANY, (128, 0, 64)),
+        ({"negatives": 0}, MANY, (128, 0, None)),
         ({"freeze_documents": True}, MANY, (32, 1, None)),
     ],
 )

@@ -28,7 +28,7 @@ from training.prepared.joined import join
 from training.readability import check_readable
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
-from training.recipes.interpolation import DevSample, Guard, average, choose_weight, interpolate
+from training.recipes.interpolation import DevSample, average, choose_weight, guards_of, interpolate
 from training.recipes.model_modules import describe_model
 from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
@@ -172,7 +172,10 @@ class _Loop:
         return Outcome(self.seed, [Iteration(**state) for state in history])
 
     def average(self, outcomes: Sequence[Outcome]) -> Outcome | None:
-        """The mean of the models of several seeds; None for adapters, whose mean would be a larger adapter."""
+        """The mean of the models of several seeds, if the guards allow it.
+
+        None for adapters, whose mean would be a larger adapter.
+        """
         chosen = [outcome.best.name for outcome in outcomes if outcome.best.name != BASE_STATE]
         if len(chosen) < 2 or self.job.recipe.lora:
             return None
@@ -181,10 +184,18 @@ class _Loop:
             self.discard(MEAN)
             model = average([self.load(self.run.model_folder(name)) for name in chosen])
             self.run.save_model(MEAN, model, self.job.base)
-            return {**self.measure(MEAN), "comparison": self.compare(MEAN)}
+            guards = guards_of(self.states[BASE_STATE], self.states[MEAN], self.job.guards, self.job.guard_loss)
+            held = all(guard.holds(1.0) for guard in guards.values())
+            changes = {name: guard.change(1.0) for name, guard in guards.items()}
+            measured = {**self.measure(MEAN), "comparison": self.compare(MEAN), "guards": changes}
+            return {"held": held, "measured": measured}
 
-        mean = Iteration(**self.run.step(MEAN, measure))
+        found = self.run.step(MEAN, measure)
+        mean = Iteration(**found["measured"])
         log.info("%s: dev %s %.4f", MEAN, DECIDING, mean.dev[DECIDING])
+        if not found["held"]:
+            log.warning("%s: a guard loses too much, so it is not kept", MEAN)
+            return None
         return Outcome(self.seed, [outcomes[0].history[0], mean])
 
     def iterate(self, number: int, mixture: Mixture, mined: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,11 +251,7 @@ class _Loop:
         if self.job.recipe.interpolation_weight is not None:
             return self.job.recipe.interpolation_weight, {}
         base, trained = self.states[BASE_STATE], self.states[_trained(name)]
-        sample, guards = DevSample(base), {}
-        for guard, data in self.job.guards.items():
-            before, after = (state.over(guard, Texts(data), data.fingerprint) for state in (base, trained))
-            asked = DevSample(before)
-            guards[guard] = Guard(asked.of(before), asked.of(after), self.job.guard_loss.get(guard, 0.0))
+        sample, guards = DevSample(base), guards_of(base, trained, self.job.guards, self.job.guard_loss)
         weight = choose_weight(sample.of(base), sample.of(trained), self.job.recipe.min_gain_kept, guards.values())
         for guard, found in guards.items():
             if not found.holds(weight):

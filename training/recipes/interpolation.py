@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from registry.model_folders.adapters import has_adapter
+from training.prepared.format import PreparedData
 from training.retrieval.metrics import DECIDING, mean_metrics, query_metrics
 from training.retrieval.ranking import NOTHING, ranked
 from training.retrieval.states import Indices, Sample, State
+from training.retrieval.texts import Texts
 
 WEIGHTS = tuple(number / 10 for number in range(1, 11))
 """The interpolation weights to choose from."""
@@ -99,6 +101,25 @@ class Guard:
     def holds(self, weight: float) -> bool:
         """Whether no more is lost than is allowed."""
         return self.change(weight) >= -self.max_loss - _ROUNDING
+
+
+def guards_of(
+    base: State, trained: State, sets: Mapping[str, PreparedData], max_loss: Mapping[str, float]
+) -> dict[str, Guard]:
+    """Guards by name.
+
+    Args:
+        base: the state of the base model.
+        trained: that of the model that may lose something.
+        sets: with dev queries, by name.
+        max_loss: of the sets that may lose anything.
+    """
+    guards = {}
+    for name, data in sets.items():
+        before, after = (state.over(name, Texts(data), data.fingerprint) for state in (base, trained))
+        sample = DevSample(before)
+        guards[name] = Guard(sample.of(before), sample.of(after), max_loss.get(name, 0.0))
+    return guards
 
 
 def choose_weight(base: Sample, trained: Sample, min_gain_kept: float, guards: Collection[Guard] = ()) -> float:

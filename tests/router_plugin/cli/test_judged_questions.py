@@ -71,7 +71,7 @@ def rows(file):
 
 @pytest.mark.slow
 def test_a_folder_of_documents_becomes_a_model_in_spite_of_faults(cli, corpus, out, tmp_path, server, tiny_base):
-    faults = ["429", "bad JSON", "drop", "503", "cut off"]  # no prompt can meet so many that it is given up
+    faults = ["429", "bad JSON", "drop", "503", "cut off"]  # too few for any prompt to be given up
     while_judging = [*faults]
     server.faults = [*faults]
 

@@ -253,6 +253,18 @@ def test_the_mean_of_the_seeds_is_kept_if_it_is_better_on_dev_than_each(trained,
     assert report.adapted_metrics["dev"]["ndcg@10"] == pytest.approx(max(mean, best.dev["ndcg@10"]), abs=1e-4)
 
 
+def test_the_mean_of_the_seeds_is_not_kept_if_a_guard_loses_too_much(trained, tiny_base, tmp_path, monkeypatch, caplog):
+    guard = prepared(filler_pairs(), tmp_path / "guard", test_size=0.3)
+    recipe = ONE_ROUND.replace(interpolation_weight=None)
+    job = TrainingJob(
+        trained.data, "words", tiny_base, recipe, device="cpu", seeds=SEEDS[:2], guards={"fillers": guard}
+    )
+    monkeypatch.setattr("training.recipes.interpolation.Guard.holds", lambda guard, weight: weight < 1)
+    report = adapt(job, tmp_path / "out")
+    assert report.chosen != "mean-of-seeds" and report.chosen in {entry.chosen for entry in report.seeds}
+    assert "mean-of-seeds: a guard loses too much" in caplog.text
+
+
 def test_the_report_of_several_seeds_is_read_back(seeded):
     out, report, _ = seeded
     assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report.model_dump(mode="json")

@@ -57,7 +57,7 @@ for name, kills in {"full": [2], "triplet": [1, 3, 4]}.items():
             pass
         with steps_trained() as rest:
             again = train(name, folder)
-        if os.environ["RANK"] == "1":  # whose loss nobody asks for
+        if os.environ["RANK"] == "1":  # the loss of this process is not reported
             again[1]["loss"] = undisturbed[1]["loss"]
         found[f"{name} {steps}"] = equal(again, undisturbed) and rest == list(range(steps, STEPS))
 Path(sys.argv[2], f"{os.environ['RANK']}.json").write_text(json.dumps(found))

@@ -57,7 +57,9 @@ Trained with seed 2, the one of three whose adapter was kept: at the same weight
 everything was measured with the published weights, on a CPU, encoding in bfloat16. Device, threads and seconds are those of training.
 
 The classifier profile holds as many questions from `examples/data/medical.jsonl` and `models/medicines.txt`, which are about medicines
-by name, as from MedQuAD, because MedQuAD's questions follow templates that no user speaks in, and name few medicines.
+by name, as from MedQuAD, because MedQuAD's questions follow templates that no user speaks in, and name few medicines. It is that of the first
+version of this model, so that what was measured of the domain classifier holds; the script makes one that differs a little, because
+`prepare` splits the data differently now.
 
 Made by `sh models/make_medical.sh DATA WORK benchmarks/adapters/lora-large-people-s2`. The model ranks passages. It gives no medical
 advice.

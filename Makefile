@@ -1,7 +1,7 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
 # make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
-# make clean: remove what these made.
+# make docs: the documentation site, in site/.  make clean: remove what these made.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ HOSTS := .hosts
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test test-hosts lint unit coverage clean
+.PHONY: quickstart test test-hosts lint unit coverage docs clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
@@ -28,13 +28,16 @@ coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
 coverage: lint
 	$(PYTEST) --cov --cov-report=term-missing
 
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 $(VENV)/.quickstart: EXTRAS := offline
-$(VENV)/.test: EXTRAS := offline,icu,llm,openvino,onnx,semantic-router,postgresql,s3,qdrant,pgvector,signing,server,mcp,otel,client,dev
+$(VENV)/.test: EXTRAS := offline,icu,llm,openvino,onnx,semantic-router,postgresql,s3,qdrant,pgvector,signing,server,mcp,otel,client,docs,dev
 $(VENV)/.quickstart $(VENV)/.test: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
@@ -48,4 +51,4 @@ $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(HOSTS) quickstart work .coverage*
+	rm -rf $(VENV) $(HOSTS) quickstart work site .coverage*

@@ -12,8 +12,8 @@ from docs_build.markdown import cell, table
 INTRODUCTION = """# HTTP API
 
 Every endpoint of `domain-router serve`, and the objects of its requests and answers. This page is generated from the
-OpenAPI document, which a server gives at `/openapi.json`. [Serve over HTTP](../serve.md) says what they are for, and which
-[keys](../serve.md#keys) they need.
+OpenAPI document, which a server gives at `/openapi.json`. [Serve over HTTP](../serve.md) says what they are for, and
+which [keys](../serve.md#keys) they need.
 """
 
 

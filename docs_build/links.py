@@ -18,6 +18,7 @@ PAGES = {
     "benchmarks/RESULTS.md": "results.md",
     "examples/custom_plugin/README.md": "custom-plugin.md",
     "models/README.md": "models/index.md",
+    "examples/tour.ipynb": "tour.md",
     **{
         path.relative_to(ROOT).as_posix(): f"models/{path.parent.name}.md"
         for path in sorted(ROOT.glob("models/*/README.md"))

@@ -9,11 +9,12 @@ import pluggy
 import pytest
 import typer.main
 
+from docs_build.drawings import DRAWINGS, FOLDER
 from router_plugin import hookspecs
 from router_plugin.cli import app
 
 from .conftest import ROOT
-from .docs.pages import ARCHITECTURE, README, SERVING, TRAINING, path_of
+from .docs.pages import ARCHITECTURE, README, SERVING, TRAINING, blocks, path_of
 from .docs.tables import TABLES, with_tables
 
 PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING, *ARCHITECTURE)]
@@ -24,6 +25,28 @@ def test_every_page_is_run_and_linked_from_the_readme() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         assert page in PAGES
         assert f"docs/{page.name}" in readme
+
+
+def test_the_readme_is_one_screen_with_two_commands_of_which_ci_runs_the_second() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 60
+    assert blocks("README", "bash") == ["make quickstart\n", "make test\n"]
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith("\nexec make test\n")
+
+
+def test_the_glossary_has_each_term_once_in_order() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert names.pop(0) == "term"
+    terms = [term.casefold() for name in names for term in name.split(", ")]
+    assert len(set(terms)) == len(terms) > 40
+    assert names == sorted(names, key=str.casefold)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_drawings_are_what_their_script_draws(name: str) -> None:
+    assert (FOLDER / f"{name}.svg").read_text(encoding="utf-8") == DRAWINGS[name](), (
+        "run: python -m docs_build.drawings"
+    )
 
 
 def test_every_hook_is_documented_in_its_own_words() -> None:

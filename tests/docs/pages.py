@@ -10,13 +10,14 @@ from pathlib import Path
 from router_plugin import load_routes
 from tests.conftest import ROOT
 
-README = ("README", "ready-made", "classifier")
+README = ("README", "add-a-domain", "ready-made", "classifier")
 """Those that need the real all-MiniLM-L6-v2: they use the ready-made models, which are adapters on it."""
 
 TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "gates", "exchange", "training-recipes")
 """Those that train, or use what `train` left."""
 
 SERVING = (
+    "tutorial",
     "route",
     "serve",
     "client",
@@ -32,7 +33,7 @@ SERVING = (
 )
 """Those that serve from the registry that the quickstart leaves."""
 
-ARCHITECTURE = ("architecture", "field-reports")
+ARCHITECTURE = ("architecture", "field-reports", "how-it-works", "limits", "glossary", "install")
 """Show nothing to run."""
 
 REPLACED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -15,7 +16,6 @@ from router_plugin.exports.litellm_options import LitellmOptions
 from router_plugin.exports.vsr_options import VsrOptions
 from router_plugin.improving.options import ImproveOptions
 from router_plugin.server.options import ServerOptions
-from tests.conftest import ROOT
 from training.llm.options import LanguageModelOptions
 from training.options import TrainingOptions
 from training.prepared.options import PrepareOptions
@@ -24,7 +24,7 @@ from training.sources.options import SourceOptions
 from training.synthesis.options import SynthesisOptions
 from training.tables.options import ReadOptions
 
-PAGES = ROOT / "docs"
+PAGES = Path(__file__).parents[2] / "docs"
 
 LINKS = {
     "batch_shares": "#several-sets-one-model",

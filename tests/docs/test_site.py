@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a network and asks none, its links lead somewhere, and it can be searched."""
+"""The documentation site builds and can be read and searched without a network, and its links lead somewhere."""
 
 from __future__ import annotations
 

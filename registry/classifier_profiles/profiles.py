@@ -6,6 +6,7 @@ the words that several queries have in common, but never the texts themselves.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 
+from registry.classifier_profiles.compact import pack_counts, pack_vectors, unpack_counts, unpack_vectors
 from registry.classifier_profiles.features import BUCKETS, WORDS, lexical_features, read_words, reads_alike
 from registry.classifier_profiles.sentences import sample_sentences
 from registry.classifier_profiles.typos import misspell
-from registry.errors import DamagedArtifactError
+from registry.errors import DamagedArtifactError, OutputError
 from registry.paths import PathLike, local_path
 from registry.texts.forms import text_key
 from registry.texts.words import is_unspaced
@@ -31,10 +34,18 @@ MAX_QUERIES = 1500
 MAX_MISSPELT = 150
 MAX_WORDS = 20_000
 
-FORMAT = "4"
+FORMAT = "5"
+_FORMAT_WITH_PLAIN_ARRAYS = "4"
 _FORMAT_WITHOUT_DOCUMENTS = "3"
 _FORMAT_WITHOUT_WORDS = "2"
 """The format before that, in which words were read by version 1."""
+_FORMATS = (FORMAT, _FORMAT_WITH_PLAIN_ARRAYS, _FORMAT_WITHOUT_DOCUMENTS, _FORMAT_WITHOUT_WORDS)
+_METADATA = "metadata"
+"""The array with all metadata but the format, as JSON: safetensors itself writes several in an order of chance."""
+_METADATA_TYPE = pydantic.TypeAdapter(dict[str, str])
+_VECTORS = ("embeddings", "misspelt.embeddings", "documents")
+
+_Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def _no_vectors() -> NDArray[np.float32]:
@@ -146,25 +157,36 @@ class Profile:
         )
 
     def save(self, folder: PathLike) -> None:
-        """Write the profile into a model folder; embeddings in half precision."""
+        """Write the profile into a model folder, its vectors rounded.
+
+        A profile that was loaded from a file of this format is written as that file again.
+
+        Raises:
+            OutputError: its queries have more features than a profile may hold.
+        """
         from safetensors.numpy import save_file
 
         path = local_path(folder) / FILE_NAME
-        arrays = {
-            **_arrays("lexical", self.lexical),
-            **_arrays("misspelt", self.misspelt),
-            "embeddings": self.embeddings.astype(np.float16),
-            "misspelt.embeddings": self.misspelt_embeddings.astype(np.float16),
-            "documents": self.documents.astype(np.float16),
-            "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
-        }
+        vectors = self._vectors()
+        buckets = np.union1d(self.lexical.nonzero()[1], self.misspelt.nonzero()[1])
+        try:
+            arrays = {
+                **{f"lexical.{name}": array for name, array in pack_counts(self.lexical, self.misspelt).items()},
+                **{name: pack_vectors(array) for name, array in vectors.items()},
+                "vocabulary": np.frombuffer("\n".join(self.vocabulary).encode(), dtype=np.uint8),
+            }
+        except ValueError as error:
+            raise OutputError(f"{path} cannot be written: {error}") from error
         metadata = {
-            "format": FORMAT,
             "base": self.base,
             "words": str(self.words),
             "any_words": "yes" if self.any_words else "no",
+            "buckets": str(len(buckets)),
+            "dimension": str(self.embeddings.shape[1]),
+            **{f"{name}.count": str(len(array)) for name, array in vectors.items()},
         }
-        save_file(arrays, path, metadata=metadata)
+        arrays[_METADATA] = np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8)
+        save_file(arrays, path, metadata={"format": FORMAT})
         path.chmod(0o644)
 
     @classmethod
@@ -180,39 +202,48 @@ class Profile:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") not in (FORMAT, _FORMAT_WITHOUT_DOCUMENTS, _FORMAT_WITHOUT_WORDS):
+                if metadata.get("format") not in _FORMATS:
                     raise ValueError(
                         f"its format is {metadata.get('format')}, expected {FORMAT}: train the model again"
                     )
-                lexical, misspelt = (_matrix(file.get_tensor, name) for name in ("lexical", "misspelt"))
-                embeddings, misspelt_embeddings = map(file.get_tensor, ("embeddings", "misspelt.embeddings"))
-                vocabulary = file.get_tensor("vocabulary").tobytes().decode()
-                documents = file.get_tensor("documents") if metadata["format"] == FORMAT else _no_vectors()
-            count = lexical.shape[0]
-            if misspelt.shape[0] != count:
-                raise ValueError(f"it has {count} queries, but {misspelt.shape[0]} misspelt ones")
-            for vectors, expected in ((embeddings, count), (misspelt_embeddings, min(count, MAX_MISSPELT))):
-                if vectors.ndim != 2 or vectors.shape != (expected, embeddings.shape[1]):
-                    raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
-            if documents.ndim != 2 or (len(documents) and documents.shape[1] != embeddings.shape[1]):
-                raise ValueError(f"it has documents of shape {documents.shape}")
-            if not all(np.isfinite(vectors).all() for vectors in (embeddings, misspelt_embeddings, documents)):
-                raise ValueError("it has embeddings that are not finite")
-            base = metadata["base"]
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata["format"] == FORMAT:
+                metadata |= _METADATA_TYPE.validate_json(arrays[_METADATA].tobytes())
+            vocabulary = arrays["vocabulary"].tobytes().decode()
             read, any_words = _reading(metadata, vocabulary)
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            counts, vectors = (_compact if metadata["format"] == FORMAT else _plain)(arrays, metadata)
+            profile = cls(
+                counts[0],
+                vectors["embeddings"],
+                counts[1],
+                vectors["misspelt.embeddings"],
+                tuple(filter(None, vocabulary.split("\n"))),
+                metadata["base"],
+                read,
+                any_words,
+                vectors["documents"],
+            )
+            profile._check()
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DamagedArtifactError(f"{path} is not a classifier profile: {error}") from error
-        return cls(
-            lexical,
-            embeddings.astype(np.float32),
-            misspelt,
-            misspelt_embeddings.astype(np.float32),
-            tuple(filter(None, vocabulary.split("\n"))),
-            base,
-            read,
-            any_words,
-            documents.astype(np.float32),
-        )
+        return profile
+
+    def _vectors(self) -> dict[str, NDArray[np.float32]]:
+        """All vectors, by the names of their arrays in a file."""
+        return dict(zip(_VECTORS, (self.embeddings, self.misspelt_embeddings, self.documents), strict=True))
+
+    def _check(self) -> None:
+        """Make sure that its parts fit each other; else a ValueError says which do not."""
+        count = self.lexical.shape[0]
+        if self.misspelt.shape[0] != count:
+            raise ValueError(f"it has {count} queries, but {self.misspelt.shape[0]} misspelt ones")
+        for vectors, expected in ((self.embeddings, count), (self.misspelt_embeddings, min(count, MAX_MISSPELT))):
+            if vectors.ndim != 2 or vectors.shape != (expected, self.embeddings.shape[1]):
+                raise ValueError(f"it has {expected} queries, but embeddings of shape {vectors.shape}")
+        if self.documents.ndim != 2 or (len(self.documents) and self.documents.shape[1] != self.embeddings.shape[1]):
+            raise ValueError(f"it has documents of shape {self.documents.shape}")
+        if not all(np.isfinite(vectors).all() for vectors in self._vectors().values()):
+            raise ValueError("it has embeddings that are not finite")
 
 
 def _reading(metadata: Mapping[str, str], vocabulary: str) -> tuple[int, bool]:
@@ -254,18 +285,31 @@ def _inserted(counts: csr_matrix, rows: csr_matrix, place: int) -> csr_matrix:
     return vstack([counts[:place], rows, counts[place:]], format="csr")
 
 
-def _arrays(name: str, counts: csr_matrix) -> dict[str, NDArray[np.generic]]:
-    return {
-        f"{name}.counts": np.minimum(counts.data, np.iinfo(np.uint16).max).astype(np.uint16),
-        f"{name}.indices": counts.indices.astype(np.int32),
-        f"{name}.indptr": counts.indptr.astype(np.int64),
-    }
+_Content = tuple[tuple["csr_matrix", "csr_matrix"], dict[str, NDArray[np.float32]]]
+"""Counts of the queries, those of the misspelt ones, and vectors by the names of their arrays."""
 
 
-def _matrix(read: Callable[[str], NDArray[np.generic]], name: str) -> csr_matrix:
+def _compact(arrays: _Arrays, metadata: Mapping[str, str]) -> _Content:
+    """Counts and vectors as they are written now; no array may be larger than it declares."""
+    declared = {name: int(metadata[f"{name}.count"]) for name in _VECTORS}
+    packed = {name: arrays[f"lexical.{name}"] for name in ("sizes", "buckets", "rows", "counts")}
+    counts = unpack_counts(packed, declared["embeddings"], int(metadata["buckets"]))
+    dimension = int(metadata["dimension"])
+    return counts, {name: unpack_vectors(arrays[name], count, dimension) for name, count in declared.items()}
+
+
+def _plain(arrays: _Arrays, metadata: Mapping[str, str]) -> _Content:
+    """Counts and vectors of the formats before, in which nothing was compressed."""
+    if metadata["format"] != _FORMAT_WITH_PLAIN_ARRAYS:
+        arrays = {**arrays, "documents": _no_vectors()}
+    counts = _matrix(arrays, "lexical"), _matrix(arrays, "misspelt")
+    return counts, {name: arrays[name].astype(np.float32) for name in _VECTORS}
+
+
+def _matrix(arrays: _Arrays, name: str) -> csr_matrix:
     from scipy.sparse import csr_matrix
 
-    counts, indices, indptr = (read(f"{name}.{part}") for part in ("counts", "indices", "indptr"))
+    counts, indices, indptr = (arrays[f"{name}.{part}"] for part in ("counts", "indices", "indptr"))
     matrix = csr_matrix((counts.astype(np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
     matrix.check_format(full_check=True)
     return matrix

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import re
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from registry import DamagedArtifactError, Profile
+from registry import DamagedArtifactError, OutputError, Profile
+from registry.classifier_profiles.compact import FINENESS
 from registry.classifier_profiles.features import (
     BUCKETS,
     WORD_BUCKETS,
@@ -22,7 +24,7 @@ from registry.classifier_profiles.features import (
     read_words,
     reads_alike,
 )
-from registry.classifier_profiles.profiles import FILE_NAME, MAX_QUERIES
+from registry.classifier_profiles.profiles import FILE_NAME, FORMAT, MAX_QUERIES
 from registry.texts.forms import text_key
 from tests.registry.samples import run_python
 
@@ -40,6 +42,27 @@ def unit(rows, columns=8, seed=0):
 def encode(texts):
     """Unit vectors of texts by nobody in particular."""
     return unit(len(texts))
+
+
+def assert_rounded(read, written):
+    """Unit vectors differ by no more than rounding."""
+    assert read.shape == written.shape
+    assert (np.linalg.norm(read - written, axis=1) <= 0.501 / FINENESS).all()
+
+
+def save_plain(profile, folder, metadata):
+    """The profile as earlier releases stored it."""
+    arrays = {
+        "embeddings": profile.embeddings.astype(np.float16),
+        "misspelt.embeddings": profile.misspelt_embeddings.astype(np.float16),
+        "documents": profile.documents.astype(np.float16),
+        "vocabulary": np.frombuffer("\n".join(profile.vocabulary).encode(), dtype=np.uint8),
+    }
+    for name, counts in (("lexical", profile.lexical), ("misspelt", profile.misspelt)):
+        arrays[f"{name}.counts"] = counts.data.astype(np.uint16)
+        arrays[f"{name}.indices"] = counts.indices.astype(np.int32)
+        arrays[f"{name}.indptr"] = counts.indptr.astype(np.int64)
+    save_file(arrays, folder / FILE_NAME, metadata=metadata)
 
 
 @pytest.fixture
@@ -64,8 +87,11 @@ def test_a_saved_profile_is_read_back_unchanged(tmp_path, queries):
         np.testing.assert_array_equal(read.indptr, written.indptr)
         np.testing.assert_array_equal(read.indices, written.indices)
         np.testing.assert_array_equal(read.data, np.minimum(written.data, 65535))
-    np.testing.assert_allclose(after.embeddings, before.embeddings, atol=1e-3)
-    np.testing.assert_allclose(after.misspelt_embeddings, before.misspelt_embeddings, atol=1e-3)
+    assert_rounded(after.embeddings, before.embeddings)
+    assert_rounded(after.misspelt_embeddings, before.misspelt_embeddings)
+    content = (tmp_path / FILE_NAME).read_bytes()
+    after.save(tmp_path)
+    assert (tmp_path / FILE_NAME).read_bytes() == content
 
 
 @pytest.mark.slow
@@ -124,10 +150,8 @@ def test_text_without_spaces_has_the_character_n_grams_of_the_whole():
 
 
 def earlier(profile, folder):
-    """The profile as an earlier release stored it."""
-    profile.save(folder)
-    content = load_file(folder / FILE_NAME)
-    save_file(content, folder / FILE_NAME, metadata={"format": "2", "base": profile.base})
+    """The profile as a much earlier release stored it."""
+    save_plain(profile, folder, {"format": "2", "base": profile.base})
     return Profile.load(folder)
 
 
@@ -203,18 +227,31 @@ def test_sentences_of_documents_are_part_of_a_profile_and_survive_the_disk(tmp_p
     assert before.documents.shape == (9, 8)
     assert before.take(np.arange(2)).documents is before.documents
     before.save(tmp_path)
-    np.testing.assert_allclose(Profile.load(tmp_path).documents, before.documents, atol=1e-3)
+    assert_rounded(Profile.load(tmp_path).documents, before.documents)
     assert b"pressure" not in (tmp_path / FILE_NAME).read_bytes()
 
 
 def test_a_profile_without_documents_is_as_before(tmp_path, profile):
     assert not len(profile.documents)
     profile.save(tmp_path)
-    content = load_file(tmp_path / FILE_NAME)
-    del content["documents"]
-    for metadata in ({**NEWEST, "format": "3"}, METADATA):
+    assert not len(Profile.load(tmp_path).documents)
+    for metadata in ({**PLAIN, "format": "3"}, METADATA):
+        save_plain(profile, tmp_path, metadata)
+        content = load_file(tmp_path / FILE_NAME)
+        del content["documents"]
         save_file(content, tmp_path / FILE_NAME, metadata=metadata)
         assert not len(Profile.load(tmp_path).documents)
+
+
+def test_a_profile_of_plain_arrays_is_read_as_it_was(tmp_path):
+    before = Profile.from_queries(QUERIES, encode, "b" * 64, documents=DOCUMENTS)
+    save_plain(before, tmp_path, PLAIN)
+    after = Profile.load(tmp_path)
+    assert (after.words, after.any_words, after.vocabulary) == (2, True, before.vocabulary)
+    for own, read in ((before.lexical, after.lexical), (before.misspelt, after.misspelt)):
+        assert own.shape == read.shape and (own != read).nnz == 0
+    for name in ("embeddings", "misspelt_embeddings", "documents"):
+        np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-3)
 
 
 def refused(folder):
@@ -244,7 +281,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
 
 
 METADATA = {"format": "2", "base": "b" * 64}
-NEWEST = {"format": "4", "base": "b" * 64, "words": "2", "any_words": "yes"}
+PLAIN = {"format": "4", "base": "b" * 64, "words": "2", "any_words": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -273,14 +310,14 @@ NEWEST = {"format": "4", "base": "b" * 64, "words": "2", "any_words": "yes"}
         ({"lexical.indptr": np.zeros((2, 2), np.int64)}, METADATA),
         ({"lexical.indptr": np.zeros(0, np.int64)}, METADATA),
         ({"misspelt.counts": np.zeros((2, 2), np.uint16)}, METADATA),
-        ({"documents": None}, NEWEST),
-        ({"documents": np.zeros((3, 7), np.float16)}, NEWEST),
-        ({"documents": np.zeros(8, np.float16)}, NEWEST),
-        ({"documents": np.full((3, 8), np.inf, np.float16)}, NEWEST),
+        ({"documents": None}, PLAIN),
+        ({"documents": np.zeros((3, 7), np.float16)}, PLAIN),
+        ({"documents": np.zeros(8, np.float16)}, PLAIN),
+        ({"documents": np.full((3, 8), np.inf, np.float16)}, PLAIN),
     ],
 )
-def test_another_safetensors_file_is_refused(profile, tmp_path, changes, metadata):
-    profile.save(tmp_path)
+def test_another_safetensors_file_of_plain_arrays_is_refused(profile, tmp_path, changes, metadata):
+    save_plain(profile, tmp_path, metadata or {})
     arrays = load_file(tmp_path / FILE_NAME)
     for name, change in changes.items():
         arrays[name] = change(arrays[name]) if callable(change) else change
@@ -288,13 +325,64 @@ def test_another_safetensors_file_is_refused(profile, tmp_path, changes, metadat
     refused(tmp_path)
 
 
-@settings(max_examples=30)
-@given(cut=st.floats(0, 1), flip=st.floats(0, 0.999), bit=st.integers(0, 7))
-def test_a_damaged_file_is_refused_or_still_valid(profile, tmp_path, cut, flip, bit):
+@pytest.mark.parametrize(
+    ("changes", "declared"),
+    [
+        ({}, {"format": "6"}),
+        ({}, {"base": None}),
+        ({}, {"words": "9"}),
+        ({}, {"words": None}),
+        ({}, {"buckets": "1"}),
+        ({}, {"buckets": "many"}),
+        ({}, {"dimension": "4"}),
+        ({}, {"dimension": str(1 << 40)}),
+        ({}, {"embeddings.count": "7"}),
+        ({}, {"embeddings.count": "-6"}),
+        ({}, {"misspelt.embeddings.count": "5"}),
+        ({}, {"documents.count": "1"}),
+        ({}, {"documents.count": None}),
+        ({}, {"base": 5}),
+        ({"metadata": None}, {}),
+        ({"metadata": np.frombuffer(b"[" * 100_000, np.uint8)}, {}),
+        ({"embeddings": None}, {}),
+        ({"embeddings": np.zeros((6, 8), np.float16)}, {}),
+        ({"embeddings": lambda old: old[:-1]}, {}),
+        ({"embeddings": lambda old: np.append(old, old)}, {}),
+        ({"lexical.rows": None}, {}),
+        ({"lexical.rows": lambda old: old[::-1].copy()}, {}),
+        ({"lexical.counts": np.zeros(0, np.uint8)}, {}),
+        ({"lexical.sizes": np.frombuffer(zlib.compress(bytes(1 << 24)), np.uint8)}, {}),
+        ({"embeddings": np.frombuffer(zlib.compress(bytes(1 << 24)), np.uint8)}, {}),
+        ({"vocabulary": np.array([255, 254], np.uint8)}, {}),
+    ],
+)
+def test_another_compact_file_is_refused(profile, tmp_path, changes, declared):
+    profile.save(tmp_path)
+    arrays = load_file(tmp_path / FILE_NAME)
+    metadata = {**json.loads(arrays["metadata"].tobytes()), **declared}
+    version = {"format": metadata.pop("format", FORMAT)}
+    said = {name: value for name, value in metadata.items() if value is not None}
+    arrays["metadata"] = np.frombuffer(json.dumps(said).encode(), np.uint8)
+    for name, change in changes.items():
+        arrays[name] = change(arrays[name]) if callable(change) else change
+    save_file({name: array for name, array in arrays.items() if array is not None}, tmp_path / FILE_NAME, version)
+    refused(tmp_path)
+
+
+def test_a_profile_of_too_many_features_is_not_written(profile, tmp_path, monkeypatch):
+    monkeypatch.setattr("registry.classifier_profiles.compact.MAX_NUMBERS", 100)
+    with pytest.raises(OutputError, match=FILE_NAME):
+        profile.save(tmp_path)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+@settings(max_examples=60)
+@given(cut=st.floats(0, 1), flip=st.floats(0, 0.999), bit=st.integers(0, 7), everywhere=st.booleans())
+def test_a_damaged_file_is_refused_or_still_valid(profile, tmp_path, cut, flip, bit, everywhere):
     profile.save(tmp_path)
     content = bytearray((tmp_path / FILE_NAME).read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
-    content[int(flip * header)] ^= 1 << bit
+    content[int(flip * (len(content) if everywhere else header))] ^= 1 << bit
     content = content[: int(len(content) * (0.5 + cut))]
     (tmp_path / FILE_NAME).write_bytes(bytes(content))
     try:

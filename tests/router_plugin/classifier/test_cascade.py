@@ -306,7 +306,7 @@ def test_a_profile_survives_the_disk(tmp_path, base, profiles):
     loaded = Profile.load(tmp_path)
     assert loaded.base == base.digest
     assert (loaded.lexical != profiles["legal"].lexical).nnz == 0
-    np.testing.assert_allclose(loaded.embeddings, profiles["legal"].embeddings, atol=1e-3)
+    np.testing.assert_allclose(loaded.embeddings, profiles["legal"].embeddings, atol=3e-3)
 
 
 def test_everyday_queries_are_distinct_and_not_blank():
@@ -324,7 +324,7 @@ def test_the_packaged_everyday_profile_is_up_to_date_with_its_queries(base, gene
     assert general.vocabulary == fresh.vocabulary
     places = {tuple(row.indices): text for row, text in zip(lexical_features(queries), queries, strict=True)}
     asked = [places[tuple(row.indices)] for row in general.lexical[::5]]
-    np.testing.assert_allclose(general.embeddings[::5], base.encode(asked), atol=2e-3)
+    np.testing.assert_allclose(general.embeddings[::5], base.encode(asked), atol=4e-3)
 
 
 SPOKEN = {

@@ -206,3 +206,10 @@ def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_list
         assert record.base_model.weights_sha256 == DEFAULT_SHA256
         assert Profile.load(folder).base == DEFAULT_SHA256
         assert f"| `{name}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("domain", ["medical", "finance", "legal"])
+def test_the_ready_made_models_of_three_fields_take_at_most_2_mb_each(domain):
+    files = [path for path in (ROOT / "models" / domain).rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert sum(path.stat().st_size for path in files) <= 2_000_000

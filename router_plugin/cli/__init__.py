@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,6 +28,15 @@ from router_plugin.plugins.manager import plugins as load_plugins
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO, errno.EBADF)
 """What the system says of a full disk, or of a standard output that is closed."""
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"domain-router {version('domain-router')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=CommandGroup,
     name="domain-router",
@@ -37,6 +46,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of the command line itself."""
+
+
 app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepare.prepare)
 app.command("assess", epilog=assess.EXAMPLE)(assess.assess)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from registry import DomainRouterError
 from router_plugin.cli.printing import visible
+from router_plugin.cli.terminal.help import write_commands, write_examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,13 +26,21 @@ class CommandError(DomainRouterError):
 
 
 class CommandGroup(TyperGroup):
-    """Commands whose errors name flags. Errors of the library name parameters, in backticks."""
+    """Commands that are listed by task, and whose errors name flags.
+
+    Errors of the library name parameters, in backticks.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command to run, whose parameters are kept beyond the end of its context."""
         name, command, rest = super().resolve_command(ctx, args)
         ctx.meta[_PARAMETERS] = command.params if command else ()
         return name, command, rest
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by task, then examples."""
+        write_commands(self, formatter)
+        write_examples(self, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.

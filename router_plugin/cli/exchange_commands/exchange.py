@@ -24,7 +24,7 @@ def export_model(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a version with its record and signature to a single file."""
+    """Write a version to a single file: with its record and signature."""
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
@@ -43,7 +43,7 @@ def import_model_file(
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Register the version in a file as the next one of its domain."""
+    """Register the version in a file: as the next one of its domain."""
     from router_plugin.plugins.registries import open_registry
 
     version, is_new = open_registry(registry).exchange.import_file(file, int(max_size * 1e9), force)

@@ -23,7 +23,7 @@ def push(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a version with its card to the Hub, in place of what was pushed there before."""
+    """Write a version with its card to the Hub: in place of what was pushed there before."""
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
@@ -43,7 +43,7 @@ def pull(
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Register a version that was pushed to the Hub as the next one of its domain."""
+    """Register a version that was pushed to the Hub: as the next one of its domain."""
     from router_plugin.plugins.registries import open_registry
 
     version, is_new = open_registry(registry).exchange.pull(repository, revision, int(max_size * 1e9), force)

@@ -34,7 +34,7 @@ def import_model(
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure any SentenceTransformer on prepared data beside the base model, and register it."""
+    """Measure and register any SentenceTransformer: on prepared data, beside the base model."""
     from registry import resolve_base_model
     from router_plugin.plugins.registries import open_registry
     from training import import_model as measure_and_register

@@ -25,7 +25,7 @@ def sign(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Sign a version's record and files, in place of an earlier signature."""
+    """Sign a version's record and files: in place of an earlier signature."""
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)

@@ -91,7 +91,7 @@ def gc(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove deleted versions past their grace period, and files that no version refers to."""
+    """Remove what is deleted and unused: versions past their grace period, and files that no version refers to."""
     from router_plugin.plugins.registries import open_registry
 
     found = open_registry(registry).collect(dry_run)

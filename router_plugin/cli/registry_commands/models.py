@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="List, show, compare, promote, roll back, delete, verify and add registered models.",
+    help="List, compare, promote, verify and exchange registered models.",
     no_args_is_help=True,
 )
 
@@ -85,7 +85,7 @@ def add(
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Register a trained model folder, or a ready-made domain, as the next version of its domain."""
+    """Register a trained model folder or a ready-made domain: as the next version of its domain."""
     from router_plugin.plugins.registries import open_registry
     from training.publishing import find_registered, publish, try_folder
     from training.ready_made import find_model, ready_made_domains

@@ -14,10 +14,10 @@ from router_plugin.cli.printing import print_json, print_table, say
 from router_plugin.cli.registry_commands.promotion import KeyFileOption, opened
 
 app = typer.Typer(
-    cls=CommandGroup, help="Set, show and remove what versions must hold to be promoted.", no_args_is_help=True
+    cls=CommandGroup, help="Set, show and remove rules that promotions must hold to.", no_args_is_help=True
 )
 keys_app = typer.Typer(
-    cls=CommandGroup, help="Make, list and remove keys that protected aliases are moved with.", no_args_is_help=True
+    cls=CommandGroup, help="Manage keys that protected aliases are moved with.", no_args_is_help=True
 )
 
 DomainOption = Annotated[

@@ -58,7 +58,7 @@ def gate(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what the policy says of promoting a version, without promoting it; exit status 2 if a line fails."""
+    """Show what the policy says of promoting a version: nothing is promoted; exit status 2 if a line fails."""
     from router_plugin.plugins.registries import open_registry
 
     version, decision = open_registry(registry).gate(reference, announce_vector_space)

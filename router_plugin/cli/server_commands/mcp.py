@@ -33,7 +33,7 @@ def mcp(
     settings: SettingsOptions,
     registry: RegistryOption = None,
 ) -> None:
-    """Serve a router as tools of an agent, which starts this command (Model Context Protocol over stdio)."""
+    """Serve a router as tools of an agent: it starts this command (Model Context Protocol over stdio)."""
     check_settings(context)
     check_installed("mcp", "mcp", "fastapi", "orjson", "prometheus_client")
     from router_plugin.server.mcp.stdio import serve_stdio

@@ -44,7 +44,7 @@ def serve(
     settings: SettingsOptions,
     registry: RegistryOption = None,
 ) -> None:
-    """Serve a router over HTTP, for OpenAI clients and the routers that people run."""
+    """Serve a router over HTTP: for OpenAI clients and the routers that people run."""
     check_settings(context)
     listeners = dict(_address(each, options.host) for each in listen)
     check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")

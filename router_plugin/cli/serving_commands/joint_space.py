@@ -43,7 +43,7 @@ def joint_space(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Export all domains as one SentenceTransformer folder, whose vectors are in the joint space."""
+    """Export all domains as one SentenceTransformer folder: its vectors are in the joint space."""
     from router_plugin.joint_space.export import check_target, export_joint_space
     from router_plugin.joint_space.space import JointSpace
     from router_plugin.serving.domains import ServedDomains

@@ -11,7 +11,7 @@ EXAMPLE = "Example: domain-router plugins"
 
 
 def plugins(json: JsonOption = False) -> None:
-    """List the loaded plugins, their packages, and the hooks they implement."""
+    """List the loaded plugins: their packages, and the hooks they implement."""
     from router_plugin.plugins.manager import plugins as load
 
     loaded = load().loaded()

@@ -41,7 +41,7 @@ ROWS = 20
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Tune thresholds on labelled queries, evaluate routing, and improve routes by a log.",
+    help="Tune, evaluate and improve routes: by labelled queries, and by a log.",
     no_args_is_help=True,
 )
 
@@ -68,7 +68,7 @@ def fit(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Tune the thresholds of routes, and the confidence of decisions, on labelled queries."""
+    """Tune the thresholds of routes and the confidence of decisions, on labelled queries."""
     from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries

@@ -53,7 +53,7 @@ def prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared folder.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn question-answer pairs, labelled texts and the like into documents, queries, splits and a manifest."""
+    """Turn pairs, labelled texts and the like into prepared data: documents, queries, splits and a manifest."""
     from training.preparing import prepare_source
 
     if splitting.split == "test":

@@ -1,0 +1,1 @@
+"""What a person sees at a terminal: help by task, tables, completion, and colours."""

@@ -16,12 +16,12 @@ from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.exchange_commands import exchange, hub, import_model, signing
 from router_plugin.cli.index_commands import reindex
-from router_plugin.cli.printing import visible
 from router_plugin.cli.registry_commands import deleting as deleting
 from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
+from router_plugin.cli.terminal.style import toned, visible
 from router_plugin.cli.training_commands import assess, prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
@@ -99,7 +99,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format=toned("%(message)s", "yellow", sys.stderr))
     try:
         load_plugins().notify("register_commands", app=app)
         app()
@@ -133,7 +133,7 @@ def _end(message: str) -> NoReturn:
     """End like a user's mistake, with one line on standard error; whatever cannot be written is dropped."""
     if message and sys.stderr is not None:
         with suppress(OSError):
-            print(f"error: {visible(message)}", file=sys.stderr)  # noqa: T201
+            print(f"{toned('error:', 'red', sys.stderr)} {visible(message)}", file=sys.stderr)  # noqa: T201
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

@@ -9,8 +9,8 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from registry import DomainRouterError
-from router_plugin.cli.printing import visible
 from router_plugin.cli.terminal.help import write_commands, write_examples
+from router_plugin.cli.terminal.style import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

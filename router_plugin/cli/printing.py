@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 
-MIN_WIDTH = 120
-"""Columns of a table that is not printed to a terminal."""
+from router_plugin.cli.terminal.style import Tone, toned
+from router_plugin.cli.terminal.style import visible as visible
 
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that steer a terminal, end a line, or change the order in which others are shown; and half characters."""
 _STEERING_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def visible(text: object) -> str:
-    """A text for one line of a terminal: characters that would steer it are written as escapes."""
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
-
-
-def say(text: object) -> None:
-    """A line on standard output."""
-    typer.echo(visible(text))
+def say(text: object, tone: Tone | None = None) -> None:
+    """A line on standard output, in a colour if it is to be noticed and the terminal shows colours."""
+    typer.echo(toned(visible(text), tone, sys.stdout) if tone else visible(text))
 
 
 def print_json(value: Any) -> None:
@@ -54,21 +48,15 @@ def shown(value: float | None, digits: int = 3) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; numbers are right-aligned."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table; numbers are right-aligned, nested values laid out, digests shortened."""
+    from router_plugin.cli.terminal.tables import write_table
 
-    def cell(value: object) -> Text:
-        return Text(f"{value:.4f}" if isinstance(value, float) else visible(value))
+    write_table(title, columns, rows)
 
-    table = Table(title=Text(visible(title), style="table.title"), title_justify="left")
-    numeric = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
-    for column, right in zip(columns, numeric, strict=True):
-        table.add_column(cell(column), justify="right" if right else "left")
-    for row in rows:
-        table.add_row(*map(cell, row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(MIN_WIDTH, console.width))
-    console.print(table)
+
+def print_fields(title: str, fields: Mapping[str, Any]) -> None:
+    """A table of names and values, nested ones by dotted names."""
+    from router_plugin.cli.terminal.tables import dotted
+
+    plain = ((name, f"{value:g}" if isinstance(value, float) else value) for name, value in dotted(fields))
+    print_table(title, ("field", "value"), [(name, value) for name, value in plain])

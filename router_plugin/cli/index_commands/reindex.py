@@ -14,7 +14,7 @@ import typer
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import JsonOption, RegistryOption
-from router_plugin.cli.printing import print_figures, print_json, print_table, say
+from router_plugin.cli.printing import print_fields, print_figures, print_json, print_table, say
 
 if TYPE_CHECKING:
     from router_plugin.reindexing.index import Embedder, Index
@@ -52,8 +52,8 @@ def plan(
     if json:
         print_json({**state._asdict(), "step": step})
         return
-    rows = [(field, "none" if value is None else str(value)) for field, value in state._asdict().items()]
-    print_table(name, ("", "value"), [*rows, ("next step", step)])
+    fields = {field: "none" if value is None else value for field, value in state._asdict().items()}
+    print_fields(name, {**fields, "next step": step})
 
 
 @app.command(epilog="Example: domain-router reindex backfill http://localhost:6333 docs --model medical@3")

@@ -133,16 +133,8 @@ def _row(move: Move) -> tuple[object, ...]:
     )
 
 
-def _rows(part: str, changed: dict[str, Changed]) -> list[tuple[str, ...]]:
-    return [(part, name, _shown(each.before), _shown(each.after)) for name, each in changed.items()]
-
-
-def _shown(value: object) -> str:
-    """A value in a cell; digests are cut."""
-    if value is None:
-        return ""
-    text = str(value)
-    return text[:12] if len(text) == 64 and text.isalnum() else text
+def _rows(part: str, changed: dict[str, Changed]) -> list[tuple[object, ...]]:
+    return [(part, name, each.before, each.after) for name, each in changed.items()]
 
 
 def _difference(value: float | None) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.options import HybridOption, JsonOption, NewRegistryOption, RegistryOption
-from router_plugin.cli.printing import print_json, print_table, say
+from router_plugin.cli.printing import print_fields, print_json, print_table, say
 
 if TYPE_CHECKING:
     from registry import ModelVersion
@@ -35,8 +35,8 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
         print_json(version.model_dump(mode="json"))
         return
     aliases = [alias for alias, number in store.aliases(version.domain).items() if number == version.version]
-    rows = [(name, value) for name, value in version.model_dump(mode="json").items() if name not in _TABLES]
-    print_table(version.name, ("field", "value"), [("aliases", ", ".join(aliases) or "none"), *rows])
+    fields = {name: value for name, value in version.model_dump(mode="json").items() if name not in _TABLES}
+    print_fields(version.name, {"aliases": aliases or "none", **fields})
     print_table("test sets", EVALUATION_COLUMNS, evaluation_rows(version))
     for line in filter(None, [*broken_limits(version), hybrid_line(version)]):
         say(line)
@@ -46,7 +46,7 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
         for name, value in values.items()
     ]
     print_table("metrics", ("split", "metric", "base", "adapted"), metrics)
-    print_table("options", ("option", "value"), [(name, str(value)) for name, value in version.options.items()])
+    print_fields("options", version.options)
     print_table("files", ("path", "bytes", "sha256"), [(file.path, file.size, file.sha256) for file in version.files])
 
 

@@ -120,4 +120,8 @@ def _print_lines(name: str | None, lines: Sequence[Mapping[str, Any]], json: boo
     if json:
         print_json({"name": name, "passed": passed, "verdicts": lines})
     for line in () if json else lines:
-        say(f"{'passed' if line['passed'] else 'FAILED'}  {line['rule']}: {line['text']}")
+        text = f"{line['rule']}: {line['text']}"
+        if line["passed"]:
+            say(f"passed  {text}")
+        else:
+            say(f"FAILED  {text}", "red")

@@ -80,7 +80,7 @@ def compare(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare strategies for many domains: one encoder, two-stage routing, an ensemble. On labelled queries or prepared data."""
+    """Compare strategies for many domains: one encoder, two-stage routing, an ensemble, on queries or data."""
     from registry.shared.outputs import write_atomically
     from router_plugin.cli.output_files import check_page
     from router_plugin.comparison.page import comparison_page

@@ -130,7 +130,7 @@ def print_explanation(explanation: Explanation) -> None:
             for name, found in explanation.evidence.domains.items()
         ]
         columns = ("domain", "probability", "strongest features", "similarity of the nearest queries")
-        print_table(f"Evidence for the domains, from the text {explanation.evidence.text!r}", columns, rows)
+        print_table(f'Evidence for the domains, from the text "{explanation.evidence.text}"', columns, rows)
     for space, candidates in (("its domain", explanation.nearest), ("the base model", explanation.nearest_in_general)):
         near = [(each.route, each.utterance, f"{each.cosine:.3f}") for each in candidates]
         if near:

@@ -119,7 +119,7 @@ def train(
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Adapt a base model to a domain and evaluate it; --register registers it too. A killed run resumes when started again."""
+    """Adapt a base model to a domain and evaluate it; --register registers it too. A killed run resumes."""
     from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
     from router_plugin.plugins.registries import open_registry

@@ -21,6 +21,7 @@ from router_plugin.cli.registry_commands import history, models, policies, promo
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
+from router_plugin.cli.terminal.completion import ASKED, without_at_sign
 from router_plugin.cli.terminal.style import toned, visible
 from router_plugin.cli.training_commands import assess, prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
@@ -42,7 +43,6 @@ app = typer.Typer(
     name="domain-router",
     help="Train, register and route with one embedding model per domain.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -99,7 +99,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text
-    logging.basicConfig(level=logging.WARNING, format=toned("%(message)s", "yellow", sys.stderr))
+    without_at_sign()
+    level = logging.CRITICAL if ASKED in os.environ else logging.WARNING
+    logging.basicConfig(level=level, format=toned("%(message)s", "yellow", sys.stderr))
     try:
         load_plugins().notify("register_commands", app=app)
         app()

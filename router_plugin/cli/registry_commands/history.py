@@ -10,6 +10,7 @@ import typer
 from router_plugin.cli.options import JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, print_table, say, shown
 from router_plugin.cli.registry_commands.models import Reference
+from router_plugin.cli.terminal.completion import complete_domain
 
 if TYPE_CHECKING:
     from registry.aliasing.history import Move
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 """Commands that belong to those of ``models``."""
 
-DomainArgument = Annotated[str, typer.Argument(help="Name of the domain.")]
+DomainArgument = Annotated[str, typer.Argument(help="Name of the domain.", autocompletion=complete_domain)]
 
 
 @app.command(epilog="Example: domain-router models history medical --alias champion")

@@ -10,6 +10,7 @@ import typer
 from router_plugin.cli.options import JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, print_table, say, shown
 from router_plugin.cli.registry_commands.models import app
+from router_plugin.cli.terminal.completion import complete_domain
 
 if TYPE_CHECKING:
     from registry.catalog.listing import Filter, Listed
@@ -19,7 +20,7 @@ _DATES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 @app.command("list", epilog="Example: domain-router models list medical --min-score 0.6")
 def list_models(
-    domain: Annotated[str | None, typer.Argument(help="Only this domain.")] = None,
+    domain: Annotated[str | None, typer.Argument(help="Only this domain.", autocompletion=complete_domain)] = None,
     alias: Annotated[str | None, typer.Option(help="Only versions that this alias points to.")] = None,
     base_model: Annotated[str | None, typer.Option(help="Only versions of this base model.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Only versions with at least this MRR@5 on test.")] = None,

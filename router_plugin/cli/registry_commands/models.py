@@ -9,6 +9,7 @@ import typer
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.options import HybridOption, JsonOption, NewRegistryOption, RegistryOption
 from router_plugin.cli.printing import print_fields, print_json, print_table, say
+from router_plugin.cli.terminal.completion import complete_reference
 
 if TYPE_CHECKING:
     from registry import ModelVersion
@@ -20,7 +21,9 @@ app = typer.Typer(
 )
 
 WhyOption = Annotated[str | None, typer.Option(help="Why, for the history.", show_default=False)]
-Reference = Annotated[str, typer.Argument(help="medical, medical@3 or medical@candidate.")]
+Reference = Annotated[
+    str, typer.Argument(help="medical, medical@3 or medical@candidate.", autocompletion=complete_reference)
+]
 
 
 @app.command(epilog="Example: domain-router models show medical@champion")
@@ -52,7 +55,9 @@ def show(reference: Reference, registry: RegistryOption = None, json: JsonOption
 
 @app.command(epilog="Example: domain-router models verify")
 def verify(
-    reference: Annotated[str | None, typer.Argument(help="A version; by default all.")] = None,
+    reference: Annotated[
+        str | None, typer.Argument(help="A version; by default all.", autocompletion=complete_reference)
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -12,6 +12,7 @@ from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import JsonOption, RegistryOption
 from router_plugin.cli.printing import print_json, say
 from router_plugin.cli.registry_commands.models import Reference, WhyOption, print_champion, summary
+from router_plugin.cli.terminal.completion import complete_domain
 
 if TYPE_CHECKING:
     from registry import Registry
@@ -102,7 +103,7 @@ def promote(
 
 @app.command(epilog="Example: domain-router models rollback medical --why 'worse on short questions'")
 def rollback(
-    domain: Annotated[str, typer.Argument(help="Name of the domain.")],
+    domain: Annotated[str, typer.Argument(help="Name of the domain.", autocompletion=complete_domain)],
     why: WhyOption = None,
     key_file: KeyFileOption = None,
     registry: RegistryOption = None,

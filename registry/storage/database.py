@@ -44,6 +44,22 @@ def open_database(url: URL) -> Engine:
         raise RegistryError(f"registry {url.render_as_string()} cannot be opened: {_reason(error, url)}") from error
 
 
+def revision_of(url: URL) -> str | None:
+    """The version of a database's tables, which are not migrated; None where there are none.
+
+    Raises:
+        RegistryError: see :func:`open_database`.
+    """
+    try:
+        engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
+        try:
+            return _checked(engine, _revision(engine))
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, ImportError, OSError, sqlite3.Error) as error:
+        raise RegistryError(f"registry {url.render_as_string()} cannot be opened: {_reason(error, url)}") from error
+
+
 def _open(url: URL) -> Engine:
     engine = _sqlite(url) if _is_sqlite(url) else _postgresql(url)
     revision = _checked(engine, _revision(engine))

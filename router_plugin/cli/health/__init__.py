@@ -1,0 +1,1 @@
+"""What ``doctor`` looks at; every check answers, whatever it meets."""

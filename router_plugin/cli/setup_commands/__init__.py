@@ -1,0 +1,1 @@
+"""Commands of the first day: looks after this machine, and begins a project."""

@@ -21,7 +21,7 @@ from router_plugin.cli.registry_commands import history, models, policies, promo
 from router_plugin.cli.registry_commands import listing as listing
 from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
-from router_plugin.cli.setup_commands import doctor
+from router_plugin.cli.setup_commands import doctor, init
 from router_plugin.cli.terminal.completion import ASKED, without_at_sign
 from router_plugin.cli.terminal.style import toned, visible
 from router_plugin.cli.training_commands import assess, prepare, quickstart, synthesize, train, variants
@@ -90,6 +90,7 @@ app.add_typer(reindex.app, name="reindex")
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command("init", epilog=init.EXAMPLE)(init.init)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 
 

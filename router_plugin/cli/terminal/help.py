@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TASKS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "domain-router": {
-        "Begin": ("quickstart",),
+        "Begin": ("init", "quickstart"),
         "Prepare and train": ("prepare", "synthesize", "assess", "train", "variants"),
         "Register and exchange": ("models",),
         "Route and serve": ("route", "routes", "serve", "mcp", "export", "joint-space"),

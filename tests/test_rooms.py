@@ -11,7 +11,7 @@ from .conftest import ROOT
 
 FLOORS = {
     "registry": [
-        {"errors", "names", "paths", "texts"},
+        {"errors", "names", "paths", "progress", "texts"},
         {"records"},
         {"shared"},
         {"storage", "classifier_profiles"},

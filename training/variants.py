@@ -22,6 +22,7 @@ from training.retrieval.encoding import load_model
 from training.retrieval.metrics import mean_metrics, query_metrics
 from training.retrieval.ranking import DEPTH, ranked
 from training.retrieval.texts import Texts
+from training.runs.progress import track
 
 
 def add_variants(
@@ -62,7 +63,7 @@ def add_variants(
     model = load_model(folder, "cpu", trust_remote_code, base)
     try_model(model, str(folder))
     dev = record.adapted_metrics["dev"][MEASURE]
-    return [_add(folder, backend, model, texts, dev, encode_batch) for backend in backends]
+    return [_add(folder, backend, model, texts, dev, encode_batch) for backend in track(backends, "exporting variants")]
 
 
 def _add(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from registry.errors import DamagedArtifactError, ExchangeError, OutputError
 from registry.paths import PathLike, local_path
+from registry.progress import byte_bar
 from registry.records import ModelVersion, Origin
 from registry.shared.outputs import new_file_beside
 from registry.shared.wording import first_fault
@@ -73,7 +74,7 @@ def write_archive(path: PathLike, version: ModelVersion, folder: Path, bundle: s
     texts = [(MANIFEST, Manifest.of(version).to_bytes()), (ORIGIN, origin_of(version))]
     if bundle is not None:
         texts.append((SIGNATURE, bundle.encode()))
-    with new_file_beside(path) as out:
+    with new_file_beside(path) as out, byte_bar(f"writing {path.name}", version.size) as advance:
         for name, content in texts:
             out.write(_head(name, len(content)) + content + _padding(len(content)))
         for file in version.files:
@@ -83,6 +84,7 @@ def write_archive(path: PathLike, version: ModelVersion, folder: Path, bundle: s
                 while piece := source.read(_PIECE):
                     digest.update(piece)
                     size += out.write(piece)
+                    advance(len(piece))
             if (size, digest.hexdigest()) != (file.size, file.sha256):
                 raise DamagedArtifactError(f"{version.name}: {file.path} changed while it was exported: try again")
             out.write(_padding(size))
@@ -159,14 +161,16 @@ class _Reader:
         if entry and entry.name == SIGNATURE:
             bundle = self._parsed(SIGNATURE, self._text(entry, SIGNATURE), bytes.decode)
             entry = self._entry()
-        for file in manifest.files:
-            name = f"{FILES}/{file.path}"
-            size = self._expected(entry, name)
-            if size != file.size:
-                raise self._fault(f"{name} has {size} bytes, the manifest says {file.size}")
-            if self._store(into / file.path, size) != file.sha256:
-                raise DamagedArtifactError(f"{self._path}: {file.path} does not have the digest of the manifest")
-            entry = self._entry()
+        with byte_bar(f"reading {self._path.name}", sum(file.size for file in manifest.files)) as advance:
+            for file in manifest.files:
+                name = f"{FILES}/{file.path}"
+                size = self._expected(entry, name)
+                if size != file.size:
+                    raise self._fault(f"{name} has {size} bytes, the manifest says {file.size}")
+                if self._store(into / file.path, size) != file.sha256:
+                    raise DamagedArtifactError(f"{self._path}: {file.path} does not have the digest of the manifest")
+                advance(size)
+                entry = self._entry()
         if entry:
             raise self._fault(f"{entry.name!r} is not in its manifest")
         check_arrays(into, (file.path for file in manifest.files))

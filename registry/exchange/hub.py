@@ -24,6 +24,7 @@ from registry.exchange.archive import (
     check_manifest_files,
     origin_of,
 )
+from registry.progress import bar
 from registry.records import ModelVersion, Origin
 from registry.shared.wording import first_fault
 from registry.signing.manifest import MANIFEST, Manifest
@@ -73,7 +74,8 @@ def push(version: ModelVersion, folder: Path, bundle: str | None, repository: st
         added |= {f"{_OURS}/{name}": CommitOperationAdd(f"{_OURS}/{name}", text) for name, text in texts.items()}
         operations: list[CommitOperationAdd | CommitOperationDelete] = list(added.values())
         operations += [CommitOperationDelete(path) for path in sorted(there - set(added))]
-        commit = api.create_commit(repository, operations, commit_message=f"{version.name} of domain-router")
+        with bar(f"pushing {version.name}"):  # the library says nothing of how far it is
+            commit = api.create_commit(repository, operations, commit_message=f"{version.name} of domain-router")
         return str(commit.commit_url)
 
 
@@ -113,15 +115,16 @@ def pull(repository: str, into: Path, revision: str | None = None, max_size: int
         except ValidationError as error:
             raise ExchangeError(f"{repository} is not of this build of domain-router: {first_fault(error)}") from error
         check_manifest_files(manifest, repository, into, max_size)
-        for file in manifest.files:
-            target, digest = into / file.path, hashlib.sha256()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as out:
-                for piece in _pieces(repository, commit, file.path, file.size):
-                    digest.update(piece)
-                    out.write(piece)
-            if digest.hexdigest() != file.sha256:
-                raise DamagedArtifactError(f"{repository}: {file.path} does not have the digest of the manifest")
+        with bar(f"pulling {repository}", sum(file.size for file in manifest.files), of_bytes=True) as advance:
+            for file in manifest.files:
+                target, digest = into / file.path, hashlib.sha256()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as out:
+                    for piece in _pieces(repository, commit, file.path, file.size):
+                        digest.update(piece)
+                        advance(out.write(piece))
+                if digest.hexdigest() != file.sha256:
+                    raise DamagedArtifactError(f"{repository}: {file.path} does not have the digest of the manifest")
         check_arrays(into, (file.path for file in manifest.files))
         return Package(manifest, origin, bundle)
 

@@ -13,6 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from registry.errors import DamagedArtifactError, DomainRouterError, OutputError, RegistryError
+from registry.progress import byte_bar
 from registry.records import ArtifactFile
 from registry.shared.digests import sha256_of_stream
 from registry.shared.home import cache_folder, writable_cache_folder
@@ -66,13 +67,16 @@ class RemoteStore(ArtifactStore):
         digest, files = copies.put(folder)
         mark_used(copies, digest)
         copy = copies.root / digest
-        with _reached(f"{folder} cannot be stored in {self._root}"):
+        with (
+            _reached(f"{folder} cannot be stored in {self._root}"),
+            byte_bar("uploading files", sum(file.size for file in files)) as advance,
+        ):
             for file in files:
-                if self._holds(digest, file):
-                    continue  # others may be reading it right now
-                remote = self._path(digest, file)
-                self._system.makedirs(remote.rpartition("/")[0], exist_ok=True)
-                self._system.put_file(str(copy / file.path), remote)
+                if not self._holds(digest, file):  # else others may be reading it right now
+                    remote = self._path(digest, file)
+                    self._system.makedirs(remote.rpartition("/")[0], exist_ok=True)
+                    self._system.put_file(str(copy / file.path), remote)
+                advance(file.size)
         remove_old(copies)
         return digest, files
 
@@ -143,12 +147,14 @@ class RemoteStore(ArtifactStore):
     def _get(self, digest: str, files: Sequence[ArtifactFile], target: Path) -> list[str]:
         """Copy the stored files into a folder; what is wrong with them, one line each."""
         problems = []
-        for file in files:
-            (target / file.path).parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._system.get_file(self._path(digest, file), str(target / file.path))
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-                problems.append(unreadable(file, error))
+        with byte_bar("downloading files", sum(file.size for file in files)) as advance:
+            for file in files:
+                (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._system.get_file(self._path(digest, file), str(target / file.path))
+                except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+                    problems.append(unreadable(file, error))
+                advance(file.size)
         return problems or problems_of(target, files)
 
     def _holds(self, digest: str, file: ArtifactFile) -> bool:

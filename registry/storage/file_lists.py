@@ -9,6 +9,7 @@ from pathlib import Path
 
 from registry.errors import DamagedArtifactError, OutputError, RegistryError
 from registry.names import check_file
+from registry.progress import byte_bar
 from registry.records import ArtifactFile
 from registry.shared.digests import sha256_of, sha256_of_unchanged
 from registry.storage.file_kinds import check_kinds
@@ -70,12 +71,14 @@ def check_files(folder: Path, files: Sequence[ArtifactFile]) -> None:
 def problems_of(folder: Path, files: Sequence[ArtifactFile], digest: Callable[[Path], str] = sha256_of) -> list[str]:
     """How a folder differs from the recorded files, one line each."""
     problems = []
-    for file in files:
-        try:
-            if digest(folder / file.path) != file.sha256:
-                problems.append(f"{file.path} does not have the recorded digest {file.sha256[:12]}")
-        except OSError as error:
-            problems.append(unreadable(file, error))
+    with byte_bar("checking files", sum(file.size for file in files)) as advance:
+        for file in files:
+            try:
+                if digest(folder / file.path) != file.sha256:
+                    problems.append(f"{file.path} does not have the recorded digest {file.sha256[:12]}")
+            except OSError as error:
+                problems.append(unreadable(file, error))
+            advance(file.size)
     known = {file.path for file in files}
     return problems + [f"{path} does not belong to it" for path in _found(folder) if path not in known]
 

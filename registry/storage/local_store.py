@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from registry.errors import OutputError
+from registry.progress import Advance, byte_bar
 from registry.records import ArtifactFile
 from registry.shared.outputs import (
     UNFINISHED,
@@ -127,7 +128,9 @@ class LocalStore(ArtifactStore):
         with explained(f"{folder} cannot be stored in {self.root}"):
             new = not self.root.exists()
             with new_folder_beside(self.root / "new") as staging:
-                files = tuple(_copy(folder / path, staging / path, path) for path in artifact_paths(folder))
+                paths = artifact_paths(folder)
+                with byte_bar("storing files", sum((folder / path).stat().st_size for path in paths)) as advance:
+                    files = tuple(_copy(folder / path, staging / path, path, advance) for path in paths)
                 for place in {(staging / file.path).parent for file in files} | {staging}:
                     sync_folder(place)
                 digest = digest_of_list(files)
@@ -250,13 +253,14 @@ def _size(path: Path) -> int:
     return size
 
 
-def _copy(source: Path, target: Path, name: str) -> ArtifactFile:
+def _copy(source: Path, target: Path, name: str, advance: Advance) -> ArtifactFile:
     target.parent.mkdir(parents=True, exist_ok=True)
     sha256, size = hashlib.sha256(), 0
     with source.open("rb") as reading, target.open("wb") as writing:
         while block := reading.read(_BLOCK):
             sha256.update(block)
             size += writing.write(block)
+            advance(len(block))
         writing.flush()
         os.fsync(writing.fileno())
     return ArtifactFile(path=name, sha256=sha256.hexdigest(), size=size)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from registry.progress import track
 from router_plugin.comparison.measuring import (
     ADAPTIVE,
     ENSEMBLE,
@@ -116,7 +117,7 @@ def compare(
         ORACLE: same.replace(strategy="two_stage"),
     }
     found = []
-    for name, chosen in strategies.items():
+    for name, chosen in track(strategies.items(), "comparing"):
         if chosen and name in chosen_names:
             of = (multi_registry if name == MULTI else None) or registry
             found.append(_separately(task, Configuration(name, chosen, _text(of), _text(base_model))))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from registry import GENERAL
+from registry.progress import track
 from router_plugin.batches import read_optional_texts, read_texts
 from router_plugin.contracts import DomainClassifier
 from router_plugin.errors import QueryError
@@ -102,7 +103,11 @@ def evaluate(classifier: DomainClassifier, queries: Iterable[str], domains: Iter
         raise QueryError(
             f"expected a domain for every query, and at least one: {len(queries)} queries, {len(labels)} domains"
         )
-    found = [classifier.classify(queries[start : start + BLOCK]) for start in range(0, len(queries), BLOCK)]
+    starts = range(0, len(queries), BLOCK)
+    found = [
+        classifier.classify(queries[start : start + BLOCK])
+        for start in track(starts, "classifying queries", shown=len(starts) > 1)
+    ]
     probabilities = np.concatenate([part.probabilities for part in found])
     embedded = np.concatenate([np.isin(np.arange(len(part.probabilities)), list(part.embedded)) for part in found])
     predicted, inside = probabilities.argmax(axis=1), labels != names.index(GENERAL)

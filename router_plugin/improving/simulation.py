@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from registry.progress import track
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.cosines import Floats, reaches, rounded
 from router_plugin.evaluation.outcomes import Nearest
@@ -98,7 +99,8 @@ class Simulation:
         self._parts: dict[str, _Part] = {}
         routed: list[str] = []
         self.spaces = Spaces(state.domains, routed)
-        for start in range(0, len(texts), BLOCK):
+        starts = range(0, len(texts), BLOCK)
+        for start in track(starts, "routing the log", shown=len(starts) > 1):
             found = score(state, texts[start : start + BLOCK])
             routed += [each.text.text for each in found]
             for row, each in enumerate(found, start):

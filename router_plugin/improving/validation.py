@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from registry.progress import track
 from router_plugin.cosines import Floats
 from router_plugin.evaluation.outcomes import Nearest, OutcomeWeights
 from router_plugin.improving.judged import NONE, UNKNOWN, Bools, Ints, Judged
@@ -129,7 +130,7 @@ def cross_validated(simulation: Simulation, judged: Judged, options: ImproveOpti
         learner: from these queries.
     """
     decisions: dict[Variant, Ints] = {name: np.full(len(judged.texts), NONE) for name in VARIANTS}
-    for held_out in folds(judged, options):
+    for held_out in track(folds(judged, options), "cross-validating", options.folds):
         choices = learner.choices(~held_out)
         scores = with_choices(simulation, choices)
         learned: dict[Variant, tuple[Floats, Floats]] = {

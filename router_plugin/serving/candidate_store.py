@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.progress import bar
 from registry.shared.home import cache_folder
 from registry.shared.sqlite_cache import CacheError, SqliteCache
 from router_plugin.contracts import CachingEncoder, Encoder, unread_by
@@ -62,10 +63,12 @@ def embed_cached(texts: Sequence[str], encoder: Encoder, version: str) -> list[E
     missing = {name: text for name, text in zip(names, texts, strict=True) if name not in known}
     if missing:
         log.info("%d of %d candidates are embedded by %s", len(missing), len(texts), encoder.runtime)
-    for block in _blocks(missing):
-        made = dict(zip(block, embed([missing[name] for name in block], encoder), strict=True))
-        store.put(made)
-        known |= made
+    with bar("embedding candidates", len(missing), shown=len(missing) > BLOCK) as advance:
+        for block in _blocks(missing):
+            made = dict(zip(block, embed([missing[name] for name in block], encoder), strict=True))
+            store.put(made)
+            known |= made
+            advance(len(block))
     return [known[name] for name in names]
 
 

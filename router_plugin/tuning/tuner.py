@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from registry.progress import track
 from registry.texts.forms import text_key
 from router_plugin.batches import read_optional_texts, read_texts
 from router_plugin.classifier.known.everyday import everyday_queries
@@ -162,7 +163,8 @@ class _Labelled(NamedTuple):
 
     def blocks(self) -> Iterator[tuple[Sequence[str], Sequence[str] | None]]:
         """Queries and domains, some at a time."""
-        for start in range(0, len(self.queries), BLOCK):
+        starts = range(0, len(self.queries), BLOCK)
+        for start in track(starts, "routing queries", shown=len(starts) > 1):
             block = slice(start, start + BLOCK)
             yield self.queries[block], None if self.domains is None else self.domains[block]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from router_plugin.cli.options import JsonOption, RegistryOption
 from router_plugin.cli.printing import print_fields, print_figures, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from registry.progress import Advance
     from router_plugin.reindexing.index import Embedder, Index
 
 app = typer.Typer(
@@ -69,12 +69,14 @@ def backfill(
     json: JsonOption = False,
 ) -> None:
     """Make the vectors of the next model beside those that serve. Run it again to go on."""
+    from registry.progress import bar
     from router_plugin.reindexing import moving
 
     with ExitStack() as stack:
         index = stack.enter_context(_opened(store, name, text, vector))
         embedder = stack.enter_context(_embedder(model, server, registry))
-        made = moving.backfill(index, embedder, batch, _progress if sys.stderr.isatty() else lambda done, of: None)
+        advance = stack.enter_context(bar(f"embedding {name}"))
+        made = moving.backfill(index, embedder, batch, _moved_by(advance))
         state = index.state()
     if json:
         print_json({"made": made, **state._asdict()})
@@ -205,5 +207,13 @@ def _embedder(model: str, server: str | None, registry: str | None) -> Iterator[
         yield ServerEmbedder(client, model)
 
 
-def _progress(done: int, of: int) -> None:
-    typer.echo(f"\r{done} of {of}", nl=done >= of, err=True)
+def _moved_by(advance: Advance) -> Callable[[int, int], None]:
+    """Moves a bar to the number of entries that are done."""
+    known = 0
+
+    def move(done: int, of: int) -> None:
+        nonlocal known
+        advance(done - known, of)
+        known = done
+
+    return move

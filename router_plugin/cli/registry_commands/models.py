@@ -62,11 +62,13 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Recompute the digest of every file; exit status 1 if one is wrong."""
+    from registry.progress import track
     from router_plugin.plugins.registries import open_registry
 
     store = open_registry(registry)
     versions = [store.get(reference)] if reference else store.versions()
-    problems = {version.name: store.verify(version) for version in versions}
+    shown = len(versions) > 1
+    problems = {version.name: store.verify(version) for version in track(versions, "verifying", shown=shown)}
     if json:
         print_json(problems)
     for name, found in problems.items() if not json else ():

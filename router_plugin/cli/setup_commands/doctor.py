@@ -13,7 +13,7 @@ from router_plugin.cli.options import JsonOption, NewRegistryOption
 from router_plugin.cli.printing import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from router_plugin.cli.health.findings import Finding
+    from router_plugin.cli.health.findings import Check, Finding
     from router_plugin.cli.terminal.style import Tone
 
 EXAMPLE = "Example: domain-router doctor"
@@ -34,11 +34,11 @@ def doctor(registry: NewRegistryOption = None, json: JsonOption = False) -> None
 
 
 def _findings(registry: str | None) -> list[Finding]:
+    from registry.progress import track
     from router_plugin.cli.health import devices, key_files, packages, places, registries
     from router_plugin.cli.health.findings import findings_of
-    from training.runs.progress import track
 
-    checks = {
+    checks: dict[str, Check] = {
         "python": packages.python,
         "packages": packages.core,
         "devices": devices.devices,

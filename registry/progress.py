@@ -1,0 +1,70 @@
+"""Progress bars with the time left, on standard error, only if that is a terminal and there is enough to wait for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+LARGE = 200_000_000
+"""Bytes that a disk takes a second for."""
+
+
+class Advance(Protocol):
+    """Moves a bar by a number of finished steps; ``total`` sets their number if it was unknown."""
+
+    def __call__(self, steps: int, total: int | None = None) -> None: ...
+
+
+@contextmanager
+def bar(what: str, total: int | None = None, *, shown: bool = True, of_bytes: bool = False) -> Iterator[Advance]:
+    """A bar, moved by calling the yielded function.
+
+    Args:
+        what: is done.
+        total: steps; None if their number is unknown.
+        shown: False for a step that is done at once.
+        of_bytes: whether a step is a byte.
+    """
+    if not (shown and sys.stderr is not None and sys.stderr.isatty()):
+        yield lambda steps, total=None: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn() if of_bytes else MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda steps, total=None: progress.update(task, advance=steps, total=total)
+
+
+@contextmanager
+def byte_bar(what: str, total: int) -> Iterator[Advance]:
+    """A bar of bytes, if they are many."""
+    with bar(what, total, shown=total >= LARGE, of_bytes=True) as advance:
+        yield advance
+
+
+def track(items: Iterable[T], what: str, total: int | None = None, *, shown: bool = True) -> Iterator[T]:
+    """The items, with a bar that moves as they are consumed; ``total`` is their number if they have no length."""
+    with bar(what, len(items) if isinstance(items, Sized) else total, shown=shown) as advance:
+        for item in items:
+            yield item
+            advance(1)

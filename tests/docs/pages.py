@@ -30,6 +30,7 @@ SERVING = (
     "plugins",
     "watching",
     "reindex",
+    "command-line",
 )
 """Those that serve from the registry that the quickstart leaves."""
 

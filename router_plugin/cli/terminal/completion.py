@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 ASKED = "_DOMAIN_ROUTER_COMPLETE"
-"""The variable that a shell sets when it asks for completions."""
+"""The variable that a shell sets to get completions."""
 
 _DOMAIN = "_DOMAIN_ROUTER_DOMAIN"
 _NAMES = """

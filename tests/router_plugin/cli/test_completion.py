@@ -1,4 +1,4 @@
-"""Completion as shells ask for it: bash with its own script, zsh and fish with their variables."""
+"""Completion as shells use it: bash with its own script, zsh and fish with their variables."""
 
 from __future__ import annotations
 

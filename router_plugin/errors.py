@@ -56,7 +56,7 @@ class KeysError(DomainRouterError):
 
 
 class ServerError(DomainRouterError):
-    """The server cannot be started as it was asked for."""
+    """The server cannot be started as it was asked for, or a file that it writes cannot be used."""
 
 
 class ExportError(DomainRouterError):

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+NO_TRAFFIC = ("/console", "/health", "/metrics")
+"""Beginnings of paths on which operators ask, which are not counted as traffic."""
+
 log = logging.getLogger("router_plugin.server.requests")
 
 
@@ -146,6 +149,8 @@ class Reported:
         metrics = self._service.metrics
         metrics.requests.labels(path, str(status)).inc()
         metrics.request_seconds.labels(path).observe(seconds)
+        if (traffic := self._service.traffic) and not scope["path"].startswith(NO_TRAFFIC):
+            traffic.count_request(path, status, seconds)
         if log.isEnabledFor(logging.INFO):
             key = scope.get("key")
             known = {"path": scope["path"], "status": status, "ms": round(seconds * 1000, 1)}

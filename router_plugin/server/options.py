@@ -37,6 +37,16 @@ class ServerOptions(Options):
         Field(description="JSONL file to which feedback is appended."),
         Shown(default="feedback is refused"),
     ] = None
+    traffic: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="SQLite file in which requests and decisions are counted."),
+        Shown(default="counts end with the server"),
+    ] = None
+    keep_queries: Annotated[
+        float,
+        Field(ge=0, le=400, description="Days for which queries are kept in `traffic`, with their texts; 0 for none."),
+    ] = 0.0
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

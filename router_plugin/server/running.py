@@ -13,6 +13,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router_plugin.errors import ServerError
@@ -51,14 +52,24 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
         ServerError: an address cannot be bound, or one that others can reach is asked for without keys.
         DomainRouterError: what is to be served cannot be opened.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # batches run side by side
+    _check_certificate(options)
+    _check_tracing()
+    with tempfile.TemporaryDirectory(prefix="domain-router-") as folder:
+        _serve(open_router, options, listeners, Path(folder))
+
+
+def _serve(
+    open_router: OpenRouter, options: ServerOptions, listeners: Mapping[str, tuple[str, int]], folder: Path
+) -> None:
+    """Serve, with a folder for what the processes have in common until they end."""
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
     from router_plugin.server.reporting.json_log import log_as_json
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # batches run side by side
-    _check_certificate(options)
-    _check_tracing()
+    if options.traffic is None:
+        options = options.replace(traffic=folder / "traffic.db")
     sockets = _bound(options, listeners)
     ports = {each.getsockname()[1]: LISTENERS[name] for name, each in sockets.items() if name in LISTENERS}
     build = partial(build_app, open_router, options, ports)
@@ -73,9 +84,9 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn raises it again when it has drained
         uvicorn.Server(config).run(list(sockets.values()))
         return
-    with tempfile.TemporaryDirectory(prefix="domain-router-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        Multiprocess(config, list(sockets.values())).run()
+    (folder / "metrics").mkdir()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")
+    Multiprocess(config, list(sockets.values())).run()
 
 
 def server_config(app: ASGIApp | Callable[[], ASGIApp], options: ServerOptions) -> uvicorn.Config:
@@ -123,12 +134,15 @@ def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, K
     from router_plugin.server.jsonl_file import JsonlFile
     from router_plugin.server.protection.key_file import KeyFile
     from router_plugin.server.service import Files, Service
+    from router_plugin.server.traffic.recorder import Recorder
+    from router_plugin.server.traffic.traffic_file import TrafficFile
 
     keys = KeyFile(options.keys) if options.keys else None
     feedback = JsonlFile(options.feedback, "feedback") if options.feedback else None
     shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
+    traffic = Recorder(TrafficFile(options.traffic), options.keep_queries) if options.traffic else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
-    return Service(open_router(), options, threads, Files(feedback, shadow)), keys
+    return Service(open_router(), options, threads, Files(feedback, shadow, traffic)), keys
 
 
 def _check_certificate(options: ServerOptions) -> None:

@@ -20,6 +20,7 @@ from router_plugin.server.errors import LimitError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
+from router_plugin.server.traffic.recorder import Recorder
 from router_plugin.server.versions.champions import RETRY, Champions
 from router_plugin.server.versions.shadow import Shadow, deciding
 from router_plugin.server.versions.spaces import Embedded, Space, Spaces
@@ -36,6 +37,7 @@ class Files(NamedTuple):
 
     feedback: JsonlFile | None = None
     shadow: JsonlFile | None = None
+    traffic: Recorder | None = None
 
 
 NO_FILES = Files()
@@ -61,6 +63,7 @@ class Service:
         options: of the server.
         feedback: file of feedback; None where none is taken.
         metrics: of what it does.
+        traffic: counts of it over time, for all processes; None where there are none.
         batcher: in front of the router's models.
         spaces: for embeddings.
         champions: that serve.
@@ -82,6 +85,7 @@ class Service:
         if any(route.name == NO_ROUTE for route in router.state.served.routes):
             raise ServerError(f"route {NO_ROUTE!r}: that is the label of queries without a route: choose another name")
         self.router, self.options, self.feedback, self.metrics = router, options, files.feedback, Metrics()
+        self.traffic = files.traffic
         self.batcher = Batcher(threads, options.batch_tokens, options.max_queue, self.metrics.count_batch)
         self.spaces = Spaces()
         self._trials = Trials(read_shares(options.canary, router.domains), options.shadow)
@@ -98,6 +102,8 @@ class Service:
 
         What cannot be loaded is reported, and the server does not become ready before it can.
         """
+        if self.traffic:
+            self.traffic.start()
         while not self.ready:
             try:
                 await asyncio.to_thread(self.router.preload, self.router.domains)
@@ -156,6 +162,8 @@ class Service:
 
     def _note(self, decision: Decision, canary: str) -> None:
         self.metrics.count_decision(decision, canary)
+        if self.traffic:
+            self.traffic.count_decision(decision, canary)
         known = {"domain": decision.domain, "model_version": decision.model_version, "route": decision.route or ""}
         trace.get_current_span().set_attributes({f"domain_router.{name}": value for name, value in known.items()})
         if self.options.log_queries:
@@ -200,6 +208,8 @@ class Service:
         self.router.close()
         if self.feedback:
             self.feedback.close()
+        if self.traffic:
+            await self.traffic.close()
 
 
 def _probabilities(state: ServingState, texts: Sequence[str]) -> list[dict[str, float]]:

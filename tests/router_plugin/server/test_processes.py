@@ -179,6 +179,7 @@ def test_traces_name_the_domain_and_not_the_query(tmp_path, served, monkeypatch)
         (("--listen", "classify-routes=here"), "expected classify-domains or classify-routes"),
         (("--host", "no.such.host.invalid", "--keys", "keys.json"), "cannot be listened on"),
         (("--feedback", "/no/such/folder/log.jsonl"), "cannot be written"),
+        (("--traffic", "/no/such/folder/traffic.db"), "cannot be used"),
         (("--routes", "missing.yaml"), "missing.yaml"),
         (("--tls-certificate", "missing.pem"), "missing.pem"),
     ],

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from router_plugin.server.endpoints.of_service import KEY, ServiceNow
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import ErrorAnswer, JsonResponse, documented
-from router_plugin.server.versions.champions import Champions
+from router_plugin.server.service import Service
 
 router = APIRouter(tags=["operations"], responses=documented(ErrorAnswer))
 
@@ -33,19 +33,24 @@ class Readiness(BaseModel):
 
 @router.get("/health/ready", response_model=Readiness, responses={503: {"model": Readiness, "description": "Loading."}})
 async def ready(service: ServiceNow, request: Request) -> Response:
-    """Whether models are loaded; and what of the registry or the keys could not be: what was before holds then."""
+    """Whether models are loaded; and what of the registry or the keys could not be: what was before holds then.
+
+    Also whether traffic cannot be counted.
+    """
     status = "ready" if service.ready else "loading"
-    failed = _failed(service.champions, request.app.state.keys)
+    failed = _failed(service, request.app.state.keys)
     warning = f"{' and '.join(failed)}: the server's log says why" if failed else None
     return JsonResponse({"status": status, "warning": warning}, 200 if service.ready else 503)
 
 
-def _failed(champions: Champions, keys: KeyFile | None) -> list[str]:
-    found = ["the registry cannot be read"] if champions.unread else []
-    if champions.unloaded:
-        found.append(f"{', '.join(champions.unloaded)} could not be loaded")
+def _failed(service: Service, keys: KeyFile | None) -> list[str]:
+    found = ["the registry cannot be read"] if service.champions.unread else []
+    if service.champions.unloaded:
+        found.append(f"{', '.join(service.champions.unloaded)} could not be loaded")
     if keys and keys.fault:
         found.append("changed keys could not be loaded")
+    if service.traffic and service.traffic.fault:
+        found.append("the file of traffic cannot be used")
     return found
 
 

@@ -345,6 +345,7 @@ def test_no_request_fails_where_nothing_can_be_counted(served_domains, routes, f
         file.path.write_bytes(b"no database" * 1000)
         assert client.post("/v1/route", json={"query": "is it safe"}).is_success
         wait_for(lambda: counting.fault)
+        assert "the file of traffic cannot be used" in client.get("/health/ready").json()["warning"]
         assert client.post("/v1/route", json={"query": "is it safe"}).is_success
     assert "is damaged" in counting.fault
 

@@ -19,6 +19,7 @@ from starlette.routing import Match, Route
 
 from registry import DomainRouterError
 from router_plugin.hosts.server_routes import add_server_routes
+from router_plugin.server.console.app import WithConsole, create_console
 from router_plugin.server.endpoints import inference, openai, operations, routing, systemone
 from router_plugin.server.endpoints.direct import Direct
 from router_plugin.server.endpoints.of_service import KEY
@@ -88,7 +89,8 @@ def create_app(service: Service, keys: KeyFile | None = None, ports: Mapping[int
         app.router.routes.append(NamedRoute(MCP_PATH, standard.asgi_app, methods=["POST"]))
     add_server_routes(app, service.router, service.router.served_domains.plugins)
     bounded = Bounds(app, options.max_body_kb * 1000, options.timeout_s, service.batcher.admit)
-    return Reported(AccessControl(bounded, keys), service, ports or {})
+    api = AccessControl(bounded, keys)
+    return Reported(WithConsole(create_console(service, keys), api) if options.console else api, service, ports or {})
 
 
 def _standard(tools: Tools, options: ServerOptions, *, guarded: bool) -> StreamableHTTPSessionManager | None:

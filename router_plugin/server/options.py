@@ -47,6 +47,10 @@ class ServerOptions(Options):
         float,
         Field(ge=0, le=400, description="Days for which queries are kept in `traffic`, with their texts; 0 for none."),
     ] = 0.0
+    console: Annotated[
+        bool,
+        Field(description="Serve pages for people under /console. With --keys, they need a key with the scope admin."),
+    ] = True
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

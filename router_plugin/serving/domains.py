@@ -279,6 +279,11 @@ class ServedDomains:
                 raise SettingsError(f"`{name}` {wanted!r} has no effect: the domains were opened with {opened!r}")
 
     @property
+    def store(self) -> ModelStore:
+        """Where the champions come from."""
+        return self._store
+
+    @property
     def names(self) -> tuple[str, ...]:
         """``general``, the registered domains, and those without a model."""
         return tuple(self._versions)

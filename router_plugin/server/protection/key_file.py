@@ -35,6 +35,10 @@ class KeyFile:
         """See :meth:`Keys.find`."""
         return self._keys.find(secret)
 
+    def all(self) -> tuple[Key, ...]:
+        """The keys that are valid now."""
+        return self._keys.keys
+
     async def follow(self, seconds: float) -> None:
         """Look at the file for ever.
 

@@ -95,7 +95,7 @@ def naming(versions: Mapping[str, str]) -> dict[str, str]:
 
 def error_response(error: Exception, path: str) -> Response:
     """The response to a request that failed; what is not the client's mistake is logged."""
-    status, code, text, parameter, retry = _read(error, path)
+    status, code, text, parameter, retry = read_error(error, path)
     _log(error, status, path)
     headers = {"Retry-After": str(retry)} if retry else None
     if status == 401:
@@ -118,7 +118,7 @@ def described(error: Exception, what: str) -> str:
         error: that was raised.
         what: failed.
     """
-    status, _, text, _, _ = _read(error, what)
+    status, _, text, _, _ = read_error(error, what)
     _log(error, status, what)
     return text
 
@@ -128,7 +128,7 @@ def _log(error: Exception, status: int, what: str) -> None:
         log.error("%s failed", what, exc_info=error, extra=OF_A_REQUEST)
 
 
-def _read(error: Exception, path: str) -> tuple[int, str, str, str | None, int | None]:
+def read_error(error: Exception, path: str) -> tuple[int, str, str, str | None, int | None]:
     """Status, code, text, parameter, and seconds after which to try again."""
     if isinstance(error, RequestError):
         return error.status, error.code, str(error), error.parameter, error.retry_after

@@ -57,6 +57,11 @@ def _file_of(keys):
 @pytest.fixture(scope="module")
 def over_all(served_domains):
     """A router of three domains with the example routes."""
+    return router_over(served_domains)
+
+
+def router_over(served_domains):
+    """Another such router; what it is served by closes it."""
     from router_plugin import DomainRouter, load_routes
     from tests.conftest import EXAMPLES
 

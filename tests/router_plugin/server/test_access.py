@@ -63,7 +63,7 @@ def every_route(served_domains):
     """Method and path of all routes of a server."""
     from router_plugin import DomainRouter
 
-    app = create_app(Service(DomainRouter.over(served_domains, []), ServerOptions(), 1))
+    app = create_app(Service(DomainRouter.over(served_domains, []), ServerOptions(console=False), 1))
     return routes_of(app._app._app._app)
 
 

@@ -173,7 +173,7 @@ def test_with_keys_the_server_may_have_any_name(served_domains):
 
 def test_without_the_library_there_is_the_dialect_only(served_domains, monkeypatch):
     monkeypatch.setattr(app, "find_spec", lambda _: None)
-    built = app.create_app(Service(DomainRouter.over(served_domains, []), ServerOptions(), 1))
+    built = app.create_app(Service(DomainRouter.over(served_domains, []), ServerOptions(console=False), 1))
     assert built._app._app._app.url_path_for("call_tool") == "/mcp/vsr/tools/call"
     assert not any(getattr(route, "path", "") == "/mcp" for route in built._app._app._app.routes)
 

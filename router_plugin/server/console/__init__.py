@@ -1,0 +1,1 @@
+"""The console: pages for people under ``/console``, beside the API for programs."""

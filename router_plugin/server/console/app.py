@@ -1,0 +1,65 @@
+"""Puts the console together: its pages, and what stands before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from registry import DomainRouterError
+from router_plugin.server.console import static_files
+from router_plugin.server.console.guard import ROOT, Guard
+from router_plugin.server.console.pages import overview, signing_in
+from router_plugin.server.console.rendering import page
+from router_plugin.server.console.sessions import Sessions
+from router_plugin.server.protection.bounds import Bounds
+from router_plugin.server.protection.key_file import KeyFile
+from router_plugin.server.reporting.answers import read_error
+from router_plugin.server.service import Service
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PAGES = (overview, signing_in, static_files)
+
+
+def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
+    """The console's application, which answers the paths under ``/console``.
+
+    Args:
+        service: of the server.
+        keys: of clients; None where none are needed.
+    """
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.service, app.state.sessions = service, Sessions(keys)
+    for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _failed)
+    for module in PAGES:
+        app.include_router(module.router)
+    options = service.options
+    return Bounds(Guard(app, app.state.sessions), options.max_body_kb * 1000, options.timeout_s, _always)
+
+
+class WithConsole:
+    """Answers what is under ``/console`` with the console, and the rest with the API."""
+
+    def __init__(self, console: ASGIApp, api: ASGIApp) -> None:
+        """See :func:`create_console`."""
+        self._console, self._api = console, api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request."""
+        mine = scope["type"] == "http" and (scope["path"] == ROOT or scope["path"].startswith(f"{ROOT}/"))
+        await (self._console if mine else self._api)(scope, receive, send)
+
+
+def _always() -> None:
+    """An operator is let in however much the models have to do."""
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    status, _, text, _, _ = read_error(error, request.url.path)
+    return page(request, "error.html", status, title="This did not work", text=text)

@@ -1,0 +1,172 @@
+"""What every request to the console passes: the host, the session, the token of a form, and headers of the answer."""
+
+from __future__ import annotations
+
+import ipaddress
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+
+from router_plugin.server.console.sessions import COOKIE, LASTS, Session, Sessions
+from router_plugin.server.errors import NotAllowedError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ROOT = "/console"
+SIGN_IN = f"{ROOT}/sign-in"
+STATIC = f"{ROOT}/static/"
+TOKEN = "token"
+"""Field of every form, and header of every request that htmx makes."""
+TOKEN_HEADER = "x-console-token"
+_FORM = "application/x-www-form-urlencoded"
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""Content security policy: no script and no style but the console's own files, and no other host."""
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Guard:
+    """Lets through who has a session; what changes something needs its token, too."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        """
+        Args:
+            app: the console.
+            sessions: of its users.
+        """
+        self._app, self._sessions = app, sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on, a request.
+
+        Raises:
+            NotAllowedError: the request comes by another name of this host, or a form without its session's token.
+        """
+        headers = Headers(scope=scope)
+        self._check_host(headers.get("host", ""))
+        session = self._sessions.read(_cookie(headers))
+        started = self._sessions.start() if session is None and self._sessions.local else None
+        if started:
+            session = self._sessions.read(started)
+        scope.setdefault("state", {})["session"] = session
+        answer = _Answer(send, scope, started)
+        if scope["path"].startswith(STATIC) or scope["path"] == SIGN_IN:
+            await self._app(scope, receive, answer)
+        elif session is None:
+            await _to_sign_in(scope, headers)(scope, receive, answer)
+        else:
+            body = await _body(receive) if scope["method"] not in ("GET", "HEAD") else b""
+            if scope["method"] not in ("GET", "HEAD"):
+                _check_form(headers, body, session)
+            await self._app(scope, _given(body, receive), answer)
+
+    def _check_host(self, host: str) -> None:
+        """Where nobody signs in, a page of another site must not reach the server by a name that it made up."""
+        if self._sessions.local and not _is_loopback(urlsplit(f"//{host}").hostname or ""):
+            raise NotAllowedError(f"{ROOT} is for this machine alone without keys: open it at localhost")
+
+
+class _Answer:
+    """Sends an answer with the console's headers."""
+
+    def __init__(self, send: Send, scope: Scope, cookie: str | None) -> None:
+        self._send, self._scope, self._cookie = send, scope, cookie
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+            if self._cookie:
+                headers.append("Set-Cookie", cookie_header(self._cookie, self._scope))
+        await self._send(message)
+
+
+def cookie_header(value: str, scope: Scope) -> str:
+    """The header that sets the cookie of a session; an empty value ends it."""
+    parts = [f"{COOKIE}={value}", f"Path={ROOT}", f"Max-Age={LASTS if value else 0}", "HttpOnly", "SameSite=Strict"]
+    return "; ".join([*parts, "Secure"] if scope.get("scheme") == "https" else parts)
+
+
+def _cookie(headers: Headers) -> str:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return jar[COOKIE].value if COOKIE in jar else ""
+
+
+def _to_sign_in(scope: Scope, headers: Headers) -> Response:
+    """Where somebody signs in, and comes back from."""
+    query = scope["query_string"].decode("latin-1")
+    wanted = scope["path"] + (f"?{query}" if query else "") if scope["method"] == "GET" else ROOT
+    place = f"{SIGN_IN}?next={quote(wanted)}"
+    if headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"HX-Redirect": SIGN_IN})
+    return RedirectResponse(place, 303)
+
+
+def _check_form(headers: Headers, body: bytes, session: Session) -> None:
+    """Make sure that a form is one of the session's own pages.
+
+    Raises:
+        NotAllowedError: it is not.
+    """
+    origin = headers.get("origin")
+    given = headers.get(TOKEN_HEADER)
+    if given is None and headers.get("content-type", "").partition(";")[0] == _FORM:
+        given = next(iter(parse_qs(body.decode("latin-1"), keep_blank_values=True).get(TOKEN, [])), None)
+    same = origin is None or urlsplit(origin).netloc == headers.get("host")
+    if not same or given != session.token:
+        raise NotAllowedError("this form is not of your session: load the page again and repeat what you did")
+
+
+async def _body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _given(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, for the application to read again."""
+    unread = [body]
+
+    async def read() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return read
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

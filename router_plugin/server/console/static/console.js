@@ -1,0 +1,40 @@
+// Draws the charts of a page: elements of the class `chart` whose data-chart is {x, series: [{label, values}], unit}.
+"use strict";
+
+const COLOURS = ["#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096", "#b7791f", "#2c7a7b", "#c53030", "#4a5568"];
+
+function inkOf(name) {
+  return getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
+}
+
+function draw(element) {
+  const chart = JSON.parse(element.dataset.chart);
+  const axis = { stroke: inkOf("soft"), grid: { stroke: inkOf("rule") }, ticks: { stroke: inkOf("rule") } };
+  const series = chart.series.map((each, number) => ({
+    label: each.label,
+    stroke: COLOURS[number % COLOURS.length],
+    width: 2,
+    points: { show: chart.x.length < 60, size: 4 },
+  }));
+  const options = {
+    width: Math.max(240, element.clientWidth || 600),
+    height: 220,
+    series: [{}, ...series],
+    axes: [axis, { ...axis, size: 56, label: chart.unit, labelSize: 18 }],
+    cursor: { drag: { x: false, y: false } },
+  };
+  element.replaceChildren();
+  element.plot = new uPlot(options, [chart.x, ...chart.series.map((each) => each.values)], element);
+}
+
+function drawAll(root) {
+  root.querySelectorAll(".chart[data-chart]").forEach(draw);
+}
+
+document.addEventListener("DOMContentLoaded", () => drawAll(document));
+document.addEventListener("htmx:afterSwap", (event) => drawAll(event.detail.target));
+window.addEventListener("resize", () => {
+  document.querySelectorAll(".chart").forEach((each) => {
+    if (each.plot) each.plot.setSize({ width: Math.max(240, each.clientWidth), height: 220 });
+  });
+});

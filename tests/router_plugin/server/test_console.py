@@ -1,0 +1,149 @@
+"""The console's frame: who gets in, what a browser may load, and the first page."""
+
+import hashlib
+import json
+import re
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from router_plugin.server.console import static_files
+from router_plugin.server.console.sessions import COOKIE, Sessions
+from router_plugin.server.options import ServerOptions
+from router_plugin.server.protection.keys import Keys
+
+from .conftest import router_over, running
+
+TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture(scope="module")
+def keys():
+    """Keys, and the secrets of an administrator and of a client."""
+    found, admin = Keys().with_new("anna", ("admin",))
+    found, client = found.with_new("shop", ("route",))
+    return found, admin, client
+
+
+@pytest.fixture(scope="module")
+def guarded(served_domains, keys):
+    with running(router_over(served_domains), keys=keys[0]) as (url, _):
+        yield url
+
+
+def browser(url, **options):
+    return httpx.Client(base_url=url, follow_redirects=True, **options)
+
+
+@contextmanager
+def signed_in(url, secret):
+    with browser(url) as client:
+        client.post("/console/sign-in", data={"key": secret}).raise_for_status()
+        yield client
+
+
+def test_without_a_session_there_is_only_the_form(guarded):
+    with browser(guarded) as client:
+        answer = client.get("/console")
+    assert answer.url.path == "/console/sign-in" and "medical" not in answer.text
+
+
+def test_administrators_sign_in_and_out_and_others_do_not(guarded, keys):
+    _, admin, client_key = keys
+    with browser(guarded) as client:
+        for wrong in (client_key, "dr-wrong", ""):
+            assert client.post("/console/sign-in", data={"key": wrong}).status_code == 401
+        answer = client.post("/console/sign-in", data={"key": admin, "next": "/console"})
+        assert answer.url.path == "/console" and "medical" in answer.text
+        cookie = next(each for each in client.cookies.jar if each.name == COOKIE)
+        assert cookie.has_nonstandard_attr("HttpOnly") and cookie.get_nonstandard_attr("SameSite") == "Strict"
+        assert admin not in cookie.value
+        assert client.post("/console/sign-out").status_code == 403
+        answer = client.post("/console/sign-out", data={"token": TOKEN.search(answer.text)[1]})
+        assert answer.url.path == "/console/sign-in"
+        assert client.get("/console").url.path == "/console/sign-in"
+
+
+def test_signing_in_leads_to_no_other_site(guarded, keys):
+    with httpx.Client(base_url=guarded) as client:
+        for elsewhere in ("https://example.com", "//example.com", "/console.example.com", "/metrics"):
+            answer = client.post("/console/sign-in", data={"key": keys[1], "next": elsewhere})
+            assert answer.headers["location"] == "/console"
+
+
+def test_a_form_of_another_site_changes_nothing(guarded, keys):
+    with signed_in(guarded, keys[1]) as client:
+        token = TOKEN.search(client.get("/console").text)[1]
+        foreign = {"Origin": "https://example.com"}
+        assert client.post("/console/sign-out", data={"token": token}, headers=foreign).status_code == 403
+        assert client.get("/console").url.path == "/console"
+
+
+def test_a_cookie_ends_with_its_time_its_key_and_any_change(keys, tmp_path, monkeypatch):
+    from router_plugin.server.protection.key_file import KeyFile
+
+    known, admin, _ = keys
+    file = tmp_path / "keys.json"
+    known.save(file)
+    key_file = KeyFile(file)
+    sessions = Sessions(key_file)
+    cookie = sessions.start(admin)
+    assert sessions.read(cookie).name == "anna"
+    for place in range(len(cookie)):
+        other = "0" if cookie[place] != "0" else "1"
+        assert sessions.read(cookie[:place] + other + cookie[place + 1 :]) is None
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 13 * 3600)
+    assert sessions.read(cookie) is None
+    monkeypatch.undo()
+    known.without("anna").save(file)
+    key_file.look()
+    assert sessions.read(cookie) is None
+
+
+def test_without_keys_this_machine_alone_uses_it_and_by_its_own_name(served_domains):
+    with running(router_over(served_domains)) as (url, _), browser(url) as client:
+        assert "medical" in client.get("/console").text
+        for host in ("attacker.example", "attacker.example:80", ""):
+            assert client.get("/console", headers={"Host": host}).status_code in (400, 403)
+
+
+def test_a_server_can_do_without(served_domains):
+    with running(router_over(served_domains), ServerOptions(console=False)) as (url, _):
+        assert httpx.get(f"{url}/console").status_code == 404
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_nothing_inline(guarded, keys):
+    with signed_in(guarded, keys[1]) as client:
+        answer = client.get("/console")
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy and "default-src 'none'" in policy and "http" not in policy
+        assert not re.search(r"\s(style|on\w+)=|<style|<script>", answer.text)
+        for address in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
+            assert address.startswith(("/console", "#", "data:,"))
+            if "/static/" in address:
+                found = client.get(address)
+                assert found.status_code == 200 and "immutable" in found.headers["cache-control"]
+
+
+def test_static_files_are_none_but_the_consoles_own(guarded):
+    for path in ("0000000000000000/console.js", "x/%2e%2e/app.py", "x/%2e%2e%2f%2e%2e%2fapp.py"):
+        assert httpx.get(f"{guarded}/console/static/{path}").status_code == 404
+
+
+def test_vendored_files_are_what_their_list_says():
+    folder = static_files.FOLDER / "vendor"
+    listed = json.loads((folder / "vendored.json").read_text())
+    files = {name: digest for each in listed.values() for name, digest in each["files"].items()}
+    licences = {each["licence_file"] for each in listed.values()}
+    assert {path.name for path in folder.iterdir()} == {*files, *licences, "vendored.json"}
+    for name, digest in files.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_an_error_is_a_page(guarded, keys):
+    with signed_in(guarded, keys[1]) as client:
+        answer = client.get("/console/nothing<b>")
+    assert answer.status_code == 404 and "<b>" not in answer.text and "text/html" in answer.headers["content-type"]

@@ -5,6 +5,7 @@ import json
 import re
 import time
 from contextlib import contextmanager
+from html import unescape
 
 import httpx
 import pytest
@@ -13,8 +14,11 @@ from router_plugin.server.console import static_files
 from router_plugin.server.console.sessions import COOKIE, Sessions
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.keys import Keys
+from router_plugin.server.service import Files
+from router_plugin.server.traffic.recorder import Recorder
+from router_plugin.server.traffic.traffic_file import TrafficFile
 
-from .conftest import router_over, running
+from .conftest import router_over, running, wait_for
 
 TOKEN = re.compile(r'name="token" value="([0-9a-f]{64})"')
 
@@ -147,3 +151,48 @@ def test_an_error_is_a_page(guarded, keys):
     with signed_in(guarded, keys[1]) as client:
         answer = client.get("/console/nothing<b>")
     assert answer.status_code == 404 and "<b>" not in answer.text and "text/html" in answer.headers["content-type"]
+
+
+@pytest.fixture(scope="module")
+def counted(served_domains, tmp_path_factory):
+    """A server that counts, after some decisions, a refusal among them."""
+    recorder = Recorder(TrafficFile(tmp_path_factory.mktemp("traffic") / "traffic.sqlite"))
+    options = ServerOptions(max_texts=50)
+    with running(router_over(served_domains), options, files=Files(traffic=recorder)) as (url, service):
+        with browser(url) as client:
+            asked = {"queries": ["What are the symptoms of flu?", "<script>alert(1)</script>"]}
+            client.post("/v1/route/batch", json=asked).raise_for_status()
+            assert client.post("/v1/route/batch", json={"queries": ["x"] * 51}).status_code == 422
+        yield url, service
+
+
+def charts_of(html):
+    return [json.loads(unescape(found)) for found in re.findall("data-chart='([^']*)'", html)]
+
+
+def test_the_overview_shows_what_was_decided_and_refused(counted):
+    with browser(counted[0]) as client:
+        for span in ("hour", "day", "month"):
+            html = wait_for(
+                lambda span=span: (
+                    found if len(charts_of(found := client.get(f"/console?span={span}").text)) == 3 else None
+                )
+            )
+            domains, routes, refused = charts_of(html)
+            for chart in (domains, routes):
+                assert sum(sum(each["values"]) for each in chart["series"]) == 2
+                assert all(len(each["values"]) == len(chart["x"]) for each in chart["series"])
+            assert [(each["label"], sum(each["values"])) for each in refused["series"]] == [("422", 1)]
+            assert "/v1/route/batch" in html
+        part = client.get("/console/traffic?span=hour", headers={"HX-Request": "true"}).text
+        assert part.strip().startswith("<section") and len(charts_of(part)) == 3
+        assert client.get("/console?span=year").status_code == 400
+
+
+def test_what_an_operator_should_look_at_is_on_the_first_page(counted, monkeypatch):
+    url, service = counted
+    monkeypatch.setattr(service.champions, "unread", "<b>gone</b>")
+    monkeypatch.setattr(service.champions, "unloaded", {"medical@7": "damaged"})
+    with browser(url) as client:
+        html = client.get("/console").text
+    assert "&lt;b&gt;gone&lt;/b&gt;" in html and "medical@7 is not served: damaged" in html

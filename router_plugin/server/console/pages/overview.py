@@ -1,9 +1,10 @@
-"""The first page: the domains, who serves them and what that gained, and what an operator should look at."""
+"""The first page: what an operator should look at, the domains, and the traffic of the last hour, day or month."""
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,12 +14,19 @@ from registry.catalog.listing import Filter
 from registry.records import ComparisonRecord
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
+from router_plugin.server.errors import NotServingError
 from router_plugin.server.service import Service
+from router_plugin.server.traffic.reading import Latency, Series, latency, refusals, series
+from router_plugin.server.traffic.traffic_file import DAY, HOUR, MINUTE, TrafficFile
 
 router = APIRouter()
 
 MEASURE = "mrr@5"
 """The metric whose gain is shown."""
+
+Span = Literal["hour", "day", "month"]
+_SPANS: dict[Span, tuple[int, int]] = {"hour": (HOUR, MINUTE), "day": (DAY, 10 * MINUTE), "month": (30 * DAY, 6 * HOUR)}
+"""Seconds of each span, and of a step of its charts."""
 
 
 class DomainRow(NamedTuple):
@@ -40,13 +48,80 @@ class DomainRow(NamedTuple):
 
 
 @router.get(ROOT)
-def show(request: Request) -> Response:
+def show(request: Request, span: Span = "hour") -> Response:
     """The page."""
     service = service_of(request)
     candidates, alarms = _candidates(service), _alarms(service)
     served = service.router.served_domains
     rows = [_row(served.champions.get(name), name, served.version(name), candidates) for name in served.names]
-    return page(request, "overview.html", title="Overview", domains=rows, alarms=alarms, measure=MEASURE)
+    traffic = _traffic(service.traffic.file, span) if service.traffic else None
+    shown: dict[str, Any] = {
+        "domains": rows,
+        "alarms": alarms,
+        "measure": MEASURE,
+        "traffic": traffic,
+        "span": span,
+        "spans": _SPANS,
+    }
+    return page(request, "overview.html", title="Overview", **shown)
+
+
+@router.get(f"{ROOT}/traffic")
+def show_traffic(request: Request, span: Span = "hour") -> Response:
+    """The part of the page about traffic, as it is now.
+
+    Raises:
+        NotServingError: it is not counted.
+    """
+    recorder = service_of(request).traffic
+    if recorder is None:
+        raise NotServingError("this server does not count its traffic")
+    traffic = _traffic(recorder.file, span)
+    return page(request, "traffic.html", title="Traffic", traffic=traffic, span=span, spans=_SPANS)
+
+
+class Traffic(NamedTuple):
+    """What came in a span of time.
+
+    Attributes:
+        decisions: number of them.
+        refused: requests that were refused or failed.
+        charts: by title, for the console's script.
+        totals: by title, of each name that a chart shows.
+        latencies: by path.
+    """
+
+    decisions: int
+    refused: int
+    charts: dict[str, dict[str, Any]]
+    totals: dict[str, dict[str, int]]
+    latencies: dict[str, Latency]
+
+
+def _traffic(file: TrafficFile, span: Span) -> Traffic:
+    length, step = _SPANS[span]
+    until = time.time() + MINUTE
+    since = until - length
+    found = {
+        "Decisions by domain": series(file, since, until, step, "domain"),
+        "Decisions by route": series(file, since, until, step, "route"),
+        "Refused and failed requests by status": refusals(file, since, until, step),
+    }
+    totals = {title: _totals(each) for title, each in found.items()}
+    decisions, _, refused = (sum(each.values()) for each in totals.values())
+    charts = {title: _chart(each) for title, each in found.items()}
+    return Traffic(decisions, refused, charts, totals, latency(file, since, until))
+
+
+def _chart(found: Series) -> dict[str, Any]:
+    rows = [{"label": name, "values": values} for name, values in found.rows.items()]
+    others = [{"label": "all others", "values": found.others}] if any(found.others) else []
+    return {"x": found.times, "series": rows + others, "unit": f"in {found.step_s // MINUTE} min"}
+
+
+def _totals(found: Series) -> dict[str, int]:
+    others = {"all others": sum(found.others)} if any(found.others) else {}
+    return {**{name: sum(values) for name, values in found.rows.items()}, **others}
 
 
 def _row(champion: ModelVersion | None, domain: str, model: str, candidates: dict[str, str]) -> DomainRow:
@@ -74,4 +149,6 @@ def _alarms(service: Service) -> list[str]:
         [f"The registry cannot be read, so the earlier versions serve: {champions.unread}"] if champions.unread else []
     )
     found += [f"{name} is not served: {why}" for name, why in champions.unloaded.items()]
+    if service.traffic and service.traffic.fault:
+        found.append(f"Traffic is not counted: {service.traffic.fault}")
     return found if service.ready else ["The models are not loaded yet.", *found]

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
+from router_plugin.server.service import Files
+from router_plugin.server.traffic.recorder import Recorder
+from router_plugin.server.traffic.traffic_file import TrafficFile
 from tests.router_plugin.server.conftest import router_over, running
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUERIES = (
+    "What are the symptoms of flu?",
+    "How is diabetes treated?",
+    "What is a mortgage rate?",
+    "Can my landlord raise the rent?",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\u202egnihton \u0000 '\"`",
+    "a" * 3000,
+)
 SERIOUS = ("serious", "critical")
 """Impacts of axe's findings that no page may have."""
 
@@ -35,9 +50,13 @@ def chromium(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def console(served_domains):
-    """The URL of a console on this machine."""
-    with running(router_over(served_domains)) as (url, _):
+def console(served_domains, tmp_path_factory):
+    """The URL of a console on this machine, after some traffic."""
+    recorder = Recorder(TrafficFile(tmp_path_factory.mktemp("traffic") / "traffic.sqlite"), keep_days=1)
+    with running(router_over(served_domains), files=Files(traffic=recorder)) as (url, _):
+        for query in QUERIES:
+            httpx.post(f"{url}/v1/route", json={"query": query}).raise_for_status()
+        time.sleep(1.5)  # it is written once a second
         yield f"{url}/console"
 
 
@@ -69,9 +88,7 @@ def check_accessible(page):
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page).response["violations"]
-    assert not [
-        (each["id"], node["html"]) for each in found if each["impact"] in SERIOUS for node in each["nodes"]
-    ]
+    assert not [(each["id"], node["html"]) for each in found if each["impact"] in SERIOUS for node in each["nodes"]]
 
 
 def check_fits(page):

@@ -1,5 +1,6 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
 # make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
+# make chromium: install the browser in which `make test` opens the console, where there is none; Debian's, as root.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make docs: the documentation site, in site/.  make clean: remove what these made.
 PYTHON ?= python3
@@ -9,12 +10,13 @@ HOSTS := .hosts
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test test-hosts lint unit coverage docs clean
+.PHONY: quickstart test test-hosts chromium lint unit coverage docs clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
 
 test: lint
+	@command -v chromium chromium-browser google-chrome >/dev/null || echo "no Chromium: the console is not opened in a browser; 'make chromium' installs one"
 	$(PYTEST)
 
 unit: $(VENV)/.test
@@ -22,6 +24,9 @@ unit: $(VENV)/.test
 
 test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts tests/router_plugin/hosts_litellm tests/registry/hosts_mlflow
+
+chromium:
+	command -v chromium chromium-browser google-chrome || apt-get install --quiet --yes --no-install-recommends chromium
 
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage

@@ -35,12 +35,13 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
         request: that asks for it.
         template: its file.
         status: of HTTP.
-        values: variables of the template, which has also ``session``, ``root``, ``here``, ``navigation``,
+        values: variables of the template, which has also ``session``, ``local``, ``root``, ``here``, ``navigation``,
             ``asset(name)`` and ``ago(time)``.
     """
     html = render_html(
         TEMPLATES / template,
         session=request.scope.get("state", {}).get("session"),
+        local=request.app.state.sessions.local,
         root=ROOT,
         here=request.url.path,
         navigation=NAVIGATION,

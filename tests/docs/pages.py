@@ -20,6 +20,7 @@ SERVING = (
     "tutorial",
     "route",
     "serve",
+    "console",
     "client",
     "vllm-semantic-router",
     "litellm",

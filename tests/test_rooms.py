@@ -61,7 +61,7 @@ FLOORS = {
         {"router", "joint_space"},
         {"tuning"},
         {"improving"},
-        {"comparison", "hosts", "reindexing"},
+        {"comparison", "hosts", "inspection", "reindexing"},
         {"exports", "server"},
         {"cli"},
     ],

@@ -64,20 +64,37 @@ def new_domains(simulation: Simulation, texts: Sequence[str], options: ImproveOp
     if len(rows) < options.min_cluster:
         return []
     vectors, readable = simulation.spaces.vectors(GENERAL, rows)
-    rows, vectors = [row for row, kept in zip(rows, readable, strict=True) if kept], vectors[readable]
-    labels = _clusters(vectors)
+    rows = [row for row, kept in zip(rows, readable, strict=True) if kept]
+    unclaimed = {*rows}
+    others = [text for row, text in enumerate(texts) if row not in unclaimed]
+    taken = simulation.state.domains.names
+    return domains_of([texts[row] for row in rows], vectors[readable], others, taken, options.min_cluster)
+
+
+def domains_of(
+    queries: Sequence[str], vectors: Matrix, others: Sequence[str], taken: Collection[str], smallest: int
+) -> list[NewDomain]:
+    """Clusters of queries, the largest first, named by the terms by which they differ from all other texts.
+
+    Args:
+        queries: that no domain claims.
+        vectors: their unit vectors by the base model, ``(len(queries), d)``.
+        others: queries that are claimed.
+        taken: names of domains that there are.
+        smallest: number of queries from which a cluster counts.
+    """
+    if len(queries) < max(2, smallest):
+        return []
+    labels = clusters(vectors, MAX_DISTANCE)
     numbers, sizes = np.unique(labels, return_counts=True)
-    kept = [
-        int(number) for number in numbers[np.argsort(-sizes, kind="stable")] if sizes[number] >= options.min_cluster
-    ]
+    kept = [int(number) for number in numbers[np.argsort(-sizes, kind="stable")] if sizes[number] >= smallest]
     if not kept:
         return []
     members = [np.flatnonzero(labels == number) for number in kept]
-    others = [texts[row] for row in sorted({*range(len(texts))} - {rows[each] for part in members for each in part})]
-    queries = [[texts[rows[each]] for each in _most_typical_first(vectors, part)] for part in members]
-    terms = distinguishing_terms([*queries, others], TERMS)[: len(queries)]
-    names = _names(terms, simulation.state.domains.names)
-    return [NewDomain(*each) for each in zip(names, terms, queries, strict=True)]
+    rest = [queries[row] for row in np.flatnonzero(~np.isin(labels, kept)).tolist()]
+    found = [[queries[row] for row in _most_typical_first(vectors, part)] for part in members]
+    terms = distinguishing_terms([*found, [*others, *rest]], TERMS)[: len(found)]
+    return [NewDomain(*each) for each in zip(_names(terms, taken), terms, found, strict=True)]
 
 
 def write_new_domains(domains: Sequence[NewDomain], path: PathLike) -> None:
@@ -95,20 +112,28 @@ def write_new_domains(domains: Sequence[NewDomain], path: PathLike) -> None:
         rows = ({"text": query, "domain": each.name} for each in domains for query in each.queries)
         write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         return
+    write_atomically(path, new_domains_yaml(domains))
+
+
+def new_domains_yaml(domains: Sequence[NewDomain]) -> str:
+    """Domains as a YAML file that :func:`router_plugin.load_domains` reads."""
     lines = ["# Domains without a model, for --extra-domains: clusters of queries that no domain claimed.", "domains:"]
     for each in domains:
         terms = f"  # {len(each.queries)} queries. Typical: {', '.join(each.terms) or 'no term'}"
         lines += [terms, f"  - name: {each.name}", "    queries:"]
         lines += [f"      - {yaml_text(query)}" for query in each.queries]
-    write_atomically(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
-def _clusters(vectors: Matrix) -> Ints:
-    """The cluster of each vector, ``(n,)``, numbered from 0."""
+def clusters(vectors: Matrix, distance: float) -> Ints:
+    """The cluster of each of at least two unit vectors ``(n, d)``, ``(n,)``, numbered from 0.
+
+    The nearest clusters are joined, up to a mean cosine distance between their vectors (average linkage).
+    """
     from sklearn.cluster import AgglomerativeClustering
 
     clustering = AgglomerativeClustering(
-        n_clusters=None, metric="cosine", linkage="average", distance_threshold=MAX_DISTANCE
+        n_clusters=None, metric="cosine", linkage="average", distance_threshold=distance
     )
     found: Ints = clustering.fit_predict(vectors)
     return found

@@ -23,7 +23,7 @@ def distinguishing_terms(groups: Sequence[Sequence[str]], limit: int) -> list[li
         groups: texts of each, at least two groups.
         limit: of terms for each.
     """
-    from training.synthesis.key_words import candidate_key_words
+    from registry.texts.key_words import candidate_key_words
 
     counts = [Counter(word for text in texts for word in set(candidate_key_words(text))) for texts in groups]
     total, size = sum(counts, Counter[str]()), sum(map(len, groups))

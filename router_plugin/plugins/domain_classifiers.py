@@ -25,7 +25,11 @@ from router_plugin.settings import Settings
 
 
 class Classifiers:
-    """The classifiers of the same domains, which know different queries of them beside their profiles."""
+    """The classifiers of the same domains, which know different queries of them beside their profiles.
+
+    Attributes:
+        profiles: of the domains but ``general``.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class Classifiers:
             settings: that the domains were opened with.
             domains: all of them.
         """
-        self._plugins, self._profiles, self._base = plugins, profiles, base
+        self._plugins, self.profiles, self._base = plugins, profiles, base
         self._settings, self._domains = settings, domains
         self._assembling = threading.Lock()
         self._bare: ServedClassifier | None = None
@@ -68,7 +72,7 @@ class Classifiers:
 
     def _assembled(self, queries: Mapping[str, Sequence[str]]) -> ServedClassifier:
         name, classifier = self._plugins.first_result(
-            "domain_classifier", profiles=self._profiles, queries=queries, base=self._base, settings=self._settings
+            "domain_classifier", profiles=self.profiles, queries=queries, base=self._base, settings=self._settings
         )
         return ServedClassifier(name, classifier, self._domains)
 

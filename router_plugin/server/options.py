@@ -51,6 +51,11 @@ class ServerOptions(Options):
         bool,
         Field(description="Serve pages for people under /console. With --keys, they need a key with the scope admin."),
     ] = True
+    data: Annotated[
+        tuple[str, ...],
+        Field(description="Folder of prepared data, for maps of the console, like medical=work/medical."),
+        Shown(default="none", metavar="NAME=DIR"),
+    ] = ()
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

@@ -351,6 +351,10 @@ class ServedDomains:
         self._check_open()
         return self._classifiers.knowing(queries)
 
+    def profile(self, domain: str) -> Profile | None:
+        """What the classifier knows of a domain's queries; None for ``general``."""
+        return self._classifiers.profiles.get(domain)
+
     def embed(self, pairs: Sequence[Pair]) -> list[Vector]:
         """Unit vectors of texts, ``(d,)`` each, by the encoders of the domains that they are paired with."""
         return self._embedding.embed(self._by_encoder(pairs))

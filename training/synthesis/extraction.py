@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from registry.texts.forms import text_key
+from registry.texts.key_words import candidate_key_words
 from registry.texts.sentences import split_sentences
 from registry.texts.words import count_words
-from training.synthesis.key_words import candidate_key_words
 from training.synthesis.passages import MIN_WORDS, Passage, SyntheticPair
 
 KEEP_SENTENCE = 0.1

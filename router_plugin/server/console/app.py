@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from registry import DomainRouterError
+from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Guard
-from router_plugin.server.console.pages import overview, signing_in
+from router_plugin.server.console.jobs import Jobs
+from router_plugin.server.console.pages import data, drift, overview, signing_in
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
 from router_plugin.server.protection.bounds import Bounds
@@ -23,7 +25,7 @@ from router_plugin.server.service import Service
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, signing_in, static_files)
+PAGES = (overview, drift, data, signing_in, static_files)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
@@ -32,9 +34,13 @@ def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
     Args:
         service: of the server.
         keys: of clients; None where none are needed.
+
+    Raises:
+        SettingsError: a folder of the option ``data`` cannot be used.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.state.service, app.state.sessions = service, Sessions(keys)
+    app.state.service, app.state.sessions, app.state.jobs = service, Sessions(keys), Jobs()
+    app.state.folders = read_folders(service.options.data)
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     for module in PAGES:

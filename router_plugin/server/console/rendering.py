@@ -24,7 +24,7 @@ class Place(NamedTuple):
     title: str
 
 
-NAVIGATION = (Place(ROOT, "Overview"),)
+NAVIGATION = (Place(ROOT, "Overview"), Place(f"{ROOT}/drift", "Drift"), Place(f"{ROOT}/data", "Data"))
 """The pages in their order."""
 
 

@@ -97,3 +97,39 @@ def delete_before(file: TrafficFile, seconds: float) -> int:
 def delete_all(file: TrafficFile) -> int:
     """Delete all queries; returns how many there were."""
     return file.delete_queries("1")
+
+
+def queries_with(file: TrafficFile, ids: Iterable[int]) -> dict[int, str]:
+    """The texts of the queries with some ids, by id; without those that are no longer kept.
+
+    Raises:
+        ServerError: the file cannot be read. So by the functions below.
+    """
+    with file.open() as database:
+        statement = "SELECT id, text FROM queries WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(database.execute(statement, (json.dumps(list(ids)),)))
+
+
+def count_queries(file: TrafficFile, domain: str | None = None, containing: str = "") -> int:
+    """How many queries are kept; see :func:`find_queries` for the arguments."""
+    wanted = {"domain = ?": domain, _CONTAINING: containing or None}
+    wanted = {condition: value for condition, value in wanted.items() if value is not None}
+    with file.open() as database:
+        where = " AND ".join(wanted) or "1"
+        (found,) = database.execute(f"SELECT COUNT(*) FROM queries WHERE {where}", (*wanted.values(),)).fetchone()
+        return int(found)
+
+
+def newest_id(file: TrafficFile) -> int:
+    """The id of the query that was kept last; 0 without any."""
+    with file.open() as database:
+        return int(database.execute("SELECT COALESCE(MAX(id), 0) FROM queries").fetchone()[0])
+
+
+def delete_of_domain(file: TrafficFile, domain: str) -> int:
+    """Delete the queries of a domain; returns how many there were.
+
+    Raises:
+        ServerError: the file cannot be written.
+    """
+    return file.delete_queries("domain = ?", (domain,))

@@ -4,9 +4,9 @@ import builtins
 
 import pytest
 
-from training.synthesis import key_words
+from registry.texts import key_words
+from registry.texts.key_words import candidate_key_words
 from training.synthesis.extraction import extract_pairs
-from training.synthesis.key_words import candidate_key_words
 from training.synthesis.passages import Passage
 
 

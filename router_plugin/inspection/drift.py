@@ -32,8 +32,10 @@ NORMAL_95 = 1.96
 """Standard errors on either side of the estimate in its 95 % interval."""
 NEW_WORDS = 10
 """Words that are named at most."""
+FREQUENT = 0.02
+"""Fraction of the incoming queries that have to contain a word for it to be named, and"""
 MIN_USES = 3
-"""Incoming queries that have to contain a word for it to be named."""
+"""how many have to at least."""
 
 _BLOCK = 512
 
@@ -144,7 +146,10 @@ def new_words(queries: Sequence[str], profile: Profile) -> list[NewWord]:
     found = [
         NewWord(word, count)
         for word, count in counts.items()
-        if count >= MIN_USES and len(word) > 1 and word.isalpha() and word not in vocabulary
+        if count >= max(MIN_USES, FREQUENT * len(queries))
+        and len(word) > 1
+        and word.isalpha()
+        and word not in vocabulary
     ]
     unknown = (each for each in found if bucket(each.word) not in known)
     return sorted(unknown, key=lambda each: (-each.queries, each.word))[:NEW_WORDS]

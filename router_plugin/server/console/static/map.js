@@ -1,4 +1,4 @@
-// Draws the map of the page "Data": points by WebGL, else by a 2-D canvas; with zoom, legend, tips and found points.
+// Draws the map of the page "Data": points by WebGL, else pixel by pixel on a 2-D canvas; with zoom, legend, tips and found points.
 "use strict";
 
 const POINT_COLOURS = ["#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096", "#b7791f", "#2c7a7b", "#c53030", "#4a5568"];
@@ -98,7 +98,8 @@ class GlPainter {
   }
 }
 
-class PlainPainter {
+// Writes pixels itself, which is much faster than WebGL without a GPU.
+class PixelPainter {
   constructor(canvas, places) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
@@ -115,26 +116,48 @@ class PlainPainter {
   }
 
   draw(view, colours, ink) {
-    const { context, places, codes } = this;
     const { width, height } = this.canvas;
-    context.clearRect(0, 0, width, height);
-    context.globalAlpha = 0.75;
-    colours.forEach((each, code) => {
-      if (!each.shown) return;
-      context.fillStyle = each.colour;
-      for (let point = 0; point < codes.length; point++) {
-        if (codes[point] !== code) continue;
-        const x = (places[2 * point] - view.x) * view.scale + width / 2;
-        const y = height / 2 - (places[2 * point + 1] - view.y) * view.scale;
-        if (x > 0 && y > 0 && x < width && y < height) context.fillRect(x - view.point / 2, y - view.point / 2, view.point, view.point);
-      }
-    });
-    context.globalAlpha = 1;
-    context.strokeStyle = ink;
-    for (let point = 0; point < this.marked.length; point += 2) {
-      context.strokeRect((this.marked[point] - view.x) * view.scale + width / 2 - 5, height / 2 - (this.marked[point + 1] - view.y) * view.scale - 5, 10, 10);
+    if (this.image?.width !== width || this.image.height !== height) {
+      this.image = this.context.createImageData(width, height);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+    }
+    this.pixels.fill(0);
+    const inks = colours.map((each) => (each.shown ? pixelOf(each.colour) : 0));
+    this.stamp(view, this.places, 0, view.point / 2, (point) => inks[this.codes[point]]);
+    const ring = pixelOf(ink);
+    this.stamp(view, this.marked, view.point / 2 + 2 * devicePixelRatio, view.point / 2 + 4 * devicePixelRatio, () => ring);
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  stamp(view, places, inner, outer, inkOf) {
+    const { width, height } = this.canvas;
+    const edge = Math.ceil(outer);
+    const shape = [];
+    for (let y = -edge; y <= edge; y++) {
+      for (let x = -edge; x <= edge; x++) if (Math.hypot(x, y) <= outer && Math.hypot(x, y) >= inner) shape.push(y * width + x);
+    }
+    for (let point = 0; 2 * point < places.length; point++) {
+      const ink = inkOf(point);
+      const x = Math.round((places[2 * point] - view.x) * view.scale + width / 2);
+      const y = Math.round(height / 2 - (places[2 * point + 1] - view.y) * view.scale);
+      if (!ink || x < edge || y < edge || x >= width - edge || y >= height - edge) continue;
+      for (const away of shape) this.pixels[y * width + x + away] = ink;
     }
   }
+}
+
+// Whether WebGL runs on a GPU; a canvas of its own is asked, as one that had WebGL gives no other context.
+function hasGpu() {
+  const gl = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  const names = gl?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = gl ? String(gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER)) : "software";
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|software|basic render/i.test(renderer);
+}
+
+function pixelOf(colour) {
+  const [red, green, blue] = rgb(colour).map((each) => Math.round(255 * each));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 // The points in each cell of a grid over the unit square: starts[cell] to starts[cell + 1] in order.
@@ -166,12 +189,12 @@ class PointMap {
     this.grid = gridOf(this.places);
     this.frames = 0;
     this.pointers = new Map();
-    const gl = this.canvas.getContext("webgl", { premultipliedAlpha: true });
-    this.painter = gl ? new GlPainter(this.canvas, gl, this.places) : new PlainPainter(this.canvas, this.places);
+    const gl = hasGpu() ? this.canvas.getContext("webgl") : null;
+    this.painter = gl ? new GlPainter(this.canvas, gl, this.places) : new PixelPainter(this.canvas, this.places);
     this.fit();
     this.colourBy(0);
     this.listen(root);
-    this.state.textContent = gl ? "" : "Drawn without WebGL, which is slower.";
+    this.state.textContent = "";
   }
 
   fit() {

@@ -20,7 +20,7 @@ from router_plugin.serving.scores import Scored, score
 from router_plugin.serving.state import ServingState
 
 NEWEST = 2000
-"""Queries that are looked at: the distances between so many take 32 MB."""
+"""Queries that are looked at: the distances between 2,000 take 32 MB."""
 BLOCK = 64
 """Queries that are routed at a time."""
 

@@ -1,7 +1,9 @@
 """Model registry: versions of domain encoders with their lineage, aliases, and artifacts checked on every load."""
 
+from .aliasing.moves import Mover as Mover
 from .classifier_profiles.profiles import Profile as Profile
 from .errors import BaseModelError as BaseModelError
+from .errors import ChangedError as ChangedError
 from .errors import DamagedArtifactError as DamagedArtifactError
 from .errors import DomainRouterError as DomainRouterError
 from .errors import GateError as GateError

@@ -11,6 +11,7 @@ The tree, with the modules that define the errors other than these::
         PolicyError
         NotPermittedError
         GateError
+        ChangedError
         ExchangeError
         SignatureError
         WebhookError
@@ -105,6 +106,10 @@ class GateError(RegistryError):
         super().__init__(message)
         self.name = name
         self.verdicts = tuple(verdicts)
+
+
+class ChangedError(RegistryError):
+    """Something is not moved, because somebody else has moved it since it was looked at."""
 
 
 class ExchangeError(RegistryError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from registry.aliasing.history import Move, at, history
-from registry.aliasing.moves import ROLLBACK, Reason, aliased, champion_line, move
-from registry.aliasing.standing import check_alive, check_custom, promotable
+from registry.aliasing.moves import ROLLBACK, Mover, Reason, aliased, check_champion, move
+from registry.aliasing.standing import check_alive, check_custom, earlier_champion
 from registry.catalog import deletion
 from registry.catalog.collecting import Collected, collect, what_to_collect
 from registry.catalog.listing import Filter, Listed, listed
@@ -125,11 +125,16 @@ class Registry:
         reason = Reason("publish", why, key=self._store.key)
         return self._tell(publish(self._store.engine, self._store.artifacts, folder, record, reason))
 
-    def versions(self, domain: str | None = None) -> list[ModelVersion]:
-        """Every version that is not deleted, oldest first, domain by domain."""
+    def versions(self, domain: str | None = None, numbers: Collection[int] | None = None) -> list[ModelVersion]:
+        """Every version that is not deleted, oldest first, domain by domain.
+
+        Args:
+            domain: of this domain alone.
+            numbers: those with these numbers alone.
+        """
         wanted = None if domain is None else check_domain(domain)
         with self._store.reading() as connection:
-            return every_version(connection, wanted)
+            return every_version(connection, wanted, numbers)
 
     def listed(self, wanted: Filter | None = None) -> list[Listed]:
         """The versions that a filter lets pass, domain by domain, oldest first, without their records."""
@@ -167,7 +172,14 @@ class Registry:
             return {row.alias: row.version for row in connection.execute(query.order_by(aliases.c.alias))}
 
     def promote(
-        self, reference: str, why: str | None = None, *, force: bool = False, announce_vector_space: bool = False
+        self,
+        reference: str,
+        why: str | None = None,
+        *,
+        force: bool = False,
+        announce_vector_space: bool = False,
+        mover: Mover | None = None,
+        replacing: int | None = None,
     ) -> ModelVersion:
         """Make a version the champion of its domain; a bare domain means its candidate.
 
@@ -178,14 +190,18 @@ class Registry:
             why: for the history.
             force: promote against the policy, which needs `why`. A retired version is not promoted by force either.
             announce_vector_space: the vectors change in kind on purpose; see the rule ``same_space``.
+            mover: who has it done, where that is not the user of this process.
+            replacing: number of the champion that is to be replaced; 0 for none, None where it may be any.
 
         Raises:
             NotRegisteredError: the registry does not have that version.
             GateError: the version does not hold what the policy demands, or was retired.
             NotPermittedError: the alias is protected from this user.
+            ChangedError: the champion is neither the one to be replaced nor this version.
         """
         version = self._promotable(reference)
-        request = Request(why, force, announce_vector_space, self._store.key)
+        name, key = self._mover(mover)
+        request = Request(why, force, announce_vector_space, key, name, replacing)
         previous, _ = promote(self._store.engine, self._store.artifacts, version, request)
         if previous != version.version:
             self._notify(lambda each: each.alias_moved(version.domain, CHAMPION, version.version, previous))
@@ -201,29 +217,43 @@ class Registry:
         version = self._promotable(reference)
         return version, decide(self._store.engine, self._store.artifacts, version, announce_vector_space)
 
-    def rollback(self, domain: str, why: str | None = None) -> ModelVersion:
+    def rollback(
+        self, domain: str, why: str | None = None, *, mover: Mover | None = None, replacing: int | None = None
+    ) -> ModelVersion:
         """Restore the previous champion; each further call goes back by one more. Those deleted or retired are skipped.
 
         No policy is asked.
 
+        Args:
+            domain: whose champion it is.
+            why: for the history.
+            mover: who has it done, where that is not the user of this process.
+            replacing: number of the champion that is to be replaced; None where it may be any.
+
         Raises:
             NotRegisteredError: the domain has no champion, or never had another one.
             NotPermittedError: the alias is protected from this user.
+            ChangedError: the champion is not the one to be replaced.
         """
+        name, key = self._mover(mover)
 
-        def go_back(connection: Connection) -> tuple[int, int]:
-            line = champion_line(connection, check_domain(domain))
-            allowed = promotable(connection, domain)
-            earlier = [number for number in line[:-1] if number in allowed and number != line[-1]]
-            if not earlier:
+        def go_back(connection: Connection) -> tuple[int, int | None]:
+            check_champion(connection, check_domain(domain), replacing)
+            before = earlier_champion(connection, domain)
+            if before is None:
                 raise NotRegisteredError(f"{domain} has no earlier champion: {self._known(domain)}")
-            before, current = earlier[-1], line[-1]
-            move(connection, domain, CHAMPION, before, Reason(ROLLBACK, why, key=self._store.key))
-            return before, current
+            return before, move(connection, domain, CHAMPION, before, Reason(ROLLBACK, why, key=key, mover=name))
 
         before, current = self._store.write(go_back)
         self._notify(lambda each: each.alias_moved(domain, CHAMPION, before, current))
         return self.get(f"{domain}@{before}")
+
+    def earlier_champion(self, domain: str) -> ModelVersion | None:
+        """The version that :meth:`rollback` would restore; None if there is none."""
+        check_domain(domain)
+        with self._store.reading() as connection:
+            number = earlier_champion(connection, domain)
+        return None if number is None else self.get(f"{domain}@{number}")
 
     def alias(self, reference: str, alias: str, why: str | None = None) -> ModelVersion:
         """Let an alias of a name of your own point to a version.
@@ -362,6 +392,10 @@ class Registry:
         if digest_of_list(version.files) != version.artifact:
             return [f"the file list does not have the digest {version.artifact}"]
         return self._store.artifacts.verify(version.artifact, version.files)
+
+    def _mover(self, given: Mover | None) -> tuple[str | None, str | None]:
+        """The name of who moves an alias, None for the user of this process, and the key that opens it."""
+        return (given.name, given.key) if given else (None, self._store.key)
 
     def _tell(self, published: Published) -> ModelVersion:
         version, alias, previous = published

@@ -9,21 +9,43 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, text
 
-from registry.errors import RegistryError
+from registry.errors import ChangedError, RegistryError
 from registry.names import CHAMPION
 from registry.policies.rights import check_rights
 from registry.storage.tables import alias_moves, aliases
 from registry.webhooks.events import tell_of_move
 
 ROLLBACK = "rollback"
-_LONGEST_WHY = 2000
+LONGEST_WHY = 2000
+"""Characters of a reason."""
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Who moves an alias through a program that others run, such as a server.
+
+    Attributes:
+        name: which the history has beside the user of the process.
+        key: that opens protected aliases, in place of the process's own; not recorded.
+
+    Raises:
+        RegistryError: the name is empty or too long, or holds what cannot be printed.
+    """
+
+    name: str
+    key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= _LONGEST_NAME or not self.name.isprintable():
+            raise RegistryError(f"the name of who moves an alias has 1 to {_LONGEST_NAME} printable characters")
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why an alias moves: the operation, the words of its author, and the verdicts of the gate that was asked.
 
-    The key, which opens protected aliases, is not recorded.
+    The key, which opens protected aliases, is not recorded. The mover's name is, where it is not this process's user.
 
     Raises:
         RegistryError: the words are too long, or hold what cannot be printed.
@@ -34,10 +56,11 @@ class Reason:
     gate: list[dict[str, Any]] = field(default_factory=list)
     forced: bool = False
     key: str | None = field(default=None, repr=False)
+    mover: str | None = None
 
     def __post_init__(self) -> None:
-        if self.why and (len(self.why) > _LONGEST_WHY or not self.why.replace("\n", " ").isprintable()):
-            raise RegistryError(f"`why` may have {_LONGEST_WHY:,} characters, and none that cannot be printed")
+        if self.why and (len(self.why) > LONGEST_WHY or not self.why.replace("\n", " ").isprintable()):
+            raise RegistryError(f"`why` may have {LONGEST_WHY:,} characters, and none that cannot be printed")
 
 
 def aliased(connection: Connection, domain: str, alias: str) -> int | None:
@@ -69,7 +92,7 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
             previous=previous,
             kind=reason.kind,
             moved=now(),
-            author=_author_on(connection),
+            author=_author_on(connection, reason.mover),
             why=reason.why,
             gate=reason.gate or None,
             forced=reason.forced,
@@ -77,6 +100,23 @@ def move(connection: Connection, domain: str, alias: str, version: int | None, r
     )
     tell_of_move(connection, domain, alias, version, previous)
     return previous
+
+
+def check_champion(connection: Connection, domain: str, expected: int | None) -> None:
+    """Make sure that the champion is the one that is to be replaced.
+
+    Args:
+        connection: in the transaction of the move.
+        domain: whose champion it is.
+        expected: its number; 0 for none, None where it may be any.
+
+    Raises:
+        ChangedError: it is another one.
+    """
+    champion = aliased(connection, domain, CHAMPION) or 0
+    if expected not in (None, champion):
+        now_is = f"is {domain}@{champion} now" if champion else "was removed"
+        raise ChangedError(f"the champion of {domain} {now_is}: nothing was changed: look again before you move it")
 
 
 def champion_line(connection: Connection, domain: str) -> list[int]:
@@ -108,10 +148,15 @@ def author() -> str:
         return "unknown"
 
 
-def _author_on(connection: Connection) -> str:
-    """The same with the database's user, where it knows users of its own and has another name for this one."""
-    name = author()
+def _author_on(connection: Connection, mover: str | None) -> str:
+    """The same with the database's user, where it knows users of its own and has another name for this one.
+
+    Args:
+        connection: in the transaction of the change.
+        mover: who had this process make it; None for its user.
+    """
+    name = f"{mover} through {author()}" if mover else author()
     if connection.dialect.name != "postgresql":
         return name
     user = connection.execute(text("SELECT session_user")).scalar()
-    return name if user == name else f"{name} as {user}"
+    return name if user == author() else f"{name} as {user}"

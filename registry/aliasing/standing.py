@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
+from registry.aliasing.moves import champion_line
 from registry.errors import NotRegisteredError, RegistryError
 from registry.names import CANDIDATE, CHAMPION, check_alias
 from registry.storage.tables import model_versions
@@ -33,6 +34,12 @@ def promotable(connection: Connection, domain: str) -> set[int]:
         model_versions.c.domain == domain, model_versions.c.retired.is_(None), model_versions.c.deleted.is_(None)
     )
     return set(connection.execute(query).scalars())
+
+
+def earlier_champion(connection: Connection, domain: str) -> int | None:
+    """The champion that a rollback restores; None if there is none."""
+    line, allowed = champion_line(connection, domain), promotable(connection, domain)
+    return next((number for number in reversed(line[:-1]) if number in allowed and number != line[-1]), None)
 
 
 def check_custom(alias: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,10 +18,14 @@ from registry.storage.tables import aliases, model_versions
 _TABLE = model_versions.c
 
 
-def every_version(connection: Connection, domain: str | None = None) -> list[ModelVersion]:
-    """Every version that is not deleted, or those of one domain, oldest first, domain by domain."""
+def every_version(
+    connection: Connection, domain: str | None = None, numbers: Collection[int] | None = None
+) -> list[ModelVersion]:
+    """Every version that is not deleted, or those of one domain or with some numbers; in the order of both."""
     query = select(model_versions).where(_TABLE.deleted.is_(None)).order_by(_TABLE.domain, _TABLE.version)
-    return _all(connection, query if domain is None else query.where(_TABLE.domain == domain))
+    if domain is not None:
+        query = query.where(_TABLE.domain == domain)
+    return _all(connection, query if numbers is None else query.where(_TABLE.version.in_(numbers)))
 
 
 def champions(connection: Connection) -> list[ModelVersion]:

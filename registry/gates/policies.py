@@ -8,7 +8,7 @@ from registry.aliasing.moves import author
 from registry.names import check_domain
 from registry.policies.keys import add_key, list_keys, remove_key
 from registry.policies.policy import Policy
-from registry.policies.stored import StoredPolicy, every_policy, remove_policy, set_policy
+from registry.policies.stored import StoredPolicy, every_policy, policy_of, remove_policy, set_policy
 from registry.store import Store
 
 
@@ -22,6 +22,15 @@ class Policies:
         """Every policy, that of the whole registry first."""
         with self._store.reading() as connection:
             return every_policy(connection)
+
+    def of(self, domain: str) -> Policy | None:
+        """The policy that a domain's versions are promoted by: its own, else the registry's.
+
+        Raises:
+            PolicyError: another version of domain-router wrote it.
+        """
+        with self._store.reading() as connection:
+            return policy_of(connection, check_domain(domain))
 
     def set(self, policy: Policy, domain: str | None = None) -> None:
         """Set what versions of a domain, or of every domain that has no policy, must hold to be promoted.

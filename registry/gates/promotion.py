@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from registry.aliasing.moves import Reason, aliased, move
+from registry.aliasing.moves import Reason, aliased, check_champion, move
 from registry.aliasing.standing import check_alive, promotable
 from registry.catalog.versions import find
 from registry.errors import DamagedArtifactError, GateError
@@ -44,12 +44,16 @@ class Request:
         force: against the policy, which needs a reason.
         announce_vector_space: whether the vector space changes in kind on purpose.
         key: that opens protected aliases.
+        mover: see :class:`registry.aliasing.moves.Reason`.
+        replacing: number of the champion that is to be replaced; 0 for none, None where it may be any.
     """
 
     why: str | None = None
     force: bool = False
     announce_vector_space: bool = False
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
+    mover: str | None = None
+    replacing: int | None = None
 
 
 class Promotion(NamedTuple):
@@ -79,6 +83,7 @@ def promote(engine: Engine, store: ArtifactStore, version: ModelVersion, request
     Raises:
         GateError: the version does not hold what the policy demands, or was retired; or it is forced without a reason.
         NotPermittedError: the alias is protected from this user.
+        ChangedError: the champion is neither the one to be replaced nor this version.
     """
     if request.force and not (request.why and request.why.strip()):
         raise GateError("`force` needs `why`: the history keeps the reason", version.name)
@@ -90,11 +95,15 @@ def promote(engine: Engine, store: ArtifactStore, version: ModelVersion, request
         if _circumstances(connection, version) != (first.champion, first.policy, None):
             decision = _decide(connection, store, version, request.announce_vector_space)
             _check(version, decision, request)
+        if decision.champion != version.version:
+            check_champion(connection, version.domain, request.replacing)
         gate = [verdict.model_dump() for verdict in decision.verdicts]
-        reason = Reason("promote", request.why, gate, request.force and bool(decision.failed), request.key)
+        forced = request.force and bool(decision.failed)
+        reason = Reason("promote", request.why, gate, forced, request.key, request.mover)
         move(connection, version.domain, CHAMPION, version.version, reason)
         if aliased(connection, version.domain, CANDIDATE) == version.version:
-            move(connection, version.domain, CANDIDATE, None, Reason("promote", request.why, key=request.key))
+            candidate_reason = Reason("promote", request.why, key=request.key, mover=request.mover)
+            move(connection, version.domain, CANDIDATE, None, candidate_reason)
         return Promotion(decision.champion, decision)
 
     return write(engine, make_champion)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
-from registry import InvalidNameError, Registry, RegistryError
+from registry import ChangedError, InvalidNameError, Mover, Registry, RegistryError
 from registry.aliasing.history import Move, at
 from registry.aliasing.moves import author
 from registry.catalog.differences import differences
@@ -43,6 +43,46 @@ def test_every_move_is_kept_with_who_when_from_to_and_why(moved: Registry):
     assert sorted(found, key=lambda move: move.moved) == found
     assert [move.version for move in moved.history("medical", "champion")] == [1, 2, 1]
     assert moved.history("law") == []
+
+
+def test_a_move_on_behalf_of_somebody_has_that_name_beside_the_process(moved: Registry):
+    moved.promote("medical@2", "again", mover=Mover("anna"))
+    moved.rollback("medical", "no", mover=Mover("ben"))
+    known = "" if moved.url.startswith("sqlite") else " as postgres"
+    authors = [move.author for move in moved.history("medical")[-2:]]
+    assert authors == [f"{name} through {author()}{known}" for name in ("anna", "ben")]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 101, "a\nb", "a\x1b[2J", "a\u202eb"])
+def test_a_mover_has_a_name_that_can_be_printed(name):
+    with pytest.raises(RegistryError, match="printable"):
+        Mover(name)
+
+
+def test_nothing_moves_where_the_champion_is_another_than_was_seen(moved: Registry):
+    before = moved.history("medical")
+    for change in (
+        lambda: moved.promote("medical@2", replacing=2),
+        lambda: moved.promote("medical@2", replacing=0),
+        lambda: moved.rollback("medical", replacing=2),
+    ):
+        with pytest.raises(ChangedError, match="is medical@1 now: nothing was changed"):
+            change()
+    assert moved.history("medical") == before
+    for _ in range(2):  # the second time it is the champion already
+        assert moved.promote("medical@2", replacing=1).version == 2
+    assert len(moved.history("medical")) == len(before) + 1
+    with pytest.raises(ChangedError, match="the champion of law was removed"):
+        moved.rollback("law", replacing=1)
+
+
+def test_what_a_rollback_restores_is_known_before(moved: Registry, tmp_path):
+    assert moved.earlier_champion("medical") is None
+    moved.promote("medical@2")
+    assert moved.earlier_champion("medical").name == "medical@1"
+    moved.retire("medical@1")
+    assert moved.earlier_champion("medical") is None
+    assert moved.earlier_champion("law") is None
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_versions_count_from_one_in_each_domain(registry: Registry, folder):
     assert published == ["law@1", "art@1", "law@2", "law@3", "art@2"]
     assert [version.name for version in registry.versions()] == ["art@1", "art@2", "law@1", "law@2", "law@3"]
     assert [version.name for version in registry.versions("art")] == ["art@1", "art@2"]
+    assert [version.name for version in registry.versions("law", (3, 1, 9))] == ["law@1", "law@3"]
     assert [version.name for version in registry.champions()] == ["art@1", "law@1"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from registry import Registry
+from registry import Mover, Registry
 from registry.errors import GateError, NotPermittedError, PolicyError
 from registry.policies.policy import Guard, Policy
 from registry.store import KEY_VARIABLE
@@ -184,6 +184,20 @@ def test_a_key_opens_what_it_protects_and_nothing_else_does(registry: Registry, 
     assert opened.promote("medical").version == 2
     assert opened.policies.remove()
     opened.close()
+
+
+def test_who_moves_through_a_server_needs_the_key_and_not_the_server(registry: Registry, tmp_path):
+    for _ in range(2):
+        publish(registry, tmp_path)
+    secret = registry.policies.add_key("release")
+    registry.policies.set(BY_KEY)
+    registry.use_key(secret)
+    mover = Mover("anna", secret)
+    for change, version in ((registry.promote, 2), (registry.rollback, 1)):
+        with pytest.raises(NotPermittedError, match="no key was given"):
+            change("medical", mover=Mover("anna"))
+        assert change("medical", mover=mover).version == version
+    assert secret not in repr(mover) and secret not in str(registry.history("medical"))
 
 
 def test_a_key_is_kept_as_a_digest_alone_and_once(registry: Registry):

@@ -38,7 +38,12 @@ def report(
             f"{candidate:.3f}, the champion's {champion:.3f}",
             ("champion", "candidate", "queries", "such as"),
             [
-                (row.champion or "none", row.candidate or "none", row.queries, "; ".join(row.examples))
+                (
+                    row.champion or "none",
+                    row.candidate or "none",
+                    row.queries,
+                    "; ".join(each.query for each in row.examples),
+                )
                 for row in each.differences[:ROWS]
             ],
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,22 @@ class Row(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
+class Example:
+    """A query, and the confidence of both in their routes."""
+
+    query: str
+    champion: float
+    candidate: float
+
+
+@dataclass(frozen=True)
 class Difference:
     """Queries that the champion sends to one route, and the candidate to another."""
 
     champion: str | None
     candidate: str | None
     queries: int
-    examples: tuple[str, ...]
+    examples: tuple[Example, ...]
 
 
 @dataclass(frozen=True)
@@ -81,28 +91,42 @@ class CanaryReport:
         return asdict(self)
 
 
-def read_report(path: Path) -> list[CanaryReport]:
+def read_report(path: Path, most_bytes: int | None = None) -> list[CanaryReport]:
     """Read a log that ``--shadow-log`` wrote: a report for each candidate in it.
+
+    Args:
+        path: of the log.
+        most_bytes: that are read, from its end; None for all of it.
 
     Raises:
         ServerError: the file cannot be read, has another line in it, or none.
     """
     by_version: dict[str, list[Row]] = defaultdict(list)
     try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                row = _row(f"{path}:{number}", line)
-                by_version[row.candidate_version].append(row)
+        for place, line in _lines(path, most_bytes):
+            row = _row(place, line)
+            by_version[row.candidate_version].append(row)
     except OSError as error:
         raise ServerError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ServerError(f"{path}: is not UTF-8 text") from error
     if not by_version:
         raise ServerError(f"{path}: no query was decided yet")
     return [_report(version, rows) for version, rows in by_version.items()]
 
 
-def _row(place: str, line: str) -> Row:
+def _lines(path: Path, most_bytes: int | None) -> Iterator[tuple[str, bytes]]:
+    """The lines of a file, or those that are whole in its last bytes, each with its place."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        skipped = 0 if most_bytes is None else max(0, size - most_bytes)
+        file.seek(max(0, skipped - 1))
+        if skipped:
+            file.readline()
+        where = f"{path}, from byte {file.tell()} on, line " if skipped else f"{path}:"
+        for number, line in enumerate(file, 1):
+            yield f"{where}{number}", line
+
+
+def _row(place: str, line: bytes) -> Row:
     try:
         return Row.model_validate_json(line)
     except pydantic.ValidationError as error:
@@ -112,9 +136,10 @@ def _row(place: str, line: str) -> Row:
 def _report(version: str, rows: Sequence[Row]) -> CanaryReport:
     different = [row for row in rows if row.champion.route != row.candidate.route]
     pairs = Counter((row.champion.route, row.candidate.route) for row in different)
-    examples: Mapping[tuple[str | None, str | None], dict[str, None]] = defaultdict(dict)
+    examples: Mapping[tuple[str | None, str | None], dict[str, Example]] = defaultdict(dict)
     for row in different:
-        examples[row.champion.route, row.candidate.route][row.query] = None
+        example = Example(row.query, row.champion.confidence, row.candidate.confidence)
+        examples[row.champion.route, row.candidate.route].setdefault(row.query, example)
     sides = ([row.champion for row in rows], [row.candidate for row in rows])
     mean = tuple(round(sum(each.confidence for each in side) / len(rows), 4) for side in sides)
     return CanaryReport(
@@ -123,6 +148,6 @@ def _report(version: str, rows: Sequence[Row]) -> CanaryReport:
         same=round(1 - len(different) / len(rows), 4),
         confidence=(mean[0], mean[1]),
         differences=tuple(
-            Difference(*pair, count, tuple(examples[pair])[:EXAMPLES]) for pair, count in pairs.most_common()
+            Difference(*pair, count, tuple(examples[pair].values())[:EXAMPLES]) for pair, count in pairs.most_common()
         ),
     )

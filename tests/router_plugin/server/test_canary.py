@@ -14,7 +14,7 @@ from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files, Service
 from router_plugin.server.versions import champions
-from router_plugin.server.versions.report import Row, Side, read_report
+from router_plugin.server.versions.report import Example, Row, Side, read_report
 from router_plugin.server.versions.trials import read_shares
 from tests.router_plugin.server.conftest import running, wait_for
 from training import publish
@@ -174,12 +174,14 @@ def test_conversations_are_decided_in_the_shadow_as_conversations(serve, candida
     assert read == [f"{QUERIES[0]} and if not?"] * 2
 
 
-def test_a_report_counts_differences_by_route(tmp_path):
-    def row(number, champion, candidate):
-        sides = [Side(version="v", domain="legal", route=route, confidence=0.5) for route in (champion, candidate)]
-        trial = {"candidate_of": "legal", "candidate_version": "legal@2"}
-        return Row(time="", query=f"q{number}", champion=sides[0], candidate=sides[1], **trial)
+def row(number, champion, candidate):
+    """A line of a log."""
+    sides = [Side(version="v", domain="legal", route=route, confidence=0.5) for route in (champion, candidate)]
+    trial = {"candidate_of": "legal", "candidate_version": "legal@2"}
+    return Row(time="", query=f"q{number}", champion=sides[0], candidate=sides[1], **trial)
 
+
+def test_a_report_counts_differences_by_route(tmp_path):
     rows = [row(0, "a", "a"), row(1, "a", "b"), row(2, "a", "b"), row(3, None, "b")]
     (tmp_path / "log").write_text("\n".join(each.model_dump_json() for each in rows))
     (found,) = read_report(tmp_path / "log")
@@ -188,13 +190,29 @@ def test_a_report_counts_differences_by_route(tmp_path):
         ("a", "b", 2),
         (None, "b", 1),
     ]
-    assert found.differences[0].examples == ("q1", "q2")
+    assert found.differences[0].examples == (Example("q1", 0.5, 0.5), Example("q2", 0.5, 0.5))
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "no query"), ("{}", "log:1: is not what"), (None, "cannot be read")])
+def test_of_a_large_log_the_end_is_read_from_a_whole_line_on(tmp_path):
+    lines = [f"{row(number, 'a', 'b').model_dump_json()}\n" for number in range(9)]
+    log, length = tmp_path / "log", len(lines[0])
+    log.write_text("".join(lines))
+    for most_bytes, queries in ((length, 1), (3 * length - 1, 2), (3 * length, 3), (3 * length + 1, 3), (10**6, 9)):
+        assert read_report(log, most_bytes)[0].queries == queries
+    with pytest.raises(ServerError, match="no query was decided yet"):
+        read_report(log, length - 1)
+    log.write_text("".join((*lines, "{}\n", lines[0])))
+    with pytest.raises(ServerError, match=f"from byte {8 * length} on, line 2: is not what"):
+        read_report(log, 2 * length + 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(b"", "no query"), (b"{}", "log:1: is not what"), (b"\xff", "log:1: is not what"), (None, "cannot be read")],
+)
 def test_a_log_that_is_wrong_is_refused(tmp_path, text, said):
     if text is not None:
-        (tmp_path / "log").write_text(text)
+        (tmp_path / "log").write_bytes(text)
     with pytest.raises(ServerError, match=said):
         read_report(tmp_path / "log")
 

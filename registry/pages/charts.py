@@ -15,6 +15,8 @@ Ticks = Sequence[tuple[float, str]]
 
 _CHARACTER = 6.5
 """Width of a character of a tick, in pixels."""
+_LEAST_APART = 16
+"""Pixels between two intervals."""
 UNIT: Limits = (0.0, 1.0)
 _UNIT_TICKS: Ticks = ((0.0, "0"), (0.5, "0.5"), (1.0, "1"))
 
@@ -145,20 +147,30 @@ class Plot:
             yield _text(self.y_label, x, y, "middle", transform=f"rotate(-90 {x} {_number(y)})")
 
 
-def intervals(title: str, points: Sequence[Interval]) -> Markup:
-    """Values from left to right, joined, each with its interval."""
-    low, high = min(point.low for point in points), max(point.high for point in points)
+def intervals(title: str, points: Sequence[Interval], least_width: int = 280, base: float | None = None) -> Markup:
+    """Values from left to right, joined, each with its interval.
+
+    Args:
+        title: what it shows, for screen readers.
+        points: at least one.
+        least_width: of the frame, in pixels; it grows with the points.
+        base: a value at which a dashed line is drawn.
+    """
+    drawn = () if base is None else (base,)
+    low, high = min([*drawn, *(point.low for point in points)]), max([*drawn, *(point.high for point in points)])
     margin = max(0.1 * (high - low), 0.005)
     low, high = low - margin, high + margin
+    sides = (-0.5, len(points) - 0.5)
     plot = Plot(
         title,
-        *(280, 200),
-        (-0.5, len(points) - 0.5),
+        *(max(least_width, _LEAST_APART * len(points)), 200),
+        sides,
         (low, high),
         [(number, point.label) for number, point in enumerate(points)],
         _ticks(low, high),
     )
-    marks = [plot.lines(((number, point.value) for number, point in enumerate(points)), stroke="var(--frame)")]
+    marks = [plot.line((sides[0], y), (sides[1], y), stroke="var(--frame)", stroke_dasharray="4 4") for y in drawn]
+    marks.append(plot.lines(((number, point.value) for number, point in enumerate(points)), stroke="var(--frame)"))
     for number, point in enumerate(points):
         colour = "var(--after)" if point.marked else "var(--before)"
         marks.append(plot.line((number, point.low), (number, point.high), stroke=colour, stroke_width=2))

@@ -14,7 +14,7 @@ from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Guard
 from router_plugin.server.console.jobs import Jobs
-from router_plugin.server.console.pages import data, drift, overview, signing_in
+from router_plugin.server.console.pages import data, domain, drift, overview, signing_in
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
 from router_plugin.server.protection.bounds import Bounds
@@ -25,7 +25,7 @@ from router_plugin.server.service import Service
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, drift, data, signing_in, static_files)
+PAGES = (overview, domain, drift, data, signing_in, static_files)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:

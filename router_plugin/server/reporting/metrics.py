@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,6 +78,14 @@ class Metrics:
         ).inc()
         for stage, milliseconds in decision.timings_ms.items():
             self.stage_seconds.labels(stage, canary).observe(milliseconds / 1000)
+
+    def decided(self) -> dict[str, Counts[str]]:
+        """Decisions of this process by route, for each canary; an empty one means the champions, or no route."""
+        found: dict[str, Counts[str]] = defaultdict(Counts)
+        for sample in (sample for metric in self.decisions.collect() for sample in metric.samples):
+            if sample.name.endswith("_total"):
+                found[sample.labels["canary"]][sample.labels["route"]] += int(sample.value)
+        return dict(found)
 
     def count_batch(self, work: str, texts: int, seconds: float) -> None:
         """Count a batch."""

@@ -69,6 +69,14 @@ def test_ticks_are_round_numbers(low, high, ticks):
     assert texts(chart)[: len(ticks)] == ticks
 
 
+def test_intervals_have_a_line_to_compare_with_and_room_for_each():
+    chart = read(intervals("", [Interval(str(number), "", 0.2, 0.1, 0.3) for number in range(50)], base=0))
+    (line,) = (element for element in chart.iter("line") if element.get("stroke-dasharray"))
+    (frame,) = (element for element in chart.iter("rect"))
+    assert line.get("y1") == line.get("y2") and float(line.get("x2")) == float(frame.get("width")) >= 50 * 16
+    assert float(line.get("y1")) > max(float(element.get("cy")) for element in chart.iter("circle"))
+
+
 def test_ticks_that_would_overlap_are_left_out():
     points = [Interval(f"a long name {number}", "", 0.5, 0.4, 0.6) for number in range(12)]
     shown = [text for text in texts(read(intervals("", points))) if text.startswith("a long")]

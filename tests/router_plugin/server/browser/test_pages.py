@@ -7,6 +7,7 @@ from router_plugin.server.console.rendering import NAVIGATION
 from .conftest import check_accessible, check_fits, opened, screenshot
 
 PAGES = [place.path.removeprefix("/console") for place in NAVIGATION]
+PAGES += [f"/domains/medical{part}" for part in ("", "/gate", "/comparison", "/serving")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

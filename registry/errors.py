@@ -47,6 +47,7 @@ The tree, with the modules that define the errors other than these::
         RateLimitError                  router_plugin.server.errors
         NotServingError                 router_plugin.server.errors
         TimedOutError                   router_plugin.server.errors
+        NoFileError                     router_plugin.server.console.static_files
       ClientError                       router_plugin.client.errors
         UnavailableError                router_plugin.client.errors
         RefusedError                    router_plugin.client.errors

@@ -1,7 +1,7 @@
-"""Changes utterances and thresholds in the text of a routes file, and shows the change as a diff.
+"""Changes utterances, thresholds and domains in the text of a routes file, and shows the change as a diff.
 
-Comments, order and quotes stay: texts are inserted where the parser says that a list or a key is. If what comes out
-does not read as the wanted routes, which unusual YAML may cause, all routes are written anew.
+Comments, order and quotes stay: texts are inserted and removed where the parser says that a list or a key is. If what
+comes out does not read as the wanted routes, which unusual YAML may cause, all routes are written anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,8 @@ def routes_diff(path: PathLike, proposed: Sequence[Route]) -> str:
 
     Args:
         path: of the file.
-        proposed: the wanted routes; those of other files are ignored. Only their utterances and thresholds may differ.
+        proposed: the wanted routes; those of other files are ignored. Only their utterances, thresholds and domains may
+            differ.
 
     Returns:
         The diff; empty where nothing changes.
@@ -56,7 +57,11 @@ def routes_diff(path: PathLike, proposed: Sequence[Route]) -> str:
     """
     path = local_path(path, RoutesError)
     text = _raw(path)
-    changed = changed_text(path, text, proposed)
+    return text_diff(path, text, changed_text(path, text, proposed))
+
+
+def text_diff(path: Path, text: str, changed: str) -> str:
+    """A unified diff between two texts of a file; empty where they are the same."""
     if changed == text:
         return ""
     name = Path(os.path.relpath(path)).as_posix()
@@ -69,7 +74,7 @@ def routes_diff(path: PathLike, proposed: Sequence[Route]) -> str:
 
 
 def changed_text(path: Path, text: str, proposed: Sequence[Route]) -> str:
-    """The text of a routes file with the utterances and thresholds of other routes.
+    """The text of a routes file with the utterances, thresholds and domains of other routes.
 
     Args:
         path: of the file, for error messages.
@@ -130,13 +135,11 @@ def _edited(file: YamlFile, routes: Sequence[Route], wanted: Sequence[Route]) ->
         if before == after:
             continue
         utterances = _values(node).get("utterances")
-        if not isinstance(utterances, yaml.SequenceNode) or after.utterances[: len(before.utterances)] != (
-            before.utterances
-        ):
+        if not isinstance(utterances, yaml.SequenceNode):
             return None
-        changes += _threshold(file.text, node, before.threshold, after.threshold)
-        if new := after.utterances[len(before.utterances) :]:
-            changes.append(_utterances(file.text, utterances, new))
+        for name in ("threshold", "domain"):
+            changes += _key(file.text, node, name, getattr(before, name), getattr(after, name))
+        changes += _items(file.text, utterances, before.utterances, after.utterances)
     text = file.text
     for change in sorted(changes, reverse=True):
         text = text[: change.start] + change.text + text[change.end :]
@@ -148,12 +151,14 @@ def _values(node: yaml.Node | None) -> dict[str, yaml.Node]:
     return {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
-def _threshold(text: str, route: yaml.MappingNode, before: float | None, after: float | None) -> list[_Insertion]:
-    """The threshold in place of the present one, else in front of the utterances."""
-    if before == after or after is None:
+def _key(text: str, route: yaml.MappingNode, name: str, before: object, after: object) -> list[_Insertion]:
+    """A value in place of the present one, else in front of the utterances; None removes the line of a key."""
+    if before == after:
         return []
-    written = repr(after)
-    value = _values(route).get("threshold")
+    value = _values(route).get(name)
+    if after is None:
+        return _without_key(text, route, name)
+    written = _plain_text(after) if isinstance(after, str) and not route.flow_style else _written(after)
     if value is not None and value.start_mark.index < value.end_mark.index:
         return [_Insertion(value.start_mark.index, value.end_mark.index, written)]
     if value is not None:
@@ -161,11 +166,62 @@ def _threshold(text: str, route: yaml.MappingNode, before: float | None, after: 
     (key,) = (key for key, _ in route.value if key.value == "utterances")
     place = key.start_mark.index
     if not route.flow_style:
-        return [_Insertion(place, place, f"threshold: {written}{_end_of_line(text)}{' ' * key.start_mark.column}")]
-    name = '"threshold"' if key.style == '"' else "threshold"
+        return [_Insertion(place, place, f"{name}: {written}{_end_of_line(text)}{' ' * key.start_mark.column}")]
+    quoted = f'"{name}"' if key.style == '"' else name
     own_line = text[place - key.start_mark.column : place]
     apart = f",{_end_of_line(text)}{own_line}" if own_line.isspace() else ", "
-    return [_Insertion(place, place, f"{name}: {written}{apart}")]
+    return [_Insertion(place, place, f"{quoted}: {written}{apart}")]
+
+
+def _without_key(text: str, route: yaml.MappingNode, name: str) -> list[_Insertion]:
+    """Without the lines of a key that has lines of its own; others are left, so that all is written anew."""
+    key, value = next(pair for pair in route.value if pair[0].value == name)
+    start = _start_of_line(text, key)
+    if route.flow_style or not text[start : key.start_mark.index].isspace():
+        return []
+    return [_Insertion(start, _end_of_item(text, value), "")]
+
+
+def _written(value: object) -> str:
+    """A threshold, a domain or several of them, as YAML and JSON read it."""
+    if isinstance(value, str):
+        return yaml_text(value)
+    return f"[{', '.join(map(_written, value))}]" if isinstance(value, tuple) else repr(value)
+
+
+def _items(text: str, listed: yaml.SequenceNode, before: Sequence[str], after: Sequence[str]) -> Iterator[_Insertion]:
+    """Removes items of a list and inserts others; what stands in both keeps its layout."""
+    if after[: len(before)] == before:
+        if new := after[len(before) :]:
+            yield _utterances(text, listed, new)
+        return
+    if listed.flow_style:
+        written = f"[{', '.join(map(yaml_text, after))}]"
+        yield _Insertion(listed.start_mark.index, listed.end_mark.index, written)
+        return
+    indent, end = " " * listed.start_mark.column, _end_of_line(text)
+    for _, low, high, first, last in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if before[low:high] == after[first:last]:
+            continue
+        new = "".join(f"{indent}- {_plain_text(each)}{end}" for each in after[first:last])
+        if low == high:
+            at = _start_of_line(text, listed.value[low]) if low < len(before) else _end_of_item(text, listed.value[-1])
+            yield _Insertion(at, at, new if not at or text[at - 1] == "\n" else end + new)
+        for number in range(low, high):
+            node = listed.value[number]
+            yield _Insertion(_start_of_line(text, node), _end_of_item(text, node), new if number == low else "")
+
+
+def _start_of_line(text: str, node: yaml.Node) -> int:
+    return text.rfind("\n", 0, node.start_mark.index) + 1
+
+
+def _end_of_item(text: str, node: yaml.Node) -> int:
+    """Behind the line in which a value ends, a comment behind it included."""
+    if node.end_mark.column == 0:
+        return int(node.end_mark.index)
+    found = text.find("\n", node.end_mark.index)
+    return found + 1 if found >= 0 else len(text)
 
 
 def _utterances(text: str, listed: yaml.SequenceNode, new: Sequence[str]) -> _Insertion:

@@ -148,6 +148,50 @@ def test_the_changed_text_holds_the_wanted_routes_and_all_comments(tmp_path: Pat
     assert changed.endswith("\r\n") == text.endswith("\r\n") or not text.endswith("\n")
 
 
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[str, list[Route], list[Route]]:
+    """A file, its routes, and wanted ones whose utterances, threshold and domain may all be others."""
+    text, routes = draw(files())
+    wanted = []
+    for route in routes:
+        kept = [each for each in route.utterances if draw(st.booleans())]
+        new = draw(st.lists(TEXTS, min_size=0 if kept else 1, max_size=3))
+        changed = {
+            "utterances": tuple(draw(st.permutations([*kept, *new]))),
+            "threshold": draw(THRESHOLDS),
+            "domain": draw(st.sampled_from([None, "medical", ("law", "finance")])),
+        }
+        wanted.append(route.model_copy(update=changed))
+    return text, routes, wanted
+
+
+@pytest.mark.slow
+@given(edits())
+@settings(max_examples=100)
+def test_utterances_can_be_removed_and_thresholds_and_domains_changed(tmp_path: Path, case: tuple) -> None:  # type: ignore[type-arg]
+    text, _, wanted = case
+    path = tmp_path / "routes.yaml"
+    changed = changed_text(path, text, wanted)
+    path.write_bytes(changed.encode())
+    assert load_routes(path) == wanted
+
+
+def test_what_is_edited_leaves_all_comments(tmp_path: Path) -> None:
+    text = (
+        "# ours\nroutes:\n- name: a  # first\n  threshold: 0.5  # tuned\n  utterances:\n  # asked often\n  - one\n"
+        "  - two\n  # rare\n  - three\n- name: b  # second\n  domain: law\n  utterances: [x, y]\n"
+    )
+    wanted = [
+        Route(name="a", utterances=("zero", "one", "2", "four")),
+        Route(name="b", utterances=("x",), domain=("law", "finance"), threshold=0.25),
+    ]
+    assert changed_text(tmp_path / "routes.yaml", text, wanted) == (
+        "# ours\nroutes:\n- name: a  # first\n  utterances:\n  # asked often\n  - zero\n  - one\n"
+        '  - "2"\n  - four\n  # rare\n- name: b  # second\n  domain: ["law", "finance"]\n  threshold: 0.25\n'
+        '  utterances: ["x"]\n'
+    )
+
+
 @pytest.mark.parametrize("program", [["git", "apply"], ["patch", "-p1", "-i"]])
 @given(case=changes())
 @settings(max_examples=15)

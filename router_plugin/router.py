@@ -270,10 +270,7 @@ class DomainRouter:
             QueryError: the query is not text, or a message is malformed.
             PluginError: a plugin failed.
         """
-        query, said = one_text(query, "query"), user_messages(history)
-        together = with_questions(query, said)
-        alone, *in_context = self._examine([query] if together is None else [query, together], state=state)
-        return self.decide(chosen_reading(alone, in_context[0]) if in_context else alone)
+        return self.decide(self._examine_turn(query, history, True, state))
 
     def route_many(
         self, queries: Iterable[str], domains: Iterable[str] | None = None, state: ServingState | None = None
@@ -325,6 +322,17 @@ class DomainRouter:
     ) -> list[Scored]:
         """What decisions about queries are made from; see :meth:`route_many` for the arguments."""
         return self._examine(queries, domains, to_decide=False, state=state)
+
+    def examine_turn(self, query: str, history: Iterable[Turn] = (), state: ServingState | None = None) -> Scored:
+        """What the decision about a message is made from; see :meth:`route` for the arguments and the errors."""
+        return self._examine_turn(query, history, False, state)
+
+    def _examine_turn(self, query: str, history: Iterable[Turn], to_decide: bool, state: ServingState | None) -> Scored:
+        query, said = one_text(query, "query"), user_messages(history)
+        together = with_questions(query, said)
+        queries = [query] if together is None else [query, together]
+        alone, *in_context = self._examine(queries, to_decide=to_decide, state=state)
+        return chosen_reading(alone, in_context[0]) if in_context else alone
 
     def _examine(
         self,

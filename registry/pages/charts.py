@@ -1,4 +1,4 @@
-"""Charts as inline SVG, in the colours of the page: intervals, paired bars, points, a curve, and a map of pairs."""
+"""Charts as inline SVG, in the colours of the page: intervals, bars, points, a curve, and a map of pairs."""
 
 from __future__ import annotations
 
@@ -190,6 +190,23 @@ def paired_bars(title: str, bins: Sequence[str], before: Sequence[int], after: S
             marks.append(plot.rectangle((left, 0), (left + 0.36, count), title, fill=f"var(--{colour})"))
             marks.append(plot.text(left + 0.18, count, str(count or ""), down=-4))
     return plot.draw(*marks)
+
+
+def bar(value: float, words: str, mark: float | None = None) -> Markup:
+    """A bar for a cell of a table, whose number stands beside it.
+
+    Args:
+        value: from 0 to 1.
+        words: what it shows, on hovering.
+        mark: a place with a line across.
+    """
+    plot = Plot(words, 120, 12)
+    drawn = [plot.rectangle((0, 0.15), (min(max(value, 0), 1), 0.85), words, fill="var(--after)")]
+    if mark is not None:
+        drawn.append(plot.line((mark, 0), (mark, 1), stroke="var(--ink)", stroke_width=2))
+    return _tag(
+        "svg", plot.line((0, 0), (1, 0), stroke="var(--frame)"), *drawn, width=120, height=12, aria_hidden="true"
+    )
 
 
 def bubbles(title: str, points: Sequence[Point], x_label: str, y_label: str) -> Markup:

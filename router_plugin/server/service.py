@@ -175,10 +175,21 @@ class Service:
         self.check(texts)
         return await self._with_state("score", state, lambda batch: self.router.examine(batch, state=state), texts)
 
-    async def explain(self, text: str, limit: int) -> Explanation:
-        """Why a text gets its route."""
-        self.check([text])
-        work = Work("explain", object(), lambda batch: [explain(self.router, each, limit) for each in batch])
+    async def explain(
+        self, text: str, limit: int, history: Sequence[Turn] = (), state: ServingState | None = None
+    ) -> Explanation:
+        """Why a text gets its route.
+
+        Args:
+            text: of a conversation, its last message.
+            limit: the maximum number of nearest candidates.
+            history: the earlier messages of that conversation.
+            state: of the router; by default the present one.
+        """
+        self.check([text, *(str(turn.get("content", "")) for turn in history)])
+        work = Work(
+            "explain", object(), lambda batch: [explain(self.router, each, limit, history, state) for each in batch]
+        )
         return (await self.batcher.run(work, [text]))[0]  # type: ignore[no-any-return]
 
     async def _with_state(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from registry import GENERAL
-from router_plugin.batches import one_text
 from router_plugin.contracts import Evidence
+from router_plugin.conversations import Turn
 from router_plugin.errors import QueryError
 from router_plugin.explanation import Explanation, Neighbour, RankedRoute
 from router_plugin.hybrid import ranks
 from router_plugin.router import DomainRouter
 from router_plugin.serving.candidates import Queries
 from router_plugin.serving.scores import Scored
+from router_plugin.serving.state import ServingState
 
 
-def explain(router: DomainRouter, query: str, limit: int = 5) -> Explanation:
+def explain(
+    router: DomainRouter,
+    query: str,
+    limit: int = 5,
+    history: Iterable[Turn] = (),
+    state: ServingState | None = None,
+) -> Explanation:
     """Route a query and say why.
 
     The base model embeds the candidates of the query's domain too, at the first such query. Where a plugin changed the
@@ -25,14 +32,16 @@ def explain(router: DomainRouter, query: str, limit: int = 5) -> Explanation:
         router: which decides.
         query: the query.
         limit: the maximum number of nearest candidates in the explanation.
+        history: see :meth:`router_plugin.DomainRouter.route`.
+        state: that decides; by default the router's present one.
 
     Raises:
-        QueryError: the query is not text, or ``limit`` is below 0.
+        QueryError: the query is not text, a message is malformed, or ``limit`` is below 0.
         PluginError: a plugin failed.
     """
     if limit < 0:
         raise QueryError(f"`limit` {limit}: expected at least 0")
-    (scored,) = router.examine([one_text(query, "query")])
+    scored = router.examine_turn(query, history, state)
     decision, evidence = router.decide(scored), _evidence(scored)
     state, domain, text = scored.state, scored.choice.domain, scored.text.text
     routes = state.routes_of(domain) if text else None

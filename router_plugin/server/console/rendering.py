@@ -24,7 +24,12 @@ class Place(NamedTuple):
     title: str
 
 
-NAVIGATION = (Place(ROOT, "Overview"), Place(f"{ROOT}/drift", "Drift"), Place(f"{ROOT}/data", "Data"))
+NAVIGATION = (
+    Place(ROOT, "Overview"),
+    Place(f"{ROOT}/playground", "Playground"),
+    Place(f"{ROOT}/drift", "Drift"),
+    Place(f"{ROOT}/data", "Data"),
+)
 """The pages in their order."""
 
 

@@ -75,7 +75,7 @@ class Trials:
             if known and known.version == version.name and known.champion is current:
                 continue
             try:
-                self._known = {**self._known, domain: _loaded(domain, version, current)}
+                self._known = {**self._known, domain: loaded(version, current)}
             except Exception as error:  # noqa: BLE001  the others are loaded
                 failed[version.name] = error
         return failed
@@ -109,10 +109,15 @@ class Trials:
         return [self._known[domain] for domain in self.shadowed if domain in self._known]
 
 
-def _loaded(domain: str, version: ModelVersion, current: ServingState) -> Trial:
+def loaded(version: ModelVersion, current: ServingState) -> Trial:
+    """A router with another version of a domain, all of it in memory.
+
+    Raises:
+        DomainRouterError: it cannot be loaded.
+    """
     state = current.moved_to(current.domains.with_version(version))
     state.load(state.used_domains())
-    return Trial(domain, version.name, state, current)
+    return Trial(version.domain, version.name, state, current)
 
 
 def read_shares(given: Iterable[str], domains: Iterable[str]) -> dict[str, float]:

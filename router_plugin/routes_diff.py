@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ from router_plugin.routes import Route, routes_in
 _ESCAPED = re.compile("[\x7f-\xa0\u00ad\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """Characters that YAML does not allow, or takes for the end of a line, or that nobody sees."""
 _PLAIN = re.compile(r"[A-Za-z][\w ,.?!'()/-]*[\w.?!)]")
+_FIRST = re.compile(r"^routes:[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]*(?:#[^\n]*)?\r?\n)*([ ]*)- ", re.MULTILINE)
+"""The beginning of the first route of a file, with its indent."""
 _LINE = re.compile("[^\n]*\n|[^\n]+")
 
 
@@ -57,11 +60,7 @@ def routes_diff(path: PathLike, proposed: Sequence[Route]) -> str:
     """
     path = local_path(path, RoutesError)
     text = _raw(path)
-    return text_diff(path, text, changed_text(path, text, proposed))
-
-
-def text_diff(path: Path, text: str, changed: str) -> str:
-    """A unified diff between two texts of a file; empty where they are the same."""
+    changed = changed_text(path, text, proposed)
     if changed == text:
         return ""
     name = Path(os.path.relpath(path)).as_posix()
@@ -94,6 +93,43 @@ def changed_text(path: Path, text: str, proposed: Sequence[Route]) -> str:
     return changed if changed is not None and _reads_as(path, changed, wanted) else _written_anew(file, wanted)
 
 
+def with_route(path: Path, text: str, before: Route, after: Route) -> str:
+    """The text of a routes file with one route changed. Only that route is read, where its lines can be found.
+
+    Args:
+        path: of the file, for error messages.
+        text: of the file.
+        before: the route as it stands there.
+        after: as :func:`changed_text` takes it.
+
+    Raises:
+        RoutesError: the text does not hold routes.
+    """
+    place = lines_of(path, text, before)
+    if place is None:
+        return changed_text(path, text, [after])
+    head = f"routes:{_end_of_line(text)}"
+    part = head + text[place.start : place.stop]
+    changed = _edited(parse_yaml(path, part, RoutesError), [before], [after])
+    if changed is None or not _reads_as(path, changed, [after]):
+        return changed_text(path, text, [after])
+    return text[: place.start] + changed.removeprefix(head) + text[place.stop :]
+
+
+def lines_of(path: Path, text: str, route: Route) -> slice | None:
+    """Where the lines of a route stand in a file in which every route begins on a line of its own; else None."""
+    found = _FIRST.search(text)
+    if found is None:
+        return None
+    starts = [each.start() for each in re.finditer(f"^{found[1]}- ", text[found.start(1) :], re.MULTILINE)]
+    edges = [found.start(1) + start for start in starts] + [len(text)]
+    for start, stop in pairwise(edges):
+        part = text[start:stop]
+        if route.name in part and _reads_as(path, f"routes:\n{part}", [route]):
+            return slice(start, stop)
+    return None
+
+
 def _raw(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
@@ -112,11 +148,19 @@ def _reads_as(path: Path, text: str, wanted: Sequence[Route]) -> bool:
 
 def _written_anew(file: YamlFile, wanted: Sequence[Route]) -> str:
     """All routes, in the syntax of the file, without its comments and layout."""
-    content = {"routes": [_plain(route) for route in wanted]}
     end = "\r\n" if "\r\n" in file.text else "\n"
     if file.syntax == "JSON":
+        content = {"routes": [_plain(route) for route in wanted]}
         return json.dumps(content, indent=2, ensure_ascii=False).replace("\n", end) + end
-    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=10_000, line_break=end))
+    return routes_text(wanted, end)
+
+
+def routes_text(routes: Sequence[Route], end: str = "\n") -> str:
+    """The text of a new routes file."""
+    content = {"routes": [_plain(route) for route in routes]}
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    dumped = yaml.dump(content, Dumper=dumper, allow_unicode=True, sort_keys=False, width=10_000, line_break=end)
+    return str(dumped)
 
 
 def _plain(route: Route) -> dict[str, Any]:

@@ -47,6 +47,15 @@ class ServerOptions(Options):
         float,
         Field(ge=0, le=400, description="Days for which queries are kept in `traffic`, with their texts; 0 for none."),
     ] = 0.0
+    labelled: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(
+            description="File of labelled queries, as 'routes evaluate' reads it, on which the console shows what "
+            "changes of routes do."
+        ),
+        Shown(default="no effect is shown"),
+    ] = None
     console: Annotated[
         bool,
         Field(description="Serve pages for people under /console. With --keys, they need a key with the scope admin."),

@@ -11,7 +11,7 @@ import signal
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,13 +40,19 @@ log = logging.getLogger(__name__)
 OpenRouter = Callable[[], "DomainRouter"]
 
 
-def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> None:
+def serve(
+    open_router: OpenRouter,
+    options: ServerOptions,
+    listeners: Mapping[str, tuple[str, int]],
+    routes: Sequence[Path] = (),
+) -> None:
     """Serve until the process is stopped. Requests in flight are finished first.
 
     Args:
         open_router: called in each process; can be pickled.
         options: of the server.
         listeners: of ``LISTENERS``, with their addresses and ports.
+        routes: files that the router's routes come from, which the console changes.
 
     Raises:
         ServerError: an address cannot be bound, or one that others can reach is asked for without keys.
@@ -56,11 +62,15 @@ def serve(open_router: OpenRouter, options: ServerOptions, listeners: Mapping[st
     _check_certificate(options)
     _check_tracing()
     with tempfile.TemporaryDirectory(prefix="domain-router-") as folder:
-        _serve(open_router, options, listeners, Path(folder))
+        _serve(open_router, options, listeners, routes, Path(folder))
 
 
 def _serve(
-    open_router: OpenRouter, options: ServerOptions, listeners: Mapping[str, tuple[str, int]], folder: Path
+    open_router: OpenRouter,
+    options: ServerOptions,
+    listeners: Mapping[str, tuple[str, int]],
+    routes: Sequence[Path],
+    folder: Path,
 ) -> None:
     """Serve, with a folder for what the processes have in common until they end."""
     import uvicorn
@@ -72,11 +82,11 @@ def _serve(
         options = options.replace(traffic=folder / "traffic.db")
     sockets = _bound(options, listeners)
     ports = {each.getsockname()[1]: LISTENERS[name] for name, each in sockets.items() if name in LISTENERS}
-    build = partial(build_app, open_router, options, ports)
+    build = partial(build_app, open_router, options, ports, routes)
     if options.workers == 1:
         config = server_config(build(), options)  # built here, so that a mistake ends the command, not its process
     else:
-        asyncio.run(_opened(open_router, options)[0].close())  # likewise
+        asyncio.run(_opened(open_router, options, routes)[0].close())  # likewise
         config = server_config(build, options)
     log_as_json(options.log_queries)
     log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
@@ -115,7 +125,9 @@ def server_config(app: ASGIApp | Callable[[], ASGIApp], options: ServerOptions) 
     )
 
 
-def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[int, str]) -> ASGIApp:
+def build_app(
+    open_router: OpenRouter, options: ServerOptions, ports: Mapping[int, str], routes: Sequence[Path] = ()
+) -> ASGIApp:
     """The application of a process.
 
     Raises:
@@ -126,11 +138,12 @@ def build_app(open_router: OpenRouter, options: ServerOptions, ports: Mapping[in
 
     if options.workers > 1:
         log_as_json(options.log_queries)
-    service, keys = _opened(open_router, options)
+    service, keys = _opened(open_router, options, routes)
     return create_app(service, keys, ports)
 
 
-def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, KeyFile | None]:
+def _opened(open_router: OpenRouter, options: ServerOptions, routes: Sequence[Path]) -> tuple[Service, KeyFile | None]:
+    from router_plugin.server.editing.route_files import RouteFiles
     from router_plugin.server.jsonl_file import JsonlFile
     from router_plugin.server.protection.key_file import KeyFile
     from router_plugin.server.service import Files, Service
@@ -141,8 +154,9 @@ def _opened(open_router: OpenRouter, options: ServerOptions) -> tuple[Service, K
     feedback = JsonlFile(options.feedback, "feedback") if options.feedback else None
     shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
     traffic = Recorder(TrafficFile(options.traffic), options.keep_queries) if options.traffic else None
+    known = RouteFiles(routes) if routes else None  # read before the router reads them
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
-    return Service(open_router(), options, threads, Files(feedback, shadow, traffic)), keys
+    return Service(open_router(), options, threads, Files(feedback, shadow, traffic, known)), keys
 
 
 def _check_certificate(options: ServerOptions) -> None:

@@ -16,6 +16,7 @@ from router_plugin.errors import ServerError
 from router_plugin.explanation import Explanation
 from router_plugin.router import DomainRouter
 from router_plugin.server.batcher import Batcher, Work
+from router_plugin.server.editing.route_files import RouteFiles
 from router_plugin.server.errors import LimitError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
@@ -33,11 +34,19 @@ log = logging.getLogger(__name__)
 
 
 class Files(NamedTuple):
-    """What a server writes; None where it does not. They are closed with it."""
+    """What a server writes; None where it does not. Those that are open are closed with it.
+
+    Attributes:
+        feedback: that clients give.
+        shadow: what champions and candidates decided.
+        traffic: counts over time.
+        routes: those of the router, which the console changes.
+    """
 
     feedback: JsonlFile | None = None
     shadow: JsonlFile | None = None
     traffic: Recorder | None = None
+    routes: RouteFiles | None = None
 
 
 NO_FILES = Files()
@@ -62,6 +71,7 @@ class Service:
         router: that decides.
         options: of the server.
         feedback: file of feedback; None where none is taken.
+        route_files: that the routes came from; None where that is not known.
         metrics: of what it does.
         traffic: counts of it over time, for all processes; None where there are none.
         batcher: in front of the router's models.
@@ -86,6 +96,7 @@ class Service:
             raise ServerError(f"route {NO_ROUTE!r}: that is the label of queries without a route: choose another name")
         self.router, self.options, self.feedback, self.metrics = router, options, files.feedback, Metrics()
         self.traffic = files.traffic
+        self.route_files = files.routes
         self.batcher = Batcher(threads, options.batch_tokens, options.max_queue, self.metrics.count_batch)
         self.spaces = Spaces()
         self._trials = Trials(read_shares(options.canary, router.domains), options.shadow)

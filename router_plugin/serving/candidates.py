@@ -29,6 +29,8 @@ NEAR = 0.9
 
 MANY = 20_000
 """From this number of utterances on, most are not compared exactly where only the decision is wanted."""
+_BLOCK = 256
+"""Utterances that are compared with all others at a time."""
 COMPARED = 1024
 """The utterances with the highest bounds that are compared then."""
 
@@ -47,6 +49,20 @@ class Queries(NamedTuple):
     texts: Sequence[str]
     unread: Sequence[float]
     keys: Sequence[Hashable]
+
+
+class BetweenRoutes(NamedTuple):
+    """``n`` utterances between routes; cosines are minus infinity where nothing can be compared.
+
+    Attributes:
+        own: cosine with the nearest other utterance of the route, ``(n,)``.
+        other: cosine with the nearest utterance of another route, ``(n,)``.
+        nearest: the row of that utterance, ``(n,)``.
+    """
+
+    own: Matrix
+    other: Matrix
+    nearest: NDArray[np.int64]
 
 
 class Candidates:
@@ -157,6 +173,27 @@ class Candidates:
         order = np.argsort(-cosines, kind="stable")[:limit]
         kept = order[np.isfinite(cosines[order])]
         return [(*owner[row], value) for row, value in zip(kept.tolist(), rounded(cosines[kept]).tolist(), strict=True)]
+
+    def between_routes(self, rows: Sequence[int]) -> BetweenRoutes:
+        """How near some utterances lie to their own route, and to the nearest other one.
+
+        Args:
+            rows: of utterances, in the order of the routes.
+        """
+        parts = [self._between(np.array(rows[start : start + _BLOCK])) for start in range(0, len(rows), _BLOCK)]
+        return BetweenRoutes(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _between(self, rows: NDArray[np.int64]) -> BetweenRoutes:
+        cosines = self._matrix[rows] @ self._matrix.T
+        cosines[:, self._unreadable] = -np.inf
+        cosines[np.isin(rows, self._unreadable)] = -np.inf
+        cosines[np.arange(len(rows)), rows] = -np.inf
+        own = np.empty(len(rows), dtype=np.float32)
+        for number, owner in enumerate(self._owners[rows].tolist()):
+            of_route = slice(self._starts[owner], self._starts[owner] + self._counts[owner])
+            own[number] = cosines[number, of_route].max()
+            cosines[number, of_route] = -np.inf
+        return BetweenRoutes(own, cosines.max(axis=1), cosines.argmax(axis=1))
 
     def _cosines(self, queries: Queries) -> tuple[Matrix, bool]:
         """Cosines with all utterances, ``(n, u)``, minus infinity where nothing can be compared; whether that is so."""

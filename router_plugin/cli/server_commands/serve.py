@@ -50,7 +50,7 @@ def serve(
     check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")
     from router_plugin.server.running import serve as run
 
-    run(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model), options, listeners)
+    run(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model), options, listeners, routes)
 
 
 def _address(text: str, default: str) -> tuple[str, tuple[str, int]]:

@@ -14,9 +14,10 @@ from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Guard
 from router_plugin.server.console.jobs import Jobs
-from router_plugin.server.console.pages import data, domain, drift, overview, playground, signing_in
+from router_plugin.server.console.pages import data, domain, drift, editing, overview, playground, routes, signing_in
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
+from router_plugin.server.editing.workshop import Workshop
 from router_plugin.server.protection.bounds import Bounds
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import read_error
@@ -26,7 +27,7 @@ from router_plugin.server.versions.others import OtherVersions
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, domain, playground, drift, data, signing_in, static_files)
+PAGES = (overview, domain, playground, routes, editing, drift, data, signing_in, static_files)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
@@ -43,6 +44,7 @@ def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
     app.state.service, app.state.sessions, app.state.jobs = service, Sessions(keys), Jobs()
     app.state.folders = read_folders(service.options.data)
     app.state.others = OtherVersions(service.router)
+    app.state.workshop = Workshop(service.router, service.options.labelled)
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     for module in PAGES:

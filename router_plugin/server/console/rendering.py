@@ -27,6 +27,7 @@ class Place(NamedTuple):
 NAVIGATION = (
     Place(ROOT, "Overview"),
     Place(f"{ROOT}/playground", "Playground"),
+    Place(f"{ROOT}/routes", "Routes"),
     Place(f"{ROOT}/drift", "Drift"),
     Place(f"{ROOT}/data", "Data"),
 )

@@ -1,0 +1,104 @@
+"""The pages about all routes: a list to search, which routes are confused, and which utterances lie astray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from registry.pages.charts import Shaded
+from router_plugin.evaluation.confusions import Confusions, confusions
+from router_plugin.routes import Route
+from router_plugin.server.console.guard import ROOT
+from router_plugin.server.console.rendering import page, service_of
+from router_plugin.server.editing.workshop import Workshop
+
+router = APIRouter()
+
+PATH = f"{ROOT}/routes"
+SHOWN = 50
+"""Routes of a page."""
+CONFUSED = 30
+"""Routes in the table of confusions."""
+STRAYS = 200
+"""Utterances in the table of those that lie astray."""
+LONGEST = 500
+"""Characters of a search."""
+DARKEST = 50
+"""Percent of colour of a cell that has all queries of its row."""
+
+
+class RouteRow(NamedTuple):
+    """A route in the list, with the first utterance that the search finds."""
+
+    route: Route
+    found: str
+
+
+@router.get(PATH)
+def show(request: Request, q: Annotated[str, Query(max_length=LONGEST)] = "", number: int = 1) -> Response:
+    """The list, or what a search finds in it."""
+    state = service_of(request).router.state
+    found = list(_matching(state.served.routes, q.casefold().strip()))
+    pages = max(1, -(-len(found) // SHOWN))
+    number = min(max(number, 1), pages)
+    return page(
+        request,
+        "routes.html",
+        title="Routes",
+        q=q,
+        rows=found[(number - 1) * SHOWN : number * SHOWN],
+        found=len(found),
+        number=number,
+        pages=pages,
+        threshold=state.threshold,
+        longest=LONGEST,
+    )
+
+
+def _matching(routes: Sequence[Route], wanted: str) -> Iterator[RouteRow]:
+    """The routes in whose name or utterances a text is."""
+    for route in routes:
+        if not wanted or wanted in route.name.casefold():
+            yield RouteRow(route, "")
+        elif hit := next((text for text in route.utterances if wanted in text.casefold()), None):
+            yield RouteRow(route, hit)
+
+
+@router.get(f"{PATH}/confusions")
+def show_confusions(request: Request) -> Response:
+    """Which routes labelled queries got in place of the right ones.
+
+    Raises:
+        DomainRouterError: see :meth:`Workshop.tried`.
+    """
+    workshop: Workshop = request.app.state.workshop
+    tried = workshop.tried() if workshop.file else None
+    table = confusions(tried.labels, tried.decisions, CONFUSED) if tried else None
+    rows = _shaded(table) if table else []
+    return page(request, "confusions.html", title="Confusions", tried=tried, table=table, rows=rows)
+
+
+def _shaded(table: Confusions) -> list[tuple[str, list[Shaded]]]:
+    """The rows of the table, each cell as dark as its part of the row."""
+    return [
+        (name, [_cell(count, sum(counts), right=column == row) for column, count in enumerate(counts)])
+        for row, (name, counts) in enumerate(zip(table.routes, table.counts, strict=True))
+    ]
+
+
+def _cell(count: int, of_row: int, *, right: bool) -> Shaded:
+    return Shaded(str(count or ""), "good" if right else "bad", DARKEST * count / of_row if count else 0)
+
+
+@router.get(f"{PATH}/strays")
+def show_strays(request: Request) -> Response:
+    """Which utterances lie nearer to another route.
+
+    Raises:
+        OverloadedError: another request computes.
+    """
+    workshop: Workshop = request.app.state.workshop
+    return page(request, "strays.html", title="Utterances near other routes", strays=workshop.strays(), shown=STRAYS)

@@ -21,6 +21,7 @@ from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import Embedded, digest_of_key
 from router_plugin.serving.texts import same_text
 from router_plugin.settings import Aggregation
+from router_plugin.utterances import Reading
 
 Matrix = NDArray[np.float32]
 
@@ -78,10 +79,12 @@ class Candidates:
             routes: each with at least one utterance.
             utterances: of all routes, in their order.
         """
+        vectors, unread, keys = zip(*utterances, strict=True)
+        self._start(routes, np.stack(vectors), list(unread), list(keys))
+
+    def _start(self, routes: Sequence[Route], matrix: Matrix, unread: list[float], keys: list[bytes]) -> None:
         self.routes = tuple(routes)
-        self._matrix: Matrix = np.stack([each.vector for each in utterances])
-        self._unread = [each.unread for each in utterances]
-        self._keys = [each.key for each in utterances]
+        self._matrix, self._unread, self._keys = matrix, unread, keys
         self._unreadable = np.flatnonzero(np.array(self._unread) > MOST_UNREAD)
         self._counts = np.array([len(route.utterances) for route in routes], dtype=np.int64)
         self._starts = np.cumsum(self._counts) - self._counts
@@ -102,11 +105,21 @@ class Candidates:
             embed: reads texts.
             previous: candidates of the same encoder, whose utterances are not embedded again.
         """
-        known = {} if previous is None else previous.by_text()
+        known = {} if previous is None else {text: row for row, text in enumerate(previous._texts())}
         texts = [text for route in routes for text in route.utterances]
         new = list(dict.fromkeys(text for text in texts if text not in known))
-        known |= zip(new, embed(new), strict=True) if new else ()
-        return cls(routes, [known[text] for text in texts])
+        read = embed(new) if new else []
+        before = 0 if previous is None else len(previous._matrix)
+        known |= {text: row for row, text in enumerate(new, before)}
+        rows = [known[text] for text in texts]
+        if previous is None:
+            return cls(routes, [read[row] for row in rows])
+        vectors = [previous._matrix, *(each.vector[None] for each in read)]
+        unread = [*previous._unread, *(each.unread for each in read)]
+        keys = [*previous._keys, *(each.key for each in read)]
+        made = cls.__new__(cls)
+        made._start(routes, np.concatenate(vectors)[rows], [unread[row] for row in rows], [keys[row] for row in rows])
+        return made
 
     def scores(self, queries: Queries, aggregation: Aggregation = "max", top_k: int = 1) -> Floats:
         """The score of every query with every route, ``(n, len(routes))``: cosines over the route's utterances.
@@ -219,6 +232,10 @@ class Candidates:
     def by_text(self) -> dict[str, Embedded]:
         """The utterances as the encoder reads them."""
         return dict(zip(self._texts(), map(Embedded, self._matrix, self._unread, self._keys), strict=True))
+
+    def readings(self) -> dict[str, Reading]:
+        """How the encoder reads the utterances, without their vectors."""
+        return dict(zip(self._texts(), map(Reading, self._unread, self._keys), strict=True))
 
     def _texts(self) -> list[str]:
         return [text for route in self.routes for text in route.utterances]

@@ -76,8 +76,7 @@ class DomainRoutes:
                 self._candidates = self.embedded_by(self._domain, self._previous)
                 self._candidates.prepare()
                 self._previous = None
-                known = self._candidates.by_text()
-                self._warn(lambda text: Reading(known[text].unread, known[text].key))
+                self._warn(self._candidates.readings().__getitem__)
             return self._candidates
 
     def load_words(self) -> None:

@@ -53,7 +53,7 @@ class Queries(NamedTuple):
 
 
 class BetweenRoutes(NamedTuple):
-    """``n`` utterances between routes; cosines are minus infinity where nothing can be compared.
+    """``n`` utterances between routes; cosines are -1 where nothing can be compared.
 
     Attributes:
         own: cosine with the nearest other utterance of the route, ``(n,)``.
@@ -61,8 +61,8 @@ class BetweenRoutes(NamedTuple):
         nearest: the row of that utterance, ``(n,)``.
     """
 
-    own: Matrix
-    other: Matrix
+    own: Floats
+    other: Floats
     nearest: NDArray[np.int64]
 
 
@@ -206,7 +206,7 @@ class Candidates:
             of_route = slice(self._starts[owner], self._starts[owner] + self._counts[owner])
             own[number] = cosines[number, of_route].max()
             cosines[number, of_route] = -np.inf
-        return BetweenRoutes(own, cosines.max(axis=1), cosines.argmax(axis=1))
+        return BetweenRoutes(rounded(own), rounded(cosines.max(axis=1)), cosines.argmax(axis=1))
 
     def _cosines(self, queries: Queries) -> tuple[Matrix, bool]:
         """Cosines with all utterances, ``(n, u)``, minus infinity where nothing can be compared; whether that is so."""

@@ -48,6 +48,7 @@ The tree, with the modules that define the errors other than these::
         NotServingError                 router_plugin.server.errors
         TimedOutError                   router_plugin.server.errors
         NoFileError                     router_plugin.server.console.static_files
+        UnknownRunError                 router_plugin.server.runs.store
       ClientError                       router_plugin.client.errors
         UnavailableError                router_plugin.client.errors
         RefusedError                    router_plugin.client.errors

@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from training.recipes.interpolation import DevSample, average, choose_weight, gu
 from training.recipes.model_modules import describe_model
 from training.reporting.evidence import Example, gather, sample_examples
 from training.reporting.report import REPORT, Iteration, TrainingReport, read_finished
+from training.reporting.report_page import PAGE
 from training.reporting.test_sets import Outcome, TestResults, TestSetEvaluator, best_outcome
 from training.retrieval.encoding import load_model, resolve_device
 from training.retrieval.hybrid import compare_hybrid
@@ -42,6 +44,7 @@ from training.retrieval.texts import Texts
 from training.runs import processes
 from training.runs.checkpoints import Checkpoint, newest_checkpoint, remove_checkpoints
 from training.runs.run import Run
+from training.runs.watching import Watcher, watched
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +96,7 @@ def _finished(job: TrainingJob, out: Path) -> TrainingReport | None:
 def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str) -> TrainingReport:
     """Run the job: all seeds, then the test sets, then the model folder."""
     check_free(out, overwrite, REPORT)
-    with disk_reported(out), _open_run(job, out) as run:
+    with disk_reported(out), _open_run(job, out) as run, _watched(job, run, out) as watcher:
         if run.resumed:
             log.warning("resuming the unfinished run in %s", run.folder)
         texts, recipe = Texts(join(job.kept_apart.sets)), job.recipe
@@ -106,9 +109,10 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         sets = {**(job.training_set.parts or {"": job.training_set}), **job.all_mixed}
         check_readable(base.model, job.base.name, sets, job.allow_unreadable)
         graded = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
-        loops = [_Loop(job, run, texts, states, load, graded, seed) for seed in job.seeds]
+        loops = [_Loop(job, run, texts, states, load, graded, seed, watcher) for seed in job.seeds]
         outcomes = [loop.run_all() for loop in loops]
 
+        watcher.doing("testing")
         evaluator = TestSetEvaluator(run, states, job.training_set, job.extra_test_sets, recipe.dims)
         results = evaluator.measure(outcomes, job.max_loss, loops[0].average(outcomes))
         kept = results.kept
@@ -120,12 +124,35 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         report = _report(job, results, hybrid, model, run.seconds)
         write_model_folder(run.result, job, model, base, kept.seed, report, evidence, results.by_query)
         move_into_place(run.result, out)
+        watcher.finished(_public(report), out / PAGE)
         run.remove()
     return report
 
 
 def _open_run(job: TrainingJob, out: Path) -> Run:
     return Run(out, job.identity().model_dump(mode="json"))
+
+
+def _watched(job: TrainingJob, run: Run, out: Path) -> AbstractContextManager[Watcher]:
+    """What hears of the run: the server that the job names."""
+    identity = job.identity()
+    facts = {
+        "name": out.absolute().name[:200],
+        "domain": job.domain,
+        "recipe": job.recipe.name,
+        "base_model": job.base.record().public_name,
+        "fingerprint": identity.dataset.fingerprint,
+        "counts": identity.dataset.counts,
+        "options": identity.model_dump(mode="json")["options"],
+        "iterations": len(job.seeds) * job.recipe.iterations,
+    }
+    return watched(job.report_to, run.folder, facts, lambda: run.seconds)
+
+
+def _public(report: TrainingReport) -> dict[str, Any]:
+    """The report as others may read it: without the path of a base model."""
+    base = {**report.base_model.model_dump(), "name": report.base_model.public_name}
+    return {**report.model_dump(mode="json"), "base_model": base}
 
 
 def _report(
@@ -156,17 +183,22 @@ class _Loop:
     load: Load
     graded: GradedRelevance | None
     seed: int
+    watcher: Watcher
 
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         recipe, shares = self.job.recipe, self.job.complete_batch_shares
         mixture = Mixture(recipe.miner, self.texts, self.job.kept_apart.mixed, recipe.mixed_fraction, shares)
+        self.watcher.doing("measuring the base model")
         history = [self.run.step(BASE_STATE, partial(self.measure, BASE_STATE))]
+        self.watcher.measured(**history[0])
         for number in range(1, recipe.iterations + 1):
             name, state = self.name(number), self.states[history[-1]["name"]]
+            self.watcher.doing(f"{name}: mining")
             judged = {"judged": self.graded.update(state, name)} if self.graded else {}
             mined = {"mined": mixture.mine(state, self.seed + number), **judged}
             history.append(self.run.step(name, partial(self.iterate, number, mixture, mined)))
+            self.watcher.measured(name, history[-1]["dev"])
             remove_checkpoints(self.run.checkpoints(name))
             log.info("%s: dev %s %.4f", name, DECIDING, history[-1]["dev"][DECIDING])
         return Outcome(self.seed, [Iteration(**state) for state in history])
@@ -192,6 +224,7 @@ class _Loop:
 
         found = self.run.step(MEAN, measure)
         mean = Iteration(**found["measured"])
+        self.watcher.measured(MEAN, mean.dev)
         log.info("%s: dev %s %.4f", MEAN, DECIDING, mean.dev[DECIDING])
         if not found["held"]:
             log.warning("%s: a guard loses too much, so it is not kept", MEAN)
@@ -204,7 +237,10 @@ class _Loop:
         name, base = self.name(number), self.states[BASE_STATE]
         start = newest_checkpoint(self.run.checkpoints(name))
         self.states.free_models()  # fine-tuning needs the memory
-        model, trained = fine_tune(self.task(number, mixture, start), self.load, self.job.recipe, base)
+        task = self.task(number, mixture, start)
+        self.watcher.doing(f"{name}: fine-tuning")
+        model, trained = fine_tune(task, self.load, self.job.recipe, base, self.watcher)
+        self.watcher.doing(f"{name}: measuring")
         if not (start and start.finished and start == newest_checkpoint(self.run.checkpoints(name))):
             self.discard(name)
         self.run.save_model(_trained(name), model, self.job.base)

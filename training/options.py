@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -18,6 +19,15 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError("expected at least one seed, and no duplicates: each seed gives one model")
     return seeds
+
+
+def _address(given: str | None) -> str | None:
+    """An address of a server, without names and passwords, which would be shown."""
+    if given is not None:
+        parts = urlsplit(given)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+            raise ValueError("expected an address like http://127.0.0.1:8700")
+    return given
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -81,6 +91,15 @@ class TrainingOptions:
     allow_unreadable: Annotated[
         bool, Field(description="Train although the base model cannot read most of the queries or documents.")
     ] = False
+    report_to: Annotated[
+        str | None,
+        Field(
+            description="Address of a server that was started with `serve --runs`: its console shows the run while it "
+            "goes on. A key is read from $DOMAIN_ROUTER_API_KEY."
+        ),
+        AfterValidator(_address),
+        Shown(default="nobody", metavar="URL"),
+    ] = None
     device: Device = None
     trust_remote_code: TrustRemoteCode = False
 

@@ -30,6 +30,7 @@ from router_plugin.server.protection.access import AccessControl
 from router_plugin.server.protection.bounds import Bounds
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import MCP_PATH, error_response
+from router_plugin.server.runs import endpoints as runs
 from router_plugin.server.service import Service
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def create_app(service: Service, keys: KeyFile | None = None, ports: Mapping[int
     app.add_middleware(Direct, service=service)
     for kind in (DomainRouterError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    for each in (openai, inference, routing, systemone, dialect):  # what is asked most, first
+    for each in (openai, inference, routing, systemone, dialect, runs):  # what is asked most, first
         app.include_router(each.router, dependencies=[KEY])
     app.include_router(operations.router)
     if standard:

@@ -65,6 +65,12 @@ class ServerOptions(Options):
         Field(description="Folder of prepared data, for maps of the console, like medical=work/medical."),
         Shown(default="none", metavar="NAME=DIR"),
     ] = ()
+    runs: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(description="Folder for the reports of training runs, which `train --report-to` sends."),
+        Shown(default="they are refused"),
+    ] = None
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

@@ -146,6 +146,7 @@ def _opened(open_router: OpenRouter, options: ServerOptions, routes: Sequence[Pa
     from router_plugin.server.editing.route_files import RouteFiles
     from router_plugin.server.jsonl_file import JsonlFile
     from router_plugin.server.protection.key_file import KeyFile
+    from router_plugin.server.runs.store import RunStore
     from router_plugin.server.service import Files, Service
     from router_plugin.server.traffic.recorder import Recorder
     from router_plugin.server.traffic.traffic_file import TrafficFile
@@ -155,8 +156,9 @@ def _opened(open_router: OpenRouter, options: ServerOptions, routes: Sequence[Pa
     shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
     traffic = Recorder(TrafficFile(options.traffic), options.keep_queries) if options.traffic else None
     known = RouteFiles(routes) if routes else None  # read before the router reads them
+    runs = RunStore(options.runs) if options.runs else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
-    return Service(open_router(), options, threads, Files(feedback, shadow, traffic, known)), keys
+    return Service(open_router(), options, threads, Files(feedback, shadow, traffic, known, runs)), keys
 
 
 def _check_certificate(options: ServerOptions) -> None:

@@ -21,6 +21,7 @@ from router_plugin.server.errors import LimitError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
+from router_plugin.server.runs.store import RunStore
 from router_plugin.server.traffic.recorder import Recorder
 from router_plugin.server.versions.champions import RETRY, Champions
 from router_plugin.server.versions.shadow import Shadow, deciding
@@ -47,6 +48,7 @@ class Files(NamedTuple):
     shadow: JsonlFile | None = None
     traffic: Recorder | None = None
     routes: RouteFiles | None = None
+    runs: RunStore | None = None
 
 
 NO_FILES = Files()
@@ -72,6 +74,7 @@ class Service:
         options: of the server.
         feedback: file of feedback; None where none is taken.
         route_files: that the routes came from; None where that is not known.
+        runs: training runs that report; None where none are kept.
         metrics: of what it does.
         traffic: counts of it over time, for all processes; None where there are none.
         batcher: in front of the router's models.
@@ -98,7 +101,7 @@ class Service:
         self.traffic = files.traffic
         self.route_files = files.routes
         self.batcher = Batcher(threads, options.batch_tokens, options.max_queue, self.metrics.count_batch)
-        self.spaces = Spaces()
+        self.runs, self.spaces = files.runs, Spaces()
         self._trials = Trials(read_shares(options.canary, router.domains), options.shadow)
         for domain in options.shadow:
             check_domain_known(domain, router.domains, "shadow")

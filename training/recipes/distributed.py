@@ -15,6 +15,7 @@ from training.recipes.recipes import Recipe
 from training.retrieval.states import State
 from training.runs import processes
 from training.runs.checkpoints import Checkpoint
+from training.runs.watching import NOBODY, Watcher
 
 Load = Callable[[Path], SentenceTransformer]
 """Loads a model folder."""
@@ -44,14 +45,14 @@ class FineTuning:
 
 
 def fine_tune(
-    task: FineTuning, load: Load, recipe: Recipe, base: State
+    task: FineTuning, load: Load, recipe: Recipe, base: State, watcher: Watcher = NOBODY
 ) -> tuple[SentenceTransformer, dict[str, float]]:
     """Fine-tune together with the processes that wait in :func:`help_to_fine_tune`.
 
     Returns:
         The trained model, and what :func:`training.recipes.finetune.finetune` returns.
     """
-    return _fine_tune(processes.broadcast(task), load, recipe, base)
+    return _fine_tune(processes.broadcast(task), load, recipe, base, watcher)
 
 
 def help_to_fine_tune(load: Load, recipe: Recipe) -> Any:
@@ -62,9 +63,10 @@ def help_to_fine_tune(load: Load, recipe: Recipe) -> Any:
 
 
 def _fine_tune(
-    task: FineTuning, load: Load, recipe: Recipe, base: State | None
+    task: FineTuning, load: Load, recipe: Recipe, base: State | None, watcher: Watcher = NOBODY
 ) -> tuple[SentenceTransformer, dict[str, float]]:
     model = load(task.weights)
     if recipe.lora:
         train_adapter_only(model, recipe.lora, task.adapter_seed)
-    return model, finetune(model, task.examples, recipe, task.seed, task.checkpoints, task.name, base, task.start)
+    trained = finetune(model, task.examples, recipe, task.seed, task.checkpoints, task.name, base, task.start, watcher)
+    return model, trained

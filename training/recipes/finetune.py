@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from training.retrieval.states import State
 from training.runs import processes
 from training.runs.checkpoints import Checkpoint
 from training.runs.progress import bar
+from training.runs.watching import NOBODY, Watcher
 
 
 def finetune(
@@ -37,6 +39,7 @@ def finetune(
     what: str,
     base: State | None = None,
     start: Checkpoint | None = None,
+    watcher: Watcher = NOBODY,
 ) -> dict[str, float]:
     """Train a model in place.
 
@@ -49,6 +52,7 @@ def finetune(
         what: name for the progress bar and errors.
         base: the unadapted model, for recipes that learn from its embeddings.
         start: a checkpoint of the same training to go on from.
+        watcher: hears of every step.
 
     Returns:
         ``steps``, and ``loss``, the mean over them.
@@ -66,6 +70,7 @@ def finetune(
             loss=_loss(recipe, model, base),
             batches=examples.batches,
             advance=advance,
+            heard_by=partial(watcher.stepped, what),
         )
         result = trainer.train_from(start)
     model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,9 @@ from training.runs.training_state import fits, moment_tensors, restore_moments, 
 
 log = logging.getLogger(__name__)
 
+StepHearer = Callable[[int, int, Callable[[], float]], None]
+"""Called with the step, the number of all steps, and what gives the sum of the losses."""
+
 
 class MinedBatchTrainer(SentenceTransformerTrainer):
     """Trains on given batches instead of random ones, and goes on from checkpoints.
@@ -31,17 +34,18 @@ class MinedBatchTrainer(SentenceTransformerTrainer):
     ``trainer_state.json`` stays, by which it finds its position in the data.
     """
 
-    def __init__(self, *, batches: list[int] | None, advance: Advance, **options: Any) -> None:
+    def __init__(self, *, batches: list[int] | None, advance: Advance, heard_by: StepHearer, **options: Any) -> None:
         """
         Args:
             batches: sizes of the batches, in the order of the data; None for random batches.
             advance: moves the progress bar.
+            heard_by: called after every step.
             options: of the Trainer; its output folder is that of the checkpoints.
         """
         self._batches = batches
         self._tensors: dict[str, Tensor] = {}
         self._numbers: dict[str, Any] = {}
-        super().__init__(callbacks=[_ProgressCallback(advance), _CheckpointCallback(self)], **options)
+        super().__init__(callbacks=[_ProgressCallback(self, advance, heard_by), _CheckpointCallback(self)], **options)
         self.remove_callback(PrinterCallback)
 
     def train_from(self, checkpoint: Checkpoint | None) -> Any:
@@ -124,6 +128,10 @@ class MinedBatchTrainer(SentenceTransformerTrainer):
         if checkpoint is not None:
             restore_random_state(self._numbers["random"][processes.rank()], self.args.device)
 
+    def loss_so_far(self) -> float:
+        """The sum of the losses of all steps; of those of this process, where there are several."""
+        return float(self._tr_loss)
+
     def resume_loss(self) -> None:
         """Go on with the sum of the losses; the mean is then over all steps, not only over those of this process."""
         if self._numbers:
@@ -158,16 +166,17 @@ class MinedBatchSampler(DefaultBatchSampler):
 
 
 class _ProgressCallback(TrainerCallback):
-    """Moves the progress bar."""
+    """Moves the progress bar, and says how far the training is."""
 
-    def __init__(self, advance: Advance) -> None:
-        self._advance = advance
+    def __init__(self, trainer: MinedBatchTrainer, advance: Advance, heard_by: StepHearer) -> None:
+        self._trainer, self._advance, self._heard_by = trainer, advance, heard_by
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._advance(state.global_step, total=state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._advance(1)
+        self._heard_by(state.global_step, state.max_steps, self._trainer.loss_so_far)
 
 
 class _CheckpointCallback(TrainerCallback):

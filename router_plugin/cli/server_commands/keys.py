@@ -15,7 +15,7 @@ from router_plugin.cli.printing import print_json, print_table, say
 ADD = "Example: domain-router keys add gateway --scope route --scope embed --file keys.json"
 LIST = "Example: domain-router keys list --file keys.json"
 REMOVE = "Example: domain-router keys remove gateway --file keys.json"
-SCOPES = ("route", "embed", "admin")
+SCOPES = ("route", "embed", "train", "admin")
 
 app = typer.Typer(cls=CommandGroup, help="Manage the access keys of a server.", no_args_is_help=True)
 

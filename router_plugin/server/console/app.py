@@ -14,7 +14,17 @@ from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Guard
 from router_plugin.server.console.jobs import Jobs
-from router_plugin.server.console.pages import data, domain, drift, editing, overview, playground, routes, signing_in
+from router_plugin.server.console.pages import (
+    data,
+    domain,
+    drift,
+    editing,
+    overview,
+    playground,
+    routes,
+    runs,
+    signing_in,
+)
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
 from router_plugin.server.editing.workshop import Workshop
@@ -27,7 +37,7 @@ from router_plugin.server.versions.others import OtherVersions
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, domain, playground, routes, editing, drift, data, signing_in, static_files)
+PAGES = (overview, domain, playground, routes, editing, drift, data, runs, signing_in, static_files)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:

@@ -97,7 +97,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
             if self._cookie:
                 headers.append("Set-Cookie", cookie_header(self._cookie, self._scope))

@@ -30,6 +30,7 @@ NAVIGATION = (
     Place(f"{ROOT}/routes", "Routes"),
     Place(f"{ROOT}/drift", "Drift"),
     Place(f"{ROOT}/data", "Data"),
+    Place(f"{ROOT}/runs", "Training runs"),
 )
 """The pages in their order."""
 

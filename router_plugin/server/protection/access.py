@@ -29,6 +29,7 @@ SCOPES: dict[str, Scope] = {
     "/v1/systemone": "route",
     "/v1/decisions": "route",
     "/mcp": "route",
+    "/v1/runs": "train",
 }
 """What the other paths and those below them need."""
 

@@ -17,7 +17,7 @@ from registry.shared.outputs import write_atomically
 from registry.shared.wording import first_fault
 from router_plugin.errors import KeysError
 
-Scope = Literal["route", "embed", "admin"]
+Scope = Literal["route", "embed", "train", "admin"]
 
 _PREFIX = "dr-"
 """Keys begin with it, so that scanners for secrets can find them."""

@@ -18,6 +18,7 @@ from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.running import ROUTES_PREFIX, server_config
+from router_plugin.server.runs.store import RunStore
 from router_plugin.server.service import NO_FILES, Files, Service
 
 
@@ -72,7 +73,8 @@ def router_over(served_domains):
 @pytest.fixture(scope="module")
 def serving(over_all, tmp_path_factory):
     """The URL of a server, and what answers there."""
-    files = Files(JsonlFile(tmp_path_factory.mktemp("server") / "feedback.jsonl", "feedback"))
+    folder = tmp_path_factory.mktemp("server")
+    files = Files(JsonlFile(folder / "feedback.jsonl", "feedback"), runs=RunStore(folder / "runs"))
     with running(over_all, ServerOptions(max_texts=50, max_characters=20_000, max_body_kb=100), files=files) as up:
         yield up
 

@@ -25,7 +25,7 @@ SECRETS: dict[str, str] = {}
 def keys():
     """A key for each scope, and one that may be used twice a minute."""
     found = Keys()
-    for scope in ("route", "embed", "admin"):
+    for scope in ("route", "embed", "train", "admin"):
         found, SECRETS[scope] = found.with_new(scope, (scope,))
     found, SECRETS["seldom"] = found.with_new("seldom", ("admin",), requests_per_minute=2)
     return found
@@ -74,7 +74,9 @@ def ask(guarded, method, path, secret=None):
 
 def test_every_route_refuses_no_key_a_wrong_key_and_an_insufficient_key(guarded, served_domains):
     every = every_route(served_domains)
-    assert {path for _, path in every} >= {*SCOPES, *OPEN, "/metrics"}
+    paths = {path for _, path in every}
+    assert paths >= {*OPEN, "/metrics"}
+    assert all(any(f"{path}/".startswith(f"{each}/") for path in paths) for each in SCOPES)
     for method, path in every:
         if path in OPEN:
             assert ask(guarded, method, path) == 200

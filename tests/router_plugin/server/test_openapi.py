@@ -11,6 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from router_plugin.server.protection.access import OPEN
 
+from .test_runs import a_run
+
 QUERY = "what are the side effects of this medicine"
 QUESTIONS = {
     "which": {"type": "choice", "criteria": {"medical": None, "legal": None}},
@@ -41,6 +43,8 @@ RIGHT = [
     ("post", "/mcp/vsr/resources/list", None),
     ("post", "/mcp/vsr/prompts/list", None),
     ("post", "/mcp/vsr/ping", None),
+    ("put", "/v1/runs/{id}", a_run()),
+    ("put", "/v1/runs/{id}/page", {"html": "<p>report</p>"}),
     ("get", "/health/live", None),
     ("get", "/health/ready", None),
     ("get", "/version", None),
@@ -60,6 +64,7 @@ WRONG = [
     ("post", "/v1/systemone", {"state": "x", "questions": {}}),
     ("post", "/mcp/vsr/tools/call", {"params": {"name": "route", "arguments": {"query": 3}}}),
     ("post", "/mcp/vsr/tools/call", {"params": {"name": "none"}}),
+    ("put", "/v1/runs/{id}", {"name": "law"}),
 ]
 
 
@@ -87,7 +92,7 @@ def check(document, described, value):
 
 
 def asked(client, method, path, body):
-    return client.request(method, path.replace("{name}", "medical"), json=body)
+    return client.request(method, path.replace("{name}", "medical").replace("{id}", "0" * 32), json=body)
 
 
 def test_the_document_is_valid(document):

@@ -1,4 +1,5 @@
-// Draws the charts of a page: elements of the class `chart` whose data-chart is {x, series: [{label, values}], unit}.
+// Draws the charts of a page: elements of the class `chart` whose data-chart is {x, series: [{label, values}], unit, time}.
+// With time false, x are numbers instead of seconds since 1970.
 "use strict";
 
 const COLOURS = ["#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096", "#b7791f", "#2c7a7b", "#c53030", "#4a5568"];
@@ -19,6 +20,7 @@ function draw(element) {
   const options = {
     width: Math.max(240, element.clientWidth || 600),
     height: 220,
+    scales: { x: { time: chart.time !== false } },
     series: [{}, ...series],
     axes: [axis, { ...axis, size: 56, label: chart.unit, labelSize: 18 }],
     cursor: { drag: { x: false, y: false } },

@@ -1,0 +1,173 @@
+"""Keeps what training runs report: a folder with one JSON file for each run, and its report page beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from registry.shared.outputs import write_atomically
+from router_plugin.errors import ServerError
+from router_plugin.server.errors import NotServingError, RequestError, TooLargeError
+from router_plugin.server.runs.reports import ENDED, MAX_PAGE, Run, RunReport, StoredRun
+
+MAX_RUNS = 100
+"""Runs that are kept; the oldest that have ended, or are silent for long, make room for new ones."""
+MAX_BYTES = 500_000_000
+"""Of all files together."""
+MAX_REPORT = 2_000_000
+"""Bytes of a run but for its page."""
+LOST = timedelta(days=1)
+"""After which a silent run counts as ended."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class UnknownRunError(RequestError):
+    """There is no such run."""
+
+    status, code = 404, "not_found"
+
+
+class RunStore:
+    """Runs by their identifier. Several processes of a server may use one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Args:
+            folder: made if it is missing, for its owner alone: report pages show texts of the data.
+
+        Raises:
+            ServerError: it cannot be written.
+        """
+        self._folder, self._lock = folder, threading.Lock()
+        self._read: dict[str, tuple[tuple[int, int], StoredRun]] = {}
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServerError(f"`runs` {folder}: cannot be written: {error.strerror}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ServerError(f"`runs` {folder}: cannot be written")
+
+    def put(self, run: str, report: RunReport) -> None:
+        """Keep the state of a run, in place of its earlier one.
+
+        Raises:
+            TooLargeError: it is too large.
+            NotServingError: too many others go on.
+        """
+        now = datetime.now(timezone.utc)
+        with self._lock:
+            known = self._load(run)
+            if known is None:
+                self._make_room(now)
+            stored = StoredRun(began=known.began if known else now, heard=now, report=report)
+            content = stored.model_dump_json()
+            if len(content) > MAX_REPORT:
+                raise TooLargeError(f"a report of a run has at most {MAX_REPORT // 1000} KB, without its page")
+            write_atomically(self._path(run), content)
+
+    def put_page(self, run: str, page: str) -> None:
+        """Keep the report page of a run.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            TooLargeError: it is too large.
+        """
+        if len(page) > MAX_PAGE:
+            raise TooLargeError(f"a report page has at most {MAX_PAGE} characters")
+        with self._lock:
+            self._known(run)
+            write_atomically(self._page(run), page)
+
+    def all(self) -> list[Run]:
+        """All runs, the newest first. A file that another version of this software wrote is left out."""
+        names = [path.stem for path in self._folder.glob("*.json") if _ID.fullmatch(path.stem)]
+        with self._lock:
+            self._read = {name: each for name, each in self._read.items() if name in names}
+            found = [(name, stored) for name in names if (stored := self._load(name))]
+        runs = [self._run(name, stored) for name, stored in found]
+        return sorted(runs, key=lambda run: (run.began, run.id), reverse=True)
+
+    def get(self, run: str) -> Run:
+        """A run.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        with self._lock:
+            return self._run(run, self._known(run))
+
+    def page(self, run: str) -> str:
+        """The report page of a run: HTML from outside, not to be trusted.
+
+        Raises:
+            UnknownRunError: there is no such run, or it has none.
+        """
+        self.get(run)
+        try:
+            return self._page(run).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            raise UnknownRunError(f"{run}: this run has no report page") from None
+
+    def remove(self, run: str) -> None:
+        """Delete all that is kept of a run.
+
+        Raises:
+            UnknownRunError: there is none.
+        """
+        with self._lock:
+            self._known(run)
+            self._delete(run)
+
+    def _run(self, name: str, stored: StoredRun) -> Run:
+        return Run(name, stored.began, stored.heard, stored.report, self._page(name).exists())
+
+    def _known(self, run: str) -> StoredRun:
+        stored = self._load(run) if _ID.fullmatch(run) else None
+        if stored is None:
+            raise UnknownRunError(f"{run}: there is no such run: it may have been deleted")
+        return stored
+
+    def _load(self, run: str) -> StoredRun | None:
+        """A stored run, parsed once for each time that it is written."""
+        path = self._path(run)
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+            if run not in self._read or self._read[run][0] != stamp:
+                self._read[run] = stamp, StoredRun.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        return self._read[run][1]
+
+    def _make_room(self, now: datetime) -> None:
+        """Delete the oldest runs that nobody waits for, until there is room for another one."""
+        sizes = {path: path.stat().st_size for path in self._folder.iterdir() if _ID.fullmatch(path.stem)}
+        names = {path.stem for path in sizes}
+        stored = sorted(((each, name) for name in names if (each := self._load(name))), key=lambda each: each[0].began)
+        total = sum(sizes.values())
+        for each, name in stored:
+            if len(names) < MAX_RUNS and total <= MAX_BYTES:
+                return
+            if each.report.state in ENDED or now - each.heard > LOST:
+                self._delete(name)
+                names.remove(name)
+                total -= sum(size for path, size in sizes.items() if path.stem == name)
+        if len(names) >= MAX_RUNS or total > MAX_BYTES:
+            raise NotServingError(f"{len(names)} runs are kept already, and none of them has ended")
+
+    def _delete(self, run: str) -> None:
+        self._page(run).unlink(missing_ok=True)
+        self._path(run).unlink(missing_ok=True)
+        self._read.pop(run, None)
+
+    def _path(self, run: str) -> Path:
+        return self._folder / f"{run}.json"
+
+    def _page(self, run: str) -> Path:
+        return self._folder / f"{run}.html"

@@ -221,10 +221,25 @@ def bubbles(title: str, points: Sequence[Point], x_label: str, y_label: str) -> 
     return plot.draw(_diagonal(plot), *drawn)
 
 
-def curve(title: str, places: Sequence[Place], x_label: str, y_label: str) -> Markup:
-    """A curve through the unit square, against its diagonal."""
+def curve(title: str, places: Sequence[Place], x_label: str, y_label: str, *, diagonal: bool = True) -> Markup:
+    """A curve through the unit square, perhaps against its diagonal."""
     plot = _unit_square(title, x_label, y_label)
-    return plot.draw(_diagonal(plot), plot.lines(places, stroke="var(--after)", stroke_width=2))
+    drawn = plot.lines(places, stroke="var(--after)", stroke_width=2)
+    return plot.draw(_diagonal(plot), drawn) if diagonal else plot.draw(drawn)
+
+
+def reliability_diagram(bins: Sequence[tuple[float, float, int]]) -> Markup:
+    """How often predictions of similar confidence are right.
+
+    Args:
+        bins: of each the mean confidence, the fraction that is right, and the number of predictions; at least one.
+    """
+    largest = max(count for _, _, count in bins)
+    points = [
+        Point(x, y, title=f"{count} queries: confidence {x:.2f}, right {y:.2f}", weight=count / largest)
+        for x, y, count in bins
+    ]
+    return bubbles("Reliability diagram", points, "confidence", "fraction right")
 
 
 def labelled_points(title: str, points: Sequence[Point], x: Limits, y: Limits, x_label: str, y_label: str) -> Markup:

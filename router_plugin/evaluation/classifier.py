@@ -35,6 +35,11 @@ class Bin:
     accuracy: float
     queries: int
 
+    @property
+    def place(self) -> tuple[float, float, int]:
+        """As a diagram takes it."""
+        return self.confidence, self.accuracy, self.queries
+
 
 @dataclass(frozen=True)
 class Mistake:

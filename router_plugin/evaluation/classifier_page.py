@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
-from registry.pages.charts import Point, Shaded, bubbles, curve
+from registry.pages.charts import Shaded, curve, reliability_diagram
 from registry.pages.templates import render_html
 from router_plugin.evaluation.classifier import Evaluation
 
@@ -25,7 +23,7 @@ def evaluation_page(evaluation: Evaluation, title: str) -> str:
         _TEMPLATE,
         title=title,
         figures=list(_figures(evaluation)),
-        reliability=_reliability(evaluation),
+        reliability=reliability_diagram([each.place for each in evaluation.reliability]),
         roc=curve("ROC curve", evaluation.roc, "false", "true") if evaluation.roc else None,
         confusion=(evaluation.domains, list(_confusion(evaluation))),
         mistakes=[(each.query, each.domain, each.predicted, f"{each.probability:.3f}") for each in evaluation.mistakes],
@@ -44,20 +42,6 @@ def _figures(evaluation: Evaluation) -> Iterator[Sequence[str]]:
     for what, milliseconds in (("without", evaluation.lexical_ms), ("with", evaluation.embedded_ms)):
         if milliseconds is not None:
             yield f"median time of a query {what} one", f"{milliseconds:.2f} ms"
-
-
-def _reliability(evaluation: Evaluation) -> Markup:
-    largest = max(each.queries for each in evaluation.reliability)
-    points = [
-        Point(
-            each.confidence,
-            each.accuracy,
-            title=f"{each.queries} queries: confidence {each.confidence:.2f}, right {each.accuracy:.2f}",
-            weight=each.queries / largest,
-        )
-        for each in evaluation.reliability
-    ]
-    return bubbles("Reliability diagram", points, "confidence", "fraction right")
 
 
 def _confusion(evaluation: Evaluation) -> Iterator[tuple[str, list[Shaded]]]:

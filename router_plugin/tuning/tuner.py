@@ -114,7 +114,9 @@ class Tuner:
         given = _Labelled.read(queries, labels, None, state)
         asked = given.without_utterances(state)
         decisions = [decision for part in asked.blocks() for decision in self._router.route_many(*part)]
-        return evaluate_routes(decisions, asked.labels, len(given.queries) - len(asked.queries))
+        default = state.served.default_threshold
+        thresholds = {each.name: default if each.threshold is None else each.threshold for each in state.served.routes}
+        return evaluate_routes(decisions, asked.labels, len(given.queries) - len(asked.queries), thresholds)
 
 
 class _Labelled(NamedTuple):

@@ -21,6 +21,7 @@ from training.reporting.verdicts import (
     SEED_COLUMNS,
     dims_rows,
     evaluation_rows,
+    hybrid_line,
     seed_rows,
     warnings,
 )
@@ -56,6 +57,7 @@ def report_page(report: TrainingReport, evidence: Evidence) -> str:
         title=f"{report.base_model.name}, adapted to {report.domain}",
         report=report,
         warnings=warnings(report),
+        hybrid=hybrid_line(report),
         evaluations=(EVALUATION_COLUMNS, evaluation_rows(report)),
         more_tables={
             "Compared with single-set models": (BASELINE_COLUMNS, baseline_rows(report)),

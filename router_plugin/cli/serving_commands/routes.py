@@ -101,6 +101,9 @@ def evaluate(
     file: FileArgument,
     *,
     routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    html: Annotated[
+        Path | None, typer.Option(parser=named_path, metavar=PATH, help="Write a page with plots.", show_default=False)
+    ] = None,
     fitted: FittedOption = None,
     extra_domains: ExtraDomainsOption = None,
     settings: SettingsOptions,
@@ -108,14 +111,20 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Route labelled queries, and compare with their labels."""
+    from registry.shared.outputs import write_atomically
     from router_plugin.cli.opening import open_router
+    from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
+    from router_plugin.evaluation.routes_page import evaluation_page
     from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
+    check_page(html)
     router = open_router(routes, registry, extra_domains, settings, fitted)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     evaluation = Tuner(router).evaluate(queries, labels)
+    if html:
+        write_atomically(html, evaluation_page(evaluation, f"Routing on {file.name}"))
     if json:
         print_json(evaluation.to_dict())
         return

@@ -223,7 +223,11 @@ def test_record_and_page_say_who_judged_and_how_much(judged, trained):
     page, other = ((folder / PAGE).read_text(encoding="utf-8") for folder in (judged[0], trained.out))
     counts = judged[1].iterations[1].judged
     cells = [f"<td>{count}</td>" for count in (counts.judged, counts.relevant, counts.unknown)]
-    assert "".join(cells) in page and "<th>unknown</th>" in page and "<th>unknown</th>" not in other
+    assert (
+        "".join(cells) in page
+        and '<th scope="col">unknown</th>' in page
+        and '<th scope="col">unknown</th>' not in other
+    )
     assert '>relevance judged by</td><td class="text">words<' in page
     assert '>relevance judged by</td><td class="text">the labels only<' in other
 

@@ -38,7 +38,7 @@ def loss_chart(report: RunReport) -> Chart:
         series.append({"label": curve.iteration, "values": [None] * len(x) + [loss for _, loss in points]})
         x += [before + step for step, _ in points]
         before = x[-1] if x else 0
-    return {"x": x, "series": series, "unit": "loss", "time": False}
+    return {"x": x, "series": series, "unit": "loss", "x_label": "step"}
 
 
 def dev_chart(reports: Mapping[str, RunReport], metric: str) -> Chart:
@@ -51,7 +51,7 @@ def dev_chart(reports: Mapping[str, RunReport], metric: str) -> Chart:
     curves = {label: values for name, each in reports.items() for label, values in _curves(name, each, metric)}
     x = sorted({number for values in curves.values() for number in values})
     series = [{"label": label, "values": [values.get(number) for number in x]} for label, values in curves.items()]
-    return {"x": x, "series": series, "unit": metric, "time": False}
+    return {"x": x, "series": series, "unit": metric, "x_label": "iteration"}
 
 
 def _curves(label: str, report: RunReport, metric: str) -> Iterator[tuple[str, dict[int, float]]]:

@@ -93,7 +93,7 @@ def test_what_a_run_sends_is_shown(client, url, keys, store):
         "x": [1, 5],
         "series": [{"label": "iteration-1", "values": [0.9, None]}],
         "unit": "loss",
-        "time": False,
+        "x_label": "step",
     }
 
 
@@ -169,7 +169,7 @@ def test_runs_are_compared_side_by_side(client, store):
             {"label": "3. legal-model", "values": [0.5, 0.6]},
         ],
         "unit": "ndcg@10",
-        "time": False,
+        "x_label": "iteration",
     }
     assert "0.5000 → 0.6000" in text and "-0.1000" in text and text.count("<iframe") == 1
 

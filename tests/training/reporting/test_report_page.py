@@ -16,6 +16,7 @@ from training.mining.examples import Examples
 from training.reporting.evidence import BEYOND, Change, Evidence, Example, first_ranks, sample_examples
 from training.reporting.maps import Map, Maps
 from training.reporting.report_page import PAGE, report_page, write_page
+from training.reporting.verdicts import hybrid_line
 from training.retrieval.metrics import query_metrics
 from training.retrieval.texts import Texts
 from training.sources.pairs import Pair
@@ -74,6 +75,8 @@ def test_the_page_has_its_sections_in_order_and_loads_nothing(trained):
     assert not re.search(r"https?://|@import|url\(", text)
     assert f"{trained.report.adapted_metrics['test']['mrr@5']:.4f}" in text
     assert trained.report.dataset.fingerprint in text
+    assert hybrid_line(trained.report) in text
+    assert text.count("<th ") == text.count("scope=") and "style=" not in text and "<th>" not in text
 
 
 def test_ranks_are_those_that_the_metrics_are_made_of():

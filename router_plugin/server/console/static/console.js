@@ -1,8 +1,10 @@
-// Draws the charts of a page: elements of the class `chart` whose data-chart is {x, series: [{label, values}], unit, time}.
-// With time false, x are numbers instead of seconds since 1970.
+// Draws the charts of a page: elements of the class `chart` whose data-chart is {x, series: [{label, values}], unit, x_label}.
+// With x_label, x are whole numbers of that instead of seconds since 1970.
 "use strict";
 
 const COLOURS = ["#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096", "#b7791f", "#2c7a7b", "#c53030", "#4a5568"];
+
+const WHOLE = [1, 2, 5].flatMap((each) => [0, 1, 2, 3, 4, 5, 6].map((power) => each * 10 ** power)).sort((a, b) => a - b);
 
 function inkOf(name) {
   return getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
@@ -20,9 +22,9 @@ function draw(element) {
   const options = {
     width: Math.max(240, element.clientWidth || 600),
     height: 220,
-    scales: { x: { time: chart.time !== false } },
-    series: [{}, ...series],
-    axes: [axis, { ...axis, size: 56, label: chart.unit, labelSize: 18 }],
+    scales: { x: { time: !chart.x_label } },
+    series: [chart.x_label ? { label: chart.x_label } : {}, ...series],
+    axes: [chart.x_label ? { ...axis, incrs: WHOLE } : axis, { ...axis, size: 56, label: chart.unit, labelSize: 18 }],
     cursor: { drag: { x: false, y: false } },
   };
   element.replaceChildren();

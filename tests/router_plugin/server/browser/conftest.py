@@ -84,10 +84,10 @@ def foreign(url, host):
 
 
 def check_accessible(page):
-    """What axe finds serious is a failure."""
+    """What axe finds serious is a failure. It cannot look into frames, which are of no origin."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, options={"iframes": False}).response["violations"]
     assert not [(each["id"], node["html"]) for each in found if each["impact"] in SERIOUS for node in each["nodes"]]
 
 

@@ -617,7 +617,10 @@ def test_routes_are_fitted_evaluated_and_explained(cli, served, tmp_path):
     assert set(found["thresholds"]) == {"tenancy", "drugs"} and found["accuracy"] >= found["accuracy_before"]
     evaluated = cli("routes", "evaluate", labelled, *common, "--fitted", fitted, "--json")
     assert json.loads(evaluated[1])["accuracy"] == found["accuracy"]
-    assert "By route" in cli("routes", "evaluate", labelled, *common)[1]
+    page = tmp_path / "routes.html"
+    assert "By route" in cli("routes", "evaluate", labelled, *common, "--html", page)[1]
+    assert "Routing on" in page.read_text(encoding="utf-8")
+    assert cli("routes", "evaluate", labelled, *common, "--html", labelled)[0] == 2
     explained = cli("route", rows[0][0], *common, "--fitted", fitted, "--explain", "--json")
     assert json.loads(explained[1])["decision"]["query"] == rows[0][0]
     assert "Nearest candidates" in cli("route", rows[0][0], *common, "--explain")[1]

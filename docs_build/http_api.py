@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
     from router_plugin.server.app import create_app
     from router_plugin.server.options import ServerOptions
 
-    app: Any = create_app(Mock(options=ServerOptions()))
+    app: Any = create_app(Mock(options=ServerOptions(console=False)))
     while not hasattr(app, "openapi"):
         app = next(inner for name in ("app", "_app") if (inner := vars(app).get(name)) is not None)
     found: dict[str, Any] = app.openapi()

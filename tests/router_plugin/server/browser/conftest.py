@@ -37,7 +37,7 @@ def executable():
     return given or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop is in the way of tests that start one
 def chromium(tmp_path_factory):
     playwright = pytest.importorskip("playwright.sync_api", reason="the browser's driver is not installed")
     if (found := executable()) is None:

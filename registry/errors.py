@@ -39,6 +39,7 @@ The tree, with the modules that define the errors other than these::
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors
+        NotFoundError                   router_plugin.server.errors
         UnknownModelError               router_plugin.server.errors
         UnknownToolError                router_plugin.server.errors
         TooLargeError                   router_plugin.server.errors
@@ -47,8 +48,7 @@ The tree, with the modules that define the errors other than these::
         RateLimitError                  router_plugin.server.errors
         NotServingError                 router_plugin.server.errors
         TimedOutError                   router_plugin.server.errors
-        NoFileError                     router_plugin.server.console.static_files
-        UnknownRunError                 router_plugin.server.runs.store
+        FileChangedError                router_plugin.server.editing.route_files
       ClientError                       router_plugin.client.errors
         UnavailableError                router_plugin.client.errors
         RefusedError                    router_plugin.client.errors

@@ -24,6 +24,12 @@ class RequestError(DomainRouterError):
         self.parameter = parameter
 
 
+class NotFoundError(RequestError):
+    """There is nothing at this address, or no longer."""
+
+    status, code = 404, "not_found"
+
+
 class UnknownModelError(RequestError):
     """No domain or version has this name."""
 

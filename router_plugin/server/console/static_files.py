@@ -12,18 +12,12 @@ from starlette.responses import Response
 
 from registry.pages.templates import SHARED
 from router_plugin.server.console.guard import STATIC
-from router_plugin.server.errors import RequestError
+from router_plugin.server.errors import NotFoundError
 
 FOLDER = Path(__file__).with_name("static")
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 router = APIRouter()
-
-
-class NoFileError(RequestError):
-    """There is no such file."""
-
-    status, code = 404, "not_found"
 
 
 @cache
@@ -53,9 +47,9 @@ def static(digest: str, name: str) -> Response:
     """A file.
 
     Raises:
-        NoFileError: there is none, or another by now.
+        NotFoundError: there is none, or another by now.
     """
     if name not in files() or digest != _digest(name):
-        raise NoFileError(f"{name}: there is no such file")
+        raise NotFoundError(f"{name}: there is no such file")
     kind = mimetypes.guess_type(name)[0] or "text/plain"
     return Response(files()[name].read_bytes(), media_type=kind, headers=_FOR_EVER)

@@ -22,12 +22,11 @@ from router_plugin.serving.state import ServingState
 BACKUP = ".bak"
 """Ending of the file beside a routes file that has what stood there before the last change."""
 
-
 CONTEXT = 3
 """Lines shown around changed ones."""
 
 
-class ChangedError(RequestError):
+class FileChangedError(RequestError):
     """A file is no longer what it was when somebody began to edit it."""
 
     status, code = 409, "conflict"
@@ -92,7 +91,7 @@ class RouteFiles:
 
         Raises:
             RoutesError: there is no such route, or it names an unknown domain.
-            ChangedError: the file was changed meanwhile.
+            FileChangedError: the file was changed meanwhile.
             OutputError: the system does not let it be written; then nothing is changed.
         """
         with self._lock:
@@ -102,7 +101,7 @@ class RouteFiles:
             if file is None:
                 raise RoutesError(f"route {route.name!r}: its file is not known: download it, and change it there")
             if digest != file.digest or _read(file.path).digest != digest:
-                raise ChangedError(
+                raise FileChangedError(
                     f"{file.path.name} was changed meanwhile: load the page again; if the change was not made here, "
                     "restart the server first"
                 )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from registry.shared.outputs import write_atomically
 from router_plugin.errors import ServerError
-from router_plugin.server.errors import NotServingError, RequestError, TooLargeError
+from router_plugin.server.errors import NotFoundError, NotServingError, TooLargeError
 from router_plugin.server.runs.reports import ENDED, MAX_PAGE, Run, RunReport, StoredRun
 
 MAX_RUNS = 100
@@ -25,12 +25,6 @@ LOST = timedelta(days=1)
 """After which a silent run counts as ended."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
-
-
-class UnknownRunError(RequestError):
-    """There is no such run."""
-
-    status, code = 404, "not_found"
 
 
 class RunStore:
@@ -75,7 +69,7 @@ class RunStore:
         """Keep the report page of a run.
 
         Raises:
-            UnknownRunError: there is no such run.
+            NotFoundError: there is no such run.
             TooLargeError: it is too large.
         """
         if len(page) > MAX_PAGE:
@@ -97,7 +91,7 @@ class RunStore:
         """A run.
 
         Raises:
-            UnknownRunError: there is none.
+            NotFoundError: there is none.
         """
         with self._lock:
             return self._run(run, self._known(run))
@@ -106,19 +100,19 @@ class RunStore:
         """The report page of a run: HTML from outside, not to be trusted.
 
         Raises:
-            UnknownRunError: there is no such run, or it has none.
+            NotFoundError: there is no such run, or it has none.
         """
         self.get(run)
         try:
             return self._page(run).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            raise UnknownRunError(f"{run}: this run has no report page") from None
+            raise NotFoundError(f"{run}: this run has no report page") from None
 
     def remove(self, run: str) -> None:
         """Delete all that is kept of a run.
 
         Raises:
-            UnknownRunError: there is none.
+            NotFoundError: there is none.
         """
         with self._lock:
             self._known(run)
@@ -130,7 +124,7 @@ class RunStore:
     def _known(self, run: str) -> StoredRun:
         stored = self._load(run) if _ID.fullmatch(run) else None
         if stored is None:
-            raise UnknownRunError(f"{run}: there is no such run: it may have been deleted")
+            raise NotFoundError(f"{run}: there is no such run: it may have been deleted")
         return stored
 
     def _load(self, run: str) -> StoredRun | None:

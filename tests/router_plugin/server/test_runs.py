@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from router_plugin import ServerError
-from router_plugin.server.errors import NotServingError, TooLargeError
+from router_plugin.server.errors import NotFoundError, NotServingError, TooLargeError
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.runs import store as storing
 from router_plugin.server.runs.reports import RunReport
-from router_plugin.server.runs.store import RunStore, UnknownRunError
+from router_plugin.server.runs.store import RunStore
 from training import Contrastive, TrainingJob, adapt, read_prepared
 
 from .conftest import router_over, running
@@ -154,7 +154,7 @@ def test_other_processes_see_what_one_keeps(store, tmp_path):
     store.remove(run)
     assert other.all() == [] and list((tmp_path / "runs").iterdir()) == []
     for missing in (run, "../x", ""):
-        with pytest.raises(UnknownRunError):
+        with pytest.raises(NotFoundError):
             other.get(missing)
 
 

@@ -19,7 +19,7 @@ from router_plugin.inspection.maps import KEPT_QUERY, MOST, EmbeddingMap, MapTex
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.jobs import Job, Jobs
 from router_plugin.server.console.rendering import page, service_of
-from router_plugin.server.errors import RequestError, UnknownModelError
+from router_plugin.server.errors import NotFoundError, RequestError, UnknownModelError
 from router_plugin.server.service import Service
 from router_plugin.server.traffic import kept_queries
 from router_plugin.serving.domains import ServedDomains
@@ -51,12 +51,6 @@ class Wanted(NamedTuple):
     model: str = ""
     data: str = ""
     upto: int = 0
-
-
-class NoMapError(RequestError):
-    """The map is not made, or no longer kept."""
-
-    status, code = 404, "not_found"
 
 
 def _wanted(request: Request, domain: str, model: str = "", data: str = "", upto: int = 0) -> Wanted:
@@ -135,7 +129,7 @@ def text(request: Request, wanted: OfMap, point: int) -> Response:
     """What is at a point."""
     drawn = _drawn(_start(request, wanted))
     if not 0 <= point < len(drawn.texts):
-        raise NoMapError("there is no such point on this map")
+        raise NotFoundError("there is no such point on this map")
     row = _rows(service_of(request), drawn, np.array([point]))[0]
     return JSONResponse({"part": row["part"], "name": row["name"], "text": row["text"][:300]})
 
@@ -159,7 +153,7 @@ def _start(request: Request, wanted: Wanted) -> Job:
     try:
         content = fingerprint(folder) if folder else ""
     except SettingsError as error:
-        raise NoMapError(str(error)) from error
+        raise NotFoundError(str(error)) from error
     model = _model(state.domains, wanted)
     key = ("map", wanted, state.domains.encoder_id(wanted.domain), content)
 
@@ -200,9 +194,9 @@ def _kept(service: Service, wanted: Wanted) -> list[MapText]:
 
 def _drawn(job: Job) -> EmbeddingMap:
     if job.fault:
-        raise NoMapError(job.fault)
+        raise NotFoundError(job.fault)
     if job.result is None:
-        raise NoMapError("this map is being made: load the page again")
+        raise NotFoundError("this map is being made: load the page again")
     drawn: EmbeddingMap = job.result
     return drawn
 

@@ -20,7 +20,7 @@ from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.editing.lines import from_lines, to_lines
 from router_plugin.server.editing.route_files import BACKUP, RouteFile, changed_lines, given_route
 from router_plugin.server.editing.workshop import Workshop
-from router_plugin.server.errors import NotServingError, RequestError
+from router_plugin.server.errors import NotFoundError, NotServingError, RequestError
 from router_plugin.server.service import Service
 
 router = APIRouter()
@@ -30,12 +30,6 @@ CHANGES = 100
 """Changed decisions that are shown."""
 
 Text = Annotated[str, Form()]
-
-
-class NoRouteError(RequestError):
-    """There is no route of this name."""
-
-    status, code = 404, "not_found"
 
 
 class Draft(NamedTuple):
@@ -74,7 +68,7 @@ def show(request: Request, name: str = "", saved: bool = False) -> Response:
     """The form.
 
     Raises:
-        NoRouteError: there is no such route.
+        NotFoundError: there is no such route.
     """
     service = service_of(request)
     route = _route(service, name)
@@ -176,7 +170,7 @@ def _route(service: Service, name: str) -> Route:
     try:
         return given_route(service.router.state, name)
     except RoutesError as error:
-        raise NoRouteError(str(error), "name") from error
+        raise NotFoundError(str(error), "name") from error
 
 
 def _file(service: Service, route: Route) -> RouteFile | None:

@@ -16,7 +16,6 @@ from router_plugin.server.console.guard import ROOT, Guard
 from router_plugin.server.console.jobs import Jobs
 from router_plugin.server.console.pages import (
     data,
-    domain,
     drift,
     editing,
     overview,
@@ -25,6 +24,7 @@ from router_plugin.server.console.pages import (
     runs,
     signing_in,
 )
+from router_plugin.server.console.pages.domain import candidate, moving, showing
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
 from router_plugin.server.editing.workshop import Workshop
@@ -37,7 +37,7 @@ from router_plugin.server.versions.others import OtherVersions
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, domain, playground, routes, editing, drift, data, runs, signing_in, static_files)
+PAGES = (overview, showing, candidate, moving, playground, routes, editing, drift, data, runs, signing_in, static_files)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:

@@ -9,7 +9,7 @@ from registry.aliasing.moves import author
 from registry.policies.policy import Guard, Policy
 from registry.snapshot import Snapshot
 from router_plugin import DomainRouter
-from router_plugin.server.console.pages import domain as page_module
+from router_plugin.server.console.pages.domain import showing
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.keys import Keys
@@ -221,7 +221,7 @@ def test_many_versions_come_by_pages(serve, store):
 
 
 def test_the_history_comes_by_pages(serve, store, candidate, monkeypatch):
-    monkeypatch.setattr(page_module, "MOVES", 3)
+    monkeypatch.setattr(showing, "MOVES", 3)
     for number in range(6):
         store.promote(f"legal@{2 - number % 2}", f"reason {number}")
     with serve() as (url, _), browser(url) as client:

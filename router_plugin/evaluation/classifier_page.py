@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from registry.pages.charts import Shaded, curve, reliability_diagram
+from registry.pages.charts import curve, reliability_diagram
 from registry.pages.templates import render_html
 from router_plugin.evaluation.classifier import Evaluation
+from router_plugin.evaluation.confusions import confusion_rows
 
 _TEMPLATE = Path(__file__).with_name("classifier.html")
 
@@ -25,7 +26,7 @@ def evaluation_page(evaluation: Evaluation, title: str) -> str:
         figures=list(_figures(evaluation)),
         reliability=reliability_diagram([each.place for each in evaluation.reliability]),
         roc=curve("ROC curve", evaluation.roc, "false", "true") if evaluation.roc else None,
-        confusion=(evaluation.domains, list(_confusion(evaluation))),
+        confusion=(evaluation.domains, confusion_rows(evaluation.domains, evaluation.confusion)),
         mistakes=[(each.query, each.domain, each.predicted, f"{each.probability:.3f}") for each in evaluation.mistakes],
     )
 
@@ -42,14 +43,3 @@ def _figures(evaluation: Evaluation) -> Iterator[Sequence[str]]:
     for what, milliseconds in (("without", evaluation.lexical_ms), ("with", evaluation.embedded_ms)):
         if milliseconds is not None:
             yield f"median time of a query {what} one", f"{milliseconds:.2f} ms"
-
-
-def _confusion(evaluation: Evaluation) -> Iterator[tuple[str, list[Shaded]]]:
-    for name, counts in zip(evaluation.domains, evaluation.confusion, strict=True):
-        yield (
-            name,
-            [
-                Shaded(str(count or ""), "after" if name == other else "bad", 80 * count / max(sum(counts), 1))
-                for other, count in zip(evaluation.domains, counts, strict=True)
-            ],
-        )

@@ -6,7 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from registry.pages.charts import Shaded
 from router_plugin.decision import NO_ROUTE, Decision
+
+DARKEST = 50
+"""Percent of colour of a cell that has all queries of its row."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,18 @@ def confusions(labels: Sequence[str | None], decisions: Sequence[Decision], limi
     shown = routes[:limit]
     counts = [[pairs[label, chosen] for chosen in shown] for label in shown]
     return Confusions(shown, counts, confused.total() // 2, len(routes) - len(shown))
+
+
+def confusion_rows(names: Sequence[str], counts: Sequence[Sequence[int]]) -> list[tuple[str, list[Shaded]]]:
+    """The rows of a table of confusions, each cell as dark as its part of the row; right ones are on the diagonal."""
+
+    def cell(count: int, of_row: int, *, right: bool) -> Shaded:
+        return Shaded(str(count or ""), "good" if right else "bad", DARKEST * count / of_row if count else 0)
+
+    return [
+        (name, [cell(count, sum(row), right=column == number) for column, count in enumerate(row)])
+        for number, (name, row) in enumerate(zip(names, counts, strict=True))
+    ]
 
 
 @dataclass(frozen=True)

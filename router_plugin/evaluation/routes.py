@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from router_plugin.decision import Decision
 from router_plugin.evaluation.classifier import Bin, Floats, calibration_error, reliability
+from router_plugin.evaluation.confusions import Confusions, confusions
 
 MISTAKES = 25
-CONFUSIONS = 200
+CONFUSED = 20
+"""Routes of the table of confusions."""
 CURVE_POINTS = 100
 NO_THRESHOLDS: Mapping[str, float] = MappingProxyType({})
 
@@ -44,15 +46,6 @@ class RouteMistake:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """How many queries with the label of one route got another; None stands for no route."""
-
-    route: str | None
-    predicted: str | None
-    queries: int
-
-
-@dataclass(frozen=True)
 class RouteEvaluation:
     """Figures of a router on labelled queries.
 
@@ -65,7 +58,7 @@ class RouteEvaluation:
         calibration_error: expected calibration error of ``Decision.confidence``; None if that was not fitted.
         routes: every route that is a label or a prediction, by name.
         mistakes: those with the highest scores first, those without a score last.
-        confusions: the most frequent ones first.
+        confusions: of the routes that are confused most often.
         reliability: bins of ``Decision.confidence``; empty if that was not fitted.
         coverage: fraction of the queries that are decided with some confidence or more, and the fraction of these that
             is right, from the most confident ones to all.
@@ -79,7 +72,7 @@ class RouteEvaluation:
     calibration_error: float | None
     routes: list[RouteFigures]
     mistakes: list[RouteMistake]
-    confusions: list[Confusion]
+    confusions: Confusions
     reliability: list[Bin]
     coverage: list[tuple[float, float]]
 
@@ -119,10 +112,7 @@ def evaluate_routes(
             RouteMistake(decision.query, label, decision.route, decision.score, decision.domain)
             for decision, label in wrong[:MISTAKES]
         ],
-        confusions=[
-            Confusion(*names, count)
-            for names, count in Counter((label, decision.route) for decision, label in wrong).most_common(CONFUSIONS)
-        ],
+        confusions=confusions(labels, decisions, CONFUSED),
         reliability=reliability(confidence, hits),
         coverage=_coverage(confidence, hits),
     )

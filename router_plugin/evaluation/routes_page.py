@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from registry.pages.charts import Shaded, curve, reliability_diagram
+from registry.pages.charts import curve, reliability_diagram
 from registry.pages.templates import render_html
 from router_plugin.decision import NO_ROUTE
+from router_plugin.evaluation.confusions import confusion_rows
 from router_plugin.evaluation.routes import RouteEvaluation
 
-MOST_CONFUSED = 20
-"""Routes of the table of confusions."""
 MOST_ROUTES = 1000
 """Rows of the table of routes: those with the most queries."""
 LONGEST = 300
@@ -19,9 +18,6 @@ LONGEST = 300
 ROUTE_COLUMNS = ("route", "queries", "predicted", "precision", "recall", "threshold")
 MISTAKE_COLUMNS = ("query", "right route", "given to", "domain", "score")
 _TEMPLATE = Path(__file__).with_name("routes.html")
-
-Heat = tuple[list[str], list[tuple[str, list[Shaded]]]]
-"""The columns of a heat table, and its rows."""
 
 
 def evaluation_page(evaluation: RouteEvaluation, title: str) -> str:
@@ -31,6 +27,7 @@ def evaluation_page(evaluation: RouteEvaluation, title: str) -> str:
         evaluation: the figures.
         title: what was evaluated.
     """
+    confused = evaluation.confusions
     return render_html(
         _TEMPLATE,
         title=title,
@@ -43,7 +40,7 @@ def evaluation_page(evaluation: RouteEvaluation, title: str) -> str:
         else None,
         routes=(ROUTE_COLUMNS, route_rows(evaluation)),
         left_out=max(0, len(evaluation.routes) - MOST_ROUTES),
-        confusion=confusion_table(evaluation),
+        confusion=(confused.routes, confusion_rows(confused.routes, confused.counts)),
         mistakes=(MISTAKE_COLUMNS, mistake_rows(evaluation)),
     )
 
@@ -76,27 +73,6 @@ def route_rows(evaluation: RouteEvaluation) -> list[Sequence[str]]:
             _fraction(each.threshold),
         )
         for each in worst
-    ]
-
-
-def confusion_table(evaluation: RouteEvaluation) -> Heat | None:
-    """Queries of the routes that are confused most, by the route that they got; None where none is wrong."""
-    counts = {(each.route, each.predicted): each.queries for each in evaluation.confusions}
-    names = list(dict.fromkeys(name for pair in counts for name in pair))[:MOST_CONFUSED]
-    if not names:
-        return None
-    asked: dict[str | None, int] = {each.route: each.queries for each in evaluation.routes}
-    right: dict[str | None, int] = {each.route: round((each.recall or 0) * each.queries) for each in evaluation.routes}
-    if evaluation.out_of_scope_recall is not None:
-        asked[None] = evaluation.queries - sum(asked.values())
-        right[None] = round(evaluation.out_of_scope_recall * asked[None])
-
-    def cell(row: str | None, column: str | None) -> Shaded:
-        count = right.get(row, 0) if row == column else counts.get((row, column), 0)
-        return Shaded(str(count or ""), "after" if row == column else "bad", 80 * count / max(asked.get(row, 0), 1))
-
-    return [each or NO_ROUTE for each in names], [
-        (row or NO_ROUTE, [cell(row, column) for column in names]) for row in names
     ]
 
 

@@ -1,7 +1,7 @@
 """Confusions of routes, and what a change does to decisions."""
 
 from router_plugin.decision import Decision
-from router_plugin.evaluation.confusions import confusions, effect
+from router_plugin.evaluation.confusions import DARKEST, confusion_rows, confusions, effect
 
 
 def decided(*routes):
@@ -14,6 +14,13 @@ def test_the_most_confused_routes_come_first_and_none_has_a_row():
     assert found.mistakes == 3 and found.others == 1
     assert confusions(["a", None], decided(None, "a"), 5).routes == ["a", "none"]
     assert confusions(["a"], decided("a"), 5).routes == []
+
+
+def test_cells_are_as_dark_as_their_part_of_the_row():
+    (name, cells), (_, empty) = confusion_rows(["a", "b"], [[1, 3], [0, 0]])
+    assert name == "a" and [(each.text, each.colour) for each in cells] == [("1", "good"), ("3", "bad")]
+    assert [each.percent for each in cells] == [DARKEST / 4, DARKEST * 3 / 4]
+    assert [(each.text, each.percent) for each in empty] == [("", 0), ("", 0)]
 
 
 def test_broken_queries_come_before_mended_ones():

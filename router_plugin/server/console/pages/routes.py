@@ -8,8 +8,7 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from registry.pages.charts import Shaded
-from router_plugin.evaluation.confusions import Confusions, confusions
+from router_plugin.evaluation.confusions import confusion_rows, confusions
 from router_plugin.routes import Route
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
@@ -26,8 +25,6 @@ STRAYS = 200
 """Utterances in the table of those that lie astray."""
 LONGEST = 500
 """Characters of a search."""
-DARKEST = 50
-"""Percent of colour of a cell that has all queries of its row."""
 
 
 class RouteRow(NamedTuple):
@@ -77,20 +74,8 @@ def show_confusions(request: Request) -> Response:
     workshop: Workshop = request.app.state.workshop
     tried = workshop.tried() if workshop.file else None
     table = confusions(tried.labels, tried.decisions, CONFUSED) if tried else None
-    rows = _shaded(table) if table else []
+    rows = confusion_rows(table.routes, table.counts) if table else []
     return page(request, "confusions.html", title="Confusions", tried=tried, table=table, rows=rows)
-
-
-def _shaded(table: Confusions) -> list[tuple[str, list[Shaded]]]:
-    """The rows of the table, each cell as dark as its part of the row."""
-    return [
-        (name, [_cell(count, sum(counts), right=column == row) for column, count in enumerate(counts)])
-        for row, (name, counts) in enumerate(zip(table.routes, table.counts, strict=True))
-    ]
-
-
-def _cell(count: int, of_row: int, *, right: bool) -> Shaded:
-    return Shaded(str(count or ""), "good" if right else "bad", DARKEST * count / of_row if count else 0)
 
 
 @router.get(f"{PATH}/strays")

@@ -10,14 +10,15 @@ import numpy as np
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from registry import GENERAL, Registry, RegistryError
+from registry import GENERAL
 from registry.catalog.listing import Filter
 from router_plugin.errors import SettingsError
 from router_plugin.inspection.beir import fingerprint
 from router_plugin.inspection.layouts import MOST_FOR_TSNE
 from router_plugin.inspection.maps import KEPT_QUERY, MOST, EmbeddingMap, MapText, draw_map, texts_for_map
+from router_plugin.server.console.asking import jobs_of, listed_versions, read_numbers
 from router_plugin.server.console.guard import ROOT
-from router_plugin.server.console.jobs import Job, Jobs
+from router_plugin.server.console.jobs import Job
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import NotFoundError, RequestError, UnknownModelError
 from router_plugin.server.service import Service
@@ -141,7 +142,7 @@ def found(request: Request, wanted: OfMap, find: str = "", at: str = "") -> Resp
     if find:
         numbers = _containing(service, drawn, find)
     else:
-        given = [int(each) for each in at.split(",")[:SHOWN] if each.isascii() and each.isdigit() and len(each) < 9]
+        given = read_numbers(at, 8)[:SHOWN]
         numbers = np.array([each for each in given if each < len(drawn.texts)], dtype=np.int64)
     return page(request, "points.html", **_found(service, drawn, numbers))
 
@@ -166,8 +167,7 @@ def _start(request: Request, wanted: Wanted) -> Job:
             if domains is not state.domains:
                 domains.close()
 
-    jobs: Jobs = request.app.state.jobs
-    return jobs.start(key, work)
+    return jobs_of(request).start(key, work)
 
 
 def _model(domains: ServedDomains, wanted: Wanted) -> str:
@@ -259,22 +259,12 @@ def _choices(request: Request, domain: str) -> dict[str, Any]:
     return {
         "domains": domains.names,
         "folders": list(request.app.state.folders),
-        "versions": _versions(domains.store, domain),
+        "versions": [each.name for each in listed_versions(service, Filter(domain=domain))] if domain else [],
         "served_by": domains.version(domain) if domain else "",
         "keeps": bool(service.traffic and service.options.keep_queries),
         "most": MOST,
         "most_for_tsne": MOST_FOR_TSNE,
     }
-
-
-def _versions(store: Any, domain: str) -> list[str]:
-    """The versions of a domain, the newest first; none where the registry cannot be read."""
-    if not isinstance(store, Registry) or not domain or domain == GENERAL:
-        return []
-    try:
-        return [each.name for each in store.listed(Filter(domain=domain))][::-1]
-    except RegistryError:
-        return []
 
 
 def _address(part: str, wanted: Wanted) -> str:

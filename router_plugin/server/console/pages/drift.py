@@ -15,8 +15,9 @@ from router_plugin.improving.new_domains import NewDomain
 from router_plugin.inspection import drift
 from router_plugin.inspection.incoming import NEWEST, Incoming, look_at
 from router_plugin.inspection.starting import Step, archive, steps
+from router_plugin.server.console.asking import jobs_of, read_numbers
 from router_plugin.server.console.guard import ROOT
-from router_plugin.server.console.jobs import Job, Jobs
+from router_plugin.server.console.jobs import Job
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import RequestError
 from router_plugin.server.service import Service
@@ -77,7 +78,7 @@ def show(request: Request, deleted: int | None = None) -> Response:
 def state(request: Request) -> Response:
     """How far the figures are, for a page that waits for them."""
     service = service_of(request)
-    job = _jobs(request).find(KEY)
+    job = jobs_of(request).find(KEY)
     if job is None or job.finished:
         return Response(headers={"HX-Refresh": "true"})
     return page(request, "waiting.html", **_found(service, job))
@@ -150,7 +151,7 @@ def delete(
         "all": lambda: kept_queries.delete_all(file),
     }
     number = remove[what]()
-    _jobs(request).forget()
+    jobs_of(request).forget()
     return RedirectResponse(f"{PATH}?deleted={number}", 303)
 
 
@@ -189,9 +190,9 @@ def _job(request: Request, file: TrafficFile, again: bool) -> Job:
         incoming = look_at(router.state, [each.text for each in queries], progress)
         return Looked(incoming, _clusters(incoming, queries))
 
-    known = _jobs(request).find(KEY)
+    known = jobs_of(request).find(KEY)
     old = known is not None and known.finished > 0 and known.age > FRESH_S
-    return _jobs(request).start(KEY, work, again or old)
+    return jobs_of(request).start(KEY, work, again or old)
 
 
 def _clusters(incoming: Incoming, queries: list[KeptQuery]) -> list[Cluster]:
@@ -204,7 +205,7 @@ def _clusters(incoming: Incoming, queries: list[KeptQuery]) -> list[Cluster]:
 
 
 def _kept_texts(service: Service, ids: str) -> list[str]:
-    numbers = [int(each) for each in ids.split(",") if each.isascii() and each.isdigit() and len(each) < 19]
+    numbers = read_numbers(ids, 18)
     known = kept_queries.queries_with(_existing(service), numbers[:NEWEST])
     found = list(dict.fromkeys(known[number] for number in numbers if number in known))
     if not found:
@@ -221,8 +222,3 @@ def _existing(service: Service) -> TrafficFile:
     if file is None:
         raise RequestError("this server keeps no queries")
     return file
-
-
-def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from registry import CANDIDATE, ModelVersion, Registry, RegistryError
+from registry import CANDIDATE, ModelVersion
 from registry.catalog.listing import Filter
 from registry.records import ComparisonRecord
+from router_plugin.server.console.asking import listed_versions
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import NotServingError
@@ -51,13 +52,13 @@ class DomainRow(NamedTuple):
 def show(request: Request, span: Span = "hour") -> Response:
     """The page."""
     service = service_of(request)
-    candidates, alarms = _candidates(service), _alarms(service)
+    candidates = {each.domain: each.name for each in listed_versions(service, Filter(alias=CANDIDATE))}
     served = service.router.served_domains
     rows = [_row(served.champions.get(name), name, served.version(name), candidates) for name in served.names]
     traffic = _traffic(service.traffic.file, span) if service.traffic else None
     shown: dict[str, Any] = {
         "domains": rows,
-        "alarms": alarms,
+        "alarms": _alarms(service),
         "measure": MEASURE,
         "traffic": traffic,
         "span": span,
@@ -129,17 +130,6 @@ def _row(champion: ModelVersion | None, domain: str, model: str, candidates: dic
         return DomainRow(domain, model, None, None, "")
     gain = champion.comparison.get(MEASURE)
     return DomainRow(domain, model, champion.created, gain, candidates.get(domain, ""))
-
-
-def _candidates(service: Service) -> dict[str, str]:
-    """The name of each domain's candidate; none where the registry cannot be read, of which there is an alarm."""
-    store = service.router.served_domains.store
-    if not isinstance(store, Registry):
-        return {}
-    try:
-        return {each.domain: each.name for each in store.listed(Filter(alias=CANDIDATE))}
-    except RegistryError:
-        return {}
 
 
 def _alarms(service: Service) -> list[str]:

@@ -14,12 +14,12 @@ from fastapi import APIRouter, Query, Request
 from markupsafe import Markup
 from starlette.responses import Response
 
-from registry import Registry, RegistryError
-from registry.catalog.listing import Filter, Listed
+from registry.catalog.listing import Filter
 from registry.pages.charts import bar
 from router_plugin.conversations import Turn
 from router_plugin.decision import Decision
 from router_plugin.explanation import Explanation, Neighbour
+from router_plugin.server.console.asking import listed_versions
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import LimitError
@@ -110,7 +110,9 @@ async def _answer(request: Request, query: str, history: str, version: str) -> d
         "stages": _stages(found.decision),
         "other": other,
         "other_spaces": _spaces(other, service)[:1] if other else [],
-        "versions": await asyncio.to_thread(_versions, service, found.decision.domain),
+        "versions": (await asyncio.to_thread(listed_versions, service, Filter(domain=found.decision.domain)))[
+            :VERSIONS
+        ],
         "permalink": _permalink(query, history, version),
         "curl": curl(str(request.base_url), query, turns, keys=not request.app.state.sessions.local),
     }
@@ -200,14 +202,3 @@ def _space(title: str, model: str, nearest: Sequence[Neighbour], threshold: floa
 def _stages(decision: Decision) -> list[Stage]:
     total = max(decision.timings_ms.get("total", 0.0), 1e-9)
     return [Stage(name, ms, bar(ms / total, f"{name}: {ms} ms")) for name, ms in decision.timings_ms.items()]
-
-
-def _versions(service: Service, domain: str) -> list[Listed]:
-    """The newest registered versions of a domain; none where the registry cannot be read."""
-    store = service.router.served_domains.store
-    if not isinstance(store, Registry):
-        return []
-    try:
-        return store.listed(Filter(domain=domain))[::-1][:VERSIONS]
-    except RegistryError:
-        return []

@@ -1,6 +1,7 @@
 """The floors of the house: which room may import which, how large a room is, and what its files say first."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -182,3 +183,12 @@ def test_no_room_is_crowded(package):
 def test_every_file_says_first_what_it_holds(package):
     silent = [path for path in sources(package) if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert silent == []
+
+
+def test_the_architecture_lists_the_floors():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("## Floors")[2].split("\n\n")[2]
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    for column, name in enumerate(rows[0]):
+        listed = [set(re.findall(r"`(\w+)`", row[column])) for row in rows[2:]]
+        assert [floor for floor in listed if floor] == FLOORS[name.strip(" `/")][::-1]

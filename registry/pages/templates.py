@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from registry.shared.texts import shortened
+
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
@@ -90,5 +92,6 @@ def _environment(folder: Path, html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shortened"] = shortened
     environment.globals |= {"code": code_span, "table": markdown_table}
     return environment

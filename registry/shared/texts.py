@@ -14,6 +14,11 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode("utf-8")).strip()
 
 
+def shortened(text: str, length: int) -> str:
+    """The beginning of a text of more characters, with an ellipsis."""
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
 def is_missing(value: Any) -> bool:
     """Whether a value stands for a missing one: None, NaN, or pandas' NA and NaT, which need not be installed."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from registry.pages.charts import curve, reliability_diagram
 from registry.pages.templates import render_html
+from registry.shared.texts import shortened
 from router_plugin.decision import NO_ROUTE
 from router_plugin.evaluation.confusions import confusion_rows
 from router_plugin.evaluation.routes import RouteEvaluation
@@ -80,7 +81,7 @@ def mistake_rows(evaluation: RouteEvaluation) -> list[Sequence[str]]:
     """A row for each mistake under ``MISTAKE_COLUMNS``."""
     return [
         (
-            each.query if len(each.query) <= LONGEST else f"{each.query[:LONGEST]}…",
+            shortened(each.query, LONGEST),
             each.route or NO_ROUTE,
             each.predicted or NO_ROUTE,
             each.domain,

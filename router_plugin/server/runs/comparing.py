@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from registry.records import ComparedMetrics, ComparisonRecord
+from registry.shared.texts import shortened
 from router_plugin.server.runs.reports import Run, RunReport
 
 LONGEST = 200
@@ -115,5 +116,4 @@ def compared_metrics(runs: Sequence[Run]) -> list[tuple[str, str, list[BothSides
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), LONGEST)

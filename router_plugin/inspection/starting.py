@@ -59,7 +59,7 @@ def steps(name: str, labelled: bool) -> list[Step]:
     ]
     if labelled:
         prepare = f"domain-router prepare {name}/labels.jsonl --kind labels --out {name}/data"
-        words = "Train a model that tells intents apart: correct the labels in labels.jsonl first, they are a guess"
+        words = "Train a model that distinguishes intents: correct the labels in labels.jsonl first, they are a guess"
         found.insert(1, Step(words, (prepare, train)))
     return found
 

@@ -15,6 +15,7 @@ from router_plugin.cli.health.findings import Finding
 NAME = "domain-router"
 FOR_DEVELOPERS = "dev"
 """The extra that users do not need."""
+_MISSING = "is not installed"
 
 
 def python() -> Iterator[Finding]:
@@ -48,9 +49,6 @@ def extras() -> Iterator[Finding]:
         advice = f"pip install '{NAME}[{extra}]'" if faults else ""
         needed = f"{'' if outdated or not faults else 'if you need it: '}{advice}"
         yield Finding(f"extra {extra}", "warning" if outdated else "ok", said, needed)
-
-
-_MISSING = "is not installed"
 
 
 def _requirements() -> list[Requirement]:

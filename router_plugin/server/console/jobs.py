@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 KEPT = 4
 """Results that are kept, the latest used."""
+KEPT_S = 3600
+"""Seconds for which a result is kept."""
 MOST_AT_ONCE = 4
 """Jobs that have not ended."""
 RETRY_S = 10
-"""Seconds after which one that failed is tried again."""
-KEPT_S = 3600
-"""Seconds for which they are."""
+"""Seconds after which a job that failed is tried again."""
 
 Work = Callable[[Callable[[float], None]], Any]
 """Makes a result, and says meanwhile what fraction of the work is done."""

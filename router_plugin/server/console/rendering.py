@@ -39,7 +39,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
     """A page, or of a request by htmx, the part of it that the template's block ``content`` has.
 
     Args:
-        request: that asks for it.
+        request: that is answered.
         template: its file.
         status: of HTTP.
         values: variables of the template, which has also ``session``, ``local``, ``root``, ``here``, ``navigation``,

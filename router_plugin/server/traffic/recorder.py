@@ -33,6 +33,7 @@ PENDING = 20_000
 FASTEST, SLOWEST, GROWTH = 1e-4, 60.0, 1.2
 """Seconds of the first and last bucket of times, and by what factor each is longer than the one before. The geometric
 middle of a bucket is within sqrt(1.2) - 1 = 9.6 % of every time in it."""
+_STEP = math.log(GROWTH)
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,6 @@ def bucket_of(seconds: float) -> int:
 def seconds_of(bucket: int) -> float:
     """The geometric middle of a bucket."""
     return FASTEST * math.exp((bucket + 0.5) * _STEP)
-
-
-_STEP = math.log(GROWTH)
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Table(NamedTuple):
 
     Attributes:
         name: of the table.
-        keys: columns that tell its rows apart. The first is the start of a minute or hour, in seconds since 1970 UTC.
+        keys: columns that identify a row. The first is the start of a minute or hour, in seconds since 1970 UTC.
         sums: columns that are added up.
     """
 

@@ -49,7 +49,7 @@ def live(request: Request, seen: str = "") -> Response:
     """What changes in the list, for a page that has it already.
 
     Args:
-        request: that asks for it.
+        request: that is answered.
         seen: the states that the page shows.
     """
     return page(request, "runs_live.html", seen=seen, **_listed(request))
@@ -96,7 +96,7 @@ def live_run(request: Request, run: Id, state: str = "") -> Response:
     """What changes of a run while it goes on, for a page that has it already.
 
     Args:
-        request: that asks for it.
+        request: that is answered.
         run: its identifier.
         state: that the page shows.
     """

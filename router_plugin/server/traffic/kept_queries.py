@@ -58,25 +58,43 @@ def find_queries(
         before_id: their ids are below this one: the last of the page before.
 
     Raises:
-        ServerError: the file cannot be read.
+        ServerError: the file cannot be read. So by the other functions that read.
     """
-    wanted: dict[str, Any] = {"domain = ?": domain, "route = ?": route, "id < ?": before_id}
-    wanted[_CONTAINING] = containing or None
-    wanted = {condition: value for condition, value in wanted.items() if value is not None}
-    where = " AND ".join(wanted) or "1"
+    where, values = _where(domain, containing, route, before_id)
     columns = ", ".join(QUERY_COLUMNS)
     with file.open() as database:
         rows = database.execute(
-            f"SELECT id, {columns} FROM queries WHERE {where} ORDER BY id DESC LIMIT ?", (*wanted.values(), limit)
+            f"SELECT id, {columns} FROM queries WHERE {where} ORDER BY id DESC LIMIT ?", (*values, limit)
         )
         return [KeptQuery(*row) for row in rows]
+
+
+def queries_with(file: TrafficFile, ids: Iterable[int]) -> dict[int, str]:
+    """The texts of the queries with some ids, by id; without those that are no longer kept."""
+    with file.open() as database:
+        statement = "SELECT id, text FROM queries WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(database.execute(statement, (json.dumps(list(ids)),)))
+
+
+def count_queries(file: TrafficFile, domain: str | None = None, containing: str = "") -> int:
+    """How many queries are kept; see :func:`find_queries` for the arguments."""
+    where, values = _where(domain, containing)
+    with file.open() as database:
+        (found,) = database.execute(f"SELECT COUNT(*) FROM queries WHERE {where}", values).fetchone()
+        return int(found)
+
+
+def newest_id(file: TrafficFile) -> int:
+    """The id of the query that was kept last; 0 without any."""
+    with file.open() as database:
+        return int(database.execute("SELECT COALESCE(MAX(id), 0) FROM queries").fetchone()[0])
 
 
 def delete_queries(file: TrafficFile, ids: Iterable[int]) -> int:
     """Delete the queries with some ids; returns how many there were.
 
     Raises:
-        ServerError: the file cannot be written. So by the functions below.
+        ServerError: the file cannot be written. So by the other functions that delete.
     """
     return file.delete_queries("id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
 
@@ -89,6 +107,11 @@ def delete_containing(file: TrafficFile, text: str) -> int:
     return file.delete_queries(_CONTAINING, (text,)) if text else 0
 
 
+def delete_of_domain(file: TrafficFile, domain: str) -> int:
+    """Delete the queries of a domain; returns how many there were."""
+    return file.delete_queries("domain = ?", (domain,))
+
+
 def delete_before(file: TrafficFile, seconds: float) -> int:
     """Delete the queries from before a time, in seconds since 1970; returns how many there were."""
     return file.delete_queries("time < ?", (seconds,))
@@ -99,37 +122,10 @@ def delete_all(file: TrafficFile) -> int:
     return file.delete_queries("1")
 
 
-def queries_with(file: TrafficFile, ids: Iterable[int]) -> dict[int, str]:
-    """The texts of the queries with some ids, by id; without those that are no longer kept.
-
-    Raises:
-        ServerError: the file cannot be read. So by the functions below.
-    """
-    with file.open() as database:
-        statement = "SELECT id, text FROM queries WHERE id IN (SELECT value FROM json_each(?))"
-        return dict(database.execute(statement, (json.dumps(list(ids)),)))
-
-
-def count_queries(file: TrafficFile, domain: str | None = None, containing: str = "") -> int:
-    """How many queries are kept; see :func:`find_queries` for the arguments."""
-    wanted = {"domain = ?": domain, _CONTAINING: containing or None}
-    wanted = {condition: value for condition, value in wanted.items() if value is not None}
-    with file.open() as database:
-        where = " AND ".join(wanted) or "1"
-        (found,) = database.execute(f"SELECT COUNT(*) FROM queries WHERE {where}", (*wanted.values(),)).fetchone()
-        return int(found)
-
-
-def newest_id(file: TrafficFile) -> int:
-    """The id of the query that was kept last; 0 without any."""
-    with file.open() as database:
-        return int(database.execute("SELECT COALESCE(MAX(id), 0) FROM queries").fetchone()[0])
-
-
-def delete_of_domain(file: TrafficFile, domain: str) -> int:
-    """Delete the queries of a domain; returns how many there were.
-
-    Raises:
-        ServerError: the file cannot be written.
-    """
-    return file.delete_queries("domain = ?", (domain,))
+def _where(
+    domain: str | None, containing: str, route: str | None = None, before_id: int | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """The condition of a search in SQL, and its values."""
+    wanted = {"domain = ?": domain, _CONTAINING: containing or None, "route = ?": route, "id < ?": before_id}
+    known = {condition: value for condition, value in wanted.items() if value is not None}
+    return " AND ".join(known) or "1", tuple(known.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -50,7 +51,8 @@ def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
     Raises:
         SettingsError: a folder of the option ``data`` cannot be used.
     """
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    unseen: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # pages' addresses have queries
+    app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=unseen)
     app.state.service, app.state.sessions, app.state.jobs = service, Sessions(keys), Jobs()
     app.state.folders = read_folders(service.options.data)
     app.state.others = OtherVersions(service.router)

@@ -161,6 +161,7 @@ def test_traces_name_the_domain_and_not_the_query(tmp_path, served, monkeypatch)
             wait_for(lambda: ready(url))
             httpx.post(f"{url}/v1/route", json={"query": "a secret question"}, timeout=30)
             httpx.post(f"{url}/v1/route", json={"query": ["another secret"]}, timeout=30)
+            httpx.get(f"{url}/console/playground", params={"query": "a secret in an address"}, timeout=30)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         collector.shutdown()

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from router_plugin import DomainRouter, load_domains, load_routes
+from router_plugin.server.console.jobs import Job
+from router_plugin.server.console.pages import drift
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files
 from router_plugin.server.traffic import kept_queries
@@ -142,6 +144,24 @@ def test_deleted_queries_are_not_on_the_page(browser):
     question = client.get("/console/drift/delete", params={"what": "all"}).text
     answer = client.post("/console/drift/delete", data={"what": "all", "token": TOKEN.search(question)[1]})
     assert "secret" not in answer.text and "secret" not in client.get("/console/drift").text
+
+
+def test_queries_that_another_process_deleted_are_not_on_the_page(browser):
+    client, file = browser
+    keep(file, [f"secret plan {number:02}" for number in range(40)])
+    shown = re.search(r"secret plan \d\d", computed(client))[0]
+    assert kept_queries.delete_containing(file, shown) == 1
+    assert shown not in client.get("/console/drift").text
+    assert shown not in computed(client)
+
+
+def test_the_wait_is_not_read_out_every_two_seconds(browser, monkeypatch):
+    client, file = browser
+    keep(file, ["one"])
+    monkeypatch.setattr(drift, "_job", lambda *_, **__: Job(lambda _: None))
+    text = client.get("/console/drift").text
+    (waiting,) = re.findall(r'<p class="waiting"[^>]*>', text)
+    assert "every 2s" in waiting and "role=" not in waiting
 
 
 def test_the_page_says_how_to_keep_queries(served_domains):

@@ -55,10 +55,12 @@ class Looked(NamedTuple):
     Attributes:
         incoming: what was found.
         clusters: for the page.
+        ids: of the queries that it was made of.
     """
 
     incoming: Incoming
     clusters: list[Cluster]
+    ids: list[int]
 
 
 @router.get(PATH)
@@ -188,11 +190,18 @@ def _job(request: Request, file: TrafficFile, again: bool) -> Job:
     def work(progress: Callable[[float], None]) -> Looked:
         queries = kept_queries.find_queries(file, limit=NEWEST)
         incoming = look_at(router.state, [each.text for each in queries], progress)
-        return Looked(incoming, _clusters(incoming, queries))
+        return Looked(incoming, _clusters(incoming, queries), [each.id for each in queries])
 
     known = jobs_of(request).find(KEY)
+    if known and _outlived(file, known.result or known.before):
+        jobs_of(request).forget()
     old = known is not None and known.finished > 0 and known.age > FRESH_S
     return jobs_of(request).start(KEY, work, again or old)
+
+
+def _outlived(file: TrafficFile, looked: Looked | None) -> bool:
+    """Whether queries were deleted since they were looked at: by another process, or as they were too old."""
+    return looked is not None and len(kept_queries.queries_with(file, looked.ids)) < len(looked.ids)
 
 
 def _clusters(incoming: Incoming, queries: list[KeptQuery]) -> list[Cluster]:

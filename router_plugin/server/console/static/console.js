@@ -6,6 +6,8 @@ const COLOURS = ["#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096
 
 const WHOLE = [1, 2, 5].flatMap((each) => [0, 1, 2, 3, 4, 5, 6].map((power) => each * 10 ** power)).sort((a, b) => a - b);
 
+let opened = [];
+
 function inkOf(name) {
   return getComputedStyle(document.body).getPropertyValue(`--${name}`).trim();
 }
@@ -31,12 +33,14 @@ function draw(element) {
   element.plot = new uPlot(options, [chart.x, ...chart.series.map((each) => each.values)], element);
 }
 
-function drawAll(root) {
-  root.querySelectorAll(".chart[data-chart]").forEach(draw);
-}
-
-document.addEventListener("DOMContentLoaded", () => drawAll(document));
-document.addEventListener("htmx:afterSwap", (event) => drawAll(event.detail.target));
+// htmx says this of the body, and later of all that it puts in, which the target of a swap no longer is.
+document.addEventListener("htmx:load", (event) => {
+  event.detail.elt.querySelectorAll(".chart[data-chart]").forEach(draw);
+  opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  opened = [...event.detail.target.querySelectorAll("details[open][id]")].map((each) => each.id);
+});
 window.addEventListener("resize", () => {
   document.querySelectorAll(".chart").forEach((each) => {
     if (each.plot) each.plot.setSize({ width: Math.max(240, each.clientWidth), height: 220 });

@@ -33,3 +33,18 @@ def test_the_keyboard_reaches_the_content_first(chromium, console):
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_what_is_fresh_keeps_its_charts_and_the_place_of_the_keyboard(chromium, console):
+    with opened(chromium, console) as page:
+        page.wait_for_load_state("networkidle")
+        drawn = page.locator("#traffic .uplot").count()
+        page.locator("#traffic summary").first.click()
+        page.evaluate("document.getElementById('traffic').old = true")
+        with page.expect_response(lambda answer: "/traffic" in answer.url, timeout=20_000):
+            pass
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.getElementById('traffic').old") is None
+        assert drawn and page.locator("#traffic .uplot").count() == drawn
+        assert page.locator("#traffic details[open]").count() == 1
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from registry.records import ComparedMetrics, ComparisonRecord
@@ -13,6 +14,10 @@ from router_plugin.server.runs.reports import Run, RunReport
 
 LONGEST = 200
 """Characters shown of a value."""
+POINTS = 2000
+"""Of a chart of losses, about."""
+CURVES = 40
+"""Of a chart of metrics."""
 _ITERATION = re.compile(r"(?:(seed-\d+)-)?iteration-(\d+)")
 
 Chart = dict[str, Any]
@@ -32,8 +37,9 @@ def loss_chart(report: RunReport) -> Chart:
     x: list[int] = []
     series: list[dict[str, Any]] = []
     before = 0
+    every = max(1, -(-sum(len(curve.steps) for curve in report.losses) // POINTS))
     for curve in report.losses:
-        points = list(zip(curve.steps, curve.losses, strict=False))
+        points = list(zip(curve.steps, curve.losses, strict=False))[::-1][::every][::-1]  # the last one stays
         for other in series:
             other["values"] += [None] * len(points)
         series.append({"label": curve.iteration, "values": [None] * len(x) + [loss for _, loss in points]})
@@ -49,7 +55,8 @@ def dev_chart(reports: Mapping[str, RunReport], metric: str) -> Chart:
         reports: by the labels of their curves.
         metric: its name.
     """
-    curves = {label: values for name, each in reports.items() for label, values in _curves(name, each, metric)}
+    found = (curve for name, each in reports.items() for curve in _curves(name, each, metric))
+    curves = dict(islice(found, CURVES))
     x = sorted({number for values in curves.values() for number in values})
     series = [{"label": label, "values": [values.get(number) for number in x]} for label, values in curves.items()]
     return {"x": x, "series": series, "unit": metric, "x_label": "iteration"}

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from registry.shared.outputs import write_atomically
 from router_plugin.errors import ServerError
@@ -51,6 +52,7 @@ class RunStore:
         """Keep the state of a run, in place of its earlier one.
 
         Raises:
+            RequestError: its options are nested too deeply.
             TooLargeError: it is too large.
             NotServingError: too many others go on.
         """
@@ -60,7 +62,10 @@ class RunStore:
             if known is None:
                 self._make_room(now)
             stored = StoredRun(began=known.began if known else now, heard=now, report=report)
-            content = stored.model_dump_json()
+            try:
+                content = stored.model_dump_json()
+            except PydanticSerializationError as error:
+                raise RequestError("`options` are nested too deeply", "options") from error
             if len(content) > MAX_REPORT:
                 raise TooLargeError(f"a report of a run has at most {MAX_REPORT // 1000} KB, without its page")
             write_atomically(self._path(run), content)

@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from router_plugin import ServerError
-from router_plugin.server.errors import NotFoundError, NotServingError, TooLargeError
+from router_plugin.server.errors import NotFoundError, NotServingError, RequestError, TooLargeError
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.runs import store as storing
+from router_plugin.server.runs.comparing import CURVES, dev_chart, loss_chart
 from router_plugin.server.runs.reports import RunReport
 from router_plugin.server.runs.store import RunStore
 from training import Contrastive, TrainingJob, adapt, read_prepared
@@ -205,3 +206,23 @@ def test_a_training_is_kept_as_it_is_sent(serving, tiny_models, tiny_base, tmp_p
     assert run.report.report and run.report.report.evaluations == report.evaluations
     assert [each.dev for each in run.report.measured] == [each.dev for each in report.iterations]
     assert serving[1].runs.page(run.id) == (tmp_path / "medical-model" / "report.html").read_text(encoding="utf-8")
+
+
+def test_options_nested_too_deeply_are_refused(tmp_path):
+    nested: Any = []
+    for _ in range(300):
+        nested = [nested]
+    store = RunStore(tmp_path)
+    with pytest.raises(RequestError, match="nested too deeply"):
+        store.put(ID, RunReport(**a_run(options={"a": nested})))
+    assert store.all() == []
+
+
+def test_charts_of_long_runs_are_thinned():
+    steps = list(range(1, 1001))
+    losses = [{"iteration": f"iteration-{number}", "steps": steps, "losses": [1.0] * 1000} for number in range(20)]
+    measured = [{"name": f"seed-{number}-iteration-1", "dev": {"mrr@5": 0.5}} for number in range(900)]
+    report = RunReport(**a_run(losses=losses, measured=measured))
+    chart = loss_chart(report)
+    assert len(chart["x"]) == 2000 and chart["x"][-1] == 20_000
+    assert len(dev_chart({"run": report}, "mrr@5")["series"]) == CURVES

@@ -10,7 +10,9 @@ from html import unescape
 import httpx
 import pytest
 
+from router_plugin.errors import ServerError
 from router_plugin.server.console import static_files
+from router_plugin.server.console.pages import overview
 from router_plugin.server.console.sessions import COOKIE, Sessions
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.keys import Keys
@@ -196,3 +198,14 @@ def test_what_an_operator_should_look_at_is_on_the_first_page(counted, monkeypat
     with browser(url) as client:
         html = client.get("/console").text
     assert "&lt;b&gt;gone&lt;/b&gt;" in html and "medical@7 is not served: damaged" in html
+
+
+def test_the_first_page_comes_without_its_traffic(counted, monkeypatch):
+    monkeypatch.setattr(overview, "series", refuse)
+    with browser(counted[0]) as client:
+        answer = client.get("/console")
+    assert answer.status_code == 200 and "Traffic cannot be read: locked" in answer.text
+
+
+def refuse(*_):
+    raise ServerError("locked")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from registry import CANDIDATE, ModelVersion
 from registry.catalog.listing import Filter
 from registry.records import ComparisonRecord
+from router_plugin.errors import ServerError
 from router_plugin.server.console.asking import listed_versions
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
@@ -53,14 +54,21 @@ def show(request: Request, span: Span = "hour") -> Response:
     """The page."""
     service = service_of(request)
     candidates = {each.domain: each.name for each in listed_versions(service, Filter(alias=CANDIDATE))}
+    alarms = _alarms(service)
     served = service.router.served_domains
     rows = [_row(served.champions.get(name), name, served.version(name), candidates) for name in served.names]
-    traffic = _traffic(service.traffic.file, span) if service.traffic else None
+    traffic: Traffic | None = None
+    if service.traffic:
+        try:
+            traffic = _traffic(service.traffic.file, span)
+        except ServerError as error:
+            alarms.append(f"Traffic cannot be read: {error}")
     shown: dict[str, Any] = {
         "domains": rows,
-        "alarms": _alarms(service),
+        "alarms": alarms,
         "measure": MEASURE,
         "traffic": traffic,
+        "counts": service.traffic is not None,
         "span": span,
         "spans": _SPANS,
     }

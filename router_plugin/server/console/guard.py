@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from router_plugin.server.console.sessions import COOKIE, LASTS, Session, Sessions
-from router_plugin.server.errors import NotAllowedError
+from router_plugin.server.errors import NotAllowedError, RequestError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,28 +63,37 @@ class Guard:
 
         Raises:
             NotAllowedError: the request comes by another name of this host, or a form without its session's token.
+            RequestError: the name of the host is malformed, or the form is of another kind than the pages have.
         """
         headers = Headers(scope=scope)
         self._check_host(headers.get("host", ""))
+        changes = scope["method"] not in ("GET", "HEAD")
+        if changes and headers.get("content-type", _FORM).partition(";")[0] != _FORM:
+            raise RequestError(f"a form is sent as {_FORM}: others can hold what is no text")
         session = self._sessions.read(_cookie(headers))
-        started = self._sessions.start() if session is None and self._sessions.local else None
+        static = scope["path"].startswith(STATIC)
+        started = self._sessions.start() if session is None and self._sessions.local and not static else None
         if started:
             session = self._sessions.read(started)
         scope.setdefault("state", {})["session"] = session
         answer = _Answer(send, scope, started)
-        if scope["path"].startswith(STATIC) or scope["path"] == SIGN_IN:
+        if static or scope["path"] == SIGN_IN:
             await self._app(scope, receive, answer)
         elif session is None:
             await _to_sign_in(scope, headers)(scope, receive, answer)
         else:
-            body = await _body(receive) if scope["method"] not in ("GET", "HEAD") else b""
-            if scope["method"] not in ("GET", "HEAD"):
+            body = await _body(receive) if changes else b""
+            if changes:
                 _check_form(headers, body, session)
             await self._app(scope, _given(body, receive), answer)
 
     def _check_host(self, host: str) -> None:
         """Where nobody signs in, a page of another site must not reach the server by a name that it made up."""
-        if self._sessions.local and not _is_loopback(urlsplit(f"//{host}").hostname or ""):
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            raise RequestError("the header Host is malformed") from None
+        if self._sessions.local and not _is_loopback(name):
             raise NotAllowedError(f"{ROOT} is for this machine alone without keys: open it at localhost")
 
 
@@ -111,12 +121,8 @@ def cookie_header(value: str, scope: Scope) -> str:
 
 
 def _cookie(headers: Headers) -> str:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[COOKIE].value if COOKIE in jar else ""
+    """Ours among all of this host, where those of other programs may have any form."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 def _to_sign_in(scope: Scope, headers: Headers) -> Response:
@@ -139,8 +145,8 @@ def _check_form(headers: Headers, body: bytes, session: Session) -> None:
     given = headers.get(TOKEN_HEADER)
     if given is None and headers.get("content-type", "").partition(";")[0] == _FORM:
         given = next(iter(parse_qs(body.decode("latin-1"), keep_blank_values=True).get(TOKEN, [])), None)
-    same = origin is None or urlsplit(origin).netloc == headers.get("host")
-    if not same or given != session.token:
+    same = origin is None or origin.partition("://")[2] == headers.get("host")
+    if not same or not hmac.compare_digest((given or "").encode(), session.token.encode()):
         raise NotAllowedError("this form is not of your session: load the page again and repeat what you did")
 
 

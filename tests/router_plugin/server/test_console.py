@@ -209,3 +209,33 @@ def test_the_first_page_comes_without_its_traffic(counted, monkeypatch):
 
 def refuse(*_):
     raise ServerError("locked")
+
+
+@pytest.mark.parametrize("host", ["[", "[::1"])
+def test_a_malformed_host_is_refused(guarded, counted, host):
+    for url in (guarded, counted[0]):
+        assert httpx.get(f"{url}/console", headers={"host": host}).status_code == 400
+
+
+def test_cookies_of_other_programs_do_not_hide_ours(guarded, keys):
+    with signed_in(guarded, keys[1]) as client:
+        ours = client.cookies[COOKIE]
+    others = {"cookie": f'theirs={{"a": [1, 2]}}; {COOKIE}={ours}'}
+    assert httpx.get(f"{guarded}/console", headers=others).status_code == 200
+
+
+def test_forms_of_other_kinds_and_origins_are_refused(guarded, keys):
+    half = b'--b\r\ncontent-disposition: form-data; name="key"\r\n\r\n+2AA-\r\n--b--\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=b; charset=utf-7"}
+    assert httpx.post(f"{guarded}/console/sign-in", content=half, headers=kind).status_code == 400
+    with signed_in(guarded, keys[1]) as client:
+        token = TOKEN.search(client.get("/console").text)[1]
+        for origin in ("null", "http://[", "http://elsewhere.example"):
+            answer = client.post("/console/sign-out", data={"token": token}, headers={"origin": origin})
+            assert answer.status_code == 403
+        assert client.post("/console/sign-out", headers={"x-console-token": b"\xff"}).status_code == 403
+
+
+def test_files_that_anybody_may_keep_come_without_a_session(counted):
+    answer = httpx.get(f"{counted[0]}{static_files.address('console.js')}")
+    assert answer.status_code == 200 and "set-cookie" not in answer.headers

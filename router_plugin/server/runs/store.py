@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 
 from registry.shared.outputs import write_atomically
 from router_plugin.errors import ServerError
-from router_plugin.server.errors import NotFoundError, NotServingError, TooLargeError
+from router_plugin.server.errors import NotFoundError, NotServingError, RequestError, TooLargeError
 from router_plugin.server.runs.reports import ENDED, MAX_PAGE, Run, RunReport, StoredRun
 
 MAX_RUNS = 100

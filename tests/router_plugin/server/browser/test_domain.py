@@ -34,7 +34,10 @@ def test_versions_change_by_forms_while_others_ask(chromium, serve, store, candi
     with serve(reload_s=0.1) as (url, _), ThreadPoolExecutor(4) as pool, opened(chromium, url + LEGAL) as page:
         asking = [pool.submit(ask, url) for _ in range(4)]
         try:
-            for field, button, serving in (("#promote-why", "Promote", 2), ("#roll-back-why", "Roll back to legal@1", 1)):
+            for field, button, serving in (
+                ("#promote-why", "Promote", 2),
+                ("#roll-back-why", "Roll back to legal@1", 1),
+            ):
                 page.fill(field, "a try")
                 page.click(f"button:has-text('{button}')")
                 page.wait_for_selector(f"text=This server answers with legal@{serving}. It is the registry's champion.")

@@ -165,3 +165,29 @@ for arguments in (["--help"], ["models", "list", "--registry", sys.argv[1]]):
     loaded = modules_after(code, tmp_path)
     assert "router_plugin.cli" in loaded
     assert not loaded & HEAVY
+
+
+OF_EXTRAS = (
+    "httpx",
+    "fastapi",
+    "uvicorn",
+    "orjson",
+    "prometheus_client",
+    "mcp",
+    "openai",
+    "tenacity",
+    "semantic_router",
+)
+
+
+@pytest.mark.slow
+def test_training_and_routing_import_nothing_of_an_extra():
+    modules = (
+        "training.pipeline",
+        "training.preparing",
+        "training.variants",
+        "router_plugin.router",
+        "router_plugin.cli",
+    )
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({OF_EXTRAS}))"
+    run_python(f"{hidden}\nimport {', '.join(modules)}")

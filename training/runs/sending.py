@@ -6,8 +6,12 @@ import logging
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
 
-import httpx
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import httpx
 
 API_KEY = "DOMAIN_ROUTER_API_KEY"
 """Environment variable of the server's key, as clients use it."""
@@ -31,7 +35,15 @@ class Sender:
         Args:
             url: of the server.
             run: identifier of the run.
+
+        Raises:
+            TrainingError: what sends is not installed.
         """
+        try:
+            import httpx
+        except ImportError as error:
+            raise TrainingError("`report_to` needs httpx: pip install 'domain-router[client]'") from error
+        self._http = httpx.Client(headers=_headers(), timeout=TIMEOUT)
         self._root = f"{url.rstrip('/')}/v1/runs/{run}"
         self._waiting: dict[str, bytes] = {}
         self._state = b""
@@ -58,7 +70,7 @@ class Sender:
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
-        with httpx.Client(headers=_headers(), timeout=TIMEOUT) as http:
+        with self._http as http:
             while waiting := self._next():
                 failed = {path: content for path, content in waiting.items() if not self._put(http, path, content)}
                 with self._change:

@@ -42,7 +42,6 @@ class KeptQuery(NamedTuple):
 def find_queries(
     file: TrafficFile,
     domain: str | None = None,
-    route: str | None = None,
     containing: str = "",
     limit: int = 100,
     before_id: int | None = None,
@@ -52,7 +51,6 @@ def find_queries(
     Args:
         file: in which they are kept.
         domain: that they have; None for any.
-        route: that they have, empty for none; None for any.
         containing: text that they contain, in upper or lower case.
         limit: maximum number of them.
         before_id: their ids are below this one: the last of the page before.
@@ -60,7 +58,7 @@ def find_queries(
     Raises:
         ServerError: the file cannot be read. So by the other functions that read.
     """
-    where, values = _where(domain, containing, route, before_id)
+    where, values = _where(domain, containing, before_id)
     columns = ", ".join(QUERY_COLUMNS)
     with file.open() as database:
         rows = database.execute(
@@ -122,10 +120,8 @@ def delete_all(file: TrafficFile) -> int:
     return file.delete_queries("1")
 
 
-def _where(
-    domain: str | None, containing: str, route: str | None = None, before_id: int | None = None
-) -> tuple[str, tuple[Any, ...]]:
+def _where(domain: str | None, containing: str, before_id: int | None = None) -> tuple[str, tuple[Any, ...]]:
     """The condition of a search in SQL, and its values."""
-    wanted = {"domain = ?": domain, _CONTAINING: containing or None, "route = ?": route, "id < ?": before_id}
+    wanted = {"domain = ?": domain, _CONTAINING: containing or None, "id < ?": before_id}
     known = {condition: value for condition, value in wanted.items() if value is not None}
     return " AND ".join(known) or "1", tuple(known.values())

@@ -14,7 +14,7 @@ from router_plugin.decision import NO_ROUTE
 from router_plugin.server.traffic.recorder import seconds_of
 from router_plugin.server.traffic.traffic_file import DAY, HOUR, MINUTE, TrafficFile
 
-By = Literal["domain", "route", "version"]
+By = Literal["domain", "route"]
 
 REFUSALS = (401, 403, 413, 422, 429, 503, 504)
 """Statuses that are shown by themselves; others of 500 and above are together."""
@@ -73,7 +73,7 @@ def series(file: TrafficFile, since: float, until: float, step_s: int, by: By, m
     Raises:
         ServerError: the file cannot be read.
     """
-    column = {"domain": "domain", "route": f"CASE route WHEN '' THEN '{NO_ROUTE}' ELSE route END", "version": "version"}
+    column = {"domain": "domain", "route": f"CASE route WHEN '' THEN '{NO_ROUTE}' ELSE route END"}
     steps = _Steps.of(since, until, step_s)
     with file.open() as database:
         found = database.execute(

@@ -177,17 +177,19 @@ def test_the_overview_shows_what_was_decided_and_refused(counted):
         for span in ("hour", "day", "month"):
             html = wait_for(
                 lambda span=span: (
-                    found if len(charts_of(found := client.get(f"/console?span={span}").text)) == 3 else None
+                    found if len(charts_of(found := client.get(f"/console?span={span}").text)) == 4 else None
                 )
             )
-            domains, routes, refused = charts_of(html)
+            domains, routes, refused, confidence = charts_of(html)
             for chart in (domains, routes):
                 assert sum(sum(each["values"]) for each in chart["series"]) == 2
                 assert all(len(each["values"]) == len(chart["x"]) for each in chart["series"])
             assert [(each["label"], sum(each["values"])) for each in refused["series"]] == [("422", 1)]
-            assert "/v1/route/batch" in html
+            given = [value for each in confidence["series"] for value in each["values"] if value is not None]
+            assert given and all(0 <= value <= 1 for value in given)
+            assert "/v1/route/batch" in html and 'scope="row">classify</th>' in html
         part = client.get("/console/traffic?span=hour", headers={"HX-Request": "true"}).text
-        assert part.strip().startswith("<section") and len(charts_of(part)) == 3
+        assert part.strip().startswith("<section") and len(charts_of(part)) == 4
         assert client.get("/console?span=year").status_code == 400
 
 

@@ -186,7 +186,6 @@ def test_queries_are_found(file):
     recorded(file, decision("Ärzte"), decision("law", domain="legal"), decision("huh", route=None), keep_days=1)
     assert texts(file, containing="äRZTE") == ["Ärzte"]
     assert texts(file, domain="legal") == ["law"]
-    assert texts(file, route="") == ["huh"]
     first, second = kept_queries.find_queries(file, limit=2)
     assert (first.text, first.reason, first.version) == ("huh", "too far", "medical@1")
     assert texts(file, before_id=second.id) == ["Ärzte"]

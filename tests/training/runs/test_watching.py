@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -201,3 +202,9 @@ def test_without_a_server_nobody_hears(tmp_path):
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(TrainingError, match="`report_to`"):
         TrainingOptions(report_to=url)
+
+
+def test_reporting_needs_a_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    with pytest.raises(TrainingError, match=r"domain-router\[client\]"):
+        watching.LiveReport("http://127.0.0.1:1", tmp_path, {}, lambda: 0.0)

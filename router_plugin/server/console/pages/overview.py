@@ -18,7 +18,7 @@ from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import NotServingError
 from router_plugin.server.service import Service
-from router_plugin.server.traffic.reading import Latency, Series, latency, refusals, series
+from router_plugin.server.traffic.reading import Latency, Series, latency, refusals, series, stage_latency
 from router_plugin.server.traffic.traffic_file import DAY, HOUR, MINUTE, TrafficFile
 
 router = APIRouter()
@@ -97,35 +97,43 @@ class Traffic(NamedTuple):
         refused: requests that were refused or failed.
         charts: by title, for the console's script.
         totals: by title, of each name that a chart shows.
-        latencies: by path.
+        latencies: of requests by path, and of the stages of decisions.
     """
 
     decisions: int
     refused: int
     charts: dict[str, dict[str, Any]]
     totals: dict[str, dict[str, int]]
-    latencies: dict[str, Latency]
+    latencies: dict[str, dict[str, Latency]]
 
 
 def _traffic(file: TrafficFile, span: Span) -> Traffic:
     length, step = _SPANS[span]
     until = time.time() + MINUTE
     since = until - length
+    by_domain = series(file, since, until, step, "domain")
     found = {
-        "Decisions by domain": series(file, since, until, step, "domain"),
+        "Decisions by domain": by_domain,
         "Decisions by route": series(file, since, until, step, "route"),
         "Refused and failed requests by status": refusals(file, since, until, step),
     }
     totals = {title: _totals(each) for title, each in found.items()}
     decisions, _, refused = (sum(each.values()) for each in totals.values())
     charts = {title: _chart(each) for title, each in found.items()}
-    return Traffic(decisions, refused, charts, totals, latency(file, since, until))
+    charts["Mean confidence by domain"] = _confidence(by_domain)
+    times = {"requests": latency(file, since, until), "stages of decisions": stage_latency(file, since, until)}
+    return Traffic(decisions, refused, charts, totals, times)
 
 
 def _chart(found: Series) -> dict[str, Any]:
     rows = [{"label": name, "values": values} for name, values in found.rows.items()]
     others = [{"label": "all others", "values": found.others}] if any(found.others) else []
     return {"x": found.times, "series": rows + others, "unit": f"in {found.step_s // MINUTE} min"}
+
+
+def _confidence(found: Series) -> dict[str, Any]:
+    rows = [{"label": name, "values": values} for name, values in found.confidence.items()]
+    return {"x": found.times, "series": rows, "unit": "probability"}
 
 
 def _totals(found: Series) -> dict[str, int]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from registry import DomainRouterError
 from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
-from router_plugin.server.console.guard import ROOT, Guard
+from router_plugin.server.console.guard import ROOT, Answer, Guard
 from router_plugin.server.console.jobs import Jobs
 from router_plugin.server.console.pages import (
     data,
@@ -29,6 +29,7 @@ from router_plugin.server.console.pages.domain import candidate, moving, showing
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
 from router_plugin.server.editing.workshop import Workshop
+from router_plugin.server.errors import RequestError
 from router_plugin.server.protection.bounds import Bounds
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.reporting.answers import read_error
@@ -62,7 +63,8 @@ def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
     for module in PAGES:
         app.include_router(module.router)
     options = service.options
-    return Bounds(Guard(app, app.state.sessions), options.max_body_kb * 1000, options.timeout_s, _always)
+    bounded = Bounds(Guard(app, app.state.sessions), options.max_body_kb * 1000, options.timeout_s, _always)
+    return _RefusedByPage(bounded, app)
 
 
 class WithConsole:
@@ -76,6 +78,21 @@ class WithConsole:
         """Pass on a request."""
         mine = scope["type"] == "http" and (scope["path"] == ROOT or scope["path"].startswith(f"{ROOT}/"))
         await (self._console if mine else self._api)(scope, receive, send)
+
+
+class _RefusedByPage:
+    """Answers with a page what is refused before the console sees it."""
+
+    def __init__(self, guarded: ASGIApp, console: FastAPI) -> None:
+        self._guarded, self._console = guarded, console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._guarded(scope, receive, send)
+        except RequestError as error:
+            asked = Request({**scope, "app": self._console, "headers": []})  # which may be what is wrong
+            answer = await _failed(asked, error)
+            await answer(scope, receive, Answer(send, scope))
 
 
 def _always() -> None:

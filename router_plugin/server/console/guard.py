@@ -76,7 +76,7 @@ class Guard:
         if started:
             session = self._sessions.read(started)
         scope.setdefault("state", {})["session"] = session
-        answer = _Answer(send, scope, started)
+        answer = Answer(send, scope, started)
         if static or scope["path"] == SIGN_IN:
             await self._app(scope, receive, answer)
         elif session is None:
@@ -97,10 +97,16 @@ class Guard:
             raise NotAllowedError(f"{ROOT} is for this machine alone without keys: open it at localhost")
 
 
-class _Answer:
+class Answer:
     """Sends an answer with the console's headers."""
 
-    def __init__(self, send: Send, scope: Scope, cookie: str | None) -> None:
+    def __init__(self, send: Send, scope: Scope, cookie: str | None = None) -> None:
+        """
+        Args:
+            send: the answer to whom.
+            scope: of the request.
+            cookie: of a session that begins with it.
+        """
         self._send, self._scope, self._cookie = send, scope, cookie
 
     async def __call__(self, message: Message) -> None:

@@ -241,3 +241,14 @@ def test_forms_of_other_kinds_and_origins_are_refused(guarded, keys):
 def test_files_that_anybody_may_keep_come_without_a_session(counted):
     answer = httpx.get(f"{counted[0]}{static_files.address('console.js')}")
     assert answer.status_code == 200 and "set-cookie" not in answer.headers
+
+
+def test_what_is_refused_before_a_page_is_answered_by_one(guarded, keys):
+    with signed_in(guarded, keys[1]) as client:
+        for answer in (
+            client.post("/console/sign-out", data={"token": "0" * 64}),
+            client.post("/console/sign-out", content="x" * 9_000_000),
+            client.get("/console", headers={"host": "["}),
+        ):
+            assert answer.status_code in (400, 403, 413) and 'role="alert"' in answer.text
+            assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/console.py --domains 200 --routes 20000
 
-Every domain is a copy of the ready-made medical adapter with a small classifier profile; the routes are of the domain
-`general`. A month of traffic is in the counts. A page is requested 20 times over one connection, and then loaded five
+Every domain is a copy of the ready-made medical adapter with a small classifier profile; the routes are spread over the
+domains. A month of traffic is in the counts. A page is requested 20 times over one connection, and then loaded five
 times in headless Chromium: `interactive` is when its scripts have run and its charts stand, `bytes` is what all its
 files have, `serious` is the number of axe's serious findings. The last line is one JSON object.
 """
@@ -58,7 +58,9 @@ def main() -> None:
         _register(folder, arguments.domains)
         _count(folder / "traffic.sqlite", arguments.domains)
         names = [
-            f"{{name: route-{number}, utterances: [please do task {number}]}}" for number in range(arguments.routes)
+            f"{{name: route-{number}, domain: field-{number % arguments.domains}, "
+            f"utterances: [please do task {number}]}}"
+            for number in range(arguments.routes)
         ]
         (folder / "routes.yaml").write_text(f"routes: [{', '.join(names)}]", encoding="utf-8")
         options = ["--registry", "registry", "--routes", "routes.yaml", "--traffic", "traffic.sqlite"]

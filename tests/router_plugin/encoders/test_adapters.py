@@ -192,7 +192,7 @@ def test_an_installed_wheel_has_the_ready_made_domains_and_the_bundled_questions
                 assert (site / path.relative_to(source)).is_file(), f"{path} is not in the wheel"
 
 
-def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_listed_in_the_readme():
+def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_on_its_page():
     from registry.model_folders.adapter_files import base_of
     from registry.model_folders.base_models import DEFAULT_SHA256
     from training.ready_made import ready_made_domains
@@ -205,7 +205,7 @@ def test_every_ready_made_domain_of_the_repository_can_be_registered_and_is_list
         assert base_of(folder) == record.base_model
         assert record.base_model.weights_sha256 == DEFAULT_SHA256
         assert Profile.load(folder).base == DEFAULT_SHA256
-        assert f"| `{name}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert f"| `{name}` |" in (ROOT / "docs" / "ready-made.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("domain", ["medical", "finance", "legal"])

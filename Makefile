@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 HOSTS := .hosts
+HAS_CHROMIUM := (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
@@ -16,7 +17,7 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
 
 test: lint
-	@command -v chromium chromium-browser google-chrome >/dev/null || echo "no Chromium: the console is not opened in a browser; 'make chromium' installs one"
+	@$(HAS_CHROMIUM) || echo "no Chromium: the console is not opened in a browser; 'make chromium' installs one"
 	$(PYTEST)
 
 unit: $(VENV)/.test
@@ -26,7 +27,7 @@ test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts tests/router_plugin/hosts_litellm tests/registry/hosts_mlflow
 
 chromium:
-	command -v chromium chromium-browser google-chrome || apt-get install --quiet --yes --no-install-recommends chromium
+	$(HAS_CHROMIUM) || apt-get install --quiet --yes --no-install-recommends chromium
 
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from registry.progress import Progress
 from registry.shared.texts import clean
 from router_plugin.cosines import usable
 from router_plugin.inspection.beir import read_beir
@@ -29,8 +30,6 @@ _BLOCK = 64
 _VERSIONS = 8
 _ENCODING = 0.9
 """The part of the work that encoding is, about."""
-
-Progress = Callable[[float], None]
 
 
 class MapText(NamedTuple):
@@ -180,7 +179,8 @@ def _encoded(texts: Sequence[MapText], domains: ServedDomains, domain: str, prog
 
 def _errors(vectors: Matrix, given: MapTexts) -> dict[int, str]:
     """Whether the document with the highest cosine is relevant, by the number of a judged query."""
-    documents = np.array([row for row, each in enumerate(given.texts) if each.part == "document"], dtype=np.int64)
+    is_document = np.array([each.part == "document" for each in given.texts], dtype=bool)
+    documents = np.flatnonzero(is_document & usable(vectors))
     among, judged = vectors[documents], [*given.relevant]
     found: dict[int, str] = {}
     for start in range(0, len(judged) if len(documents) else 0, _BLOCK):

@@ -70,6 +70,25 @@ def test_queries_are_right_or_wrong_by_their_first_document(served_domains):
     assert [errors.labels[code] for code in errors.codes] == ["not judged"] * 3 + ["right", "wrong"]
 
 
+def test_a_document_that_cannot_be_encoded_is_first_for_no_query(served_domains, monkeypatch):
+    texts = [
+        MapText("document", "broken", "broken"),
+        MapText("document", "rent", "rent"),
+        MapText("query", "rent", "1"),
+    ]
+    encoded = maps._encoded
+
+    def without_the_first(*arguments):
+        vectors = encoded(*arguments)
+        vectors[0] = np.nan
+        return vectors
+
+    monkeypatch.setattr(maps, "_encoded", without_the_first)
+    drawn = draw_map(MapTexts(texts, {2: [1]}), served_domains, "legal")
+    errors = next(each for each in drawn.colourings if each.name == "error")
+    assert (drawn.unreadable, [errors.labels[code] for code in errors.codes]) == (1, ["not judged", "right"])
+
+
 def test_a_map_has_at_most_as_many_texts_as_it_may(served_domains):
     from router_plugin import DomainRouter, load_routes
 

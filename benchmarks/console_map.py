@@ -115,7 +115,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         page.wait_for_selector("#map", timeout=60_000)
         started = time.perf_counter()
         page.reload()
-        page.wait_for_function("document.getElementById('map')?.pointMap?.frames > 0", timeout=60_000)
+        while not page.evaluate("document.getElementById('map')?.pointMap?.frames > 0"):
+            page.wait_for_timeout(20)
         first = time.perf_counter() - started
         found = page.evaluate(MOVE, given.seconds)
         browser.close()

@@ -97,6 +97,14 @@ def check_fits(page):
     assert widths[0] <= widths[1]
 
 
+def wait_until(page, expression, seconds=30.0):
+    """Wait until an expression is true. The pages' policy forbids the evaluation by which the driver waits for one."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
 def screenshot(page, name):
     """Keep a picture for the documentation, where somebody wants new ones."""
     if folder := os.environ.get("SCREENSHOTS"):

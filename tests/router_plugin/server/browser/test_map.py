@@ -12,7 +12,7 @@ from tests.conftest import EXAMPLES
 from tests.router_plugin.server.conftest import running, wait_for
 from tests.router_plugin.server.test_console_drift import HOSTILE, keep, questions
 
-from .conftest import check_accessible, check_fits, opened
+from .conftest import check_accessible, check_fits, opened, wait_until
 
 FRAMES = "document.getElementById('map').pointMap.frames"
 VIEW = "JSON.stringify(document.getElementById('map').pointMap.view)"
@@ -47,20 +47,20 @@ def test_full_pages_are_accessible_and_fit(chromium, filled, path, width, scheme
 
 def test_a_map_is_moved_searched_and_coloured(chromium, filled):
     with opened(chromium, filled + "/data?domain=medical&data=sample&upto=1000") as page:
-        page.wait_for_function(f"{FRAMES} > 0")
+        wait_until(page, f"{FRAMES} > 0")
         for key in ("+", "-", "ArrowLeft", "ArrowUp", "0"):
             before = page.evaluate(VIEW)
             page.focus("#map-canvas")
             page.keyboard.press(key)
-            page.wait_for_function(f"{VIEW} !== {before!r}")
+            wait_until(page, f"{VIEW} !== {before!r}")
         page.hover("#map-canvas")
         before = page.evaluate(VIEW)
         page.mouse.wheel(0, -300)
-        page.wait_for_function(f"{VIEW} !== {before!r}")
+        wait_until(page, f"{VIEW} !== {before!r}")
         page.fill("input[name=find]", "secret plan")
         page.click("#map-search button")
         page.wait_for_selector("#found >> text=secret plan 7")
-        page.wait_for_function("document.getElementById('map').pointMap.painter.marked?.length !== 0")
+        wait_until(page, "document.getElementById('map').pointMap.painter.marked?.length !== 0")
         page.select_option("#map-colouring", label="error")
         page.click("#map-legend >> text=not judged")
         assert page.get_attribute("#map-legend button", "aria-pressed") == "false"

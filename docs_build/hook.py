@@ -41,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             continue
         if (ROOT / file).is_dir():
             files.append(File.generated(config, site_path(file), content=_listing(ROOT / file)))
-        elif (ROOT / file).is_file():  # mkdocs reports links to what there is not
+        elif (ROOT / file).is_file():  # mkdocs itself reports links to missing files
             files.append(File.generated(config, site_path(file), abs_src_path=str(ROOT / file)))
     return files
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
+Progress: TypeAlias = Callable[[float], None]
+"""Hears what fraction of some work is done, where that is shown elsewhere than in a bar."""
 LARGE = 200_000_000
 """Bytes that a disk takes a second for."""
 

@@ -98,7 +98,7 @@ class TrainingOptions:
             "goes on. A key is read from $DOMAIN_ROUTER_API_KEY."
         ),
         AfterValidator(_address),
-        Shown(default="nobody", metavar="URL"),
+        Shown(default="none", metavar="URL"),
     ] = None
     device: Device = None
     trust_remote_code: TrustRemoteCode = False

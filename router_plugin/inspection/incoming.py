@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from registry import GENERAL
+from registry.progress import Progress
 from registry.texts.forms import text_key
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.cosines import usable
@@ -23,9 +24,6 @@ NEWEST = 2000
 """Queries that are looked at: the distances between 2,000 take 32 MB."""
 BLOCK = 64
 """Queries that are routed at a time."""
-
-Progress = Callable[[float], None]
-"""Hears what fraction of the work is done."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Files(NamedTuple):
         shadow: what champions and candidates decided.
         traffic: counts over time.
         routes: those of the router, which the console changes.
+        runs: training runs that report.
     """
 
     feedback: JsonlFile | None = None

@@ -53,7 +53,7 @@ class Guard:
     def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         """
         Args:
-            app: the console.
+            app: the console. What stands before this guard hands on the body of a request in one message, as Bounds do.
             sessions: of its users.
         """
         self._app, self._sessions = app, sessions
@@ -82,10 +82,11 @@ class Guard:
         elif session is None:
             await _to_sign_in(scope, headers)(scope, receive, answer)
         else:
-            body = await _body(receive) if changes else b""
             if changes:
-                _check_form(headers, body, session)
-            await self._app(scope, _given(body, receive), answer)
+                whole = await receive()
+                _check_form(headers, whole["body"], session)
+                receive = _again(whole, receive)
+            await self._app(scope, receive, answer)
 
     def _check_host(self, host: str) -> None:
         """Where nobody signs in, a page of another site must not reach the server by a name that it made up."""
@@ -156,23 +157,12 @@ def _check_form(headers: Headers, body: bytes, session: Session) -> None:
         raise NotAllowedError("this form is not of your session: load the page again and repeat what you did")
 
 
-async def _body(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _given(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, for the application to read again."""
-    unread = [body]
+def _again(message: Message, receive: Receive) -> Receive:
+    """A message that was taken, and those after it."""
+    taken = [message]
 
     async def read() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await receive()
+        return taken.pop() if taken else await receive()
 
     return read
 

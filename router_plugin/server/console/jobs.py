@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registry import DomainRouterError
+from registry.progress import Progress
 from router_plugin.server.errors import OverloadedError
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ MOST_AT_ONCE = 4
 RETRY_S = 10
 """Seconds after which a job that failed is tried again."""
 
-Work = Callable[[Callable[[float], None]], Any]
+Work = Callable[[Progress], Any]
 """Makes a result, and says meanwhile what fraction of the work is done."""
 
 

@@ -20,6 +20,7 @@ from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.running import ROUTES_PREFIX, server_config
 from router_plugin.server.runs.store import RunStore
 from router_plugin.server.service import NO_FILES, Files, Service
+from router_plugin.server.traffic import kept_queries
 
 
 @contextmanager
@@ -93,3 +94,12 @@ def wait_for(what, seconds=10.0):
         assert time.monotonic() < end
         time.sleep(0.02)
     return found
+
+
+@pytest.fixture
+def browser(up):
+    """A browser of the module's server ``up`` that keeps queries, and the file of these, without any."""
+    url, file = up
+    kept_queries.delete_all(file)
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
+        yield client, file

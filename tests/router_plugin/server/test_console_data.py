@@ -4,7 +4,6 @@ import json
 import re
 import time
 
-import httpx
 import numpy as np
 import pytest
 
@@ -30,14 +29,6 @@ def up(served_domains, tmp_path_factory):
     options = ServerOptions(keep_queries=30, data=(f"sample={EXAMPLES / 'beir'}",))
     with running(router_over(served_domains), options, files=Files(traffic=Recorder(file, 30.0))) as (url, _):
         yield url, file
-
-
-@pytest.fixture
-def browser(up):
-    url, file = up
-    kept_queries.delete_all(file)
-    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
-        yield client, file
 
 
 def drawn(client, **wanted):

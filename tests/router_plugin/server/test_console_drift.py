@@ -54,14 +54,6 @@ def up(served_domains, tmp_path_factory):
         yield url, file
 
 
-@pytest.fixture
-def browser(up):
-    url, file = up
-    kept_queries.delete_all(file)
-    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as client:
-        yield client, file
-
-
 def computed(client):
     """The page when its figures are there."""
     token = TOKEN.search(client.get("/console/drift").text)[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from registry import GENERAL
 from registry.catalog.listing import Filter
+from registry.progress import Progress
 from router_plugin.errors import SettingsError
 from router_plugin.inspection.beir import fingerprint
 from router_plugin.inspection.layouts import MOST_FOR_TSNE
@@ -158,7 +158,7 @@ def _start(request: Request, wanted: Wanted) -> Job:
     model = _model(state.domains, wanted)
     key = ("map", wanted, state.domains.encoder_id(wanted.domain), content)
 
-    def work(progress: Callable[[float], None]) -> EmbeddingMap:
+    def work(progress: Progress) -> EmbeddingMap:
         given = texts_for_map(state, wanted.domain, _kept(service, wanted), folder)
         domains = state.domains.with_version(state.domains.registered(model)) if model else state.domains
         try:

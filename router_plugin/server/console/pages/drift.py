@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from registry import GENERAL, InvalidNameError
 from registry.names import check_domain
+from registry.progress import Progress
 from router_plugin.improving.new_domains import NewDomain
 from router_plugin.inspection import drift
 from router_plugin.inspection.incoming import NEWEST, Incoming, look_at
@@ -187,7 +188,7 @@ def _job(request: Request, file: TrafficFile, again: bool) -> Job:
     """The job that makes the figures; a new one if it is wanted, or the last one ended a while ago."""
     router = service_of(request).router
 
-    def work(progress: Callable[[float], None]) -> Looked:
+    def work(progress: Progress) -> Looked:
         queries = kept_queries.find_queries(file, limit=NEWEST)
         incoming = look_at(router.state, [each.text for each in queries], progress)
         return Looked(incoming, _clusters(incoming, queries), [each.id for each in queries])

@@ -14,7 +14,7 @@ from tests.router_plugin.server.test_console_drift import HOSTILE, keep, questio
 
 from .conftest import check_accessible, check_fits, opened, wait_until
 
-FRAMES = "document.getElementById('map').pointMap.frames"
+FRAMES = "document.getElementById('map').pointMap?.frames"
 VIEW = "JSON.stringify(document.getElementById('map').pointMap.view)"
 
 

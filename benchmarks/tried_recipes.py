@@ -19,6 +19,7 @@ from sentence_transformers.sentence_transformer.losses import (
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from training import read_pairs
 from training.mining.examples import Examples
@@ -100,6 +101,50 @@ class _DistilledLoss(nn.Module):
         features = {name: value.to(self.model.device) for name, value in features.items() if isinstance(value, Tensor)}
         self._cosines.read(features)
         return loss + self._weight * self._cosines.distance(self.model(features)["sentence_embedding"])
+
+
+class MovingAverage(Contrastive):
+    """The trained model is the exponential moving average of the weights along the training."""
+
+    name: ClassVar[str] = "moving-average"
+    decay: float = 0.9
+    """Of the average, per step; lower in the first steps, so that it forgets where it began."""
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """InfoNCE."""
+        return _AveragedLoss(super().full_loss(model, base), model, self.decay)
+
+
+class _AveragedLoss(nn.Module):
+    """A loss between whose steps the model holds the average of its weights; the last weights are kept aside."""
+
+    def __init__(self, loss: nn.Module, model: SentenceTransformer, decay: float) -> None:
+        super().__init__()
+        self._loss, self._decay, self._steps = loss, decay, 0
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._last = [weight.detach().clone() for weight in self._weights]
+        self._average = [weight.clone() for weight in self._last]
+        self._hook = register_optimizer_step_post_hook(self._stepped)
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        self._hold(self._last)
+        loss: Tensor = self._loss(sentence_features, labels)
+        return loss
+
+    def _stepped(self, optimizer: Optimizer, *_: Any) -> None:
+        if not any(weight is self._weights[0] for group in optimizer.param_groups for weight in group["params"]):
+            return
+        self._steps += 1
+        decay = min(self._decay, self._steps / (self._steps + 10))
+        for weight, last, average in zip(self._weights, self._last, self._average, strict=True):
+            last.copy_(weight.detach())
+            average.lerp_(last, 1 - decay)
+        self._hold(self._average)
+
+    @torch.no_grad()
+    def _hold(self, weights: list[Tensor]) -> None:
+        for weight, value in zip(self._weights, weights, strict=True):
+            weight.copy_(value)
 
 
 class _BaseCosines:
@@ -237,4 +282,4 @@ def _restyled(question: str, passage: str, draw: np.random.Generator) -> str:
     return sentences[draw.integers(len(sentences))]
 
 
-TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, Distil, OneTemplate, Styles)}
+TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, Distil, MovingAverage, OneTemplate, Styles)}

@@ -23,6 +23,14 @@ BUSY_SECONDS = 60
 CHANNEL = "domain_router"
 """The channel on which PostgreSQL tells of every change."""
 
+POSTGRESQL: dict[str, Any] = {
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""Lets libpq give up a connection within 20 s of losing its network; the default is some 15 minutes."""
+
 _CONNECT_SECONDS = 10
 _TRIES = 5
 """Attempts at a transaction that conflicts with another writer's."""
@@ -78,7 +86,7 @@ def _postgresql(url: URL) -> Engine:
             f"registry {url.render_as_string()}: a registry lives in SQLite or in PostgreSQL: "
             "expected sqlite:// or postgresql+psycopg://"
         )
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_SECONDS, **POSTGRESQL})
 
 
 def _sqlite(url: URL) -> Engine:

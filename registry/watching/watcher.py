@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL
 
 from registry.errors import RegistryError
-from registry.storage.database import CHANNEL
+from registry.storage.database import CHANNEL, POSTGRESQL
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,7 +96,7 @@ class _Listener:
 
         if self._connection is None:
             try:
-                connection = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+                connection = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, **POSTGRESQL)
                 connection.execute(f"LISTEN {CHANNEL}")
             except psycopg.Error as error:
                 log.debug("no notifications of the registry's changes: %s", type(error).__name__)

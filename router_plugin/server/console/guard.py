@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -24,6 +25,8 @@ TOKEN = "token"
 """Field of every form, and header of every request that htmx makes."""
 TOKEN_HEADER = "x-console-token"
 _FORM = "application/x-www-form-urlencoded"
+_LINKED = re.compile(rf"{ROOT}(/sign-in|/routes|/runs|/runs/[0-9a-f]{{32}}|/domains/[^/]+)?")
+"""Paths of pages that start no work. Other sites may link to these, and to no others."""
 
 POLICY = "; ".join(
     (
@@ -62,7 +65,8 @@ class Guard:
         """Answer, or pass on, a request.
 
         Raises:
-            NotAllowedError: the request comes by another name of this host, or a form without its session's token.
+            NotAllowedError: the request comes by another name of this host, from a page of another site that may not make
+                it, or it is a form without its session's token.
             RequestError: the name of the host is malformed, or the form is of another kind than the pages have.
         """
         headers = Headers(scope=scope)
@@ -77,6 +81,8 @@ class Guard:
             session = self._sessions.read(started)
         scope.setdefault("state", {})["session"] = session
         answer = Answer(send, scope, started)
+        if not static:
+            _check_site(scope, headers)
         if static or scope["path"] == SIGN_IN:
             await self._app(scope, receive, answer)
         elif session is None:
@@ -119,6 +125,22 @@ class Answer:
             if self._cookie:
                 headers.append("Set-Cookie", cookie_header(self._cookie, self._scope))
         await self._send(message)
+
+
+def _check_site(scope: Scope, headers: Headers) -> None:
+    """Let pages of other sites do no more than link to pages that start no work.
+
+    Browsers say where a request comes from in ``Sec-Fetch-Site`` (W3C Fetch Metadata), if the server is on their own
+    machine or has HTTPS. Where they do not, other sites cannot send the cookie of a session.
+
+    Raises:
+        NotAllowedError: a page of another site wants more.
+    """
+    if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+        return
+    follows = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+    if not (follows and _LINKED.fullmatch(scope["path"])):
+        raise NotAllowedError(f"another site cannot open this page: open {ROOT}, or type its address")
 
 
 def cookie_header(value: str, scope: Scope) -> str:

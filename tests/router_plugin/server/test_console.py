@@ -252,3 +252,33 @@ def test_what_is_refused_before_a_page_is_answered_by_one(guarded, keys):
         ):
             assert answer.status_code in (400, 403, 413) and 'role="alert"' in answer.text
             assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+WORKING = ("data?domain=medical", "drift", "routes/strays", "routes/confusions", "playground?query=flu")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_starts_no_work(counted, site):
+    with browser(counted[0], timeout=30) as client:
+        for path in WORKING:
+            for mode in (LINK, {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}):
+                answer = client.get(f"/console/{path}", headers={**mode, "Sec-Fetch-Site": site})
+                assert answer.status_code == 403 and "another site" in answer.text, path
+        assert client.get("/console", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"}).status_code == 403
+        for path in ("", "/routes", "/runs", "/domains/medical"):
+            assert client.get(f"/console{path}", headers={**LINK, "Sec-Fetch-Site": site}).status_code == 200, path
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_addresses_that_are_typed_and_links_of_the_console_start_work(counted, site):
+    with browser(counted[0], timeout=30) as client:
+        for path in WORKING:
+            assert client.get(f"/console/{path}", headers={**LINK, "Sec-Fetch-Site": site}).status_code == 200, path
+
+
+def test_another_site_signs_nobody_in(guarded, keys):
+    with browser(guarded) as client:
+        link = {**LINK, "Sec-Fetch-Site": "cross-site"}
+        assert client.post("/console/sign-in", data={"key": keys[1]}, headers=link).status_code == 403
+        assert client.get("/console/sign-in", headers=link).status_code == 200

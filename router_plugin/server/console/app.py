@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from registry import DomainRouterError
+from router_plugin.errors import ServerError
 from router_plugin.inspection.beir import read_folders
 from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Answer, Guard
@@ -51,10 +52,12 @@ def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:
 
     Raises:
         SettingsError: a folder of the option ``data`` cannot be used.
+        ServerError: the file of the option ``traffic`` cannot.
     """
     unseen: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # pages' addresses have queries
     app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry=unseen)
-    app.state.service, app.state.sessions, app.state.jobs = service, Sessions(keys), Jobs()
+    app.state.service, app.state.jobs = service, Jobs()
+    app.state.sessions = Sessions(keys, service.traffic.file if service.traffic else None)
     app.state.folders = read_folders(service.options.data)
     app.state.others = OtherVersions(service.router)
     app.state.workshop = Workshop(service.router, service.options.labelled)
@@ -89,7 +92,7 @@ class _RefusedByPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._guarded(scope, receive, send)
-        except RequestError as error:
+        except (RequestError, ServerError) as error:
             asked = Request({**scope, "app": self._console, "headers": []})  # which may be what is wrong
             answer = await _failed(asked, error)
             await answer(scope, receive, Answer(send, scope))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import re
@@ -65,24 +66,20 @@ class Guard:
         """Answer, or pass on, a request.
 
         Raises:
-            NotAllowedError: the request comes by another name of this host, from a page of another site that may not make
-                it, or it is a form without its session's token.
+            NotAllowedError: the request comes by another name of this host, or from a page of another site that may not
+                make it, or it is a form without its session's token.
             RequestError: the name of the host is malformed, or the form is of another kind than the pages have.
+            ServerError: it cannot be read which sessions have ended.
         """
         headers = Headers(scope=scope)
         self._check_host(headers.get("host", ""))
         changes = scope["method"] not in ("GET", "HEAD")
         if changes and headers.get("content-type", _FORM).partition(";")[0] != _FORM:
             raise RequestError(f"a form is sent as {_FORM}: others can hold what is no text")
-        session = self._sessions.read(_cookie(headers))
         static = scope["path"].startswith(STATIC)
-        started = self._sessions.start() if session is None and self._sessions.local and not static else None
-        if started:
-            session = self._sessions.read(started)
+        session, started = (None, None) if static else await self._session(scope, headers)
         scope.setdefault("state", {})["session"] = session
         answer = Answer(send, scope, started)
-        if not static:
-            _check_site(scope, headers)
         if static or scope["path"] == SIGN_IN:
             await self._app(scope, receive, answer)
         elif session is None:
@@ -93,6 +90,15 @@ class Guard:
                 _check_form(headers, whole["body"], session)
                 receive = _again(whole, receive)
             await self._app(scope, receive, answer)
+
+    async def _session(self, scope: Scope, headers: Headers) -> tuple[Session | None, str | None]:
+        """The session of a request, and the cookie of one that begins with it."""
+        _check_site(scope, headers)
+        session = await asyncio.to_thread(self._sessions.read, _cookie(headers))
+        if session or not self._sessions.local:
+            return session, None
+        started = self._sessions.start()
+        return (self._sessions.read(started) if started else None), started
 
     def _check_host(self, host: str) -> None:
         """Where nobody signs in, a page of another site must not reach the server by a name that it made up."""

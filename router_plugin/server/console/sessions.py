@@ -9,8 +9,10 @@ import secrets
 import time
 from typing import NamedTuple
 
+from router_plugin.server.console.ended_sessions import EndedSessions
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.protection.keys import Key
+from router_plugin.server.traffic.traffic_file import TrafficFile
 
 COOKIE = "domain-router-console"
 LASTS = 12 * 3600
@@ -29,10 +31,14 @@ class Session(NamedTuple):
     Attributes:
         name: of the key that was given, or ``local``.
         token: that every form of it sends along.
+        id: of it.
+        ends: when its cookie does, in seconds since 1970.
     """
 
     name: str
     token: str
+    id: str
+    ends: int
 
 
 class Sessions:
@@ -42,12 +48,17 @@ class Sessions:
     that key is removed.
     """
 
-    def __init__(self, keys: KeyFile | None) -> None:
+    def __init__(self, keys: KeyFile | None, file: TrafficFile | None = None) -> None:
         """
         Args:
             keys: that the server knows; None where none are needed.
+            file: in which its processes remember who signed out; without one, a session ends in the browser alone.
+
+        Raises:
+            ServerError: the file cannot be used. So by :meth:`read` and :meth:`end`.
         """
         self._keys = keys
+        self._ended = EndedSessions(file, LASTS) if keys and file else None
 
     @property
     def local(self) -> bool:
@@ -74,14 +85,20 @@ class Sessions:
         return _signed(key.name, key.digest, time.time() + LASTS) if key and key.allows("admin") else None
 
     def read(self, cookie: str) -> Session | None:
-        """The session of a cookie; None where it is not ours, has ended, or its key is gone."""
+        """The session of a cookie; None where it is not ours, has ended, or its key is gone. Call it in a thread."""
         found = _COOKIE.fullmatch(cookie)
         if found is None or int(found["ends"]) < time.time():
             return None
         digest = self._digest(found["name"])
         if digest is None or not hmac.compare_digest(found["mac"], _mac(digest, cookie.rpartition("|")[0])):
             return None
-        return Session(found["name"], _mac(digest, f"form|{found['nonce']}"))
+        session = Session(found["name"], _mac(digest, f"form|{found['nonce']}"), found["nonce"], int(found["ends"]))
+        return None if self._ended and self._ended.has(session.id, session.ends) else session
+
+    def end(self, session: Session) -> None:
+        """End a session for whoever has its cookie, in all processes."""
+        if self._ended:
+            self._ended.add(session.id, session.ends)
 
     def _digest(self, name: str) -> str | None:
         if self._keys is None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from html import unescape
 
 import httpx
@@ -15,6 +15,7 @@ from router_plugin.server.console import static_files
 from router_plugin.server.console.pages import overview
 from router_plugin.server.console.sessions import COOKIE, Sessions
 from router_plugin.server.options import ServerOptions
+from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.protection.keys import Keys
 from router_plugin.server.service import Files
 from router_plugin.server.traffic.recorder import Recorder
@@ -72,6 +73,50 @@ def test_administrators_sign_in_and_out_and_others_do_not(guarded, keys):
         assert client.get("/console").url.path == "/console/sign-in"
 
 
+def test_signing_out_ends_a_session_for_every_copy_of_its_cookie_in_all_processes(served_domains, keys, tmp_path):
+    with ExitStack() as opened:
+        urls = []
+        for _ in range(2):
+            recorder = Recorder(TrafficFile(tmp_path / "traffic.sqlite"))
+            server = running(router_over(served_domains), keys=keys[0], files=Files(traffic=recorder))
+            urls.append(opened.enter_context(server)[0])
+        with signed_in(urls[0], keys[1]) as client, signed_in(urls[1], keys[1]) as other:
+            copy = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+            token = TOKEN.search(client.get("/console").text)[1]
+            assert [httpx.get(f"{url}/console", headers=copy).status_code for url in urls] == [200, 200]
+            client.post("/console/sign-out", data={"token": token}).raise_for_status()
+            assert [httpx.get(f"{url}/console", headers=copy).status_code for url in urls] == [303, 303]
+            assert httpx.post(f"{urls[1]}/console/drift", data={"token": token}, headers=copy).status_code == 303
+            assert other.get("/console").url.path == "/console"
+
+
+def test_a_session_that_ended_stays_ended_after_a_restart_with_and_without_the_file(keys, tmp_path, monkeypatch):
+    keys[0].save(tmp_path / "keys.json")
+    key_file, file = KeyFile(tmp_path / "keys.json"), TrafficFile(tmp_path / "traffic.sqlite")
+    sessions = Sessions(key_file, file)
+    ended, other = sessions.start(keys[1]), sessions.start(keys[1])
+    sessions.end(sessions.read(ended))
+    later = time.time() + 2
+    monkeypatch.setattr(time, "time", lambda: later)
+    again = Sessions(key_file, file)
+    assert again.read(ended) is None and again.read(other).name == "anna"
+    without = Sessions(key_file, TrafficFile(tmp_path / "another.sqlite"))
+    assert without.read(ended) is None and without.read(other) is None
+    assert without.read(without.start(keys[1])).name == "anna"
+
+
+def test_nobody_is_let_in_while_it_is_unknown_which_sessions_ended(served_domains, keys, tmp_path):
+    recorder = Recorder(TrafficFile(tmp_path / "traffic.sqlite"))
+    with (
+        running(router_over(served_domains), keys=keys[0], files=Files(traffic=recorder)) as (url, _),
+        signed_in(url, keys[1]) as client,
+    ):
+        recorder.file.path = tmp_path / "damaged"
+        recorder.file.path.write_text("no database" * 100)
+        answer = client.get("/console")
+        assert answer.status_code == 500 and "is damaged" in answer.text and "medical" not in answer.text
+
+
 def test_signing_in_leads_to_no_other_site(guarded, keys):
     with httpx.Client(base_url=guarded) as client:
         for elsewhere in ("https://example.com", "//example.com", "/console.example.com", "/metrics"):
@@ -88,8 +133,6 @@ def test_a_form_of_another_site_changes_nothing(guarded, keys):
 
 
 def test_a_cookie_ends_with_its_time_its_key_and_any_change(keys, tmp_path, monkeypatch):
-    from router_plugin.server.protection.key_file import KeyFile
-
     known, admin, _ = keys
     file = tmp_path / "keys.json"
     known.save(file)

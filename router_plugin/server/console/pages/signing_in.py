@@ -31,7 +31,8 @@ def sign_in(request: Request, key: Annotated[str, Form()] = "", next: Annotated[
 
 @router.post(f"{ROOT}/sign-out")
 def sign_out(request: Request) -> Response:
-    """End a session in this browser."""
+    """End a session."""
+    request.app.state.sessions.end(request.state.session)
     return RedirectResponse(SIGN_IN, 303, {"Set-Cookie": cookie_header("", request.scope)})
 
 

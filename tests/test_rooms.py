@@ -53,7 +53,7 @@ FLOORS = {
     "router_plugin": [
         {"errors"},
         {"batches", "contracts", "cosines", "joint_module", "routes", "settings"},
-        {"conversations", "decision", "explanation", "hybrid", "routes_diff", "utterances"},
+        {"conversations", "decision", "explanation", "hybrid", "routes_diff", "routes_text", "utterances"},
         {"client", "hookspecs"},
         {"encoders", "evaluation"},
         {"classifier"},

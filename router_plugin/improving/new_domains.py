@@ -18,7 +18,7 @@ from router_plugin.improving.judged import Ints
 from router_plugin.improving.options import ImproveOptions
 from router_plugin.improving.simulation import Simulation, decide
 from router_plugin.improving.terms import distinguishing_terms
-from router_plugin.routes_diff import yaml_text
+from router_plugin.routes_text.writing import yaml_text
 from router_plugin.serving.candidates import Matrix
 
 MAX_DISTANCE = 0.7

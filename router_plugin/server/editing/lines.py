@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 
-from router_plugin.routes_diff import yaml_text
+from router_plugin.routes_text.writing import yaml_text
 
 _UNSEEN = re.compile("[\0-\x1f\x7f-\xa0\u2028\u2029\ufeff]")
 """Characters that end a line, or that nobody sees in one."""

@@ -15,7 +15,8 @@ from registry.shared.outputs import write_atomically
 from router_plugin.errors import RoutesError
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route, check_routes
-from router_plugin.routes_diff import lines_of, with_route
+from router_plugin.routes_text.editing import RouteChange, with_change
+from router_plugin.routes_text.places import lines_of
 from router_plugin.server.errors import RequestError
 from router_plugin.serving.state import ServingState
 
@@ -55,7 +56,7 @@ class RouteFile(NamedTuple):
 
     def changed(self, before: Route, after: Route) -> str:
         """The text with a route changed."""
-        return with_route(self.path, self.text, before, after)
+        return with_change(self.path, self.text, RouteChange(before, after))
 
 
 class RouteFiles:

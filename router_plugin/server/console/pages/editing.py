@@ -14,7 +14,7 @@ from registry.shared.wording import first_fault
 from router_plugin.errors import RoutesError
 from router_plugin.evaluation.confusions import Effect
 from router_plugin.routes import Route, check_routes
-from router_plugin.routes_diff import routes_text
+from router_plugin.routes_text.writing import routes_text
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.editing.lines import from_lines, to_lines

@@ -124,7 +124,8 @@ class ServerOptions(Options):
         float,
         Field(
             gt=0,
-            description="Seconds between two looks for promoted versions at a registry that does not tell of changes.",
+            description="Seconds between two looks at the files of routes and keys, and for promoted versions at a "
+            "registry that does not tell of changes.",
         ),
     ] = 0.5
     log_queries: Annotated[

@@ -11,12 +11,12 @@ from opentelemetry import trace
 
 from registry.shared.texts import clean
 from router_plugin.conversations import Turn
-from router_plugin.decision import NO_ROUTE, Decision
+from router_plugin.decision import Decision
 from router_plugin.errors import ServerError
 from router_plugin.explanation import Explanation
 from router_plugin.router import DomainRouter
 from router_plugin.server.batcher import Batcher, Work
-from router_plugin.server.editing.route_files import RouteFiles
+from router_plugin.server.editing.route_files import RouteFiles, check_names
 from router_plugin.server.errors import LimitError
 from router_plugin.server.jsonl_file import JsonlFile
 from router_plugin.server.options import ServerOptions
@@ -93,11 +93,10 @@ class Service:
             files: that it writes.
 
         Raises:
-            ServerError: the options of a canary or a shadow are malformed, a domain is unknown, or a route is called
-                ``none``, which answers have as the label of queries without a route.
+            ServerError: the options of a canary or a shadow are malformed, or a domain is unknown.
+            RoutesError: a route is called ``none``, which answers have as the label of queries without a route.
         """
-        if any(route.name == NO_ROUTE for route in router.state.served.routes):
-            raise ServerError(f"route {NO_ROUTE!r}: that is the label of queries without a route: choose another name")
+        check_names(router.state.served.routes)
         self.router, self.options, self.feedback, self.metrics = router, options, files.feedback, Metrics()
         self.traffic = files.traffic
         self.route_files = files.routes
@@ -113,7 +112,7 @@ class Service:
         self.ready = False
 
     async def serve(self) -> None:
-        """Load all that queries need, then follow the registry for ever.
+        """Load all that queries need, then follow the registry and the files of routes for ever.
 
         What cannot be loaded is reported, and the server does not become ready before it can.
         """
@@ -128,7 +127,18 @@ class Service:
                 log.error("the models cannot be loaded", exc_info=error)
                 await asyncio.sleep(RETRY)
                 await self.champions.look()
-        await self.champions.follow(self.options.reload_s)
+        await asyncio.gather(self.champions.follow(self.options.reload_s), self._follow_routes())
+
+    async def _follow_routes(self) -> None:
+        """Serve what the files of routes have, and let candidates decide by the same routes."""
+        state = self.router.state
+        while True:
+            await asyncio.sleep(self.options.reload_s)
+            if self.route_files:
+                await asyncio.to_thread(self.route_files.look, self.router)
+            if self.router.state is not state:
+                state = self.router.state
+                await self.champions.look()
 
     async def embed(
         self, name: str, texts: Sequence[str], dimensions: int | None = None, state: ServingState | None = None

@@ -108,15 +108,13 @@ class ServingState:
         thresholds = {route: value for route, value in self.fitted.thresholds.items() if route != name}
         return self._with(kept, self.fitted.with_thresholds(thresholds))
 
-    def with_changed(self, route: Route) -> ServingState:
-        """With another route in place of the one of its name. What was fitted stays, as it would for a new router.
+    def with_given(self, routes: Sequence[Route]) -> ServingState:
+        """With other routes in place of those that were given. What was fitted stays, as it would for a new router.
 
         Raises:
-            RoutesError: no route has that name, or it names an unknown domain.
+            RoutesError: two have the same name, or one names an unknown domain.
         """
-        if all(each.name != route.name for each in self.given):
-            raise RoutesError(f"unknown route {route.name!r}")
-        return self._with(tuple(route if each.name == route.name else each for each in self.given), self.fitted)
+        return self._with(tuple(routes), self.fitted)
 
     def with_fitted(self, fitted: Fitted) -> ServingState:
         """With fitted thresholds and weights.

@@ -1,24 +1,30 @@
-"""The files that a server's routes came from, and how a changed route is saved in its file."""
+"""The files that a server's routes come from: a changed route is saved in its file, and changed files are served."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from registry import DomainRouterError
 from registry.shared.outputs import write_atomically
+from registry.shared.strict_yaml import parse_yaml
+from router_plugin.decision import NO_ROUTE
 from router_plugin.errors import RoutesError
 from router_plugin.router import DomainRouter
-from router_plugin.routes import Route, check_routes
+from router_plugin.routes import Route, routes_in
 from router_plugin.routes_text.editing import RouteChange, with_change
 from router_plugin.routes_text.places import lines_of
 from router_plugin.server.errors import RequestError
 from router_plugin.serving.state import ServingState
+
+log = logging.getLogger(__name__)
 
 BACKUP = ".bak"
 """Ending of the file beside a routes file that has what stood there before the last change."""
@@ -54,13 +60,31 @@ class RouteFile(NamedTuple):
         """Whether it can be replaced."""
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
-    def changed(self, before: Route, after: Route) -> str:
-        """The text with a route changed."""
-        return with_change(self.path, self.text, RouteChange(before, after))
+    def routes(self) -> list[Route]:
+        """What it holds.
+
+        Raises:
+            RoutesError: that is no routes, see :func:`router_plugin.load_routes`.
+        """
+        return routes_in(parse_yaml(self.path, self.text, RoutesError))
+
+    def changed(self, change: RouteChange) -> str:
+        """The text with a change of a route.
+
+        Raises:
+            RoutesError: no route is left.
+        """
+        return with_change(self.path, self.text, change)
 
 
 class RouteFiles:
-    """The files of a router's routes. Safe to use from several threads."""
+    """The files of a router's routes. Safe to use from several threads.
+
+    Several processes of a server may change the files: each follows them.
+
+    Attributes:
+        fault: why the files as they are now are not served, so that the earlier routes are; None where they are.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """
@@ -70,8 +94,15 @@ class RouteFiles:
         Raises:
             RoutesError: a file cannot be read.
         """
+        self.fault: str | None = None
+        self._paths, self._seen = list(paths), _stamps(paths)
         self._files = [_read(path) for path in paths]
         self._lock = threading.Lock()
+
+    @property
+    def files(self) -> tuple[RouteFile, ...]:
+        """All of them."""
+        return tuple(self._files)
 
     def holding(self, route: Route) -> RouteFile | None:
         """The file that a route stands in, as it was given; None where that cannot be found out."""
@@ -79,38 +110,73 @@ class RouteFiles:
             return self._files[0]
         return next((file for file in self._files if lines_of(*file, route)), None)
 
-    def save(self, route: Route, digest: str, router: DomainRouter) -> RouteFile:
-        """Save a changed route in its file, and let a router serve it.
+    def save(self, change: RouteChange, digest: str, router: DomainRouter) -> RouteFile:
+        """Save a change of a route in its file, and let a router serve it.
 
         Args:
-            route: with the name of one that is there.
-            digest: of the file when somebody began to edit it.
+            change: of a route that the router has, or of a new one.
+            digest: of the file when somebody began to edit it; this says to which file a new route is added.
             router: that serves the routes of the files.
 
         Returns:
             The new file.
 
         Raises:
-            RoutesError: there is no such route, or it names an unknown domain.
+            RoutesError: there is no such route, its name is taken, it names an unknown domain, or is the file's only
+                one.
             FileChangedError: the file was changed meanwhile.
             OutputError: the system does not let it be written; then nothing is changed.
         """
         with self._lock:
-            before = given_route(router.state, route.name)
-            check_routes([route], router.domains)
-            file = self.holding(before)
+            file = self.holding(given_route(router.state, change.before.name)) if change.before else self._with(digest)
             if file is None:
-                raise RoutesError(f"route {route.name!r}: its file is not known: download it, and change it there")
+                raise RoutesError("the file of this route is not known: download it, and change it there")
             if digest != file.digest or _read(file.path).digest != digest:
-                raise FileChangedError(
-                    f"{file.path.name} was changed meanwhile: load the page again; if the change was not made here, "
-                    "restart the server first"
-                )
-            saved = RouteFile(file.path, file.changed(before, route))
-            _replace(file.path, file.text, saved.text)
-            self._files[self._files.index(file)] = saved
-            router.change(lambda state: with_candidates(state.with_changed(route)))
+                raise FileChangedError(f"{file.path.name} was changed meanwhile: load the page again")
+            saved = RouteFile(file.path, file.changed(change))
+            files = [saved if each is file else each for each in self._files]
+            self._serve(router, files, lambda: _replace(file.path, file.text, saved.text))
             return saved
+
+    def look(self, router: DomainRouter) -> None:
+        """Let a router serve the routes that the files have now. Those that cannot be served leave the earlier ones.
+
+        Args:
+            router: as for :meth:`save`.
+        """
+        with self._lock:
+            seen = _stamps(self._paths)
+            if seen == self._seen:
+                return
+            self._seen = seen  # as they were before they are read: what changes meanwhile is read the next time
+            try:
+                files = [_read(path) for path in self._paths]
+                if files != self._files:
+                    self._serve(router, files)
+                    log.info("%s changed: their routes are served now", ", ".join(map(str, self._paths)))
+                self.fault = None
+            except Exception as error:  # noqa: BLE001  the earlier routes go on serving
+                self.fault = str(error) if isinstance(error, DomainRouterError) else type(error).__name__
+                log.error("the routes cannot be served, the earlier ones are: %s", self.fault)
+
+    def _with(self, digest: str) -> RouteFile:
+        found = next((each for each in self._files if each.digest == digest), None)
+        if found is None:
+            raise FileChangedError("the routes file was changed meanwhile: load the page again")
+        return found
+
+    def _serve(self, router: DomainRouter, files: list[RouteFile], write: Callable[[], None] = lambda: None) -> None:
+        """Serve the routes of files. They are written when they can be served, and served when they are written."""
+        routes = [route for file in files for route in file.routes()]
+        check_names(routes)
+
+        def step(state: ServingState) -> ServingState:
+            new = with_candidates(state.with_given(routes))
+            write()
+            return new
+
+        router.change(step)
+        self._files = files
 
 
 def given_route(state: ServingState, name: str) -> Route:
@@ -123,6 +189,16 @@ def given_route(state: ServingState, name: str) -> Route:
     if found is None:
         raise RoutesError(f"unknown route {name!r}")
     return found
+
+
+def check_names(routes: Iterable[Route]) -> None:
+    """Make sure that a server can answer with all routes.
+
+    Raises:
+        RoutesError: one has the name that stands for none.
+    """
+    if any(route.name == NO_ROUTE for route in routes):
+        raise RoutesError(f"route {NO_ROUTE!r}: that is the label of queries without a route: choose another name")
 
 
 def with_candidates(state: ServingState) -> ServingState:
@@ -148,6 +224,19 @@ def _read(path: Path) -> RouteFile:
         raise RoutesError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RoutesError(f"{path}: is not UTF-8 text") from error
+
+
+def _stamps(paths: Iterable[Path]) -> list[tuple[int, int, int] | None]:
+    """Of each file what differs after every change; None where it cannot be looked at."""
+    return [_stamp(path) for path in paths]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def changed_lines(before: str, after: str) -> list[str]:

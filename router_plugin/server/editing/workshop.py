@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from router_plugin.evaluation.confusions import Effect, effect
 from router_plugin.evaluation.labelled_queries import ROUTE, LabelledQueries, read_labelled_queries
 from router_plugin.router import DomainRouter
 from router_plugin.routes import Route
+from router_plugin.routes_text.editing import RouteChange
 from router_plugin.server.errors import OverloadedError
 from router_plugin.serving.state import ServingState
 from router_plugin.tuning.strays import Strays, find_strays
@@ -59,22 +61,27 @@ class Workshop:
         with self._alone():
             return self._tried(self._present())
 
-    def effect(self, route: Route) -> Effect:
-        """What another route in place of the one of its name would do to the labelled queries.
+    def effect(self, change: RouteChange) -> Effect:
+        """What a change of a route would do to the labelled queries.
 
-        Queries that are utterances of it are left out.
+        Queries that are utterances of it are left out. Where its name changes, labels with either name are meant.
 
         Raises:
-            RoutesError: there is no such route, or it names an unknown domain.
+            RoutesError: its name is taken, or it names an unknown domain.
             DomainRouterError: see :meth:`tried`.
         """
         with self._alone():
             known = self._present()
-            tried, state = self._tried(known), known.state.with_changed(route)
-            own = {text_key(text) for text in route.utterances}
+            state = known.state.with_given(change.of(known.state.given))
+            tried = self._tried(known, change.after)
+            own = {text_key(text) for text in change.after.utterances} if change.after else set()
             rows = [row for row, query in enumerate(tried.queries) if text_key(query) not in own]
             after = decide_all(self._router, state, [tried.queries[row] for row in rows])
-            return effect([tried.labels[row] for row in rows], [tried.decisions[row] for row in rows], after)
+            labels = [_renamed(tried.labels[row], change) for row in rows]
+            before = [
+                replace(each, route=_renamed(each.route, change)) for each in map(tried.decisions.__getitem__, rows)
+            ]
+            return effect(labels, before, after)
 
     def strays(self) -> Strays:
         """The utterances that lie nearer to another route.
@@ -94,14 +101,15 @@ class Workshop:
         known = self._known
         return known if known and known.state is state and known.file == file else _Of(state, file)
 
-    def _tried(self, known: _Of) -> Tried:
-        tried = known.tried or try_out(self._router, known.state, self._read(known.state), QUERIES)
+    def _tried(self, known: _Of, new: Route | None = None) -> Tried:
+        """The labelled queries, decided; labels may have the name of a new route."""
+        tried = known.tried or try_out(self._router, known.state, self._read(known.state, new), QUERIES)
         self._known = known._replace(tried=tried)
         return tried
 
-    def _read(self, state: ServingState) -> LabelledQueries:
+    def _read(self, state: ServingState, new: Route | None) -> LabelledQueries:
         assert self.file is not None
-        return read_labelled_queries(self.file, ROUTE, [route.name for route in state.given])
+        return read_labelled_queries(self.file, ROUTE, [each.name for each in (*state.given, *([new] if new else []))])
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -111,6 +119,11 @@ class Workshop:
             yield
         finally:
             self._lock.release()
+
+
+def _renamed(route: str | None, change: RouteChange) -> str | None:
+    """The name of a route after a change."""
+    return change.after.name if change.before and change.after and route == change.before.name else route
 
 
 def _stamp(file: Path | None) -> tuple[float, int] | None:

@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from router_plugin import DomainRouter, Route, load_routes
+from router_plugin.routes_text.editing import RouteChange
 from router_plugin.server.editing.lines import from_lines, to_lines
 from router_plugin.server.editing.route_files import RouteFiles, changed_lines
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files
 from tests.conftest import EXAMPLES
 
-from .conftest import running
+from .conftest import running, wait_for
 from .test_console_playground import text_of
 
 PATH = "/console/routes"
@@ -67,7 +68,7 @@ def form_of(page):
     return {name: html.unescape(value) for name, value in {**values, "utterances": area}.items()}
 
 
-def edited(client, name, **changes):
+def edited(client, name, /, **changes):
     return {**form_of(client.get(f"{PATH}/edit", params={"name": name}).text), **changes}
 
 
@@ -114,7 +115,7 @@ def test_one_of_twenty_thousand_routes_is_changed_fast(tmp_path):
     wanted = before.model_copy(update={"utterances": ("thing 15000", "another")})
     started = time.monotonic()
     file = RouteFiles([path]).holding(before)
-    changed = changed_lines(file.text, file.changed(before, wanted))
+    changed = changed_lines(file.text, file.changed(RouteChange(before, wanted)))
     assert time.monotonic() - started < 5
     assert [line for line in changed if line[0] != " "] == ["+      - another"]
 
@@ -158,11 +159,13 @@ def test_a_file_that_changed_meanwhile_is_left(serve, file):
         assert client.post(f"{PATH}/save", data=sent).status_code == 200
         answer = client.post(f"{PATH}/save", data=earlier)
         assert answer.status_code == 409 and ">of another<" in answer.text.replace("\n", "")
+        sent = edited(client, "tests", utterances="of mine")
         file.write_text(file.read_text() + "# by hand\n")
-        state = service.router.state
-        answer = client.post(f"{PATH}/save", data=edited(client, "tests", utterances="mine"))
+        answer = client.post(f"{PATH}/save", data=sent)
         assert answer.status_code == 409 and file.read_text().endswith("# by hand\n")
-        assert service.router.state is state
+        assert all("of mine" not in route.utterances for route in service.router.routes)
+        sent = edited(client, "tests", utterances="of mine")
+        assert client.post(f"{PATH}/save", data=sent).status_code == 200 and "# by hand\n" in file.read_text()
 
 
 def test_what_is_no_route_is_said_and_stays_in_the_form(serve, file):
@@ -242,6 +245,85 @@ def test_a_saved_threshold_does_not_replace_a_fitted_one(served_domains, file):
     Tuner(router).fit(["my chest hurts", "which pills"], ["symptoms", "medicines"])
     fitted = router.state.fitted
     route = router.state.given[0].model_copy(update={"threshold": 0.9})
-    state = router.state.with_changed(route)
+    state = router.state.with_given([route, *router.state.given[1:]])
     assert state.fitted is fitted and state.given[0].threshold == 0.9
     assert state.served.routes[0].threshold == fitted.thresholds["symptoms"]
+
+
+def test_a_route_is_added_renamed_and_removed_with_the_effect_shown_before(serve, file):
+    rows = [*LABELLED, {"text": "when is the clinic open", "route": "opening hours"}]
+    with serve(file, labelled=rows) as (url, service), browser(url) as client:
+        before = file.read_text()
+        new = form_of(client.get(f"{PATH}/new").text)
+        new |= {"name": "opening hours", "utterances": "at what time does the clinic open\nclinic hours"}
+        seen = client.post(f"{PATH}/effect", data=new).text
+        assert "Of 6 labelled queries," in text_of(seen) and "when is the clinic open" in seen and "mended" in seen
+        assert file.read_text() == before and "+  - name: opening hours" in html.unescape(seen)
+        assert "Saved in routes.yaml" in client.post(f"{PATH}/save", data=new).text
+        assert file.with_name("routes.yaml.bak").read_text() == before
+        assert route_of(client, "clinic hours") == "opening hours" and load_routes(file)[-1].name == "opening hours"
+
+        renamed = edited(client, "opening hours", name="hours")
+        seen = text_of(client.post(f"{PATH}/effect", data=renamed).text)
+        assert "No labelled query gets another route" in seen and "in labelled.jsonl after saving" in seen
+        answer = client.post(f"{PATH}/save", data=renamed)
+        assert answer.url.params["name"] == "hours" and route_of(client, "clinic hours") == "hours"
+        assert client.get(f"{PATH}/edit", params={"name": "opening hours"}).status_code == 404
+
+        service.options.labelled.write_text("".join(f"{json.dumps(row)}\n" for row in rows).replace("opening ", ""))
+        removed = {**edited(client, "hours"), "remove": "1"}
+        seen = client.post(f"{PATH}/effect", data=removed).text
+        assert "broken" in seen and "Remove it from routes.yaml" in seen
+        assert "was removed" in client.post(f"{PATH}/save", data=removed).text
+        assert load_routes(file) == list(service.router.state.given) and route_of(client, "clinic hours") != "hours"
+        assert file.read_text() == before
+
+
+def route_of(client, query):
+    return client.post("/v1/route", json={"query": query}).json()["route"]
+
+
+def test_a_name_that_is_taken_or_means_no_route_is_refused(serve, file):
+    with serve(file) as (url, _), browser(url) as client:
+        before = file.read_text()
+        for sent in (
+            edited(client, "tests", name="symptoms"),
+            edited(client, "tests", name=" "),
+            edited(client, "tests", name="none"),
+            {**form_of(client.get(f"{PATH}/new").text), "name": "tests", "utterances": "x"},
+        ):
+            for action in ("effect", "save"):
+                answer = client.post(f"{PATH}/{action}", data=sent)
+                assert answer.status_code == 400 and 'role="alert"' in answer.text
+        assert file.read_text() == before
+
+
+def test_a_new_route_goes_into_the_chosen_file(serve, file, tmp_path):
+    other = tmp_path / "legal.yaml"
+    other.write_bytes((EXAMPLES / "legal_routes.yaml").read_bytes())
+    with serve(file, other) as (url, service), browser(url) as client:
+        page = client.get(f"{PATH}/new").text
+        digest = re.search(r'<option value="(\w+)">[^<]*legal\.yaml', page)[1]
+        sent = {**form_of(page), "digest": digest, "name": "new one", "utterances": "x y"}
+        assert client.post(f"{PATH}/save", data=sent).status_code == 200
+        assert load_routes(other)[-1].name == "new one" and service.router.routes[-1].name == "new one"
+
+
+def test_what_one_process_saves_or_somebody_writes_is_served_by_all(serve, file):
+    with (
+        serve(file) as (url, _),
+        serve(file) as (other_url, other),
+        browser(url) as client,
+        browser(other_url) as there,
+    ):
+        sent = edited(client, "symptoms", utterances="my ears ring")
+        assert client.post(f"{PATH}/save", data=sent).status_code == 200
+        assert ">my ears ring<" in there.get(f"{PATH}/edit", params={"name": "symptoms"}).text.replace("\n", "")
+        wait_for(lambda: there.post("/v1/route", json={"query": "my ears ring"}).json()["score"] == 1)
+        saved = file.read_text()
+        file.write_text(saved.replace("name: symptoms", "nam: symptoms"))
+        wait_for(lambda: "did you mean &#39;name&#39;" in there.get("/console").text)
+        assert there.post("/v1/route", json={"query": "my ears ring"}).json()["route"] == "symptoms"
+        file.write_text(saved.replace("name: symptoms", "name: complaints"))
+        wait_for(lambda: route_of(there, "my ears ring") == "complaints")
+        wait_for(lambda: other.route_files.fault is None and route_of(client, "my ears ring") == "complaints")

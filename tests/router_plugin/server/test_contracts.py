@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from router_plugin import DomainRouter, JointSpace, Route, ServerError
+from router_plugin import DomainRouter, JointSpace, Route, RoutesError
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Service
 
@@ -41,7 +41,7 @@ def test_every_route_has_a_probability_and_so_has_none(client, over_all):
 
 def test_a_route_with_the_label_of_no_route_is_not_served(served_domains):
     router = DomainRouter.over(served_domains, [Route(name="none", utterances=("anything",))])
-    with pytest.raises(ServerError, match="route 'none': that is the label of queries without a route"):
+    with pytest.raises(RoutesError, match="route 'none': that is the label of queries without a route"):
         Service(router, ServerOptions(), 1)
 
 

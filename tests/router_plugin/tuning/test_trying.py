@@ -14,7 +14,7 @@ def test_a_state_decides_that_does_not_serve(make_router):
     router = make_router()
     served = router.state
     name = served.given[0].name
-    state = served.with_changed(served.given[0].model_copy(update={"utterances": ("zyx wvu",)}))
+    state = served.with_given([served.given[0].model_copy(update={"utterances": ("zyx wvu",)}), *served.given[1:]])
     asked = LabelledQueries(["ZYX WVU", "zyx  wvu ", "my chest hurts"], [name, name, None])
     tried = try_out(router, state, asked, 10)
     assert tried.queries == ["my chest hurts"] and tried.utterances == 2 and tried.given == 3

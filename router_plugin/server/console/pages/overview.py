@@ -155,6 +155,8 @@ def _alarms(service: Service) -> list[str]:
         [f"The registry cannot be read, so the earlier versions serve: {champions.unread}"] if champions.unread else []
     )
     found += [f"{name} is not served: {why}" for name, why in champions.unloaded.items()]
+    if service.route_files and service.route_files.fault:
+        found.append(f"The routes files are not served as they are now: {service.route_files.fault}")
     if service.traffic and service.traffic.fault:
         found.append(f"Traffic is not counted: {service.traffic.fault}")
     return found if service.ready else ["The models are not loaded yet.", *found]

@@ -35,7 +35,9 @@ class RouteRow(NamedTuple):
 
 
 @router.get(PATH)
-def show(request: Request, q: Annotated[str, Query(max_length=LONGEST)] = "", number: int = 1) -> Response:
+def show(
+    request: Request, q: Annotated[str, Query(max_length=LONGEST)] = "", number: int = 1, removed: bool = False
+) -> Response:
     """The list, or what a search finds in it."""
     state = service_of(request).router.state
     found = list(_matching(state.served.routes, q.casefold().strip()))
@@ -52,6 +54,7 @@ def show(request: Request, q: Annotated[str, Query(max_length=LONGEST)] = "", nu
         pages=pages,
         threshold=state.threshold,
         longest=LONGEST,
+        removed=removed,
     )
 
 

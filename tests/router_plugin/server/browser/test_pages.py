@@ -8,6 +8,7 @@ from .conftest import check_accessible, check_fits, opened, screenshot
 
 PAGES = [place.path.removeprefix("/console") for place in NAVIGATION]
 PAGES += [f"/domains/medical{part}" for part in ("", "/gate", "/comparison", "/serving")]
+PAGES += ["/routes/new", "/routes/edit?name=symptoms"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

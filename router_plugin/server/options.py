@@ -71,6 +71,9 @@ class ServerOptions(Options):
         Field(description="Folder for the reports of training runs, which `train --report-to` sends."),
         Shown(default="they are refused"),
     ] = None
+    keep_runs: Annotated[
+        float, Field(gt=0, le=3650, description="Days for which training runs in `runs` are kept after they ended.")
+    ] = 90.0
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

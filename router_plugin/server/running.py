@@ -156,7 +156,7 @@ def _opened(open_router: OpenRouter, options: ServerOptions, routes: Sequence[Pa
     shadow = JsonlFile(options.shadow_log, "shadow_log") if options.shadow_log else None
     traffic = Recorder(TrafficFile(options.traffic), options.keep_queries) if options.traffic else None
     known = RouteFiles(routes) if routes else None  # read before the router reads them
-    runs = RunStore(options.runs) if options.runs else None
+    runs = RunStore(options.runs, options.keep_runs) if options.runs else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
     return Service(open_router(), options, threads, Files(feedback, shadow, traffic, known, runs)), keys
 

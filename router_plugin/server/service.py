@@ -23,6 +23,7 @@ from router_plugin.server.options import ServerOptions
 from router_plugin.server.reporting.metrics import Metrics
 from router_plugin.server.runs.store import RunStore
 from router_plugin.server.traffic.recorder import Recorder
+from router_plugin.server.traffic.traffic_file import HOUR
 from router_plugin.server.versions.champions import RETRY, Champions
 from router_plugin.server.versions.shadow import Shadow, deciding
 from router_plugin.server.versions.spaces import Embedded, Space, Spaces
@@ -127,7 +128,7 @@ class Service:
                 log.error("the models cannot be loaded", exc_info=error)
                 await asyncio.sleep(RETRY)
                 await self.champions.look()
-        await asyncio.gather(self.champions.follow(self.options.reload_s), self._follow_routes())
+        await asyncio.gather(self.champions.follow(self.options.reload_s), self._follow_routes(), self._tidy_runs())
 
     async def _follow_routes(self) -> None:
         """Serve what the files of routes have, and let candidates decide by the same routes."""
@@ -139,6 +140,15 @@ class Service:
             if self.router.state is not state:
                 state = self.router.state
                 await self.champions.look()
+
+    async def _tidy_runs(self) -> None:
+        """Delete training runs that have been kept for long enough, once an hour."""
+        while self.runs:
+            try:
+                await asyncio.to_thread(self.runs.tidy)
+            except OSError as error:
+                log.error("old training runs cannot be deleted: %s", error)
+            await asyncio.sleep(HOUR)
 
     async def embed(
         self, name: str, texts: Sequence[str], dimensions: int | None = None, state: ServingState | None = None

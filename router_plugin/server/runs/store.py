@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from router_plugin.server.runs.reports import ENDED, MAX_PAGE, Run, RunReport, S
 MAX_RUNS = 100
 """Runs that are kept; the oldest that have ended, or are silent for long, make room for new ones."""
 MAX_BYTES = 500_000_000
-"""Of all files together."""
+"""Of all files together, whenever one is written."""
 MAX_REPORT = 2_000_000
 """Bytes of a run but for its page."""
+KEPT_DAYS = 90.0
+"""Days for which a run is kept after it was heard of last."""
 LOST = timedelta(days=1)
 """After which a silent run counts as ended."""
 
@@ -31,15 +34,16 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class RunStore:
     """Runs by their identifier. Several processes of a server may use one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep_days: float = KEPT_DAYS) -> None:
         """
         Args:
             folder: made if it is missing, for its owner alone: report pages show texts of the data.
+            keep_days: days for which a run that has ended is kept, see :meth:`tidy`.
 
         Raises:
             ServerError: it cannot be written.
         """
-        self._folder, self._lock = folder, threading.Lock()
+        self._folder, self._lock, self._keep = folder, threading.Lock(), timedelta(days=keep_days)
         self._read: dict[str, tuple[tuple[int, int], StoredRun]] = {}
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,13 +58,11 @@ class RunStore:
         Raises:
             RequestError: its options are nested too deeply.
             TooLargeError: it is too large.
-            NotServingError: too many others go on.
+            NotServingError: too many others go on, or they are too large.
         """
         now = datetime.now(timezone.utc)
         with self._lock:
             known = self._load(run)
-            if known is None:
-                self._make_room(now)
             stored = StoredRun(began=known.began if known else now, heard=now, report=report)
             try:
                 content = stored.model_dump_json()
@@ -68,7 +70,7 @@ class RunStore:
                 raise RequestError("`options` are nested too deeply", "options") from error
             if len(content) > MAX_REPORT:
                 raise TooLargeError(f"a report of a run has at most {MAX_REPORT // 1000} KB, without its page")
-            write_atomically(self._path(run), content)
+            self._write(run, self._path(run), content)
 
     def put_page(self, run: str, page: str) -> None:
         """Keep the report page of a run.
@@ -76,12 +78,13 @@ class RunStore:
         Raises:
             NotFoundError: there is no such run.
             TooLargeError: it is too large.
+            NotServingError: runs that go on are too large.
         """
         if len(page) > MAX_PAGE:
             raise TooLargeError(f"a report page has at most {MAX_PAGE} characters")
         with self._lock:
             self._known(run)
-            write_atomically(self._page(run), page)
+            self._write(run, self._page(run), page)
 
     def all(self) -> list[Run]:
         """All runs, the newest first. A file that another version of this software wrote is left out."""
@@ -123,6 +126,14 @@ class RunStore:
             self._known(run)
             self._delete(run)
 
+    def tidy(self) -> None:
+        """Delete the runs that have ended, or are silent for long, and have been kept for long enough."""
+        now = datetime.now(timezone.utc)
+        for run in self.all():
+            if _has_ended(run, now) and now - run.heard > self._keep:
+                with suppress(NotFoundError):  # another process was faster
+                    self.remove(run.id)
+
     def _run(self, name: str, stored: StoredRun) -> Run:
         return Run(name, stored.began, stored.heard, stored.report, self._page(name).exists())
 
@@ -144,21 +155,32 @@ class RunStore:
             return None
         return self._read[run][1]
 
-    def _make_room(self, now: datetime) -> None:
-        """Delete the oldest runs that nobody waits for, until there is room for another one."""
-        sizes = {path: path.stat().st_size for path in self._folder.iterdir() if _ID.fullmatch(path.stem)}
-        names = {path.stem for path in sizes}
-        stored = sorted(((each, name) for name in names if (each := self._load(name))), key=lambda each: each[0].began)
-        total = sum(sizes.values())
-        for each, name in stored:
-            if len(names) < MAX_RUNS and total <= MAX_BYTES:
-                return
-            if each.report.state in ENDED or now - each.heard > LOST:
+    def _write(self, run: str, path: Path, content: str) -> None:
+        """Write a file of a run. The oldest runs that nobody waits for are deleted until there is room for it."""
+        now, sizes = datetime.now(timezone.utc), self._sizes()
+        needed = len(content.encode(errors="replace"))
+        sizes.pop(path, None)
+        names = {each.stem for each in sizes} - {run}
+        if len(names) >= MAX_RUNS or needed + sum(sizes.values()) > MAX_BYTES:
+            known = [(each.began, name) for name in names if (each := self._load(name)) and _has_ended(each, now)]
+            for _, name in sorted(known):
                 self._delete(name)
                 names.remove(name)
-                total -= sum(size for path, size in sizes.items() if path.stem == name)
-        if len(names) >= MAX_RUNS or total > MAX_BYTES:
-            raise NotServingError(f"{len(names)} runs are kept already, and none of them has ended")
+                sizes = {each: size for each, size in sizes.items() if each.stem != name}
+                if len(names) < MAX_RUNS and needed + sum(sizes.values()) <= MAX_BYTES:
+                    break
+            else:
+                raise NotServingError(f"{len(names)} other runs are kept, none of them has ended, and there is no room")
+        write_atomically(path, content)
+
+    def _sizes(self) -> dict[Path, int]:
+        """The bytes of all files of runs."""
+        found = {}
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # another process deleted it
+                if _ID.fullmatch(path.stem):
+                    found[path] = path.stat().st_size
+        return found
 
     def _delete(self, run: str) -> None:
         self._page(run).unlink(missing_ok=True)
@@ -170,3 +192,8 @@ class RunStore:
 
     def _page(self, run: str) -> Path:
         return self._folder / f"{run}.html"
+
+
+def _has_ended(run: Run | StoredRun, now: datetime) -> bool:
+    """Whether nobody waits for it."""
+    return run.report.state in ENDED or now - run.heard > LOST

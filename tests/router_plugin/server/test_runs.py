@@ -184,6 +184,43 @@ def test_the_bytes_of_all_runs_are_bounded(store, monkeypatch):
         stored(store, 2, error="x" * 2000)
 
 
+def test_the_bytes_are_bounded_while_a_run_goes_on(store, monkeypatch):
+    older, run = stored(store, 1, state="finished"), stored(store, 2)
+    monkeypatch.setattr(storing, "MAX_BYTES", 20_000)
+    store.put_page(older, "x" * 9_000)
+    stored(store, 2, error="x" * 1_990)
+    assert [each.id for each in store.all()] == [run, older]
+    store.put_page(run, "x" * 15_000)
+    assert [each.id for each in store.all()] == [run]
+    with pytest.raises(NotServingError):
+        store.put_page(run, "\u00e4" * 12_000)
+    assert store.page(run) == "x" * 15_000
+
+
+def test_runs_that_ended_are_kept_for_some_days(tmp_path, monkeypatch):
+    store = RunStore(tmp_path / "runs", keep_days=7)
+    stored(store, 1, state="finished")
+    store.put_page(f"{1:032x}", "x")
+    running_on, later = stored(store, 2), datetime.now(timezone.utc)
+    store.tidy()
+    assert len(store.all()) == 2
+    monkeypatch.setattr(storing, "datetime", FixedClock(later + timedelta(days=8)))
+    stored(store, 2)
+    store.tidy()
+    assert [each.id for each in store.all()] == [running_on]
+    assert [path.stem for path in (tmp_path / "runs").iterdir()] == [running_on]
+
+
+class FixedClock:
+    """Says what time it is."""
+
+    def __init__(self, time):
+        self._time = time
+
+    def now(self, _):
+        return self._time
+
+
 def test_what_is_no_run_is_left_out(store, tmp_path):
     for name in ("notes.json", f"{'a' * 32}.json", f"{'b' * 32}.html"):
         (tmp_path / "runs" / name).write_text("{}")

@@ -74,6 +74,21 @@ class ServerOptions(Options):
     keep_runs: Annotated[
         float, Field(gt=0, le=3650, description="Days for which training runs in `runs` are kept after they ended.")
     ] = 90.0
+    alarm_ms: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Milliseconds from which the console's overview warns: 5 % of a path's requests took longer.",
+        ),
+    ] = 1000.0
+    alarm_unclaimed: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Part of all decisions from which the overview warns: that of queries that no domain claims.",
+        ),
+    ] = 0.3
     workers: Annotated[int, Field(ge=1, le=64, description="Number of processes, each with all models.")] = 1
     threads: Annotated[
         int | None,

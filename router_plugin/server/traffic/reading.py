@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
+from registry import GENERAL
 from router_plugin.decision import NO_ROUTE
 from router_plugin.server.traffic.recorder import seconds_of
 from router_plugin.server.traffic.traffic_file import DAY, HOUR, MINUTE, TrafficFile
@@ -47,14 +48,16 @@ class Latency(NamedTuple):
 
     Attributes:
         number: of them.
-        p50: seconds that half of them took at most, within 10 %, as are the other two.
+        p50: seconds that half of them took at most, within 10 %, as are the others.
         p90: the same for nine of ten.
+        p95: the same for 95 of 100.
         p99: the same for 99 of 100.
     """
 
     number: int
     p50: float
     p90: float
+    p95: float
     p99: float
 
 
@@ -101,6 +104,30 @@ def refusals(file: TrafficFile, since: float, until: float, step_s: int) -> Seri
         return steps.series(found, len(REFUSALS) + 1, with_confidence=False)
 
 
+class Claimed(NamedTuple):
+    """Decisions, and those about queries that no domain claims.
+
+    Attributes:
+        decisions: number of all.
+        unclaimed: how many of them are by the base model, without a route.
+    """
+
+    decisions: int
+    unclaimed: int
+
+
+def claimed(file: TrafficFile, since: float, until: float) -> Claimed:
+    """How many queries no domain claims. See :func:`latency` for the arguments and the error."""
+    none = f"domain = '{GENERAL}' AND route = ''"
+    with file.open() as database:
+        every, unclaimed = database.execute(
+            f"SELECT COALESCE(SUM(number), 0), COALESCE(SUM(CASE WHEN {none} THEN number END), 0) FROM decisions"
+            " WHERE minute >= ? AND minute < ?",
+            _Steps.of(since, until, MINUTE).span,
+        ).fetchone()
+        return Claimed(int(every), int(unclaimed))
+
+
 def latency(file: TrafficFile, since: float, until: float) -> dict[str, Latency]:
     """Times of requests by the template of their path, the most frequent first.
 
@@ -135,9 +162,9 @@ def _latency(file: TrafficFile, name: str, rows: str, since: float, until: float
 
 
 def _percentiles(buckets: dict[int, int]) -> list[float]:
-    """The 50th, 90th and 99th of times that are counted by bucket, in the order of the buckets."""
+    """The 50th, 90th, 95th and 99th of times that are counted by bucket, in the order of the buckets."""
     upto = list(accumulate(buckets.values()))
-    places = [bisect_left(upto, upto[-1] * percent / 100) for percent in (50, 90, 99)]
+    places = [bisect_left(upto, upto[-1] * percent / 100) for percent in (50, 90, 95, 99)]
     return [seconds_of(list(buckets)[place]) for place in places]
 
 

@@ -12,14 +12,15 @@ import pytest
 
 from router_plugin.errors import ServerError
 from router_plugin.server.console import static_files
+from router_plugin.server.console.alarms import traffic_alarms
 from router_plugin.server.console.pages import overview
 from router_plugin.server.console.sessions import COOKIE, Sessions
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.protection.key_file import KeyFile
 from router_plugin.server.protection.keys import Keys
 from router_plugin.server.service import Files
-from router_plugin.server.traffic.recorder import Recorder
-from router_plugin.server.traffic.traffic_file import TrafficFile
+from router_plugin.server.traffic.recorder import Recorder, bucket_of
+from router_plugin.server.traffic.traffic_file import DECISIONS, REQUESTS, TrafficFile
 
 from .conftest import router_over, running, wait_for
 
@@ -243,6 +244,20 @@ def test_what_an_operator_should_look_at_is_on_the_first_page(counted, monkeypat
     with browser(url) as client:
         html = client.get("/console").text
     assert "&lt;b&gt;gone&lt;/b&gt;" in html and "medical@7 is not served: damaged" in html
+
+
+@pytest.mark.parametrize(("number", "raised"), [(99, False), (100, True)])
+def test_slow_answers_and_queries_without_a_domain_raise_alarms(tmp_path, number, raised):
+    file, minute = TrafficFile(tmp_path / "traffic.sqlite"), int(time.time()) // 60 * 60
+    decided = {
+        (minute, "general", "base", "", "", ""): (40, 20.0),
+        (minute, "medical", "m@1", "", "", ""): (number - 40, 9),
+    }
+    asked = {(minute, path, 200, bucket_of(2.0)): (number,) for path in ("/v1/route", "/v1/embeddings")}
+    file.add({DECISIONS: decided, REQUESTS: asked}, [])
+    found = traffic_alarms(file, ServerOptions())
+    assert [each.split()[0] for each in found] == (["/v1/route", "40"] if raised else [])
+    assert traffic_alarms(file, ServerOptions(alarm_ms=3000, alarm_unclaimed=0.4)) == []
 
 
 def test_the_first_page_comes_without_its_traffic(counted, monkeypatch):

@@ -13,11 +13,11 @@ from registry import CANDIDATE, ModelVersion
 from registry.catalog.listing import Filter
 from registry.records import ComparisonRecord
 from router_plugin.errors import ServerError
+from router_plugin.server.console.alarms import alarms, traffic_alarms
 from router_plugin.server.console.asking import listed_versions
 from router_plugin.server.console.guard import ROOT
 from router_plugin.server.console.rendering import page, service_of
 from router_plugin.server.errors import NotServingError
-from router_plugin.server.service import Service
 from router_plugin.server.traffic.reading import Latency, Series, latency, refusals, series, stage_latency
 from router_plugin.server.traffic.traffic_file import DAY, HOUR, MINUTE, TrafficFile
 
@@ -54,18 +54,19 @@ def show(request: Request, span: Span = "hour") -> Response:
     """The page."""
     service = service_of(request)
     candidates = {each.domain: each.name for each in listed_versions(service, Filter(alias=CANDIDATE))}
-    alarms = _alarms(service)
+    found = alarms(service)
     served = service.router.served_domains
     rows = [_row(served.champions.get(name), name, served.version(name), candidates) for name in served.names]
     traffic: Traffic | None = None
     if service.traffic:
         try:
             traffic = _traffic(service.traffic.file, span)
+            found += traffic_alarms(service.traffic.file, service.options)
         except ServerError as error:
-            alarms.append(f"Traffic cannot be read: {error}")
+            found.append(f"Traffic cannot be read: {error}")
     shown: dict[str, Any] = {
         "domains": rows,
-        "alarms": alarms,
+        "alarms": found,
         "measure": MEASURE,
         "traffic": traffic,
         "counts": service.traffic is not None,
@@ -146,17 +147,3 @@ def _row(champion: ModelVersion | None, domain: str, model: str, candidates: dic
         return DomainRow(domain, model, None, None, "")
     gain = champion.comparison.get(MEASURE)
     return DomainRow(domain, model, champion.created, gain, candidates.get(domain, ""))
-
-
-def _alarms(service: Service) -> list[str]:
-    """What an operator should look at, in words."""
-    champions = service.champions
-    found = (
-        [f"The registry cannot be read, so the earlier versions serve: {champions.unread}"] if champions.unread else []
-    )
-    found += [f"{name} is not served: {why}" for name, why in champions.unloaded.items()]
-    if service.route_files and service.route_files.fault:
-        found.append(f"The routes files are not served as they are now: {service.route_files.fault}")
-    if service.traffic and service.traffic.fault:
-        found.append(f"Traffic is not counted: {service.traffic.fault}")
-    return found if service.ready else ["The models are not loaded yet.", *found]

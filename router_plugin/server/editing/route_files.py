@@ -33,6 +33,9 @@ CONTEXT = 3
 """Lines shown around changed ones."""
 
 
+_Stamp = tuple[int, int, int] | None
+
+
 class FileChangedError(RequestError):
     """A file is no longer what it was when somebody began to edit it."""
 
@@ -95,7 +98,8 @@ class RouteFiles:
             RoutesError: a file cannot be read.
         """
         self.fault: str | None = None
-        self._paths, self._seen = list(paths), _stamps(paths)
+        self._paths = list(paths)
+        self._seen: tuple[list[_Stamp], tuple[str, ...]] | None = None
         self._files = [_read(path) for path in paths]
         self._lock = threading.Lock()
 
@@ -145,7 +149,7 @@ class RouteFiles:
             router: as for :meth:`save`.
         """
         with self._lock:
-            seen = _stamps(self._paths)
+            seen = _stamps(self._paths), router.domains  # a route may wait for its domain
             if seen == self._seen:
                 return
             self._seen = seen  # as they were before they are read: what changes meanwhile is read the next time
@@ -226,12 +230,12 @@ def _read(path: Path) -> RouteFile:
         raise RoutesError(f"{path}: is not UTF-8 text") from error
 
 
-def _stamps(paths: Iterable[Path]) -> list[tuple[int, int, int] | None]:
+def _stamps(paths: Iterable[Path]) -> list[_Stamp]:
     """Of each file what differs after every change; None where it cannot be looked at."""
     return [_stamp(path) for path in paths]
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> _Stamp:
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Completion as shells use it: bash with its own script, zsh and fish with their variables."""
+"""Completion as shells use it: each with its own script, zsh and fish also with their variables alone."""
 
 from __future__ import annotations
 
@@ -87,6 +87,38 @@ def test_zsh_and_fish_are_answered(environment):
         script = ["domain-router", "--show-completion", shell]
         shown = subprocess.run(script, env=environment, capture_output=True, text=True, check=True, timeout=60)
         assert f"complete_{shell}" in shown.stdout
+
+
+IN_FISH = 'domain-router --show-completion fish | source; complete -C "domain-router models show legal@c"'
+IN_ZSH = r"""
+zmodload zsh/zpty
+zpty -b shell 'TERM=dumb zsh -f -i'
+wait_for() {
+  local seen= part; integer tries=0
+  while [[ $seen != *$~1* ]] && (( tries++ < 500 )); do
+    if zpty -r -t shell part; then seen+=$part; else sleep 0.1; fi
+  done
+  print -r -- "$seen"
+}
+zpty -w shell 'autoload -Uz compinit; compinit -D -u; eval "$(domain-router --show-completion zsh)"; print RE""ADY'
+wait_for READY
+zpty -w -n shell $'domain-router models show legal@c\t'
+wait_for 'legal@champion'
+zpty -d shell
+"""
+"""Types into an interactive zsh on a terminal of its own, as its completion works in no other."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shell", "option", "script"), [("fish", "--no-config", IN_FISH), ("zsh", "-f", IN_ZSH)])
+def test_a_real_shell_completes_what_is_registered(environment, shell, option, script):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: apt-get install {shell}")
+    command = [shell, option, "-c", script]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=150
+    )
+    assert "legal@champion" in done.stdout and "legal@1" not in done.stdout
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from docs_build import commands, http_api, notebook, plugin_hooks, python_api, settings
+from docs_build import commands, http_api, notebook, plugin_hooks, python_api, settings, terms
 from docs_build.links import PAGES, ROOT, relinked, site_path, targets
 
 GENERATED: dict[str, Callable[[], str]] = {
@@ -56,8 +56,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show names in docstrings as code, without the roles that docstrings give them."""
-    return _ROLE.sub(r"<code>\1</code>", html)
+    """Show names in docstrings as code, without the roles that docstrings give them, and link terms to the glossary."""
+    html, path = _ROLE.sub(r"<code>\1</code>", html), page.file.src_uri
+    if path == terms.GLOSSARY:
+        return terms.with_anchors(html)
+    if not (ROOT / "docs" / path).is_file():  # it was made of the code, or comes from elsewhere
+        return html
+    glossary = files.get_file_from_path(terms.GLOSSARY)
+    assert glossary is not None
+    return terms.with_links(html, glossary.url_relative_to(page.file))
 
 
 def _source(file: str) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import typer.main
 
+from docs_build import terms
 from docs_build.python_api import PACKAGES, public_names
 from router_plugin import hookspecs
 from router_plugin.cli import app
@@ -142,3 +143,22 @@ def test_the_reference_has_every_command_hook_endpoint_and_public_name(site: Sit
     for package in PACKAGES:
         anchors = site.pages[site.folder / "reference" / f"python-{package.replace('_', '-')}.html"].anchors
         assert {f"{package}.{name}" for name in public_names(package)} <= anchors
+
+
+def test_a_term_is_linked_to_the_glossary_where_a_page_uses_it_first() -> None:
+    html = (
+        '<h1>The joint\nspace</h1>\n<p><code>qrels</code> and <a href="x">champions</a>: a joint\nspace of Champions, '
+        "joint spaces &lt;qrels&gt; and sub-champions</p>"
+    )
+    assert terms.with_links(html, "g.html") == (
+        '<h1>The joint\nspace</h1>\n<p><code>qrels</code> and <a href="x">champions</a>: a '
+        '<a href="g.html#joint-space">joint\nspace</a> of <a href="g.html#champion">Champions</a>, joint spaces &lt;'
+        '<a href="g.html#qrels">qrels</a>&gt; and sub-champions</p>'
+    )
+
+
+def test_the_glossary_has_all_linked_terms(site: Site) -> None:
+    glossary = site.pages[site.folder / "glossary.html"]
+    assert {terms.anchor_of(term) for term in terms.TERMS} <= glossary.anchors
+    assert "glossary.html#champion" in site.pages[site.folder / "console.html"].links
+    assert not [link for link in glossary.links if link.startswith("glossary.html#")]

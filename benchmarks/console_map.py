@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 from router_plugin import DomainRouter, Route
 from router_plugin.inspection.maps import Colouring, EmbeddingMap, MapText
 from router_plugin.server.app import create_app
-from router_plugin.server.console.pages import data
+from router_plugin.server.console.pages.data import wanted
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.running import server_config
 from router_plugin.server.service import Service
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--software", action="store_true", help="WebGL without a GPU")
     given = parser.parse_args()
     drawn = random_map(given.points)
-    data.draw_map = lambda *_: drawn
+    wanted.draw_map = lambda *_: drawn
     server = serve()
     try:
         print(json.dumps({"points": given.points, "bytes": len(drawn.packed()), **measure(given)}))

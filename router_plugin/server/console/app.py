@@ -17,7 +17,6 @@ from router_plugin.server.console import static_files
 from router_plugin.server.console.guard import ROOT, Answer, Guard
 from router_plugin.server.console.jobs import Jobs
 from router_plugin.server.console.pages import (
-    data,
     drift,
     editing,
     overview,
@@ -26,6 +25,8 @@ from router_plugin.server.console.pages import (
     runs,
     signing_in,
 )
+from router_plugin.server.console.pages.data import points
+from router_plugin.server.console.pages.data import showing as data
 from router_plugin.server.console.pages.domain import candidate, moving, showing
 from router_plugin.server.console.rendering import page
 from router_plugin.server.console.sessions import Sessions
@@ -40,7 +41,21 @@ from router_plugin.server.versions.others import OtherVersions
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-PAGES = (overview, showing, candidate, moving, playground, routes, editing, drift, data, runs, signing_in, static_files)
+PAGES = (
+    overview,
+    showing,
+    candidate,
+    moving,
+    playground,
+    routes,
+    editing,
+    drift,
+    data,
+    points,
+    runs,
+    signing_in,
+    static_files,
+)
 
 
 def create_console(service: Service, keys: KeyFile | None) -> ASGIApp:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +35,27 @@ NAVIGATION = (
     Place(f"{ROOT}/runs", "Training runs"),
 )
 """The pages in their order."""
+
+
+class Part(NamedTuple):
+    """A part of a list, where that is too long for one page.
+
+    Attributes:
+        rows: of the part.
+        number: of it, from 1 on.
+        of: the number of parts.
+    """
+
+    rows: Sequence[Any]
+    number: int
+    of: int
+
+
+def part_of(rows: Sequence[Any], number: int, size: int) -> Part:
+    """A part of a list; for a number that is none of its parts, the nearest one."""
+    parts = max(1, math.ceil(len(rows) / size))
+    number = min(max(number, 1), parts)
+    return Part(rows[(number - 1) * size : number * size], number, parts)
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:

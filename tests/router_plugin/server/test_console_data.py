@@ -9,7 +9,7 @@ import pytest
 
 from router_plugin.errors import SettingsError
 from router_plugin.server.console.jobs import Job
-from router_plugin.server.console.pages import data
+from router_plugin.server.console.pages.data import showing
 from router_plugin.server.options import ServerOptions
 from router_plugin.server.service import Files
 from router_plugin.server.traffic import kept_queries
@@ -92,7 +92,7 @@ def test_a_deleted_query_has_no_text_on_a_map(browser):
 
 
 def test_a_map_that_is_done_while_its_page_is_made_is_waited_for(browser, monkeypatch):
-    monkeypatch.setattr(data, "_start", lambda *_: Job(lambda _: None, finished=time.time()))
+    monkeypatch.setattr(showing, "start_map", lambda *_: Job(lambda _: None, finished=time.time()))
     answer = browser[0].get("/console/data", params={"domain": "medical", "upto": 0})
     assert answer.status_code == 200 and 'class="waiting"' in answer.text
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from router_plugin.evaluation.confusions import confusion_rows, confusions
 from router_plugin.routes import Route
 from router_plugin.server.console.guard import ROOT
-from router_plugin.server.console.rendering import page, service_of
+from router_plugin.server.console.rendering import page, part_of, service_of
 from router_plugin.server.editing.workshop import Workshop
 
 router = APIRouter()
@@ -41,17 +41,13 @@ def show(
     """The list, or what a search finds in it."""
     state = service_of(request).router.state
     found = list(_matching(state.served.routes, q.casefold().strip()))
-    pages = max(1, -(-len(found) // SHOWN))
-    number = min(max(number, 1), pages)
     return page(
         request,
         "routes.html",
         title="Routes",
         q=q,
-        rows=found[(number - 1) * SHOWN : number * SHOWN],
+        part=part_of(found, number, SHOWN),
         found=len(found),
-        number=number,
-        pages=pages,
         threshold=state.threshold,
         longest=LONGEST,
         removed=removed,

@@ -13,7 +13,7 @@ from registry.aliasing.history import Move
 from registry.aliasing.moves import LONGEST_WHY
 from registry.policies.policy import HeadlineMetric
 from router_plugin.server.console.pages.domain.place import ADDRESS, LARGEST, address_of, registry_of
-from router_plugin.server.console.rendering import page, service_of
+from router_plugin.server.console.rendering import page, part_of, service_of
 from router_plugin.server.service import Service
 from router_plugin.server.versions.timeline import Timeline, read_timeline, timeline_of_champion
 
@@ -67,9 +67,7 @@ def show(
         address=address_of(domain),
         timeline=timeline,
         forms=_forms(registry, domain, timeline) if registry and timeline else None,
-        history=history[(moves - 1) * MOVES : moves * MOVES],
-        moves=moves,
-        move_pages=max(1, -(-len(history) // MOVES)),
+        history=part_of(history, moves, MOVES),
         measure=measure,
         measures=get_args(HeadlineMetric),
         longest_why=LONGEST_WHY,

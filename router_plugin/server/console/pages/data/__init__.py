@@ -1,0 +1,1 @@
+"""The page with a map of a domain's texts as an encoder sees them."""

@@ -43,7 +43,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 $(VENV)/.quickstart: EXTRAS := offline
-$(VENV)/.test: EXTRAS := offline,icu,llm,openvino,onnx,semantic-router,postgresql,s3,qdrant,pgvector,signing,server,mcp,otel,client,docs,dev
+$(VENV)/.test: EXTRAS := offline,icu,llm,openvino,onnx,semantic-router,postgresql,s3,ray,qdrant,pgvector,signing,server,mcp,otel,client,docs,dev
 $(VENV)/.quickstart $(VENV)/.test: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"

@@ -1,5 +1,6 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
 # make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
+# make test-ray: all tests of the HTTP API, on a deployment on Ray Serve.
 # make chromium: install the browser in which `make test` opens the console, where there is none; Debian's, as root.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make docs: the documentation site, in site/.  make clean: remove what these made.
@@ -11,7 +12,7 @@ HAS_CHROMIUM := (command -v chromium || command -v chromium-browser || command -
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test test-hosts chromium lint unit coverage docs clean
+.PHONY: quickstart test test-hosts test-ray chromium lint unit coverage docs clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
@@ -25,6 +26,9 @@ unit: $(VENV)/.test
 
 test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts tests/router_plugin/hosts_litellm tests/registry/hosts_mlflow
+
+test-ray: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray tests/router_plugin/deployment
 
 chromium:
 	$(HAS_CHROMIUM) || apt-get install --quiet --yes --no-install-recommends chromium

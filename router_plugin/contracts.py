@@ -7,7 +7,7 @@ A protocol says what every implementation must have. What one may have in additi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -152,8 +152,8 @@ def unread_by(encoder: Encoder, text: str) -> float:
 class SharedPass(Protocol):
     """A model that several encoders run on, so that their texts can be embedded in one pass."""
 
-    def encode(self, pairs: Sequence[tuple[Any, str]]) -> NDArray[np.float32]:
-        """Unit vectors, ``(n, d)``, of texts, each by the encoder that it is paired with."""
+    def encode(self, pairs: Sequence[tuple[Any, str]]) -> Iterable[NDArray[np.float32]]:
+        """Unit vectors, ``(d,)`` each, of texts, each by the encoder that it is paired with."""
 
 
 @runtime_checkable

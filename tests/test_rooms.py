@@ -64,6 +64,7 @@ FLOORS = {
         {"improving"},
         {"comparison", "hosts", "inspection", "reindexing"},
         {"exports", "server"},
+        {"deployment"},
         {"cli"},
     ],
 }

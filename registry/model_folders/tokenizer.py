@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -57,6 +57,7 @@ class Tokens:
         """
         from tokenizers import Tokenizer
 
+        self._content, self._max_length = tokenizer, max_length
         self._tokenizer: Tokenizer = Tokenizer.from_str(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -64,6 +65,10 @@ class Tokens:
             self._tokenizer.enable_truncation(max_length)
         self._unknown = _unknown_token(self._tokenizer, tokenizer)
         self.read = lru_cache(CACHED_TEXTS)(self._read)
+
+    def __reduce__(self) -> tuple[Callable[[str, int | None], Tokens], tuple[str, int | None]]:
+        """In another process, that process's only one."""
+        return shared_tokens, (self._content, self._max_length)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The text's token ids, special ones included, cut at the maximum length."""

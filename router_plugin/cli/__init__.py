@@ -19,7 +19,7 @@ from router_plugin.cli.index_commands import reindex
 from router_plugin.cli.registry_commands import deleting as deleting
 from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
 from router_plugin.cli.registry_commands import listing as listing
-from router_plugin.cli.server_commands import canary, export, keys, mcp, serve
+from router_plugin.cli.server_commands import canary, deploy, export, keys, mcp, serve
 from router_plugin.cli.serving_commands import classifier, compare, joint_space, plugins, route, routes
 from router_plugin.cli.setup_commands import doctor, init
 from router_plugin.cli.terminal.completion import ASKED, without_at_sign
@@ -80,6 +80,7 @@ models.app.add_typer(policies.keys_app, name="keys")
 app.command("route", epilog=route.EXAMPLE)(route.route)
 app.add_typer(routes.app, name="routes")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
+app.command("deploy", epilog=deploy.EXAMPLE)(deploy.deploy)
 app.command("mcp", epilog=mcp.EXAMPLE)(mcp.mcp)
 app.add_typer(keys.app, name="keys")
 app.add_typer(canary.app, name="canary")

@@ -19,7 +19,7 @@ from router_plugin.encoders.embedding import Pair, Vector
 from router_plugin.errors import JointSpaceError
 from router_plugin.joint_space.own_vectors import own_vector
 from router_plugin.joint_space.record import Block, SpaceRecord
-from router_plugin.plugins.builtin import BUILT_IN
+from router_plugin.plugins.manager import OURS
 from router_plugin.serving.domains import ServedDomains
 from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
 
@@ -223,7 +223,7 @@ class JointSpace:
             plugins=tuple(
                 f"plugin {each.name} of {each.source}"
                 for each in self.domains.plugins.loaded()
-                if each.name not in BUILT_IN and _CHOOSING & set(each.hooks)
+                if each.source != OURS and _CHOOSING & set(each.hooks)
             ),
         )
 

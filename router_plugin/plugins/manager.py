@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, TypeVar
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_BUILT_IN = "built in"
+OURS = "built in"
+"""The source of the plugins that are built in."""
 
 FAILURES = (Exception, SystemExit)
 """What a plugin may raise. One that ends the process would end it without a word."""
@@ -48,12 +50,19 @@ class Plugins:
     that a plugin raises becomes a PluginError that names the plugin.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, built_in: Mapping[str, object] = BUILT_IN) -> None:
+        """
+        Args:
+            built_in: our own plugins, by name. The hooks of installed packages are called before theirs.
+
+        Raises:
+            PluginError: a plugin cannot be imported or registered.
+        """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._sources: dict[str, str] = {}
-        for name, plugin in BUILT_IN.items():
-            self._register(name, plugin, _BUILT_IN)
+        for name, plugin in built_in.items():
+            self._register(name, plugin, OURS)
         for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: entry.name):
             package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
             try:
@@ -177,7 +186,7 @@ def _name_in_errors(implementation: pluggy.HookImpl, caller: pluggy.HookCaller, 
         except PluginError:
             raise
         except DomainRouterError as error:
-            if source == _BUILT_IN:
+            if source == OURS:
                 raise
             raise PluginError(f"plugin {name} failed in {caller.name}: {error}") from error
         except FAILURES as error:

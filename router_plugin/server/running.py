@@ -86,7 +86,7 @@ def _serve(
     if options.workers == 1:
         config = server_config(build(), options)  # built here, so that a mistake ends the command, not its process
     else:
-        asyncio.run(_opened(open_router, options, routes)[0].close())  # likewise
+        asyncio.run(open_service(open_router, options, routes)[0].close())  # likewise
         config = server_config(build, options)
     log_as_json(options.log_queries)
     log.info("listening on %s", _announced(sockets, bool(options.tls_certificate)))
@@ -138,11 +138,18 @@ def build_app(
 
     if options.workers > 1:
         log_as_json(options.log_queries)
-    service, keys = _opened(open_router, options, routes)
+    service, keys = open_service(open_router, options, routes)
     return create_app(service, keys, ports)
 
 
-def _opened(open_router: OpenRouter, options: ServerOptions, routes: Sequence[Path]) -> tuple[Service, KeyFile | None]:
+def open_service(
+    open_router: OpenRouter, options: ServerOptions, routes: Sequence[Path] = ()
+) -> tuple[Service, KeyFile | None]:
+    """What a process answers with, and the keys of its clients; None where they need none.
+
+    Raises:
+        DomainRouterError: what is to be served cannot be opened.
+    """
     from router_plugin.server.editing.route_files import RouteFiles
     from router_plugin.server.jsonl_file import JsonlFile
     from router_plugin.server.protection.key_file import KeyFile
@@ -193,12 +200,21 @@ def _bound(options: ServerOptions, listeners: Mapping[str, tuple[str, int]]) -> 
     """A socket for each address, the server's own first."""
     wanted = {"": (options.host, options.port), **listeners}
     for host, _ in wanted.values():
-        if options.keys is None and not _is_local(host):
-            raise ServerError(
-                f"`host` {host}: others can reach this address: make keys with 'domain-router keys add' and name "
-                "their file with `keys`, or serve 127.0.0.1"
-            )
-    return {name: _listening(*address) for name, address in wanted.items()}
+        check_guarded(host, options.keys)
+    return {name: listening(*address) for name, address in wanted.items()}
+
+
+def check_guarded(host: str, keys: Path | None) -> None:
+    """Make sure that an address that others can reach has keys.
+
+    Raises:
+        ServerError: it has none.
+    """
+    if keys is None and not _is_local(host):
+        raise ServerError(
+            f"`host` {host}: others can reach this address: make keys with 'domain-router keys add' and name "
+            "their file with `keys`, or serve 127.0.0.1"
+        )
 
 
 def _is_local(host: str) -> bool:
@@ -208,7 +224,12 @@ def _is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address.
+
+    Raises:
+        ServerError: it cannot be bound.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family)

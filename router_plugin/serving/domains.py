@@ -32,9 +32,8 @@ from router_plugin.encoders.selection import (
     variant_of_base,
 )
 from router_plugin.errors import ClosedError, CopyError, SettingsError
-from router_plugin.plugins.builtin import BUILT_IN
 from router_plugin.plugins.domain_classifiers import Classifiers, ServedClassifier
-from router_plugin.plugins.manager import Plugins, plugins
+from router_plugin.plugins.manager import OURS, Plugins, plugins
 from router_plugin.plugins.registries import opened
 from router_plugin.settings import Settings, checked_settings
 
@@ -139,7 +138,7 @@ class ServedDomains:
 
     def _pool(self, previous: ServedDomains | None, same: Collection[str]) -> EncoderPool:
         """The encoders of the base model and of every champion, by domain."""
-        load = partial(_load_encoder, self._store, self.plugins, self.base)
+        load = partial(load_encoder, self._store, self.plugins, self.base)
         loaders = {name: partial(load, self.settings, version) for name, version in self.champions.items()}
         loaders[GENERAL] = partial(load, self.settings.replace(backend=self._backend_of_base), None)
         budget = self.settings.memory_budget_mb
@@ -326,7 +325,7 @@ class ServedDomains:
 
     def _has_other_encoders(self) -> bool:
         """Whether a plugin that is not built in may choose encoders."""
-        return any(each.name not in BUILT_IN and "encoder" in each.hooks for each in self.plugins.loaded())
+        return any(each.source != OURS and "encoder" in each.hooks for each in self.plugins.loaded())
 
     @property
     def loaded(self) -> list[str]:
@@ -392,7 +391,7 @@ class ServedDomains:
             raise ClosedError("the domains were closed: open them again")
 
 
-def _load_encoder(
+def load_encoder(
     store: ModelStore, plugins: Plugins, base: BaseModelFiles, settings: Settings, version: ModelVersion | None
 ) -> Encoder:
     """A new encoder, from files whose digests are checked now; of ``general`` where there is no version."""

@@ -51,9 +51,9 @@ def vsr(
     json: JsonOption = False,
 ) -> None:
     """Write a configuration for vLLM Semantic Router (VSR), which asks a server of the same routes and settings."""
-    from router_plugin.cli.opening import open_router
     from router_plugin.exports.config_file import check_target
     from router_plugin.exports.vsr import write_vsr
+    from router_plugin.tuning.opening import open_router
 
     check_settings(context)
     check_target(out, "vsr", overwrite)
@@ -86,9 +86,9 @@ def litellm(
     json: JsonOption = False,
 ) -> None:
     """Write a configuration for LiteLLM's proxy, which asks a server of the same routes and settings."""
-    from router_plugin.cli.opening import open_router
     from router_plugin.exports.config_file import check_target
     from router_plugin.exports.litellm import COMMAND, write_litellm
+    from router_plugin.tuning.opening import open_router
 
     check_settings(context)
     check_target(out, COMMAND, overwrite)

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from router_plugin.cli.model_options import with_fields
-from router_plugin.cli.opening import check_installed, open_router
+from router_plugin.cli.opening import check_installed
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
@@ -18,6 +18,7 @@ from router_plugin.cli.options import (
     SettingsOptions,
     check_settings,
 )
+from router_plugin.tuning.opening import open_router
 
 EXAMPLE = "Example: domain-router mcp --registry quickstart/registry --routes examples/routes.yaml"
 

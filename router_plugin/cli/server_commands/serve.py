@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from router_plugin.cli.model_options import fields_of, with_fields
-from router_plugin.cli.opening import check_installed, open_router
+from router_plugin.cli.opening import check_installed
 from router_plugin.cli.options import (
     ExtraDomainsOption,
     FittedOption,
@@ -20,6 +20,7 @@ from router_plugin.cli.options import (
     check_settings,
 )
 from router_plugin.server.options import ServerOptions
+from router_plugin.tuning.opening import open_router
 
 EXAMPLE = "Example: domain-router serve --registry quickstart/registry --routes examples/routes.yaml"
 

@@ -61,7 +61,7 @@ def route(
     json: JsonOption = False,
 ) -> None:
     """Route a query, or every line of a file, and print the decision. With --json, one object a line."""
-    from router_plugin.cli.opening import open_router
+    from router_plugin.tuning.opening import open_router
 
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either `query` or `batch`")

@@ -69,9 +69,9 @@ def fit(
     json: JsonOption = False,
 ) -> None:
     """Tune the thresholds of routes and the confidence of decisions, on labelled queries."""
-    from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
+    from router_plugin.tuning.opening import open_router
     from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
@@ -112,10 +112,10 @@ def evaluate(
 ) -> None:
     """Route labelled queries, and compare with their labels."""
     from registry.shared.outputs import write_atomically
-    from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
     from router_plugin.evaluation.routes_page import evaluation_page
+    from router_plugin.tuning.opening import open_router
     from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
@@ -179,11 +179,11 @@ def improve(
 ) -> None:
     """Propose utterances, thresholds, splits, merges and new domains from a log with feedback."""
     from registry.shared.outputs import write_atomically
-    from router_plugin.cli.opening import open_router
     from router_plugin.cli.output_files import check_new
     from router_plugin.improving.improvement import improve_routes
     from router_plugin.improving.new_domains import write_new_domains
     from router_plugin.routes_diff import routes_diff
+    from router_plugin.tuning.opening import open_router
     from training.sources.logs import read_judged_texts
     from training.tables.options import ReadOptions
 

@@ -16,7 +16,7 @@ TASKS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Begin": ("init", "quickstart"),
         "Prepare and train": ("prepare", "synthesize", "assess", "train", "variants"),
         "Register and exchange": ("models",),
-        "Route and serve": ("route", "routes", "serve", "mcp", "export", "joint-space"),
+        "Route and serve": ("route", "routes", "serve", "deploy", "mcp", "export", "joint-space"),
         "Measure": ("compare", "classifier", "canary"),
         "Look after": ("doctor", "keys", "reindex", "plugins"),
     },

@@ -1,0 +1,68 @@
+"""``domain-router deploy``: serves a router on a Ray cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_plugin.cli.model_options import fields_of, with_fields
+from router_plugin.cli.opening import check_installed
+from router_plugin.cli.options import (
+    ExtraDomainsOption,
+    FittedOption,
+    GeneralBaseOption,
+    JsonOption,
+    RegistryOption,
+    RoutesOption,
+    SettingsOptions,
+    check_settings,
+)
+from router_plugin.cli.printing import print_json, say
+from router_plugin.deployment.deployed import SERVED_WITH, Deployed
+from router_plugin.deployment.options import RayOptions
+from router_plugin.server.options import ServerOptions
+
+EXAMPLE = "Example: domain-router deploy --ray local --registry quickstart/registry --routes examples/routes.yaml"
+
+
+@with_fields
+def deploy(
+    context: typer.Context,
+    *,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Cluster: the address of its head, auto for that of this machine, or local for a Ray that is started "
+            "here and ends with this command.",
+        ),
+    ],
+    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    scale: Annotated[RayOptions, fields_of(RayOptions)],
+    options: Annotated[ServerOptions, fields_of(ServerOptions, *SERVED_WITH)],
+    extra_domains: ExtraDomainsOption = None,
+    fitted: FittedOption = None,
+    base_model: GeneralBaseOption = None,
+    settings: SettingsOptions,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve a router on Ray Serve: requests and encoders in replicas, which are added and removed with the load."""
+    check_settings(context)
+    check_installed("ray", "ray")
+    check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")
+    from router_plugin.deployment.running import deploy as run
+
+    deployed = Deployed(
+        routes=[path.absolute() for path in routes],
+        registry=registry,
+        extra_domains=extra_domains,
+        fitted=fitted,
+        base_model=base_model,
+        settings=settings,
+        server=options,
+        ray=scale,
+    )
+    run(deployed, ray, lambda url: print_json({"url": url}) if json else say(f"serving on {url}"))

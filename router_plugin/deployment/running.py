@@ -1,0 +1,167 @@
+"""Deploys to a Ray cluster, or to a Ray of this machine that is started for it, and takes the deployment back."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from router_plugin.errors import ServerError
+from router_plugin.server.running import check_guarded, listening
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from router_plugin.deployment.deployed import Deployed
+
+LOCAL = "local"
+"""In place of an address: a Ray of this machine, which ends with the deployment."""
+NAME = "domain-router"
+"""Of the application on the cluster."""
+ANSWERS = 10.0
+"""Seconds in which an address must take a connection."""
+LOOKS = 5.0
+"""Seconds between two looks at a cluster on which the deployment runs."""
+
+log = logging.getLogger(__name__)
+
+
+def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Deploy, and take the deployment back at SIGINT or SIGTERM, when requests in flight have been answered.
+
+    Args:
+        deployed: what is served.
+        address: of a cluster's head, like ``10.0.0.1:6379``; ``auto`` for the one that this machine belongs to, or
+            ``local``.
+        ready: called with the URL when all replicas answer.
+
+    Raises:
+        ServerError: the cluster does not answer, or another address of it is in use, or the replicas cannot start.
+    """
+    check_guarded(deployed.server.host, deployed.server.keys)
+    with connected(deployed, address), stopped_by_signal():
+        from ray import serve
+
+        with running(deployed):
+            ready(f"http://{deployed.server.host}:{deployed.server.port}")
+            with suppress(KeyboardInterrupt):
+                while not threading.Event().wait(LOOKS):
+                    _check_running(serve.status().applications)
+
+
+@contextmanager
+def connected(deployed: Deployed, address: str) -> Iterator[None]:
+    """A connection of this process to a cluster.
+
+    Raises:
+        ServerError: the cluster does not answer, or the port is in use.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if address == LOCAL:
+        listening(deployed.server.host, deployed.server.port).close()
+    else:
+        _check_answers(address)
+    own = {"num_cpus": _processors(deployed), "include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except Exception as error:  # Ray raises Exception itself, too
+        raise ServerError(f"the Ray cluster {address} cannot be used: {_first_line(error)}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def running(deployed: Deployed) -> Iterator[None]:
+    """The deployment on the cluster that this process is connected to; taken back in the end.
+
+    Raises:
+        ServerError: Serve listens on another address already, or the replicas cannot start.
+    """
+    from ray import serve
+
+    from router_plugin.deployment.application import application
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    found = serve.status().applications
+    serve.start(
+        proxy_location="EveryNode",
+        http_options={"host": deployed.server.host, "port": deployed.server.port, "request_timeout_s": None},
+    )
+    try:
+        try:
+            serve.run(application(deployed), name=NAME, route_prefix="/")
+        except RuntimeError as error:
+            raise ServerError(f"the replicas cannot start: {_why(error)}") from error
+        yield
+    finally:
+        if found.keys() - {NAME}:
+            serve.delete(NAME)
+        else:
+            serve.shutdown()
+
+
+def _why(error: RuntimeError) -> str:
+    """The last line of what failed in a replica, which Serve keeps with the state of the application."""
+    from ray import serve
+
+    state = serve.status().applications.get(NAME)
+    said = [each.message for each in state.deployments.values() if each.message] if state else []
+    lines = [line.strip() for line in "\n".join(said).splitlines() if "Error: " in line]
+    return lines[-1].partition("Error: ")[2] if lines else _first_line(error)
+
+
+def _check_running(applications: dict[str, object]) -> None:
+    if NAME not in applications:
+        raise ServerError("the deployment was taken back by somebody else")
+
+
+def _processors(deployed: Deployed) -> int:
+    """As many as the replicas reserve, or this machine has."""
+    options = deployed.ray
+    encoders = (options.max_encoder_replicas or options.encoder_replicas) * options.encoder_cpus
+    return max(os.cpu_count() or 1, (options.max_replicas or options.replicas) + math.ceil(encoders))
+
+
+def _check_answers(address: str) -> None:
+    """Make sure that something listens at an address: Ray itself takes minutes to say that nothing does.
+
+    Raises:
+        ServerError: nothing does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        with closing(socket.create_connection((host, int(port)), ANSWERS)):
+            pass
+    except OSError as error:
+        raise ServerError(f"the Ray cluster {address} does not answer: {error.strerror or error}") from error
+
+
+@contextmanager
+def stopped_by_signal() -> Iterator[None]:
+    """SIGTERM is like Ctrl-C, where Ray would end the process at once."""
+
+    def stop(_: int, __: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,62 @@
+"""A deployment on a Ray of this machine, over the tiny domains, in place of the server that the API's tests ask."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+
+import pytest
+
+from tests.conftest import EXAMPLES, ROOT
+from tests.router_plugin.server.conftest import client as client
+from tests.router_plugin.server.conftest import over_all as over_all
+
+WHOLE = "ray"
+"""Marks tests that only ``make test-ray`` runs."""
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the whole API, unless it is asked for by its mark."""
+    for item in items:
+        if item.get_closest_marker(WHOLE) and WHOLE not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="the whole API on Ray Serve is tested by `make test-ray`"))
+
+
+@pytest.fixture(scope="session")
+def ray_environment():
+    """Where Ray leaves no token in the home folder, and its workers are not slower than others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "disabled"))
+        patch.setenv("RAY_worker_niceness", "0")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        yield
+
+
+@pytest.fixture(scope="session")
+def deployed(served, tmp_path_factory):
+    """The example routes over the three domains, with a registry of their own."""
+    from router_plugin import Settings
+    from router_plugin.deployment.deployed import Deployed
+    from router_plugin.server.options import ServerOptions
+
+    folder = tmp_path_factory.mktemp("deployed")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return Deployed(
+        routes=(EXAMPLES / "routes.yaml", EXAMPLES / "legal_routes.yaml"),
+        registry=str(shutil.copytree(served, folder / "registry")),
+        settings=Settings(target_precision=0),
+        server=ServerOptions(
+            port=port, max_texts=50, max_characters=20_000, max_body_kb=100, feedback=folder / "feedback.jsonl"
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def serving(deployed, ray_environment):
+    """The URL of the deployment, and what is deployed."""
+    from router_plugin.deployment.running import LOCAL, connected, running
+
+    with connected(deployed, os.environ.get("RAY_ADDRESS", LOCAL)), running(deployed):
+        yield f"http://{deployed.server.host}:{deployed.server.port}", deployed

@@ -1,0 +1,63 @@
+"""The deployment answers as the server does: a part of the API's own tests, a promotion, and the death of a replica."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.router_plugin.server.conftest import wait_for
+from tests.router_plugin.server.test_contracts import test_decisions_are_explained as test_decisions_are_explained
+from tests.router_plugin.server.test_openai import own as own
+from training import publish
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def asked(client):
+    """What is answered all the time meanwhile; each answer must be a success."""
+    statuses, done = [], threading.Event()
+
+    def ask():
+        with httpx.Client(base_url=client.base_url, timeout=60) as own:
+            while not done.is_set():
+                statuses.append(own.post("/v1/embeddings", json={"model": "legal", "input": f"{len(statuses)}"}))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    yield statuses
+    done.set()
+    asking.join()
+    assert {answer.status_code for answer in statuses} == {200}
+
+
+def fingerprint(client):
+    return client.post("/v1/embeddings", json={"model": "legal", "input": "rent"}).json()["system_fingerprint"]
+
+
+def test_a_promotion_rolls_over_without_an_error(client, serving, asked, other_legal):
+    from registry import Registry
+
+    store = Registry.open(serving[1].registry)
+    publish(other_legal, store, force=True)
+    store.promote("legal@2")
+    wait_for(lambda: fingerprint(client).startswith("legal@2"), 60)
+    store.rollback("legal")
+    wait_for(lambda: fingerprint(client).startswith("legal@1"), 60)
+    store.close()
+
+
+def test_a_request_is_answered_though_the_replica_that_encodes_dies(client, asked):
+    import ray
+    from ray.serve._private.constants import SERVE_NAMESPACE
+    from ray.util import list_named_actors
+
+    names = [each["name"] for each in list_named_actors(all_namespaces=True) if "#encoders#" in each["name"]]
+    before = len(asked)
+    for name in names:
+        ray.kill(ray.get_actor(name, namespace=SERVE_NAMESPACE))
+    time.sleep(0.1)
+    wait_for(lambda: len(asked) > before + 3, 120)

@@ -51,6 +51,8 @@ class Deployed(Options):
         if given or ("console" in server.model_fields_set and server.console):
             name = given[0] if given else "console"
             raise SettingsError(f"`{name}` cannot be used on Ray, whose replicas have no files in common: leave it out")
+        if server.port == 0:
+            raise SettingsError("`port` 0 cannot be used on Ray, as every machine listens on the same one: name a port")
         return server.replace(console=False)
 
     @field_validator("settings")

@@ -35,7 +35,7 @@ SERVING = (
 )
 """Those that serve from the registry that the quickstart leaves."""
 
-ARCHITECTURE = ("architecture", "field-reports", "how-it-works", "limits", "glossary", "install")
+ARCHITECTURE = ("architecture", "deploy", "field-reports", "how-it-works", "limits", "glossary", "install")
 """Show nothing to run."""
 
 REPLACED = {

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from registry.shared.options import Shown, expected, model_fields
 from router_plugin import Settings
 from router_plugin.cli.model_options import shown_default
+from router_plugin.deployment.options import RayOptions
 from router_plugin.exports.litellm_options import LitellmOptions
 from router_plugin.exports.vsr_options import VsrOptions
 from router_plugin.improving.options import ImproveOptions
@@ -79,6 +80,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
     "improve": lambda: options(ImproveOptions),
     "serve": lambda: options(ServerOptions),
+    "deploy": lambda: options(RayOptions),
     "vsr": lambda: options(VsrOptions),
     "litellm": lambda: options(LitellmOptions),
     "synthesize": lambda: options(SynthesisOptions),

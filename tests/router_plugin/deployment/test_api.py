@@ -8,12 +8,22 @@ import time
 import httpx
 import pytest
 
+from tests.router_plugin.server import test_contracts, test_openai
 from tests.router_plugin.server.conftest import wait_for
-from tests.router_plugin.server.test_contracts import test_decisions_are_explained as test_decisions_are_explained
 from tests.router_plugin.server.test_openai import own as own
 from training import publish
 
 pytestmark = pytest.mark.slow
+
+test_decisions = test_contracts.test_decisions_are_those_of_the_router
+test_conversations = test_contracts.test_conversations_are_read_in_context
+test_explanations = test_contracts.test_decisions_are_explained
+test_domains = test_contracts.test_every_domain_has_a_probability
+test_joint_space = test_contracts.test_texts_are_embedded_in_the_joint_space
+test_embeddings = test_openai.test_a_domain_embeds_by_its_own_encoder
+test_any_text = test_openai.test_any_text_has_a_vector_of_unit_length
+test_identifiers = test_openai.test_the_joint_space_holds_all_domains
+test_mistakes = test_openai.test_mistakes_are_told_as_openai_tells_them
 
 
 @pytest.fixture
@@ -52,12 +62,13 @@ def test_a_promotion_rolls_over_without_an_error(client, serving, asked, other_l
 
 def test_a_request_is_answered_though_the_replica_that_encodes_dies(client, asked):
     import ray
-    from ray.serve._private.constants import SERVE_NAMESPACE
     from ray.util import list_named_actors
 
-    names = [each["name"] for each in list_named_actors(all_namespaces=True) if "#encoders#" in each["name"]]
+    every = list_named_actors(all_namespaces=True)
+    found = [each for each in every if "#encoders#" in each["name"]]
+    assert found, every
     before = len(asked)
-    for name in names:
-        ray.kill(ray.get_actor(name, namespace=SERVE_NAMESPACE))
+    for each in found:
+        ray.kill(ray.get_actor(each["name"], namespace=each["namespace"]))
     time.sleep(0.1)
     wait_for(lambda: len(asked) > before + 3, 120)

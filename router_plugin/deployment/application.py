@@ -25,22 +25,20 @@ def application(deployed: Deployed) -> Application:
     """
     options, drain = deployed.ray, float(deployed.server.drain_s)
     encoders = serve.deployment(
-        Encoders,
         name="encoders",
         max_ongoing_requests=ONGOING,
         graceful_shutdown_timeout_s=drain,
         ray_actor_options={"num_cpus": options.encoder_cpus, "num_gpus": options.encoder_gpus},
         **options.scaling("encoder_replicas", BUSY_ENCODER),
-    )
+    )(Encoders)
     ingress = serve.deployment(
-        serve.ingress()(Ingress),
         name="server",
         max_ongoing_requests=ONGOING,
         graceful_shutdown_timeout_s=drain,
         graceful_shutdown_wait_loop_s=0.2,
         max_surge_percent=100,
         **options.scaling("replicas", BUSY),
-    )
+    )(serve.ingress()(Ingress))
     return ingress.bind(deployed, encoders.bind(deployed.registry, deployed.encoding(), options))
 
 

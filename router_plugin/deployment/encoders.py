@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,18 +67,18 @@ class Encoders:
     def __del__(self) -> None:
         self._open.close()
 
-    def _loader(self):  # type: ignore[no-untyped-def]
+    def _loader(self) -> Callable[[str], Awaitable[Encoder]]:
         async def load(model: str) -> Encoder:
             name = EncoderName.model_validate_json(model)
             return await asyncio.to_thread(name.load, self._store, plugins(), self._settings)
 
         return load
 
-    def _passes(self):  # type: ignore[no-untyped-def]
+    def _passes(self) -> Callable[[list[Sequence[str]]], Coroutine[Any, Any, list[Vectors]]]:
         async def encode_requests(requests: list[Sequence[str]]) -> list[Vectors]:
             encoder: Encoder = await self._model(serve.get_multiplexed_model_id())
             vectors = await asyncio.to_thread(encoder.encode, [text for texts in requests for text in texts])
             ends = np.cumsum([len(texts) for texts in requests])
-            return np.split(vectors, ends[:-1])
+            return list(np.split(vectors, ends[:-1]))
 
         return encode_requests

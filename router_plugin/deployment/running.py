@@ -8,9 +8,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from router_plugin.errors import ServerError
 from router_plugin.server.running import check_guarded, listening
@@ -26,6 +27,8 @@ NAME = "domain-router"
 """Of the application on the cluster."""
 ANSWERS = 10.0
 """Seconds in which an address must take a connection."""
+LISTENS = 120.0
+"""Seconds in which its machines must listen for requests."""
 LOOKS = 5.0
 """Seconds between two looks at a cluster on which the deployment runs."""
 
@@ -70,7 +73,7 @@ def connected(deployed: Deployed, address: str) -> Iterator[None]:
         listening(deployed.server.host, deployed.server.port).close()
     else:
         _check_answers(address)
-    own = {"num_cpus": _processors(deployed), "include_dashboard": False} if address == LOCAL else {}
+    own: dict[str, Any] = {"num_cpus": _processors(deployed), "include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # Ray raises Exception itself, too
@@ -89,29 +92,60 @@ def running(deployed: Deployed) -> Iterator[None]:
         ServerError: Serve listens on another address already, or the replicas cannot start.
     """
     from ray import serve
+    from ray.exceptions import RayError
 
     from router_plugin.deployment.application import application
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    found = serve.status().applications
-    serve.start(
-        proxy_location="EveryNode",
-        http_options={"host": deployed.server.host, "port": deployed.server.port, "request_timeout_s": None},
-    )
+    others = serve.status().applications.keys() - {NAME}
+    http = {"host": deployed.server.host, "port": deployed.server.port}
     try:
         try:
+            serve.start(proxy_location="EveryNode", http_options=http)
+            _check_address(deployed)
             serve.run(application(deployed), name=NAME, route_prefix="/")
-        except RuntimeError as error:
+        except (RuntimeError, RayError) as error:
             raise ServerError(f"the replicas cannot start: {_why(error)}") from error
+        _wait_for_proxies()
         yield
     finally:
-        if found.keys() - {NAME}:
+        if others:
             serve.delete(NAME)
         else:
-            serve.shutdown()
+            serve.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _why(error: RuntimeError) -> str:
+def _check_address(deployed: Deployed) -> None:
+    """Make sure that Serve, which has one address for all applications of a cluster, listens where it is asked to.
+
+    Raises:
+        ServerError: it does not.
+    """
+    from ray.serve.context import _get_global_client
+
+    given = deployed.server.host, deployed.server.port
+    client = _get_global_client()
+    if client is not None and (client.http_config.host, client.http_config.port) != given:
+        host, port = client.http_config.host, client.http_config.port
+        raise ServerError(f"Ray Serve listens on {host}:{port} in this cluster already: give that as `host` and `port`")
+
+
+def _wait_for_proxies() -> None:
+    """Wait until all machines with replicas listen.
+
+    Raises:
+        ServerError: one does not.
+    """
+    from ray import serve
+
+    end = time.monotonic() + LISTENS
+    while any(each != "HEALTHY" for each in serve.status().proxies.values()):
+        if time.monotonic() > end:
+            raise ServerError("a machine of the cluster does not listen: its port may be in use, see Ray's log there")
+        time.sleep(0.1)
+
+
+def _why(error: Exception) -> str:
     """The last line of what failed in a replica, which Serve keeps with the state of the application."""
     from ray import serve
 
@@ -121,7 +155,7 @@ def _why(error: RuntimeError) -> str:
     return lines[-1].partition("Error: ")[2] if lines else _first_line(error)
 
 
-def _check_running(applications: dict[str, object]) -> None:
+def _check_running(applications: Collection[str]) -> None:
     if NAME not in applications:
         raise ServerError("the deployment was taken back by somebody else")
 

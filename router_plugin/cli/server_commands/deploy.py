@@ -56,7 +56,7 @@ def deploy(
     from router_plugin.deployment.running import deploy as run
 
     deployed = Deployed(
-        routes=[path.absolute() for path in routes],
+        routes=tuple(path.absolute() for path in routes),
         registry=registry,
         extra_domains=extra_domains,
         fitted=fitted,

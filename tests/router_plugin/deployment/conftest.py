@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import threading
+import time
 
+import httpx
 import pytest
 
 from tests.conftest import EXAMPLES, ROOT
@@ -60,3 +63,21 @@ def serving(deployed, ray_environment):
 
     with connected(deployed, os.environ.get("RAY_ADDRESS", LOCAL)), running(deployed):
         yield f"http://{deployed.server.host}:{deployed.server.port}", deployed
+
+
+@pytest.fixture
+def asked(client):
+    """What is answered all the time meanwhile; each answer must be a success."""
+    statuses, done = [], threading.Event()
+
+    def ask():
+        with httpx.Client(base_url=client.base_url, timeout=60) as own:
+            while not done.is_set():
+                statuses.append(own.post("/v1/embeddings", json={"model": "legal", "input": f"{time.time_ns()}"}))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    yield statuses
+    done.set()
+    asking.join()
+    assert {answer.status_code for answer in statuses} == {200}

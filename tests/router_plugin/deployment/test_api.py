@@ -1,11 +1,7 @@
-"""The deployment answers as the server does: a part of the API's own tests, a promotion, and the death of a replica."""
+"""The deployment answers as the server does: a part of the API's own tests, and a promotion."""
 
 from __future__ import annotations
 
-import threading
-import time
-
-import httpx
 import pytest
 
 from tests.router_plugin.server import test_contracts, test_openai
@@ -26,24 +22,6 @@ test_identifiers = test_openai.test_the_joint_space_holds_all_domains
 test_mistakes = test_openai.test_mistakes_are_told_as_openai_tells_them
 
 
-@pytest.fixture
-def asked(client):
-    """What is answered all the time meanwhile; each answer must be a success."""
-    statuses, done = [], threading.Event()
-
-    def ask():
-        with httpx.Client(base_url=client.base_url, timeout=60) as own:
-            while not done.is_set():
-                statuses.append(own.post("/v1/embeddings", json={"model": "legal", "input": f"{len(statuses)}"}))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    yield statuses
-    done.set()
-    asking.join()
-    assert {answer.status_code for answer in statuses} == {200}
-
-
 def fingerprint(client):
     return client.post("/v1/embeddings", json={"model": "legal", "input": "rent"}).json()["system_fingerprint"]
 
@@ -58,17 +36,3 @@ def test_a_promotion_rolls_over_without_an_error(client, serving, asked, other_l
     store.rollback("legal")
     wait_for(lambda: fingerprint(client).startswith("legal@1"), 60)
     store.close()
-
-
-def test_a_request_is_answered_though_the_replica_that_encodes_dies(client, asked):
-    import ray
-    from ray.util import list_named_actors
-
-    every = list_named_actors(all_namespaces=True)
-    found = [each for each in every if "#encoders#" in each["name"]]
-    assert found, every
-    before = len(asked)
-    for each in found:
-        ray.kill(ray.get_actor(each["name"], namespace=each["namespace"]))
-    time.sleep(0.1)
-    wait_for(lambda: len(asked) > before + 3, 120)

@@ -1,10 +1,11 @@
-"""All tests of the API that ask a server only by HTTP, on the deployment."""
+"""All tests of the API that ask a server only by HTTP, on the deployment, and the death of a replica."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.router_plugin.server import test_contracts, test_openai
+from tests.router_plugin.server.conftest import wait_for
 from tests.router_plugin.server.test_openai import own as own
 
 pytestmark = pytest.mark.ray
@@ -25,3 +26,17 @@ globals().update(
         if name.startswith("test_") and name not in INSIDE
     }
 )
+
+
+def test_a_request_is_answered_though_the_replica_that_encodes_dies(client, asked):
+    import ray
+    from ray.util import list_named_actors
+
+    def replicas():
+        return [each for each in list_named_actors(all_namespaces=True) if "#encoders#" in each["name"]]
+
+    (first,) = replicas()
+    ray.kill(ray.get_actor(first["name"], namespace=first["namespace"]))
+    wait_for(lambda: first not in replicas(), 60)
+    before = len(asked)
+    wait_for(lambda: len(asked) > before + 3, 120)

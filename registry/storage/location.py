@@ -49,7 +49,7 @@ def registry_url(url: PathLike | None) -> str:
 
 def is_known(url: str) -> bool:
     """Whether a URL is one that :func:`locate` resolves: a folder, or a URL whose scheme is that of a database."""
-    if _is_folder(url):
+    if is_folder(url):
         return True
     try:
         make_url(url).get_dialect()
@@ -74,7 +74,7 @@ def locate(url: PathLike | None) -> Location:
         OutputError: the folder for what is kept on this machine is unknown.
     """
     given, url = url, registry_url(url)
-    if _is_folder(url):
+    if is_folder(url):
         folder = local_path(url, RegistryError, f"registry{_source(given, url)}").absolute()
         if folder.exists() and not folder.is_dir():
             raise RegistryError(f"registry {folder} is a file: expected a folder")
@@ -93,7 +93,7 @@ def locate(url: PathLike | None) -> Location:
             f"registry {database.render_as_string()} does not say where the artifacts are: "
             "add ?artifacts=FOLDER or ?artifacts=s3://bucket/prefix"
         )
-    if _is_folder(artifacts):
+    if is_folder(artifacts):
         artifacts = str(local_path(artifacts, RegistryError, "artifacts in").absolute())
     if (file := database.database or "").startswith("~") and database.get_backend_name() == "sqlite":
         database = database.set(database=str(local_path(file, RegistryError, "registry")))
@@ -136,7 +136,8 @@ def _is_empty(folder: Path) -> bool:
         return False
 
 
-def _is_folder(url: str) -> bool:
+def is_folder(url: str) -> bool:
+    """Whether a URL is that of a folder, plain or ``file://``."""
     return "://" not in url or url.lower().startswith("file:")
 
 

@@ -53,7 +53,13 @@ class Deployed(Options):
             raise SettingsError(f"`{name}` cannot be used on Ray, whose replicas have no files in common: leave it out")
         if server.port == 0:
             raise SettingsError("`port` 0 cannot be used on Ray, as every machine listens on the same one: name a port")
-        return server.replace(console=False)
+        files = {name: getattr(server, name) for name in ("keys", "feedback", "shadow_log")}
+        return server.replace(console=False, **{name: path.absolute() for name, path in files.items() if path})
+
+    @field_validator("routes", "extra_domains", "fitted")
+    @classmethod
+    def _from_any_folder(cls, given: tuple[Path, ...] | Path | None) -> tuple[Path, ...] | Path | None:
+        return tuple(path.absolute() for path in given) if isinstance(given, tuple) else given and given.absolute()
 
     @field_validator("settings")
     @classmethod

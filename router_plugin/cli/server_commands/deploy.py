@@ -56,8 +56,8 @@ def deploy(
     from router_plugin.deployment.running import deploy as run
 
     deployed = Deployed(
-        routes=tuple(path.absolute() for path in routes),
-        registry=registry,
+        routes=tuple(routes),
+        registry=_from_any_folder(registry),
         extra_domains=extra_domains,
         fitted=fitted,
         base_model=base_model,
@@ -66,3 +66,12 @@ def deploy(
         ray=scale,
     )
     run(deployed, ray, lambda url: print_json({"url": url}) if json else say(f"serving on {url}"))
+
+
+def _from_any_folder(registry: str | None) -> str:
+    """The registry that this machine would take, by a name that does not depend on its folder or environment."""
+    from registry.paths import local_path
+    from registry.storage.location import is_folder, registry_url
+
+    url = registry_url(registry)
+    return str(local_path(url).absolute()) if is_folder(url) else url

@@ -37,6 +37,17 @@ def test_the_pages_for_people_are_not_served():
     assert set(SERVED_WITH) <= ServerOptions.model_fields.keys()
 
 
+def test_what_is_deployed_is_found_from_any_folder(cli, served, monkeypatch):
+    asked = []
+    monkeypatch.setattr("router_plugin.deployment.running.deploy", lambda deployed, address, _: asked.append(deployed))
+    monkeypatch.chdir(served.parent)
+    status, _, said = cli(
+        "deploy", "--ray", "auto", "--registry", served.name, "--routes", ROUTES, "--keys", "keys.json"
+    )
+    assert status == 0, said
+    assert asked[0].registry == str(served) and asked[0].server.keys == served.parent / "keys.json"
+
+
 def test_encoders_run_on_gpus_only_where_they_have_some():
     with_gpus = Deployed(routes=[ROUTES], settings=Settings(backend="auto"), ray=RayOptions(encoder_gpus=0.5))
     assert (with_gpus.routing().backend, with_gpus.encoding().device) == ("torch", "cuda")

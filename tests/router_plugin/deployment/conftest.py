@@ -20,7 +20,7 @@ WHOLE = "ray"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out the whole API, unless it is asked for by its mark."""
+    """Leave out the whole API, unless its mark is given."""
     for item in items:
         if item.get_closest_marker(WHOLE) and WHOLE not in config.option.markexpr:
             item.add_marker(pytest.mark.skip(reason="the whole API on Ray Serve is tested by `make test-ray`"))

@@ -6,10 +6,10 @@ A cluster of two nodes besides its head is started on this machine, so that a no
 those of this machine, --processors of them for each node. Ready-made domains are deployed, and clients ask for
 embeddings, one request after another, each text new. `throughput` is measured with one and with two replicas of each
 kind. Then, with two of each, under load for --seconds each time: a replica that encodes is killed, a replica that
-answers, and a whole node; and a version is promoted. A request that is not answered is sent again, as clients of the
-server do; `lost` are those that are never answered, `retried` those that are in the end, `errors` the statuses besides
-200. `p99_back_s` are the seconds from the disturbance until the slowest request in a hundred, second by second, takes
-at most twice as long as before, and does so until the end. The last line is one JSON object.
+answers, and a whole node; and a version is promoted. A request that is not answered with 200 is sent again, which
+changes nothing; `lost` are those that are never answered, `retried` those that are in the end, `errors` the other
+statuses. `p99_back_s` are the seconds from the disturbance until the slowest request in a hundred, second by second,
+takes at most twice as long as before, and does so until the end. The last line is one JSON object.
 """
 
 from __future__ import annotations

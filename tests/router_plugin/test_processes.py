@@ -109,7 +109,7 @@ def test_a_device_that_cannot_be_used_is_refused_when_a_router_is_made(served, d
 
 
 def test_loading_a_model_counts_as_load_in_whatever_stage_it_happens(served, monkeypatch):
-    load, seconds = domains._load_encoder, 0.3
+    load, seconds = domains.load_encoder, 0.3
 
     def slow(*arguments):
         time.sleep(seconds)

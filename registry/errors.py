@@ -36,6 +36,7 @@ The tree, with the modules that define the errors other than these::
       ServerError                       router_plugin.errors
       ExportError                       router_plugin.errors
       ReindexError                      router_plugin.errors
+      CandidateIndexError               router_plugin.errors
       RequestError                      router_plugin.server.errors
         NoKeyError                      router_plugin.server.errors
         NotAllowedError                 router_plugin.server.errors

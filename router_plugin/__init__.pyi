@@ -9,6 +9,7 @@ from .contracts import Classification as Classification
 from .contracts import DomainEvidence as DomainEvidence
 from .contracts import Evidence as Evidence
 from .decision import Decision as Decision
+from .errors import CandidateIndexError as CandidateIndexError
 from .errors import ClosedError as ClosedError
 from .errors import CopyError as CopyError
 from .errors import ExportError as ExportError

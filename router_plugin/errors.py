@@ -65,3 +65,7 @@ class ExportError(DomainRouterError):
 
 class ReindexError(DomainRouterError):
     """A vector index cannot be moved to another model as it was asked for."""
+
+
+class CandidateIndexError(DomainRouterError):
+    """An index of candidates cannot be reached, is incomplete, or holds vectors of another space."""

@@ -66,6 +66,7 @@ class DomainRouter:
             DomainRouterError: ``extra_domains`` cannot be read, or names a domain that is registered.
             DamagedArtifactError: a champion's files are not what was registered.
             RoutesError: the routes are malformed or name an unknown domain.
+            CandidateIndexError: the index that the settings name cannot be opened.
         """
         with ExitStack() as undo:
             domains = ServedDomains(
@@ -75,6 +76,7 @@ class DomainRouter:
                 settings=settings,
                 plugin_manager=plugin_manager,
             )
+            undo.callback(domains.close)  # what was opened with them stays open for those that a reload makes of them
             self._lent: ServedDomains | None = None
             self._start(domains, routes, domains.settings)
             self._opened = undo.pop_all()
@@ -269,6 +271,7 @@ class DomainRouter:
         Raises:
             QueryError: the query is not text, or a message is malformed.
             PluginError: a plugin failed.
+            CandidateIndexError: the index cannot be read, if the settings name one.
         """
         return self.decide(self._examine_turn(query, history, True, state))
 

@@ -93,6 +93,18 @@ class Settings(Options):
         int,
         Field(ge=0, description="Embeddings of recent queries to keep, one per query and encoder; 0 for none."),
     ] = 10_000
+    index: Annotated[
+        str | None,
+        Field(
+            description="Qdrant or PostgreSQL with pgvector that holds the candidates, by its address; its key is in "
+            "the environment."
+        ),
+        Shown(default="candidates are in memory", metavar="URL"),
+    ] = None
+    index_nearest: Annotated[
+        int, Field(ge=1, le=10_000, description="Candidates that are read from the index for a query.")
+    ] = 256
+    index_timeout_s: Annotated[int, Field(ge=1, description="Seconds that a read of the index may take.")] = 2
     device: Device = None
     trust_remote_code: TrustRemoteCode = False
 

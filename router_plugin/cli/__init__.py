@@ -15,7 +15,7 @@ import typer
 from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.exchange_commands import exchange, hub, import_model, signing
-from router_plugin.cli.index_commands import reindex
+from router_plugin.cli.index_commands import index, reindex
 from router_plugin.cli.registry_commands import deleting as deleting
 from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
 from router_plugin.cli.registry_commands import listing as listing
@@ -87,6 +87,7 @@ app.add_typer(canary.app, name="canary")
 app.add_typer(export.app, name="export")
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("joint-space", epilog=joint_space.EXAMPLE)(joint_space.joint_space)
+app.add_typer(index.app, name="index")
 app.add_typer(reindex.app, name="reindex")
 app.add_typer(classifier.app, name="classifier")
 app.command("plugins", epilog=plugins.EXAMPLE)(plugins.plugins)

@@ -82,6 +82,7 @@ SettingsOptions = Annotated[
         Settings,
         *("strategy", "ensemble_domains", "single_domain", "aggregation", "top_k", "min_confidence"),
         *("target_precision", "secondary_threshold", "threshold", "backend", "device", "trust_remote_code"),
+        *("index", "index_nearest", "index_timeout_s"),
         callbacks={"device": usable_device},
     ),
 ]
@@ -110,6 +111,8 @@ def check_settings(context: typer.Context) -> None:
     Raises:
         typer.BadParameter: one is given.
     """
+    if context.params["index"] is None:
+        refuse_options(context, ("index_nearest", "index_timeout_s"), "without `index`")
     for name, chosen, value in (
         ("single_domain", "strategy", "single"),
         ("ensemble_domains", "strategy", "ensemble"),

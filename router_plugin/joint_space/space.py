@@ -21,6 +21,8 @@ from router_plugin.joint_space.own_vectors import own_vector
 from router_plugin.joint_space.record import Block, SpaceRecord
 from router_plugin.plugins.manager import OURS
 from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.index.contract import JOINT as IN_INDEX
+from router_plugin.serving.index.contract import Space
 from router_plugin.serving.strategies import Weights, likeliest, likeliest_few
 
 JOINT = "domain-routed"
@@ -99,6 +101,11 @@ class JointSpace:
             JointSpaceError: they may not; the text gives both identifiers and says what to do.
         """
         self.record.check(made_in)
+
+    @property
+    def stored_as(self) -> Space:
+        """The space of an index of candidates in which vectors of this joint space are stored, and no others."""
+        return Space(domain=IN_INDEX, model=JOINT, digest=self.identifier, runtime=f"top {self.top}")
 
     def encode_queries(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Unit vectors, ``(n, dimension)``. An empty text is ``general``; one that is too long is cut.

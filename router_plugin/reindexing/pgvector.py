@@ -10,6 +10,7 @@ from psycopg import sql
 
 from router_plugin.errors import ReindexError
 from router_plugin.reindexing.index import Found, Item, State, Vectors
+from router_plugin.serving.index.pgvector import literal
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -121,7 +122,7 @@ class PgVectorIndex:
         """See :class:`Index`."""
         update = self._sql("UPDATE {table} SET {next} = %s::vector WHERE {key} = %s AND {text} = %s")
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            values = [(_literal(vector), item.id, item.text) for item, vector in zip(items, vectors, strict=True)]
+            values = [(literal(vector), item.id, item.text) for item, vector in zip(items, vectors, strict=True)]
             cursor.executemany(update, values)
 
     def complete(self) -> None:
@@ -154,7 +155,7 @@ class PgVectorIndex:
                 "SELECT {key}, {text} FROM {table} WHERE {} IS NOT NULL ORDER BY {} <=> %s::vector LIMIT %s",
                 *(column, column),
             ),
-            (_literal(vector), limit),
+            (literal(vector), limit),
         )
         return [Found(*row) for row in rows.fetchall()]
 
@@ -180,7 +181,7 @@ class PgVectorIndex:
                         (
                             item.id,
                             item.text,
-                            *(_literal(vectors[row]) for vectors in columns.values() if vectors is not None),
+                            *(literal(vectors[row]) for vectors in columns.values() if vectors is not None),
                         )
                         for row, item in enumerate(items)
                     ],
@@ -326,11 +327,6 @@ class PgVectorIndex:
 
     def _all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, values).fetchall()
-
-
-def _literal(vector: Vectors) -> str:
-    """A vector as pgvector reads it."""
-    return f"[{','.join(map(repr, vector.tolist()))}]"
 
 
 def _other_name(index: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -64,7 +64,7 @@ def embed_cached(texts: Sequence[str], encoder: Encoder, version: str) -> list[E
     if missing:
         log.info("%d of %d candidates are embedded by %s", len(missing), len(texts), encoder.runtime)
     with bar("embedding candidates", len(missing), shown=len(missing) > BLOCK) as advance:
-        for block in _blocks(missing):
+        for block in blocks(missing):
             made = dict(zip(block, embed([missing[name] for name in block], encoder), strict=True))
             store.put(made)
             known |= made
@@ -81,7 +81,8 @@ def embed(texts: Sequence[str], encoder: Encoder) -> list[Embedded]:
     ]
 
 
-def _blocks(missing: dict[bytes, str]) -> Iterator[list[bytes]]:
+def blocks(missing: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The names of texts, :data:`BLOCK` at a time."""
     names = iter(missing)
     while block := list(islice(names, BLOCK)):
         yield block

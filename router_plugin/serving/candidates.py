@@ -88,7 +88,7 @@ class Candidates:
         self._unreadable = np.flatnonzero(np.array(self._unread) > MOST_UNREAD)
         self._counts = np.array([len(route.utterances) for route in routes], dtype=np.int64)
         self._starts = np.cumsum(self._counts) - self._counts
-        self._by_key = _positions(self._keys)
+        self._by_key = positions_of(self._keys)
         self._by_text: dict[Hashable, list[int]] = {}
 
     @classmethod
@@ -226,7 +226,7 @@ class Candidates:
     def _with_text(self, text: str) -> list[int]:
         """The positions of the utterances that are this very text."""
         if not self._by_text:  # made for the first text that cannot be read
-            self._by_text = _positions([same_text(each) for each in self._texts()])
+            self._by_text = positions_of([same_text(each) for each in self._texts()])
         return self._by_text.get(same_text(text), [])
 
     def by_text(self) -> dict[str, Embedded]:
@@ -250,7 +250,7 @@ class Candidates:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
 
 
-def _positions(values: Sequence[Hashable]) -> dict[Hashable, list[int]]:
+def positions_of(values: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     """The positions of each value."""
     found: dict[Hashable, list[int]] = defaultdict(list)
     for position, value in enumerate(values):

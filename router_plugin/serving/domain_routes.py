@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from registry import GENERAL
 from registry.shared.texts import clean
 from router_plugin.classifier.known.from_routes import queries_of
+from router_plugin.contracts import CachingEncoder, Encoder
 from router_plugin.cosines import Floats
+from router_plugin.errors import CandidateIndexError
 from router_plugin.evaluation.outcomes import default_threshold
 from router_plugin.hybrid import RouteWords
 from router_plugin.plugins.domain_classifiers import ServedClassifier
@@ -21,13 +24,32 @@ from router_plugin.routes import Route
 from router_plugin.serving.candidate_store import embed_cached
 from router_plugin.serving.candidates import Candidates
 from router_plugin.serving.domains import ServedDomains
+from router_plugin.serving.index.contract import ALL, CandidateIndex, Space
+from router_plugin.serving.index.stored_candidates import Shelf, StoredCandidates, texts_by_id
 from router_plugin.serving.texts import same_text
 from router_plugin.utterances import Reading, Warned, warnings_of
 
 log = logging.getLogger(__name__)
 
+Searched: TypeAlias = Candidates | StoredCandidates
+"""Candidates in memory, or in an index."""
+
 READ_AHEAD = 1000
 """Utterances of a domain that are read when they are given, so that faults are reported before the first query."""
+
+
+class Stored(NamedTuple):
+    """What an index has of a domain's candidates.
+
+    Attributes:
+        space: that they belong to.
+        wanted: different utterances of the routes.
+        missing: those of them that it does not have.
+    """
+
+    space: Space
+    wanted: int
+    missing: int
 
 
 class DomainRoutes:
@@ -43,8 +65,9 @@ class DomainRoutes:
         positions: Sequence[int],
         domain: str,
         domains: ServedDomains,
-        previous: Candidates | None,
+        previous: Searched | None,
         warned: Warned,
+        listed_as: str | None = None,
     ) -> None:
         """
         Args:
@@ -54,6 +77,7 @@ class DomainRoutes:
             domains: that are served.
             previous: candidates of the same encoder, whose utterances are not embedded again.
             warned: the faults of utterances that were reported.
+            listed_as: the name of these routes in an index; by default the domain's.
         """
         self.positions: NDArray[np.int64] = np.array(positions, dtype=np.int64)
         self._routes = [routes[position] for position in positions]
@@ -61,19 +85,24 @@ class DomainRoutes:
         self._domains = domains
         self._previous = previous
         self._warned = warned
+        self._listed_as = listed_as or domain
         self._lock = threading.Lock()
-        self._candidates: Candidates | None = None
+        self._candidates: Searched | None = None
         self._words: RouteWords | None = None
 
     def __len__(self) -> int:
         return len(self._routes)
 
     @property
-    def candidates(self) -> Candidates:
-        """The routes, at least one, embedded by the domain's encoder."""
+    def candidates(self) -> Searched:
+        """The routes, at least one, embedded by the domain's encoder.
+
+        Raises:
+            CandidateIndexError: they are in an index that cannot be read or written.
+        """
         with self._lock:
             if self._candidates is None:
-                self._candidates = self.embedded_by(self._domain, self._previous)
+                self._candidates = self._embedded()
                 self._candidates.prepare()
                 self._previous = None
                 self._warn(self._candidates.readings().__getitem__)
@@ -96,7 +125,7 @@ class DomainRoutes:
         return self._words.scores(text)[np.searchsorted(self.positions, positions)]
 
     @property
-    def latest(self) -> Candidates | None:
+    def latest(self) -> Searched | None:
         """The candidates if they are embedded, else the previous ones."""
         previous = self._previous  # read first: a query may embed the candidates and release the previous ones
         return self._candidates or previous
@@ -113,19 +142,62 @@ class DomainRoutes:
         for line in warnings_of(self._routes, read, self._domains.version(self._domain), self._warned):
             log.warning("%s", line)
 
-    def embedded_by(self, domain: str, previous: Candidates | None = None) -> Candidates:
-        """The routes, at least one, embedded by a domain's encoder.
+    def embedded_by(
+        self, domain: str, previous: Searched | None = None, only: Collection[str] | None = None
+    ) -> Candidates:
+        """The routes, at least one, embedded by a domain's encoder, in memory.
 
         Args:
             domain: any that is served.
             previous: see :meth:`Candidates.embedded`.
+            only: these utterances, at least one; None for all.
         """
         name = self._domains.encoded_by[domain]
+        in_memory = previous if isinstance(previous, Candidates) else None
+        routes = self._routes if only is None else _with_utterances(self._routes, only)
         with self._domains.encoder(name) as encoder:
             version = self._domains.artifacts[name]
             return Candidates.embedded(
-                self._routes, lambda texts: embed_cached([clean(text) for text in texts], encoder, version), previous
+                routes, lambda texts: embed_cached([clean(text) for text in texts], encoder, version), in_memory
             )
+
+    def _embedded(self) -> Searched:
+        """The routes, at least one, embedded by the domain's encoder, in memory or in the index."""
+        if self._domains.index is None:
+            return self.embedded_by(self._domain, self._previous)
+        previous = self._previous if isinstance(self._previous, StoredCandidates) else None
+        with self._domains.encoder(self._domain) as encoder:
+            return StoredCandidates.filled(self._routes, self._shelf(self._domains.index, encoder), encoder, previous)
+
+    def stored(self, index: CandidateIndex) -> Stored:
+        """How many of the utterances are in an index; none is embedded.
+
+        Raises:
+            CandidateIndexError: the index cannot be read.
+        """
+        with self._domains.encoder(self._domain) as encoder:
+            shelf = self._shelf(index, encoder)
+        wanted = list(texts_by_id(self._routes))
+        return Stored(shelf.space, len(wanted), len(wanted) - len(shelf.readings(wanted)))
+
+    def _shelf(self, index: CandidateIndex, encoder: Encoder) -> Shelf:
+        """Where the domain's candidates are in an index.
+
+        Raises:
+            CandidateIndexError: the encoder does not say what it runs on.
+        """
+        if not isinstance(encoder, CachingEncoder):
+            raise CandidateIndexError(
+                f"the encoder of {self._domains.version(self._domain)} does not say what it runs on, so that its "
+                "vectors cannot be kept in an index: its plugin must give it a `runtime`"
+            )
+        space = Space(
+            domain=self._listed_as,
+            model=self._domains.version(self._domain),
+            digest=self._domains.artifacts[self._domains.encoded_by[self._domain]],
+            runtime=encoder.runtime,
+        )
+        return Shelf(index, space, self._domains.settings.index_nearest)
 
 
 class ServedRoutes:
@@ -177,13 +249,15 @@ class ServedRoutes:
         self._by_text: dict[str, str] | None = None
         self.by_domain: dict[str, DomainRoutes] = {}
         for name in domains.names:
-            known = next(filter(None, (each._embedded(name, domains) for each in previous)), None)
+            known = _first(each._embedded(name, domains) for each in previous)
             positions = sorted(by_name[None] + by_name[name])
             self.by_domain[name] = DomainRoutes(routes, positions, name, domains, known, self._warned)
         by_same = [each for each in previous if each._has_encoder(all_by, domains)]
-        known = next(filter(None, (each.for_one_encoder.latest for each in by_same)), None)
+        known = _first(each.for_one_encoder.latest for each in by_same)
         everything = range(len(routes))
-        self.for_one_encoder: DomainRoutes = DomainRoutes(routes, everything, all_by, domains, known, self._warned)
+        self.for_one_encoder: DomainRoutes = DomainRoutes(
+            routes, everything, all_by, domains, known, self._warned, listed_as=ALL
+        )
 
     @property
     def classifier(self) -> ServedClassifier:
@@ -206,9 +280,19 @@ class ServedRoutes:
             }
         return self._by_text.get(same_text(text))
 
-    def _embedded(self, domain: str, domains: ServedDomains) -> Candidates | None:
+    def _embedded(self, domain: str, domains: ServedDomains) -> Searched | None:
         """The domain's candidates, if their encoder serves the domain among other domains too."""
         return self.by_domain[domain].latest if self._has_encoder(domain, domains) else None
 
     def _has_encoder(self, domain: str, domains: ServedDomains) -> bool:
         return domain in self.by_domain and self.domains.encoder_id(domain) == domains.encoder_id(domain)
+
+
+def _with_utterances(routes: Sequence[Route], only: Collection[str]) -> list[Route]:
+    """The routes that have some of these utterances, with no others."""
+    kept = ((route, tuple(text for text in route.utterances if text in only)) for route in routes)
+    return [route.model_copy(update={"utterances": texts}) for route, texts in kept if texts]
+
+
+def _first(found: Iterable[Searched | None]) -> Searched | None:
+    return next((each for each in found if each is not None), None)

@@ -35,6 +35,8 @@ from router_plugin.errors import ClosedError, CopyError, SettingsError
 from router_plugin.plugins.domain_classifiers import Classifiers, ServedClassifier
 from router_plugin.plugins.manager import OURS, Plugins, plugins
 from router_plugin.plugins.registries import opened
+from router_plugin.serving.index.contract import CandidateIndex
+from router_plugin.serving.index.opening import open_index
 from router_plugin.settings import Settings, checked_settings
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ _OPENED_WITH = (
     "backend",
     "memory_budget_mb",
     "query_cache",
+    "index",
+    "index_nearest",
+    "index_timeout_s",
     "device",
     "trust_remote_code",
 )
@@ -72,6 +77,7 @@ class ServedDomains:
         encoded_by: for each domain, the one whose encoder serves it: itself, or ``general`` where it has no model.
         artifacts: for each domain with an encoder, a name that no other model version ever has.
         query_cache: recent embeddings, which all domains share that were made of these.
+        index: that holds the candidates, which all domains share likewise; None where they are in memory.
     """
 
     def __init__(
@@ -97,6 +103,7 @@ class ServedDomains:
         self.query_cache = QueryCache(self.settings.query_cache)
         with ExitStack() as undo:
             self._store = opened(registry, undo, self.plugins)
+            self.index = self._open_index(undo)
             self._assemble(None, {each.domain: each for each in self._store.champions()})
             self._opened = undo.pop_all()
 
@@ -127,6 +134,13 @@ class ServedDomains:
         self._embedding = Embedding(self._encoders, self.artifacts, self.query_cache)
         self._export_base()
         self._classifiers = self._read_profiles()
+
+    def _open_index(self, undo: ExitStack) -> CandidateIndex | None:
+        if self.settings.index is None:
+            return None
+        index = open_index(self.settings.index, self.settings.index_timeout_s)
+        undo.callback(index.close)
+        return index
 
     def _base(self, previous: ServedDomains | None) -> BaseModelFiles:
         if self._given_base is not None:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry import GENERAL
+from registry.texts.bm25 import highest
+from registry.texts.fusion import DEPTH
 from router_plugin.batches import read_texts
 from router_plugin.contracts import MOST_UNREAD
 from router_plugin.conversations import continues
@@ -20,6 +22,8 @@ from router_plugin.encoders.embedding import Encoded
 from router_plugin.evaluation.outcomes import Nearest, Outcome, outcome
 from router_plugin.hybrid import preferences
 from router_plugin.serving.candidates import Queries
+from router_plugin.serving.domain_routes import DomainRoutes
+from router_plugin.serving.index.stored_candidates import StoredCandidates
 from router_plugin.serving.state import ServingState
 from router_plugin.serving.strategies import DomainChoice, choose_domains, known_domains
 from router_plugin.serving.texts import QueryText, as_routed
@@ -45,11 +49,13 @@ class Match:
     """The scores of one text in the space of one domain.
 
     Attributes:
+        domain: whose encoder embedded the text.
         weight: how much of them counts.
-        positions: of the compared routes of the domain among all routes, ``(r,)``.
+        positions: of the compared routes of the domain among all routes, ``(r,)``, rising.
         scores: of these routes, ``(r,)``.
     """
 
+    domain: str
     weight: float
     positions: NDArray[np.int64]
     scores: Floats
@@ -242,6 +248,13 @@ def score(
     for (row, _), part in zip(asked, encoded.unread, strict=True):
         unread[row] = min(part, unread.get(row, 1.0))
     matches = _match(state, texts, choices, asked, encoded, to_decide)
+    if state.domains.index is not None:
+        numbers = {each: number for number, each in enumerate(asked)}
+        matches = [
+            [_completed(match, wanted, numbers[row, match.domain], text, encoded, state) for match in of_text]
+            for row, (of_text, text, routes) in enumerate(zip(matches, texts, looked_up, strict=True))
+            for wanted in [_mattering(of_text, text, routes)]
+        ]
     if state.settings.strategy == "adaptive":
         found = [fuse(each, choice, state) for each, choice in zip(matches, choices, strict=True)]
     else:
@@ -300,7 +313,7 @@ def _match(
         row = asked[members[0]][0]
         alone = to_decide and len(members) == 1 and _is_alone(name, choices[row], state)
         if alone and (found := routes.candidates.deciding(queries)) is not None:
-            matches[row].append(Match(1.0, routes.positions[found[0]], found[1]))
+            matches[row].append(Match(name, 1.0, routes.positions[found[0]], found[1]))
             continue
         scores = routes.candidates.scores(queries, state.settings.aggregation, state.settings.top_k)
         for number, of_text in zip(members, scores, strict=True):
@@ -308,8 +321,43 @@ def _match(
             positions = routes.positions
             if missing.any():
                 positions, of_text = positions[~missing], of_text[~missing]
-            matches[row].append(Match(choices[row].weights[name], positions, of_text))
+            matches[row].append(Match(name, choices[row].weights[name], positions, of_text))
     return matches
+
+
+def _mattering(matches: Sequence[Match], text: str, words_of: DomainRoutes | None) -> NDArray[np.int64]:
+    """The positions of routes that matter to a text in every space: near in one, or among the first by words."""
+    near = [match.positions for match in matches] if len(matches) > 1 else []
+    if words_of:
+        near.append(words_of.positions[highest(words_of.word_scores(text, words_of.positions), DEPTH)])
+    return np.unique(np.concatenate(near)) if near else np.empty(0, dtype=np.int64)
+
+
+def _completed(
+    match: Match, wanted: NDArray[np.int64], number: int, text: str, encoded: Encoded, state: ServingState
+) -> Match:
+    """A match of candidates in an index with the scores of more routes, though they are not among the nearest.
+
+    Args:
+        match: of the text.
+        wanted: positions of routes among all routes.
+        number: of the text as the domain's encoder sees it.
+        text: compared.
+        encoded: by each encoder.
+        state: whose routes are compared.
+    """
+    routes = state.routes_of(match.domain)
+    more = np.setdiff1d(np.intersect1d(wanted, routes.positions), match.positions)
+    candidates = routes.candidates if len(more) and encoded.unread[number] <= MOST_UNREAD else None
+    if not isinstance(candidates, StoredCandidates):
+        return match
+    query = Queries(encoded.vectors[number][None], [text], [encoded.unread[number]], [encoded.keys[number]])
+    among = np.searchsorted(routes.positions, more)
+    scores = candidates.scores_of(query, among, state.settings.aggregation, state.settings.top_k)
+    known = ~np.isnan(scores)
+    positions = np.concatenate([match.positions, more[known]])
+    order = np.argsort(positions)
+    return replace(match, positions=positions[order], scores=np.concatenate([match.scores, scores[known]])[order])
 
 
 def _is_alone(domain: str, choice: DomainChoice, state: ServingState) -> bool:

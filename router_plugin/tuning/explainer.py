@@ -25,7 +25,8 @@ def explain(
 ) -> Explanation:
     """Route a query and say why.
 
-    The base model embeds the candidates of the query's domain too, at the first such query. Where a plugin changed the
+    The base model embeds the candidates of the query's domain too, at the first such query; of candidates in an index,
+    the nearest alone. Where a plugin changed the
     decision, the candidates are still those that the router compared.
 
     Args:
@@ -47,19 +48,20 @@ def explain(
     routes = state.routes_of(domain) if text else None
     if not routes:
         return Explanation(decision, evidence, None, [], [])
-    in_general = routes.embedded_by(GENERAL)
     encoded = state.domains.encode([(domain, text), (GENERAL, text)], {})
     own, general = (
         Queries(vector[None], [text], [unread], [key])
         for vector, unread, key in zip(encoded.vectors, encoded.unread, encoded.keys, strict=True)
     )
     nearest = [Neighbour(*found) for found in routes.candidates.nearest(own, max(limit, 1))]
+    only = None if state.domains.index is None else {each.utterance for each in nearest}
+    in_general = [] if only == set() else routes.embedded_by(GENERAL, only=only).nearest(general, limit)
     return Explanation(
         decision=decision,
         evidence=evidence,
         threshold=_minimum(scored, decision.route, nearest),
         nearest=nearest[:limit],
-        nearest_in_general=[Neighbour(*found) for found in in_general.nearest(general, limit)],
+        nearest_in_general=[Neighbour(*found) for found in in_general],
         hybrid=_ranked(scored, limit),
     )
 

@@ -26,6 +26,7 @@ SERVING = (
     "litellm",
     "improve",
     "strategies",
+    "candidate-index",
     "joint-space",
     "semantic-router",
     "plugins",

@@ -38,6 +38,7 @@ LINKS = {
     "freeze_documents": "#queries-only",
     "strategy": "#strategies",
     "backend": "encoders.md#choosing",
+    "index": "candidate-index.md",
 }
 """Where an option is explained, seen from the page of its table."""
 

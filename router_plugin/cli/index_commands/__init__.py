@@ -1,1 +1,1 @@
-"""``domain-router reindex``: commands on vector indexes."""
+"""``domain-router index`` and ``reindex``: commands on vector indexes."""

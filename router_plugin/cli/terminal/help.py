@@ -18,7 +18,7 @@ TASKS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Register and exchange": ("models",),
         "Route and serve": ("route", "routes", "serve", "deploy", "mcp", "export", "joint-space"),
         "Measure": ("compare", "classifier", "canary"),
-        "Look after": ("doctor", "keys", "reindex", "plugins"),
+        "Look after": ("doctor", "keys", "index", "reindex", "plugins"),
     },
     "models": {
         "Register and exchange": (

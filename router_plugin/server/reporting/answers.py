@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from registry import DomainRouterError
-from router_plugin.errors import ClosedError, QueryError
+from router_plugin.errors import CandidateIndexError, ClosedError, QueryError
 from router_plugin.server.errors import RequestError
 from router_plugin.server.reporting.json_log import OF_A_REQUEST
 
@@ -139,7 +139,7 @@ def read_error(error: Exception, path: str) -> tuple[int, str, str, str | None, 
         return error.status_code, "invalid_request", f"{path}: {error.detail}", None, None
     if isinstance(error, QueryError):
         return 400, "invalid_request", str(error), None, None
-    if isinstance(error, ClosedError):
+    if isinstance(error, (CandidateIndexError, ClosedError)):
         return 503, "not_available", str(error), None, 1
     if isinstance(error, DomainRouterError):
         return 500, "internal_error", str(error), None, None

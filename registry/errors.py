@@ -20,6 +20,7 @@ The tree, with the modules that define the errors other than these::
       VariantError
       SourceError                       training.errors
       PreparedDataError                 training.errors
+      CorpusError                       training.errors
       TrainingError                     training.errors
       LanguageModelError                training.errors
         BudgetError                     training.errors

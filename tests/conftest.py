@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["RAY_AUTH_MODE"] = "disabled"  # its token would be in the home folder
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has all this from the process that started it
     SCRATCH = tempfile.TemporaryDirectory(prefix="domain-router-tests-")
     os.environ.setdefault("GIT_CONFIG_GLOBAL", str(Path("~/.gitconfig").expanduser()))

@@ -26,13 +26,13 @@ FLOORS = {
     ],
     "training": [
         {"errors"},
-        {"runs"},
+        {"cluster", "runs"},
         {"llm", "tables"},
         {"sources"},
         {"splitting"},
         {"prepared"},
         {"retrieval"},
-        {"mining"},
+        {"corpora", "mining"},
         {"judges", "recipes"},
         {"reporting", "assessment", "synthesis"},
         {

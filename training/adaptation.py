@@ -20,6 +20,7 @@ from registry.model_folders.loading import try_model
 from registry.paths import PathLike, local_path
 from registry.shared.outputs import check_free, disk_reported, move_into_place
 from training.checks import check_base_model, check_processes
+from training.corpora.training_corpus import open_corpus_work
 from training.errors import TrainingError
 from training.job import TrainingJob
 from training.judges.relevance import GradedRelevance
@@ -96,12 +97,17 @@ def _finished(job: TrainingJob, out: Path) -> TrainingReport | None:
 def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str) -> TrainingReport:
     """Run the job: all seeds, then the test sets, then the model folder."""
     check_free(out, overwrite, REPORT)
-    with disk_reported(out), _open_run(job, out) as run, _watched(job, run, out) as watcher:
+    with (
+        disk_reported(out),
+        _open_run(job, out) as run,
+        _watched(job, run, out) as watcher,
+        open_corpus_work(job.ray, job.base, device, job.trust_remote_code) as work,
+    ):
         if run.resumed:
             log.warning("resuming the unfinished run in %s", run.folder)
         texts, recipe = Texts(join(job.kept_apart.sets)), job.recipe
         states = States(
-            run, job.base.path, load, texts, job.encode_batch, device, recipe.same_documents, job.encode_with
+            run, job.base.path, load, texts, job.encode_batch, device, recipe.same_documents, job.encode_with, work
         )
         base = states[BASE_STATE]
         check_base_model(base.model, recipe)

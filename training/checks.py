@@ -29,6 +29,8 @@ def check_job(job: TrainingJob) -> None:
     _check_guards(job)
     _check_baselines(job)
     _check_judge(job)
+    if job.ray and job.encode_with:
+        raise TrainingError("`ray` cannot be used with `encode_with`: a cluster encodes with torch")
 
 
 def check_processes(recipe: Recipe) -> None:

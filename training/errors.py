@@ -11,6 +11,10 @@ class PreparedDataError(DomainRouterError):
     """A folder of prepared data is missing, incomplete or changed."""
 
 
+class CorpusError(DomainRouterError):
+    """A corpus in shards cannot be read, encoded or ranked."""
+
+
 class TrainingError(DomainRouterError):
     """Training cannot start or continue with these arguments, data or models."""
 

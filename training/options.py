@@ -88,6 +88,13 @@ class TrainingOptions:
         Field(description="Runtime that encodes texts for mining and measuring."),
         Shown(default="torch"),
     ] = None
+    ray: Annotated[
+        str | None,
+        Field(
+            description="Address of a Ray cluster that encodes and ranks documents; local starts one on this machine."
+        ),
+        Shown(default="this process", metavar="ADDRESS"),
+    ] = None
     allow_unreadable: Annotated[
         bool, Field(description="Train although the base model cannot read most of the queries or documents.")
     ] = False

@@ -24,7 +24,7 @@ from router_plugin.cli.serving_commands import classifier, compare, joint_space,
 from router_plugin.cli.setup_commands import doctor, init
 from router_plugin.cli.terminal.completion import ASKED, without_at_sign
 from router_plugin.cli.terminal.style import toned, visible
-from router_plugin.cli.training_commands import assess, prepare, quickstart, synthesize, train, variants
+from router_plugin.cli.training_commands import assess, encode, prepare, quickstart, synthesize, train, variants
 from router_plugin.plugins.manager import plugins as load_plugins
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO, errno.EBADF)
@@ -62,6 +62,7 @@ app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepa
 app.command("assess", epilog=assess.EXAMPLE)(assess.assess)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("encode", epilog=encode.EXAMPLE)(encode.encode)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 models.app.command("export", epilog=exchange.EXPORT_EXAMPLE)(exchange.export_model)
 models.app.command("import", epilog=exchange.IMPORT_EXAMPLE)(exchange.import_model_file)

@@ -17,6 +17,7 @@ from router_plugin.exports.litellm_options import LitellmOptions
 from router_plugin.exports.vsr_options import VsrOptions
 from router_plugin.improving.options import ImproveOptions
 from router_plugin.server.options import ServerOptions
+from training.corpora.options import EncodeOptions
 from training.llm.options import LanguageModelOptions
 from training.options import TrainingOptions
 from training.prepared.options import PrepareOptions
@@ -79,6 +80,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "training": lambda: options(TrainingOptions),
     "settings": settings,
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
+    "encode": lambda: options(EncodeOptions),
     "improve": lambda: options(ImproveOptions),
     "serve": lambda: options(ServerOptions),
     "deploy": lambda: options(RayOptions),

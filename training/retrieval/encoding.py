@@ -120,8 +120,26 @@ def encode(
     Raises:
         TrainingError: a vector is not finite. It could not be ranked: not-a-number counts as the highest score.
     """
-    order = np.argsort([-len(text) for text in texts], kind="stable")
     vectors = StoredVectors.create(path, len(texts), encoder.dimension)
+    encode_into(vectors, encoder, texts, kind, batch_size, what)
+    return vectors
+
+
+def longest_first(texts: Sequence[str]) -> NDArray[np.int64]:
+    """The positions of texts in the order in which they are encoded, ``(n,)``."""
+    return np.argsort([-len(text) for text in texts], kind="stable")
+
+
+def encode_into(
+    vectors: StoredVectors | NDArray[np.float32],
+    encoder: BlockEncoder,
+    texts: Sequence[str],
+    kind: Kind,
+    batch_size: int,
+    what: str,
+) -> None:
+    """The same into vectors that are there, ``(n, d)``."""
+    order = longest_first(texts)
     with bar(f"encoding {what}", len(texts)) as advance:
         for start in range(0, len(order), BLOCK):
             block = order[start : start + BLOCK]
@@ -134,4 +152,3 @@ def encode(
                 )
             vectors[block] = found
             advance(len(block))
-    return vectors

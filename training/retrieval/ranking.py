@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ LeftOut = Sequence[Collection[int]]
 
 NOTHING = -1
 """In place of a document's position, if a query has no more documents."""
+
+
+class TopK(Protocol):
+    """Ranks documents as :func:`top_k` does."""
+
+    def __call__(
+        self, queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu", left_out: LeftOut = ()
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]: ...
 
 
 class Ranked(NamedTuple):
@@ -77,11 +85,26 @@ def top_k(
             here = (columns >= offset) & (columns < offset + len(part))
             products[torch.from_numpy(rows[here]), torch.from_numpy(columns[here] - offset)] = -torch.inf
             best, where = _first(products, k)
-            scores, order = torch.cat([scores, best], dim=1).sort(dim=1, descending=True, stable=True)
-            positions = torch.cat([positions, where + offset], dim=1).gather(1, order)
-            scores, positions = scores[:, :k], positions[:, :k]
+            scores, positions = merged(scores, positions, best, where + offset, k)
         positions[torch.isneginf(scores)] = NOTHING
         yield scores.cpu().numpy(), positions.cpu().numpy()
+
+
+def merged(
+    scores: torch.Tensor, positions: torch.Tensor, more_scores: torch.Tensor, more_positions: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first k of two rankings of the same queries, over documents and over documents behind those.
+
+    Args:
+        scores: ``(q, n)``, best first.
+        positions: of the documents, ``(q, n)``.
+        more_scores: ``(q, m)``, best first.
+        more_positions: ``(q, m)``.
+        k: to keep.
+    """
+    scores, order = torch.cat([scores, more_scores], dim=1).sort(dim=1, descending=True, stable=True)
+    positions = torch.cat([positions, more_positions], dim=1).gather(1, order)
+    return scores[:, :k], positions[:, :k]
 
 
 def _first(products: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,6 +137,7 @@ def ranked(
     spans: Sequence[Span],
     device: str = "cpu",
     left_out: LeftOut = (),
+    rank: TopK = top_k,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Scores and document positions of all queries, best first, each span of queries over its own documents.
 
@@ -124,6 +148,7 @@ def ranked(
         spans: of queries and documents.
         device: where the products are computed.
         left_out: for each query the positions of documents of its span that are not ranked; by default all are.
+        rank: ranks the queries of a span.
 
     Returns:
         ``(q, w)`` each, where w is k or the largest number of documents if that is smaller. Rows of queries with
@@ -135,7 +160,7 @@ def ranked(
     for rows, of in spans:
         row = rows.start
         apart = [{position - of.start for position in each} for each in left_out[rows]]
-        for found, where in top_k(_rows(queries, rows), _rows(documents, of), k, device, apart):
+        for found, where in rank(_rows(queries, rows), _rows(documents, of), k, device, apart):
             block = np.s_[row : row + len(found), : found.shape[1]]
             scores[block], positions[block] = found, np.where(where == NOTHING, NOTHING, where + of.start)
             row += len(found)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from registry.model_folders.input_config import Kind
 from registry.model_folders.variants import Backend
 from training.retrieval.encoding import BlockEncoder, TorchBlocks, compiled_blocks, encode
 from training.retrieval.metrics import mean_metrics, query_metrics
-from training.retrieval.ranking import DEPTH, Ranked, Span, ranked
+from training.retrieval.ranking import DEPTH, Embeddings, LeftOut, Ranked, Span, ranked, top_k
 from training.retrieval.texts import Texts
 from training.retrieval.vectors import StoredVectors
 from training.runs.run import Run
@@ -37,6 +38,25 @@ class Sample:
     own: Sequence[set[int]] = ()
 
 
+class CorpusWork(Protocol):
+    """Encodes and ranks a corpus elsewhere than in this process, with the same result."""
+
+    def encode(self, weights: Path, texts: Sequence[str], batch_size: int, path: Path) -> None:
+        """Write the vectors of documents; see :func:`encoding.encode`.
+
+        Args:
+            weights: model folder.
+            texts: of the documents.
+            batch_size: texts encoded at a time.
+            path: of the ``.npy`` file.
+        """
+
+    def top_k(
+        self, queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu", left_out: LeftOut = ()
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """See :func:`ranking.top_k`."""
+
+
 class State:
     """A named set of weights. Its embeddings and rankings are kept in ``folder``; nothing is computed twice."""
 
@@ -50,6 +70,8 @@ class State:
         device: str,
         documents_folder: Path | None = None,
         encoder: Callable[[State], BlockEncoder] | None = None,
+        weights: Path | None = None,
+        work: CorpusWork | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
@@ -58,6 +80,8 @@ class State:
         self._batch_size = batch_size
         self._device = device
         self._documents_folder = documents_folder or folder
+        self._weights = weights
+        self._work = work
         self._encoder = encoder or (lambda state: TorchBlocks(state.model))
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -116,7 +140,13 @@ class State:
             if dims is not None:
                 queries, documents = queries.truncated(dims), documents.truncated(dims)
             scores, positions = ranked(
-                queries, documents, DEPTH, self.texts.spans(split), self._device, self.texts.own[split]
+                queries,
+                documents,
+                DEPTH,
+                self.texts.spans(split),
+                self._device,
+                self.texts.own[split],
+                self._work.top_k if self._work else top_k,
             )
             partial = path.with_suffix(".partial.npz")
             np.savez(partial, scores=scores, positions=positions.astype(np.int32))
@@ -154,7 +184,18 @@ class State:
         own, documents = self._folder / folder, self._documents_folder / folder
         name = f"{self.name}, {what}"
         load, encoder = (lambda: self.model), (lambda _: self.encoder)
-        return State(name, own, load, texts, self._batch_size, self._device, documents, encoder)
+        return State(
+            name,
+            own,
+            load,
+            texts,
+            self._batch_size,
+            self._device,
+            documents,
+            encoder,
+            self._weights,
+            self._work,
+        )
 
     def free_model(self) -> None:
         """Free the weights; embeddings stay."""
@@ -171,7 +212,11 @@ class State:
         path = file.with_suffix(".npy")
         if not path.exists():
             partial = file.with_suffix(".partial.npy")
-            encode(self.encoder, texts, kind, self._batch_size, f"{file.name.replace('-', ' ')} ({self.name})", partial)
+            if self._work and self._weights and file == self._corpus:
+                self._work.encode(self._weights, texts, self._batch_size, partial)
+            else:
+                what = f"{file.name.replace('-', ' ')} ({self.name})"
+                encode(self.encoder, texts, kind, self._batch_size, what, partial)
             partial.rename(path)
         return StoredVectors(path)
 
@@ -192,6 +237,7 @@ class States:
         device: str,
         same_documents: bool = False,
         backend: Backend | None = None,
+        work: CorpusWork | None = None,
     ) -> None:
         """
         Args:
@@ -203,6 +249,7 @@ class States:
             device: where rankings are computed.
             same_documents: whether all states encode documents as the base model does: then they are encoded once.
             backend: the runtime that encodes; by default torch.
+            work: encodes and ranks the corpus; by default this process does.
         """
         self._run = run
         self._base = base
@@ -212,21 +259,24 @@ class States:
         self._device = device
         self._documents_folder = run.embeddings(BASE_STATE) if same_documents else None
         self._backend = backend
+        self._work = work
         self._states: dict[str, State] = {}
 
     def __getitem__(self, name: str) -> State:
         """The state of that name."""
         if name not in self._states:
-            load = partial(self._load, self._base if name == BASE_STATE else self._run.model_folder(name))
+            weights = self._base if name == BASE_STATE else self._run.model_folder(name)
             self._states[name] = State(
                 name,
                 self._run.embeddings(name),
-                load,
+                partial(self._load, weights),
                 self._texts,
                 self._batch_size,
                 self._device,
                 self._documents_folder,
                 self._compiled if self._backend else None,
+                weights,
+                self._work,
             )
         if name != BASE_STATE:
             self.free_models(but=name)

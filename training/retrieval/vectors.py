@@ -34,8 +34,9 @@ class StoredVectors:
         return StoredVectors(self._path, dims, self._span)
 
     def span(self, rows: slice) -> StoredVectors:
-        """Consecutive rows, as vectors of their own that are not read yet."""
-        return StoredVectors(self._path, self._dims, rows)
+        """Consecutive rows of these, as vectors of their own that are not read yet."""
+        first, end = self._span.start or 0, min(rows.stop, len(self))
+        return StoredVectors(self._path, self._dims, slice(first + rows.start, first + end))
 
     @classmethod
     def create(cls, path: Path, count: int, dimension: int) -> StoredVectors:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from training.errors import SourceError
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH = 4096
+_ZIPPED = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
+"""Files in which a jump back is read from the start."""
 _FAULTS = (ArithmeticError, ImportError, LookupError, NotImplementedError, TypeError, ValueError)
 """What pyarrow raises for a value that Python does not have."""
 
 
-def parquet_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
+def parquet_rows(path: str, file: BinaryIO) -> Iterator[Row]:
     """The rows of a Parquet file, by number. A column that is not used may hold anything.
 
     Raises:
@@ -27,7 +31,7 @@ def parquet_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    content = io.BytesIO(file.read())
+    content = io.BytesIO(file.read()) if isinstance(file, _ZIPPED) else file
     try:
         table = pyarrow.parquet.ParquetFile(content)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -35,7 +39,7 @@ def parquet_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
     number = 0
     try:
         for batch in table.iter_batches(BATCH):
-            for row in arrow_rows(str(path), batch, number):
+            for row in arrow_rows(path, batch, number):
                 number += 1
                 yield row
     except (pyarrow.ArrowException, OSError) as error:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from training.errors import SourceError
@@ -23,7 +22,7 @@ _EXPECTED = "expected an array of JSON objects, or a JSON object on every line"
 _Line = tuple[int, str]
 
 
-def json_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
+def json_rows(path: str, file: BinaryIO) -> Iterator[Row]:
     """The rows of a file.
 
     Raises:
@@ -32,7 +31,7 @@ def json_rows(path: Path, file: BinaryIO) -> Iterator[Row]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape")
     lines = ((number, line) for number, line in enumerate(text, 1) if line.strip())
     first = next(lines, None)
-    named_lines = path.name.lower().removesuffix(".gz").endswith(LINES)
+    named_lines = path.lower().removesuffix(".gz").endswith(LINES)
     if first is None:
         if named_lines:
             return
@@ -61,7 +60,7 @@ def _form(line: str, lines: bool) -> str:
     return "lines" if lines or (isinstance(value, dict) and not _table_in(value)) else "objects"
 
 
-def _of_lines(path: Path, lines: Iterator[_Line]) -> Iterator[Row]:
+def _of_lines(path: str, lines: Iterator[_Line]) -> Iterator[Row]:
     for number, line in lines:
         place = f"{path}, line {number}"
         if UNDECODED.search(line):
@@ -75,7 +74,7 @@ def _of_lines(path: Path, lines: Iterator[_Line]) -> Iterator[Row]:
             yield _object(place, value)
 
 
-def _of_array(path: Path, text: str) -> Iterator[Row]:
+def _of_array(path: str, text: str) -> Iterator[Row]:
     expected = "expected an array of JSON objects"
     values = _Values(path, text, expected)
     values.skip("[")
@@ -89,7 +88,7 @@ def _of_array(path: Path, text: str) -> Iterator[Row]:
         raise SourceError(f"{values.place}: text after the end of the array: {expected}")
 
 
-def _of_objects(path: Path, text: str) -> Iterator[Row]:
+def _of_objects(path: str, text: str) -> Iterator[Row]:
     """Objects over several lines each; a single one that holds rows or columns is refused."""
     values = _Values(path, text, _EXPECTED)
     first = values.next()
@@ -116,7 +115,7 @@ def _table_in(value: Any) -> str | None:
 class _Values:
     """The JSON values in a text, one after the other, each with its place."""
 
-    def __init__(self, path: Path, text: str, expected: str) -> None:
+    def __init__(self, path: str, text: str, expected: str) -> None:
         self._path = path
         self._text = text
         self._expected = expected

@@ -58,18 +58,29 @@ def read_source(
     Raises:
         SourceError: the source cannot be read, a row is bad, or no row is left.
     """
-    found = []
-    for row in track(_rows(source, options), f"reading {Path(source).name}"):
+    found = list(parsed(source, source_rows(source, options), parse, bad))
+    if not found:
+        raise nothing_usable(source, bad)
+    return found
+
+
+def parsed(source: str, rows: Iterator[Row], parse: Callable[[str, Mapping[str, Any]], T], bad: BadRows) -> Iterator[T]:
+    """The same row by row, of which only one is in memory; here a source may have no usable row."""
+    for row in track(rows, f"reading {Path(source).name}"):
         try:
             if row.fields is None:
                 raise SourceError(f"{row.place}: {row.fault}")
-            found.append(parse(row.place, row.fields))
+            found = parse(row.place, row.fields)
         except SourceError as error:
             bad.add(str(error))
-    if not found:
-        first = f"; the first of {len(bad.lines)} bad rows: {bad.lines[0]}" if bad.lines else ""
-        raise SourceError(f"{source}: no usable row found{first}")
-    return found
+        else:
+            yield found
+
+
+def nothing_usable(source: str, bad: BadRows) -> SourceError:
+    """The error for a source without a usable row."""
+    first = f"; the first of {len(bad.lines)} bad rows: {bad.lines[0]}" if bad.lines else ""
+    return SourceError(f"{source}: no usable row found{first}")
 
 
 def text_field(place: str, fields: Mapping[str, Any], column: str | None, usual: Sequence[str], role: str) -> str:
@@ -147,7 +158,8 @@ def _named(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((by_name[key] for key in map(text_key, names) if key in by_name), None)
 
 
-def _rows(source: str, options: ReadOptions) -> Iterator[Row]:
+def source_rows(source: str, options: ReadOptions = DEFAULTS) -> Iterator[Row]:
+    """The rows of a file on this machine, or of a Hub data set; see :func:`read_source`."""
     path = local_path(source, SourceError)
     try:
         on_disk = path.exists()

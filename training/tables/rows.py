@@ -16,7 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import fsspec
+
 from registry.paths import PathLike, local_path
+from registry.shared.wording import first_line
 from training.errors import SourceError
 from training.tables.arrow_rows import parquet_rows
 from training.tables.cells import Row
@@ -25,7 +28,7 @@ from training.tables.separated_rows import separated_rows
 
 __all__ = ["SUFFIXES", "Row", "read_rows"]
 
-_Reader = Callable[[Path, BinaryIO], Iterator[Row]]
+_Reader = Callable[[str, BinaryIO], Iterator[Row]]
 
 _READERS: dict[str, _Reader] = {
     ".jsonl": json_rows,
@@ -59,6 +62,7 @@ _OTHERS = {
     b"ARROW1": "is an Arrow file: save it as Parquet",
 }
 _PARQUET = b"PAR1"
+_FAULTS = (OSError, EOFError, zlib.error, lzma.LZMAError)
 _WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -74,35 +78,58 @@ def read_rows(path: PathLike) -> Iterator[Row]:
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     try:
-        with open_unzipped(path) as file:
-            start = file.read(_START)
-            file.seek(0)
-            yield from _reader(path, start)(path, file)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        with path.open("rb") as file:
+            yield from _rows(str(path), file)
+    except _FAULTS as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
+
+
+def read_remote_rows(url: str) -> Iterator[Row]:
+    """Every row of a file at an fsspec URL, which is read as it is needed.
+
+    Raises:
+        SourceError: the file cannot be reached, is missing, or is not of a known format.
+    """
+    try:
+        with fsspec.open(url, "rb") as file:
+            yield from _rows(url, file)
+    except (*_FAULTS, ImportError, ValueError) as error:  # a scheme that is unknown, or whose package is missing
+        raise SourceError(f"{url}: cannot be read: {first_line(error)}") from error
+
+
+def _rows(name: str, file: BinaryIO) -> Iterator[Row]:
+    with _unzipped(file) as plain:
+        start = plain.read(_START)
+        plain.seek(0)
+        yield from _reader(name, start)(name, plain)
 
 
 @contextmanager
 def open_unzipped(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, decompressed if its content is compressed."""
-    with path.open("rb") as file:
-        start = file.read(max(map(len, _OPENERS)))
-        file.seek(0)
-        opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
-        if opener is None:
-            yield file
-        else:
-            with cast("BinaryIO", opener(file)) as unzipped:
-                yield unzipped
+    with path.open("rb") as file, _unzipped(file) as plain:
+        yield plain
 
 
-def _reader(path: Path, start: bytes) -> _Reader:
+@contextmanager
+def _unzipped(file: BinaryIO) -> Iterator[BinaryIO]:
+    start = file.read(max(map(len, _OPENERS)))
+    file.seek(0)
+    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
+    if opener is None:
+        yield file
+    else:
+        with cast("BinaryIO", opener(file)) as unzipped:
+            yield unzipped
+
+
+def _reader(path: str, start: bytes) -> _Reader:
     """What reads a file, by its name and the first bytes of its content.
 
     Raises:
         SourceError: nothing does.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     ending = next((suffix for suffix in reversed(suffixes) if suffix not in _ZIPPED), "")
     if start.startswith(_PARQUET):
         return parquet_rows

@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from training.errors import SourceError
@@ -22,7 +21,7 @@ _BLANKS_BEHIND_QUOTE = re.compile(r'"[ \t]+(?=[,;|\r\n]|$)')
 _EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
-def separated_rows(path: Path, file: BinaryIO, usual: str) -> Iterator[Row]:
+def separated_rows(path: str, file: BinaryIO, usual: str) -> Iterator[Row]:
     """The rows below a header line, each with the line that it begins on. Rows without anything in them are left out.
 
     The separator is that of the header line: if the usual one does not separate it, another that does. A blank before
@@ -62,7 +61,7 @@ def separated_rows(path: Path, file: BinaryIO, usual: str) -> Iterator[Row]:
 class _Lines:
     """The lines of a file, and those that the present row was read from."""
 
-    def __init__(self, path: Path, file: TextIO) -> None:
+    def __init__(self, path: str, file: TextIO) -> None:
         self._path = path
         self._file = file
         self._next: list[str] = []

@@ -1,0 +1,247 @@
+"""Encodes and ranks a corpus on Ray: time by number of workers, memory of every process, and what lost workers cost.
+
+    python benchmarks/ray_corpus.py --chunks 1000000 --workers 1 2
+    python benchmarks/ray_corpus.py --chunks 100000 --workers 1 2 --model all-MiniLM-L6-v2
+    python benchmarks/ray_corpus.py --chunks 20000 --workers 2 --kills 20
+
+Without ``--model`` a tiny one is built from a config. Every number of workers has a fresh process and a cluster of its
+own; its time is that of ``encode_corpus``, start of the actors included. Memory is the largest resident set that was
+seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at as many random instants. The
+digests of all shards and the first 100 documents of the queries are compared with those of one process, and every
+encoding of a shard is counted. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from registry import resolve_base_model
+from training.cluster.engines import open_engine
+from training.corpora import encoding
+from training.corpora.encoding import ShardEncoder, encode_corpus
+from training.corpora.model_source import ModelSource
+from training.corpora.options import EncodeOptions
+from training.corpora.ranking import rank_corpus
+from training.corpora.records import TextShard, VectorShard
+from training.corpora.shard_folder import ShardFolder
+from training.corpora.vector_files import read_vectors
+
+DEPTH = 100
+
+
+class Counted(ShardEncoder):
+    """Writes down each shard that it begins to encode, and each that it has encoded."""
+
+    def __init__(self, log: Path, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.log = log
+
+    def _encode(self, shard: TextShard) -> VectorShard:
+        self._note(f"begun {shard.number}")
+        found = super()._encode(shard)
+        self._note(f"encoded {shard.number}")
+        return found
+
+    def _note(self, line: str) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def main() -> None:
+    """One process, then each number of workers; print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chunks", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=1024)
+    parser.add_argument("--words", type=int, default=40, help="words of the longest chunk")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--shard-size", type=int, default=4096)
+    parser.add_argument("--model", help="SentenceTransformer folder or Hub id; default: a tiny one")
+    parser.add_argument("--kills", type=int, default=0, help="actors that are killed while each cluster encodes")
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        model = resolve_base_model(arguments.model).path if arguments.model else tiny_model(folder)
+        source = write_corpus(folder / "corpus.jsonl", arguments.chunks, arguments.words, model)
+        seconds = 0.0
+        for workers in (0, *arguments.workers):
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                kills = arguments.kills if workers else 0
+                work = (folder, source, model, workers, arguments.shard_size, arguments.queries, kills, seconds)
+                results[str(workers)] = process.submit(measure, *work).result()
+            seconds = results[str(workers)]["encode_seconds"]
+    expected = results["0"]["digests"]
+    for found in results.values():
+        found["same_vectors"] = found.pop("digests") == expected
+    _print(results, arguments)
+
+
+def measure(
+    folder: Path, source: str, model: Path, workers: int, shard_size: int, queries: int, kills: int, seconds: float
+) -> dict[str, Any]:
+    """Encode and rank with some workers; 0 is one process without Ray."""
+    out, log = ShardFolder(folder / f"out-{workers}"), folder / f"log-{workers}"
+    encoding.ShardEncoder = partial(Counted, log)  # type: ignore[misc]
+    options = EncodeOptions(shard_size=shard_size)
+    with open_engine("local" if workers else None, workers or None, "cpu") as engine, peaks() as memory:
+        with killing(kills, seconds) as killed:
+            started = time.perf_counter()
+            manifest = encode_corpus(source, out, ModelSource("model", model), options, engine).manifest
+            encoded = time.perf_counter() - started
+        first = manifest.shards[0]
+        asked = read_vectors(out, first.file, first.sha256)[:queries]
+        started = time.perf_counter()
+        scores, positions = rank_corpus(engine, asked, out, manifest, DEPTH)
+        ranked = time.perf_counter() - started
+    np.savez(folder / f"top-{workers}.npz", scores=scores, positions=positions)
+    with np.load(folder / "top-0.npz", allow_pickle=False) as one:
+        same = all(np.array_equal(one[name], found) for name, found in (("scores", scores), ("positions", positions)))
+    notes = Counter(line.split()[0] for line in log.read_text(encoding="utf-8").splitlines())
+    return {
+        "encode_seconds": round(encoded, 1),
+        "rank_seconds": round(ranked, 1),
+        "shards": len(manifest.shards),
+        "begun": notes["begun"],
+        "encoded": notes["encoded"],
+        "killed": killed[0],
+        "same_ranking": same,
+        "digests": [shard.sha256 for shard in manifest.shards],
+        "peak_mib": {name: round(size / 2**20) for name, size in sorted(memory.items())},
+    }
+
+
+@contextmanager
+def peaks() -> Iterator[dict[str, int]]:
+    """The largest resident memory of this process, of any worker and of any other process of the cluster, in bytes."""
+    found: dict[str, int] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        driver = psutil.Process()
+        while not ended.wait(0.05):
+            with suppress(psutil.Error):
+                for process in (driver, *driver.children(recursive=True)):
+                    with suppress(psutil.Error):
+                        name = "driver" if process == driver else _role(process)
+                        memory = process.memory_info()
+                        found[name] = max(found.get(name, 0), memory.rss - getattr(memory, "shared", 0))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    yield found
+    ended.set()
+    thread.join()
+
+
+@contextmanager
+def killing(kills: int, seconds: float) -> Iterator[list[int]]:
+    """Kill an actor at random instants within the time that one process took; yields how many were."""
+    killed = [0]
+    ended = threading.Event()
+
+    def kill() -> None:
+        draw = random.Random(0)
+        instants = sorted(draw.uniform(0, seconds) for _ in range(kills))
+        started = time.perf_counter()
+        for instant in instants:
+            if ended.wait(max(0.0, instant - (time.perf_counter() - started))):
+                return
+            workers = [each for each in psutil.Process().children(recursive=True) if _is_actor(each)]
+            if workers:
+                with suppress(psutil.Error):
+                    draw.choice(workers).kill()
+                    killed[0] += 1
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    yield killed
+    ended.set()
+    thread.join()
+
+
+def _role(process: psutil.Process) -> str:
+    return "worker" if _is_actor(process) else "rest of Ray"
+
+
+def _is_actor(process: psutil.Process) -> bool:
+    try:
+        return any("MapWorker" in part for part in process.cmdline()[:1])
+    except psutil.Error:
+        return False
+
+
+def write_corpus(path: Path, count: int, words: int, model: Path) -> str:
+    """Texts of random words of the model's vocabulary, of 5 words and more."""
+    from transformers import AutoTokenizer
+
+    known = sorted(word for word in AutoTokenizer.from_pretrained(str(model)).get_vocab() if word.isalpha())
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        for row in range(count):
+            text = " ".join(draw.choices(known, k=draw.randint(5, words)))
+            file.write(json.dumps({"_id": str(row), "text": text}) + "\n")
+    return str(path)
+
+
+def tiny_model(folder: Path) -> Path:
+    """A BERT of one layer and 32 dimensions with random weights."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(str(resolve_base_model().path))
+    config = BertConfig(len(tokenizer), 32, 1, 2, 64, max_position_embeddings=64)
+    BertModel(config).save_pretrained(str(folder / "bert"))
+    tokenizer.save_pretrained(str(folder / "bert"))
+    modules = [Transformer(str(folder / "bert"), max_seq_length=64), Pooling(32, "mean"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "model"))
+    return folder / "model"
+
+
+def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:
+    one = results[str(arguments.workers[0])]["encode_seconds"]
+    table = Table(title=f"{arguments.chunks} chunks, {arguments.model or 'tiny model'}, {platform.machine()}")
+    columns = ("workers", "encode s", "times", "rank s", "shards", "begun", "encoded", "killed", "same", "peak MiB")
+    for column in columns:
+        table.add_column(column)
+    for workers, found in results.items():
+        same = found["same_vectors"] and found["same_ranking"]
+        cells = (
+            workers if workers != "0" else "no Ray",
+            found["encode_seconds"],
+            round(one / found["encode_seconds"], 2),
+            found["rank_seconds"],
+            *(found[name] for name in ("shards", "begun", "encoded", "killed")),
+            "yes" if same else "NO",
+            ", ".join(f"{name} {size}" for name, size in found["peak_mib"].items()),
+        )
+        table.add_row(*map(str, cells))
+    Console(width=160).print(table)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

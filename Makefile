@@ -1,6 +1,6 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
 # make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
-# make test-ray: all tests of the HTTP API, on a deployment on Ray Serve.
+# make test-ray: tests that start replicas or train in several processes of a Ray cluster, which take minutes.
 # make chromium: install the browser in which `make test` opens the console, where there is none; Debian's, as root.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make docs: the documentation site, in site/.  make clean: remove what these made.
@@ -19,16 +19,16 @@ quickstart: $(VENV)/.quickstart
 
 test: lint
 	@$(HAS_CHROMIUM) || echo "no Chromium: the console is not opened in a browser; 'make chromium' installs one"
-	$(PYTEST)
+	$(PYTEST) -m "not ray"
 
 unit: $(VENV)/.test
-	$(PYTEST) -m "not docs and not slow and not data and not hosts"
+	$(PYTEST) -m "not docs and not slow and not data and not hosts and not ray"
 
 test-hosts: $(VENV)/.test $(HOSTS)/litellm/.installed $(HOSTS)/mlflow/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m hosts tests/router_plugin/hosts_litellm tests/registry/hosts_mlflow
 
 test-ray: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray tests/router_plugin/deployment
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray
 
 chromium:
 	$(HAS_CHROMIUM) || apt-get install --quiet --yes --no-install-recommends chromium
@@ -36,7 +36,7 @@ chromium:
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage
 coverage: lint
-	$(PYTEST) --cov --cov-report=term-missing
+	$(PYTEST) -m "not ray" --cov --cov-report=term-missing
 
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

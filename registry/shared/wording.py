@@ -14,6 +14,12 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def last_line(error: BaseException) -> str:
+    """The last line of an error's text, where that quotes a traceback; the name of its class where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
 def first_fault(error: ValidationError, whole: str = "") -> str:
     """Where a value breaks its model first, and how, like ``thresholds.a: Input should be a valid number``.
 

@@ -16,6 +16,7 @@ from registry import DomainRouterError
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.exchange_commands import exchange, hub, import_model, signing
 from router_plugin.cli.index_commands import index, reindex
+from router_plugin.cli.printing import quiet_libraries
 from router_plugin.cli.registry_commands import deleting as deleting
 from router_plugin.cli.registry_commands import history, models, policies, promotion, webhooks
 from router_plugin.cli.registry_commands import listing as listing
@@ -24,7 +25,16 @@ from router_plugin.cli.serving_commands import classifier, compare, joint_space,
 from router_plugin.cli.setup_commands import doctor, init
 from router_plugin.cli.terminal.completion import ASKED, without_at_sign
 from router_plugin.cli.terminal.style import toned, visible
-from router_plugin.cli.training_commands import assess, encode, prepare, quickstart, synthesize, train, variants
+from router_plugin.cli.training_commands import (
+    assess,
+    encode,
+    prepare,
+    quickstart,
+    synthesize,
+    train,
+    train_many,
+    variants,
+)
 from router_plugin.plugins.manager import plugins as load_plugins
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EIO, errno.EBADF)
@@ -62,6 +72,7 @@ app.command("prepare", epilog=prepare.EXAMPLE, cls=prepare.PrepareCommand)(prepa
 app.command("assess", epilog=assess.EXAMPLE)(assess.assess)
 app.command("synthesize", epilog=synthesize.EXAMPLE)(synthesize.synthesize)
 app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("train-many", epilog=train_many.EXAMPLE)(train_many.train_many)
 app.command("encode", epilog=encode.EXAMPLE)(encode.encode)
 app.command("variants", epilog=variants.EXAMPLE)(variants.variants)
 models.app.command("export", epilog=exchange.EXPORT_EXAMPLE)(exchange.export_model)
@@ -99,9 +110,7 @@ app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one line on standard error and exit status 2."""
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # our own bars show what takes long
-    for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
-        os.environ.setdefault(f"{library}_VERBOSITY", "error")  # what went wrong, our own message says once
+    quiet_libraries()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an argument may hold bytes that are no text

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from registry import DomainRouterError
 from registry.shared.options import adapter, any_of, fault
-from registry.shared.strict_yaml import read_yaml, with_exponents
+from registry.shared.strict_yaml import YamlFile, read_yaml, with_exponents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,25 +38,48 @@ def read_config(path: Path, parameters: Iterable[Any], types: Mapping[str, Field
         ConfigError: with file and line: an unknown option, or a value of another type or out of range.
     """
     file = read_yaml(path, ConfigError)
-    content = {} if file.content is None else file.content
+    known = fields_by_key(parameters, types)
+    found = options_at(file, (), {key: types[name] for key, name in known.items()})
+    return {known[key]: value for key, value in found.items()}
+
+
+def fields_by_key(parameters: Iterable[Any], types: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """The parameters that a file may set, by their keys in it."""
+    return {_key(parameter): str(parameter.name) for parameter in parameters if parameter.name in types}
+
+
+def options_at(file: YamlFile, where: tuple[str | int, ...], fields: Mapping[str, FieldInfo]) -> dict[str, Any]:
+    """The options at a place of a file, by their keys there, as a command takes them for defaults.
+
+    Args:
+        file: what was read.
+        where: path of keys and positions.
+        fields: the type of each option, by its key.
+
+    Raises:
+        ConfigError: see :func:`read_config`.
+    """
+    content: Any = file.content
+    for part in where:
+        content = content[part]
+    content = {} if content is None else content
     if not isinstance(content, dict):
-        raise ConfigError(f"{file.place(())}: expected options, like 'name: value'")
-    known = {_key(parameter): str(parameter.name) for parameter in parameters if parameter.name in types}
+        raise ConfigError(f"{file.place(where)}: expected options, like 'name: value'")
     values = {}
     for key, value in content.items():
-        if key not in known:
-            raise ConfigError(f"{file.place((key,))}: unknown option {key!r}: expected {any_of(sorted(known))}")
-        field = types[known[key]]
+        if key not in fields:
+            raise ConfigError(f"{file.place((*where, key))}: unknown option {key!r}: expected {any_of(sorted(fields))}")
+        field = fields[key]
         if error := _error(field, value):
             number = with_exponents(value)
             if _error(field, number):
-                where = (key, *error["loc"]) if isinstance(value, list) else (key,)
-                read = file.misread(where) if error["type"] in ("string_type", "path_type") else None
+                place = (*where, key, *error["loc"]) if isinstance(value, list) else (*where, key)
+                read = file.misread(place) if error["type"] in ("string_type", "path_type") else None
                 said = fault(field, error) + (f": {read}" if read else "")
-                raise ConfigError(f"{file.place(where)}: {key} {value!r}: {said}")
+                raise ConfigError(f"{file.place(place)}: {key} {value!r}: {said}")
             value = number
         pairs = isinstance(value, dict)
-        values[known[key]] = [f"{name}={each}" for name, each in value.items()] if pairs else value
+        values[key] = [f"{name}={each}" for name, each in value.items()] if pairs else value
     return values
 
 

@@ -70,17 +70,15 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
     of running the command.
     """
     own = inspect.signature(command, eval_str=True).parameters
-    derived = {name: found for name, parameter in own.items() if (found := _fields(parameter.annotation))}
+    derived = _derived(own)
     parameters: dict[str, inspect.Parameter] = {}
-    types: dict[str, FieldInfo] = {}
     for name, parameter in own.items():
         if name in derived:
             for each, fields in derived[name].by_name().items():
                 parameters[each] = _option(each, fields, derived[name])
-                types[each] = next(iter(fields.values()))
         else:
             parameters[name] = parameter.replace(kind=_KEYWORD)
-            types[name] = FieldInfo.from_annotation(_without_typer(parameter.annotation))
+    types = option_types(command)
     parameters |= {each.name: each for each in _added_parameters(types)}
 
     @functools.wraps(command)
@@ -97,6 +95,24 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     return run
+
+
+def option_types(command: Callable[..., None]) -> dict[str, FieldInfo]:
+    """The type of each value that a command takes, by the parameter, as :func:`with_fields` reads them from a file."""
+    own = inspect.signature(inspect.unwrap(command), eval_str=True).parameters
+    derived = _derived(own)
+    types: dict[str, FieldInfo] = {}
+    for name, parameter in own.items():
+        if name in derived:
+            types |= {each: next(iter(fields.values())) for each, fields in derived[name].by_name().items()}
+        else:
+            types[name] = FieldInfo.from_annotation(_without_typer(parameter.annotation))
+    return types
+
+
+def _derived(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Fields]:
+    """What has options of its own in place of a parameter, by the parameter."""
+    return {name: found for name, each in parameters.items() if (found := _fields(each.annotation))}
 
 
 def _fields(annotation: Any) -> Fields | None:

@@ -54,10 +54,15 @@ def joined_sets(parameter: str, given: Sequence[str]) -> PreparedData:
     """Prepared folders as one, from ``NAME=DIR`` or ``DIR``, which gets the name of the folder."""
     from training.prepared.joined import join
 
-    return join(_read(_by_name(parameter, ((text, *_named_set(parameter, text)) for text in given))))
+    return join(_read(_by_name(parameter, ((text, *named_set(parameter, text)) for text in given))))
 
 
-def _named_set(parameter: str, text: str) -> tuple[str, str]:
+def named_set(parameter: str, text: str) -> tuple[str, str]:
+    """The name and the folder in ``NAME=DIR`` or ``DIR``; see :func:`joined_sets`.
+
+    Raises:
+        DomainRouterError: there is no name, or no folder.
+    """
     if "=" in text and not local_path(text).is_dir():
         return _parts(parameter, "DIR", text)
     return local_path(text).resolve().name, text

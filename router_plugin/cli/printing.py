@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,13 @@ from router_plugin.cli.terminal.style import Tone, toned
 from router_plugin.cli.terminal.style import visible as visible
 
 _STEERING_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def quiet_libraries() -> None:
+    """Leave it to this program to show what takes long, and to say what went wrong; before the libraries are loaded."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
 
 
 def say(text: object, tone: Tone | None = None) -> None:

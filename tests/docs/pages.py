@@ -36,7 +36,16 @@ SERVING = (
 )
 """Those that serve from the registry that the quickstart leaves."""
 
-ARCHITECTURE = ("architecture", "deploy", "field-reports", "how-it-works", "limits", "glossary", "install")
+ARCHITECTURE = (
+    "architecture",
+    "deploy",
+    "field-reports",
+    "how-it-works",
+    "limits",
+    "glossary",
+    "install",
+    "train-many",
+)
 """Show nothing to run."""
 
 REPLACED = {

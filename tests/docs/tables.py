@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from registry.shared.options import Shown, expected, model_fields
 from router_plugin import Settings
 from router_plugin.cli.model_options import shown_default
+from router_plugin.cli.training_commands.jobs.reading import JobOptions
 from router_plugin.deployment.options import RayOptions
 from router_plugin.exports.litellm_options import LitellmOptions
 from router_plugin.exports.vsr_options import VsrOptions
@@ -19,7 +20,7 @@ from router_plugin.improving.options import ImproveOptions
 from router_plugin.server.options import ServerOptions
 from training.corpora.options import EncodeOptions
 from training.llm.options import LanguageModelOptions
-from training.options import TrainingOptions
+from training.options import TrainingOptions, WorkerOptions
 from training.prepared.options import PrepareOptions
 from training.recipes.recipes import RECIPES
 from training.sources.options import SourceOptions
@@ -78,6 +79,8 @@ def recipes() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "training": lambda: options(TrainingOptions),
+    "workers": lambda: options(WorkerOptions),
+    "jobs": lambda: _one_default("key", model_fields(JobOptions), _code),
     "settings": settings,
     "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
     "encode": lambda: options(EncodeOptions),

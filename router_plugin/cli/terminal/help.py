@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TASKS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "domain-router": {
         "Begin": ("init", "quickstart"),
-        "Prepare and train": ("prepare", "synthesize", "assess", "train", "encode", "variants"),
+        "Prepare and train": ("prepare", "synthesize", "assess", "train", "train-many", "encode", "variants"),
         "Register and exchange": ("models",),
         "Route and serve": ("route", "routes", "serve", "deploy", "mcp", "export", "joint-space"),
         "Measure": ("compare", "classifier", "canary"),

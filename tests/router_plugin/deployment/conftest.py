@@ -15,22 +15,11 @@ from tests.conftest import EXAMPLES, ROOT
 from tests.router_plugin.server.conftest import client as client
 from tests.router_plugin.server.conftest import over_all as over_all
 
-WHOLE = "ray"
-"""Marks tests that only ``make test-ray`` runs."""
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leave out the whole API, unless its mark is given."""
-    for item in items:
-        if item.get_closest_marker(WHOLE) and WHOLE not in config.option.markexpr:
-            item.add_marker(pytest.mark.skip(reason="the whole API on Ray Serve is tested by `make test-ray`"))
-
 
 @pytest.fixture(scope="session")
 def ray_environment():
-    """Where Ray leaves no token in the home folder, and its workers are not slower than others."""
+    """Where Ray's workers find the tests, and are not slower than others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", os.environ.get("RAY_AUTH_MODE", "disabled"))
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
         yield

@@ -169,17 +169,18 @@ def outcome(place: Path) -> dict[str, Any]:
     report = json.loads((place / "model" / "report.json").read_text(encoding="utf-8"))
     versions = Registry(str(place / "registry")).versions()
     return {
-        "report": _timeless(report),
+        "report": timeless(report),
         "weights": sha256_of(place / "model" / "model.safetensors"),
         "registered": [version.name for version in versions],
         "left": sorted(path.name for path in place.iterdir()),
     }
 
 
-def _timeless(value: Any) -> Any:
+def timeless(value: Any) -> Any:
+    """A report without what differs from run to run."""
     if isinstance(value, dict):
-        return {name: _timeless(each) for name, each in value.items() if name not in TIMES}
-    return [_timeless(each) for each in value] if isinstance(value, list) else value
+        return {name: timeless(each) for name, each in value.items() if name not in TIMES}
+    return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
 def tiny_model(folder: Path) -> Path:

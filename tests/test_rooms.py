@@ -48,6 +48,7 @@ FLOORS = {
             "readability",
             "ready_made",
             "variants",
+            "worker_group",
         },
     ],
     "router_plugin": [

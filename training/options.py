@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from registry.model_folders.variants import Backend
-from registry.shared.options import Device, Shown, TrustRemoteCode, in_words, numbers_by_name
+from registry.shared.options import Device, Options, Shown, TrustRemoteCode, in_words, numbers_by_name
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Seed = Annotated[int, Field(ge=0, le=2**31)]
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +76,7 @@ class TrainingOptions:
         bool, Field(description="Mix in none of the questions in people's own words that come with the package.")
     ] = False
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=2**31)], ...],
+        tuple[Seed, ...],
         Field(
             description="Seed of everything random; of several, each trains a model, and the best on dev is kept, or "
             "their mean."
@@ -114,3 +119,40 @@ class TrainingOptions:
     @classmethod
     def _in_words(cls, values: Any, validate: Callable[[Any], Any]) -> Any:
         return in_words(cls, values, validate)
+
+
+class WorkerOptions(Options):
+    """By how many processes of a Ray cluster a model is fine-tuned.
+
+    Raises:
+        TrainingError: a value of another type or out of range; what is of no use without `ray_workers`.
+    """
+
+    error: ClassVar[type[TrainingError]] = TrainingError
+
+    ray_workers: Annotated[
+        int | None,
+        Field(ge=1, description="With --ray: processes of the cluster that train together, as those of torchrun do."),
+        Shown(default="none: this process trains"),
+    ] = None
+    min_ray_workers: Annotated[
+        int | None,
+        Field(ge=1, description="Train by so few of them while the cluster has no room for more."),
+        Shown(default="all"),
+    ] = None
+    gpus_per_worker: Annotated[float, Field(ge=0, description="GPUs of each of them; 0 trains on cores.")] = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.ray_workers is None and self.model_fields_set - {"ray_workers"}:
+            raise TrainingError(f"`{min(self.model_fields_set - {'ray_workers'})}` needs `ray_workers`")
+        if (self.min_ray_workers or 1) > (self.ray_workers or 1):
+            raise TrainingError(f"`min_ray_workers` {self.min_ray_workers}: expected at most `ray_workers`")
+        return self
+
+    @property
+    def group_size(self) -> int | tuple[int, int]:
+        """The number of workers, or the least and the largest, as Ray Train takes it."""
+        largest = self.ray_workers or 1
+        least = self.min_ray_workers or largest
+        return largest if least == largest else (least, largest)

@@ -1,4 +1,4 @@
-"""Several processes that fine-tune one model, started by torchrun: the first does everything else, the others help."""
+"""Several processes that fine-tune one model, started by torchrun or Ray: the first does all else, the others help."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT = timedelta(days=7)
+STARTED_BY_RAY = "DOMAIN_ROUTER_RAY_WORKER"
+"""Set in the environment of a worker of Ray Train, which sets what else torchrun does."""
+TIMEOUT = timedelta(days=7)
 """How long a process waits for another: the others wait while the first one mines."""
 
 
 def count() -> int:
-    """The number of processes that torchrun started; 1 without it, whatever a scheduler sets in the environment.
+    """The number of processes that torchrun or Ray started; else 1, whatever a scheduler sets in the environment.
 
     Raises:
         TrainingError: the environment names no number.
     """
-    if not os.environ.get("TORCHELASTIC_RUN_ID"):
+    if not (os.environ.get("TORCHELASTIC_RUN_ID") or os.environ.get(STARTED_BY_RAY)):
         return 1
     given = os.environ.get("WORLD_SIZE", "").strip() or "1"
     if not (given.isascii() and given.isdigit()):
@@ -74,6 +76,15 @@ def rank() -> int:
     return 0 if count() == 1 else int(_state().process_index)
 
 
+def backend(gpus: bool) -> str:
+    """What processes send by, as torch names it: objects by gloo, as a process that waits in NCCL keeps its GPU busy.
+
+    Args:
+        gpus: whether they train on GPUs.
+    """
+    return "cpu:gloo,cuda:nccl" if gpus else "gloo"
+
+
 def _broadcast(values: list[Any]) -> None:
     from accelerate.utils import broadcast_object_list
 
@@ -86,6 +97,6 @@ def _state() -> PartialState:
     import torch
     from accelerate import PartialState
 
-    if torch.cuda.is_available():  # objects are sent by gloo: a process that waits in NCCL keeps its GPU busy
-        return PartialState(backend="cpu:gloo,cuda:nccl", timeout=_TIMEOUT)
-    return PartialState(cpu=True, timeout=_TIMEOUT)
+    if torch.cuda.is_available():
+        return PartialState(backend=backend(gpus=True), timeout=TIMEOUT)
+    return PartialState(cpu=True, timeout=TIMEOUT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +25,7 @@ from router_plugin.cli.options import (
 from router_plugin.cli.printing import print_json, print_table
 from router_plugin.cli.training_commands.variants import print_variants
 from training.judges.options import JudgeOptions
-from training.options import TrainingOptions
+from training.options import TrainingOptions, WorkerOptions
 from training.recipes.recipes import RECIPES, SPECIALIST, Contrastive, Recipe, make_recipe
 
 if TYPE_CHECKING:
@@ -116,16 +118,14 @@ def train(
         ),
     ] = False,
     chosen: Annotated[Recipe, Fields(RECIPES, _chosen, flags={"mixed": "--mix"})],
+    workers: Annotated[WorkerOptions, fields_of(WorkerOptions)],
     registry: NewRegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Adapt a base model to a domain and evaluate it; --register registers it too. A killed run resumes."""
-    from registry import resolve_base_model
     from registry.model_folders.variants import check_backend
     from router_plugin.plugins.registries import open_registry
-    from router_plugin.plugins.relevance_judges import open_judge
     from training.adaptation import adapt
-    from training.job import TrainingJob
     from training.judges.grades import MeteredJudge
     from training.publishing import find_registered, publish
     from training.reporting.report_page import PAGE
@@ -133,30 +133,38 @@ def train(
 
     if hybrid and not register:
         raise typer.BadParameter("`hybrid` says how a version is registered: it needs --register")
+    if workers.ray_workers and not options.ray:
+        raise typer.BadParameter("`ray_workers` says how many processes of a cluster train: it needs --ray")
     backends = [check_backend(name) for name in variant or ()]
-    judge = open_judge(
-        judge_options.replace(device=options.device, trust_remote_code=options.trust_remote_code, llm=llm)
-    )
-    job = TrainingJob(
-        joined_sets("data", data),
+    make_job = partial(
+        _job,
+        data,
         domain,
-        resolve_base_model(base_model, revision),
+        base_model,
+        revision,
         chosen,
-        extra_test_sets=prepared_sets("extra_test_sets", extra_test_sets or ()),
-        mixed=prepared_sets("mixed", mixed or ()),
-        guards=prepared_sets("guards", guards or ()),
-        single_set_baselines=_baselines(single_set_baselines or (), registry),
-        judge=judge,
-        **vars(options),
+        replace(options, ray=None) if workers.ray_workers else options,
+        judge_options.replace(device=options.device, trust_remote_code=options.trust_remote_code, llm=llm),
+        extra_test_sets or (),
+        mixed or (),
+        guards or (),
+        single_set_baselines or (),
+        registry,
     )
+    job = make_job()
     store = open_registry(registry) if register else None
     if store:
         store.create()
-    report = adapt(job, out, overwrite=overwrite)
+    if options.ray and workers.ray_workers:
+        from training.worker_group import adapt_in_workers
+
+        report = adapt_in_workers(make_job, out, options.ray, workers, overwrite=overwrite)
+    else:
+        report = adapt(job, out, overwrite=overwrite)
     if not processes.is_main_process():
         return
-    if isinstance(judge, MeteredJudge):
-        typer.echo(judge.spent(), err=True)
+    if isinstance(job.judge, MeteredJudge):
+        typer.echo(job.judge.spent(), err=True)
     if not json:
         print_gain(report, str(out))
         typer.echo(f"what changed, query by query: {out / PAGE}")
@@ -170,6 +178,39 @@ def train(
         print_json({**report.model_dump(mode="json"), "variants": variants, "registered": registered})
     elif registered:
         typer.echo(f"registered as {registered}")
+
+
+def _job(
+    data: Sequence[str],
+    domain: str,
+    base_model: str,
+    revision: str | None,
+    recipe: Recipe,
+    options: TrainingOptions,
+    judge_options: JudgeOptions,
+    extra_test_sets: Sequence[str],
+    mixed: Sequence[str],
+    guards: Sequence[str],
+    single_set_baselines: Sequence[str],
+    registry: str | None,
+) -> TrainingJob:
+    """The job that the options describe; a worker of Ray makes it of them, too."""
+    from registry import resolve_base_model
+    from router_plugin.plugins.relevance_judges import open_judge
+    from training.job import TrainingJob
+
+    return TrainingJob(
+        joined_sets("data", data),
+        domain,
+        resolve_base_model(base_model, revision),
+        recipe,
+        extra_test_sets=prepared_sets("extra_test_sets", extra_test_sets),
+        mixed=prepared_sets("mixed", mixed),
+        guards=prepared_sets("guards", guards),
+        single_set_baselines=_baselines(single_set_baselines, registry),
+        judge=open_judge(judge_options),
+        **vars(options),
+    )
 
 
 def _variants(job: TrainingJob, out: Path, backends: list[Backend]) -> list[VariantRecord]:

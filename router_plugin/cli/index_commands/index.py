@@ -67,8 +67,8 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Embed and store the candidates that are missing, beside those of other models. Run it again to go on."""
-    from router_plugin.cli.opening import open_router
     from router_plugin.serving.index.upkeep import build as build_index
+    from router_plugin.tuning.opening import open_router
 
     with open_router(routes, registry, extra_domains, settings.replace(index=store), None, base_model) as router:
         state = router.state
@@ -96,8 +96,8 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show what the index holds, and what it lacks for these routes."""
-    from router_plugin.cli.opening import open_router
     from router_plugin.serving.index.upkeep import listed
+    from router_plugin.tuning.opening import open_router
 
     with open_router(routes, registry, extra_domains, settings.replace(index=store), None, base_model) as router:
         index = router.served_domains.index

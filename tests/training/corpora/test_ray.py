@@ -42,6 +42,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.ray
 def test_a_cluster_writes_the_files_of_one_process_and_loses_at_most_a_shard(cluster, tmp_path, tiny_base, monkeypatch):
     source, markers = write_source(tmp_path / "corpus.jsonl"), tmp_path / "markers"
     markers.mkdir()
@@ -55,6 +56,7 @@ def test_a_cluster_writes_the_files_of_one_process_and_loses_at_most_a_shard(clu
     assert len(list(markers.glob("?-*-True"))) == 5  # no shard was encoded twice
 
 
+@pytest.mark.ray
 def test_what_always_loses_its_worker_is_named_when_the_others_are_done(cluster, monkeypatch):
     monkeypatch.setattr("training.cluster.ray_cluster.RETRIES", 1)
     found = []
@@ -86,6 +88,7 @@ def test_a_cluster_ranks_as_one_process_does(cluster, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.ray
 def test_training_on_a_cluster_gives_the_model_of_one_process(cluster, tmp_path, tiny_base, monkeypatch):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
     reports = {}

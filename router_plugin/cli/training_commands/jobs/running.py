@@ -22,7 +22,6 @@ from registry.shared.outputs import make_folder, write_atomically
 from registry.shared.wording import last_line
 from router_plugin.cli.printing import quiet_libraries
 from router_plugin.cli.training_commands.jobs.reading import Job, train_command
-from training.errors import TrainingError
 
 LOG = "log.txt"
 FINISHED = "finished.json"
@@ -177,5 +176,7 @@ def _check_room(job: Job, machines: Sequence[Mapping[str, Any]], grows: bool) ->
             return
     lacking = f"job {job.name}: no machine of the cluster has {job.cpus:g} cores and {job.gpus:g} GPUs"
     if not grows:
+        from training import TrainingError
+
         raise TrainingError(f"{lacking}: lower `cpus` or `gpus`")
     log.warning("%s: it waits until one joins", lacking)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from registry.shared.wording import first_line
@@ -21,6 +22,8 @@ OBJECT_STORE = 512 << 20
 def connected(address: str, cores: int | None = None) -> Iterator[None]:
     """Join a cluster, or start one; a connection that this process has is used, and stays.
 
+    Ray prints what it says of workers to the standard output. In the block, that is the one for errors.
+
     Args:
         address: ``local``, or as Ray names a cluster: ``HOST:PORT``, ``ray://HOST:PORT``, ``auto``.
         cores: of a cluster that is started; by default those that this process may use.
@@ -34,7 +37,8 @@ def connected(address: str, cores: int | None = None) -> Iterator[None]:
     except ImportError as error:
         raise TrainingError(f"`ray` needs Ray ({first_line(error)}): pip install 'domain-router[ray]'") from error
     if ray.is_initialized():
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
@@ -42,7 +46,8 @@ def connected(address: str, cores: int | None = None) -> Iterator[None]:
     except Exception as error:  # as Ray itself raises where a node does not start
         raise TrainingError(f"`ray` {address}: no cluster can be reached there: {first_line(error)}") from error
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         ray.shutdown()
 

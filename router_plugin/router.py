@@ -76,7 +76,7 @@ class DomainRouter:
                 settings=settings,
                 plugin_manager=plugin_manager,
             )
-            undo.callback(domains.close)  # what was opened with them stays open for those that a reload makes of them
+            undo.push(domains.opened)  # stays open for the domains that a reload makes of these
             self._lent: ServedDomains | None = None
             self._start(domains, routes, domains.settings)
             self._opened = undo.pop_all()

@@ -78,6 +78,7 @@ class ServedDomains:
         artifacts: for each domain with an encoder, a name that no other model version ever has.
         query_cache: recent embeddings, which all domains share that were made of these.
         index: that holds the candidates, which all domains share likewise; None where they are in memory.
+        opened: the registry and the index, as far as they were opened for these domains; closing them closes it.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class ServedDomains:
             self._store = opened(registry, undo, self.plugins)
             self.index = self._open_index(undo)
             self._assemble(None, {each.domain: each for each in self._store.champions()})
-            self._opened = undo.pop_all()
+            self.opened = undo.pop_all()
 
     def _assemble(self, previous: ServedDomains | None, champions: Mapping[str, ModelVersion]) -> None:
         """Take these champions, and from earlier domains of the same store what has not changed."""
@@ -231,7 +232,7 @@ class ServedDomains:
             return self
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
-        new._opened = ExitStack()
+        new.opened = ExitStack()
         new._assemble(self, wanted)
         return new
 
@@ -266,7 +267,7 @@ class ServedDomains:
         """Release the encoders, and the registry if it was opened here. A second call does nothing."""
         self._closed = True
         self._encoders.close()
-        self._opened.close()
+        self.opened.close()
 
     def __reduce_ex__(self, _: SupportsIndex) -> NoReturn:
         raise CopyError(

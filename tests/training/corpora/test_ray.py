@@ -66,6 +66,7 @@ def test_what_always_loses_its_worker_is_named_when_the_others_are_done(cluster,
     assert found == [0, 2, 6]
 
 
+@pytest.mark.ray
 def test_a_fault_of_a_worker_is_the_error_of_one_process(cluster, tmp_path, tiny_base):
     source, folder = write_source(tmp_path / "corpus.jsonl", 20), ShardFolder(tmp_path / "out")
     options = EncodeOptions(shard_size=10)

@@ -16,7 +16,7 @@ from tests.router_plugin.server.conftest import client as client
 from tests.router_plugin.server.conftest import over_all as over_all
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_environment():
     """Where Ray's workers find the tests, and are not slower than others."""
     with pytest.MonkeyPatch.context() as patch:
@@ -45,9 +45,9 @@ def deployed(served, tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serving(deployed, ray_environment):
-    """The URL of the deployment, and what is deployed."""
+    """The URL of the deployment, and what is deployed. Others that start a cluster in this process must find none."""
     from router_plugin.deployment.running import LOCAL, connected, running
 
     with connected(deployed, os.environ.get("RAY_ADDRESS", LOCAL)), running(deployed):

@@ -4,20 +4,23 @@
     python benchmarks/ray_corpus.py --chunks 100000 --workers 1 2 --model all-MiniLM-L6-v2
     python benchmarks/ray_corpus.py --chunks 20000 --workers 2 --kills 20
 
-Without ``--model`` a tiny one is built from a config. Every number of workers has a fresh process and a cluster of its
-own; its time is that of ``encode_corpus``, start of the actors included. Memory is the largest resident set that was
-seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at as many random instants. The
-digests of all shards and the first 100 documents of the queries are compared with those of one process, and every
-encoding of a shard is counted. The last line is one JSON object.
+The chunks are stretches of the examples' answers with some words changed. Without ``--model`` a tiny one is built from
+a config. Every number of workers has a fresh process and a cluster of its own; its time is that of ``encode_corpus``,
+start of the actors included. Memory is the largest resident set that was seen, twenty times a second, without pages of
+files. With ``--kills`` an actor is killed at as many random instants. The digests of all shards and the first 100
+documents of the queries are compared with those of one process, and every encoding of a shard is counted. The last line
+is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -32,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from ray.cloudpickle import register_pickle_by_value
 from rich.console import Console
 from rich.table import Table
 
@@ -46,6 +50,7 @@ from training.corpora.records import TextShard, VectorShard
 from training.corpora.shard_folder import ShardFolder
 from training.corpora.vector_files import read_vectors
 
+EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 DEPTH = 100
 
 
@@ -83,7 +88,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         model = resolve_base_model(arguments.model).path if arguments.model else tiny_model(folder)
-        source = write_corpus(folder / "corpus.jsonl", arguments.chunks, arguments.words, model)
+        source = write_corpus(folder / "corpus.jsonl", arguments.chunks, arguments.words)
         seconds = 0.0
         for workers in (0, *arguments.workers):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
@@ -103,6 +108,7 @@ def measure(
     """Encode and rank with some workers; 0 is one process without Ray."""
     out, log = ShardFolder(folder / f"out-{workers}"), folder / f"log-{workers}"
     encoding.ShardEncoder = partial(Counted, log)  # type: ignore[misc]
+    register_pickle_by_value(sys.modules[Counted.__module__])  # workers cannot import a script
     options = EncodeOptions(shard_size=shard_size)
     with open_engine("local" if workers else None, workers or None, "cpu") as engine, peaks() as memory:
         with killing(kills, seconds) as killed:
@@ -191,16 +197,22 @@ def _is_actor(process: psutil.Process) -> bool:
         return False
 
 
-def write_corpus(path: Path, count: int, words: int, model: Path) -> str:
-    """Texts of random words of the model's vocabulary, of 5 words and more."""
-    from transformers import AutoTokenizer
-
-    known = sorted(word for word in AutoTokenizer.from_pretrained(str(model)).get_vocab() if word.isalpha())
+def write_corpus(path: Path, count: int, words: int) -> str:
+    """Stretches of 5 words and more of the examples' answers, one word in ten of each replaced by another of theirs."""
+    known = [
+        word
+        for file in sorted(EXAMPLES.glob("*.jsonl"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        for word in json.loads(line)["answer"].split()
+    ]
     draw = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for row in range(count):
-            text = " ".join(draw.choices(known, k=draw.randint(5, words)))
-            file.write(json.dumps({"_id": str(row), "text": text}) + "\n")
+            start = draw.randrange(len(known) - words)
+            text = known[start : start + draw.randint(5, words)]
+            for place in draw.sample(range(len(text)), math.ceil(len(text) / 10)):
+                text[place] = draw.choice(known)
+            file.write(json.dumps({"_id": str(row), "text": " ".join(text)}) + "\n")
     return str(path)
 
 
@@ -213,7 +225,14 @@ def tiny_model(folder: Path) -> Path:
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(str(resolve_base_model().path))
-    config = BertConfig(len(tokenizer), 32, 1, 2, 64, max_position_embeddings=64)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     BertModel(config).save_pretrained(str(folder / "bert"))
     tokenizer.save_pretrained(str(folder / "bert"))
     modules = [Transformer(str(folder / "bert"), max_seq_length=64), Pooling(32, "mean"), Normalize()]

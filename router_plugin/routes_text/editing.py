@@ -17,7 +17,8 @@ import yaml
 from registry.shared.strict_yaml import YamlFile, parse_yaml
 from router_plugin.errors import RoutesError
 from router_plugin.routes import Route, routes_in
-from router_plugin.routes_text.places import end_of_item, lines_of, reads_as, start_of_line, starts_of, values_of
+from router_plugin.routes_text.places import end_of_item, reads_as, start_of_line, starts_of, values_of
+from router_plugin.routes_text.reading import RoutesText
 from router_plugin.routes_text.writing import end_of_line, plain_text, route_text, value_text, written_anew, yaml_text
 
 _COMMENTS = re.compile(r"(?:^[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))*\Z", re.MULTILINE)
@@ -69,42 +70,40 @@ def with_utterances(path: Path, text: str, proposed: Sequence[Route]) -> str:
     return _changed(file, routes, [by_name.get(route.name, route) for route in routes])
 
 
-def with_change(path: Path, text: str, change: RouteChange) -> str:
+def with_change(file: RoutesText, change: RouteChange) -> str:
     """The text of a routes file with one route changed, added or removed.
 
-    Only that route is read, where its lines can be found.
+    Only that route is parsed, where its lines can be found.
 
     Args:
-        path: of the file, for error messages.
-        text: of the file.
+        file: as it is.
         change: of a route as it stands there.
 
     Raises:
         RoutesError: the text does not hold routes, or none is left.
     """
-    found = _with_lines(path, text, change)
+    found = _with_lines(file, change)
     if found is not None:
         return found
-    file = parse_yaml(path, text, RoutesError)
-    routes = routes_in(file)
-    wanted = change.of(routes)
+    wanted = change.of(file.routes)
     if not wanted:
-        raise RoutesError(f"{path.name}: this is its only route, and a routes file has at least one")
-    return _changed(file, routes, wanted)
+        raise RoutesError(f"{file.path.name}: this is its only route, and a routes file has at least one")
+    return _changed(parse_yaml(file.path, file.text, RoutesError), file.routes, wanted)
 
 
-def _with_lines(path: Path, text: str, change: RouteChange) -> str | None:
+def _with_lines(file: RoutesText, change: RouteChange) -> str | None:
     """The text with the lines of one route changed; None where these cannot be found, or are unusual."""
+    path, text = file.path, file.text
     if change.before is None:
         return _with_added(path, text, change.after) if change.after else text
-    place = lines_of(path, text, change.before)
+    place = file.place(change.before)
     if place is None:
         return None
     part = text[place]
     if change.after is None:
         kept = _COMMENTS.search(part)
         rest = text[: place.start] + (kept[0] if kept else "") + text[place.stop :]
-        return rest if len(starts_of(rest)[0]) else None
+        return rest if len(file.routes) > 1 else None
     head = f"routes:{end_of_line(text)}"
     edited = _edited(parse_yaml(path, head + part, RoutesError), [change.before], [change.after])
     if edited is None or not reads_as(path, edited, [change.after]):

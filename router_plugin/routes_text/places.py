@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -28,16 +27,6 @@ def starts_of(text: str) -> tuple[list[int], str]:
         return [], ""
     starts = re.finditer(f"^{found[1]}- ", text[found.start(1) :], re.MULTILINE)
     return [found.start(1) + each.start() for each in starts], found[1]
-
-
-def lines_of(path: Path, text: str, route: Route) -> slice | None:
-    """Where the lines of a route stand in a file in which every route begins on a line of its own; else None."""
-    starts, _ = starts_of(text)
-    for start, stop in pairwise([*starts, len(text)]):
-        part = text[start:stop]
-        if route.name in part and reads_as(path, f"routes:\n{part}", [route]):
-            return slice(start, stop)
-    return None
 
 
 def reads_as(path: Path, text: str, wanted: Sequence[Route]) -> bool:

@@ -165,7 +165,10 @@ def open_service(
     known = RouteFiles(routes) if routes else None  # read before the router reads them
     runs = RunStore(options.runs, options.keep_runs) if options.runs else None
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
-    return Service(open_router(), options, threads, Files(feedback, shadow, traffic, known, runs)), keys
+    router = open_router()
+    if known:
+        known.take_over(router.state.given)
+    return Service(router, options, threads, Files(feedback, shadow, traffic, known, runs)), keys
 
 
 def _check_certificate(options: ServerOptions) -> None:

@@ -9,18 +9,18 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from registry import DomainRouterError
 from registry.shared.outputs import write_atomically
-from registry.shared.strict_yaml import parse_yaml
 from router_plugin.decision import NO_ROUTE
 from router_plugin.errors import RoutesError
 from router_plugin.router import DomainRouter
-from router_plugin.routes import Route, routes_in
+from router_plugin.routes import Route
 from router_plugin.routes_text.editing import RouteChange, with_change
-from router_plugin.routes_text.places import lines_of
+from router_plugin.routes_text.reading import RoutesText, places_in
 from router_plugin.server.errors import RequestError
 from router_plugin.serving.state import ServingState
 
@@ -42,18 +42,10 @@ class FileChangedError(RequestError):
     status, code = 409, "conflict"
 
 
-class RouteFile(NamedTuple):
-    """A routes file as it was loaded.
+class RouteFile(RoutesText):
+    """A routes file as it was loaded."""
 
-    Attributes:
-        path: of the file itself, where links lead to it.
-        text: of the file.
-    """
-
-    path: Path
-    text: str
-
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -63,21 +55,13 @@ class RouteFile(NamedTuple):
         """Whether it can be replaced."""
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
-    def routes(self) -> list[Route]:
-        """What it holds.
-
-        Raises:
-            RoutesError: that is no routes, see :func:`router_plugin.load_routes`.
-        """
-        return routes_in(parse_yaml(self.path, self.text, RoutesError))
-
     def changed(self, change: RouteChange) -> str:
         """The text with a change of a route.
 
         Raises:
             RoutesError: no route is left.
         """
-        return with_change(self.path, self.text, change)
+        return with_change(self, change)
 
 
 class RouteFiles:
@@ -100,8 +84,19 @@ class RouteFiles:
         self.fault: str | None = None
         self._paths = list(paths)
         self._seen: tuple[list[_Stamp], tuple[str, ...]] | None = None
-        self._files = [_read(path) for path in paths]
+        self._files = [RouteFile(path.resolve(), _text(path)) for path in paths]
         self._lock = threading.Lock()
+
+    def take_over(self, routes: Sequence[Route]) -> None:
+        """Spare parsing the files: these routes were read from them meanwhile. Nothing, if that is not certain."""
+        counts = [len(places_in(file.text)) for file in self._files]
+        unchanged = [_text(path) for path in self._paths] == [file.text for file in self._files]
+        if unchanged and all(counts) and sum(counts) == len(routes):
+            left = iter(routes)
+            self._files = [
+                RouteFile(file.path, file.text, tuple(islice(left, count)))
+                for file, count in zip(self._files, counts, strict=True)
+            ]
 
     @property
     def files(self) -> tuple[RouteFile, ...]:
@@ -109,10 +104,10 @@ class RouteFiles:
         return tuple(self._files)
 
     def holding(self, route: Route) -> RouteFile | None:
-        """The file that a route stands in, as it was given; None where that cannot be found out."""
+        """The file that a route stands in; None where that is not one of these."""
         if len(self._files) == 1:
             return self._files[0]
-        return next((file for file in self._files if lines_of(*file, route)), None)
+        return next((file for file in self._files if any(each.name == route.name for each in file.routes)), None)
 
     def save(self, change: RouteChange, digest: str, router: DomainRouter) -> RouteFile:
         """Save a change of a route in its file, and let a router serve it.
@@ -135,9 +130,9 @@ class RouteFiles:
             file = self.holding(given_route(router.state, change.before.name)) if change.before else self._with(digest)
             if file is None:
                 raise RoutesError("the file of this route is not known: download it, and change it there")
-            if digest != file.digest or _read(file.path).digest != digest:
+            if digest != file.digest or _text(file.path) != file.text:
                 raise FileChangedError(f"{file.path.name} was changed meanwhile: load the page again")
-            saved = RouteFile(file.path, file.changed(change))
+            saved = file.with_text(file.changed(change))
             files = [saved if each is file else each for each in self._files]
             self._serve(router, files, lambda: _replace(file.path, file.text, saved.text))
             return saved
@@ -154,8 +149,9 @@ class RouteFiles:
                 return
             self._seen = seen  # as they were before they are read: what changes meanwhile is read the next time
             try:
-                files = [_read(path) for path in self._paths]
-                if files != self._files:
+                texts = [_text(path) for path in self._paths]
+                if texts != [file.text for file in self._files]:
+                    files = [file.with_text(text) for file, text in zip(self._files, texts, strict=True)]
                     self._serve(router, files)
                     log.info("%s changed: their routes are served now", ", ".join(map(str, self._paths)))
                 self.fault = None
@@ -171,7 +167,7 @@ class RouteFiles:
 
     def _serve(self, router: DomainRouter, files: list[RouteFile], write: Callable[[], None] = lambda: None) -> None:
         """Serve the routes of files. They are written when they can be served, and served when they are written."""
-        routes = [route for file in files for route in file.routes()]
+        routes = [route for file in files for route in file.routes]
         check_names(routes)
 
         def step(state: ServingState) -> ServingState:
@@ -221,9 +217,9 @@ def _replace(path: Path, before: str, after: str) -> None:
     path.chmod(mode & 0o7777)
 
 
-def _read(path: Path) -> RouteFile:
+def _text(path: Path) -> str:
     try:
-        return RouteFile(path.resolve(), path.read_bytes().decode("utf-8"))
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         raise RoutesError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

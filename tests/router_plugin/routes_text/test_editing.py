@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from router_plugin import Route, RoutesError, load_routes
 from router_plugin.routes_text.editing import RouteChange, with_change, with_utterances
+from router_plugin.routes_text.reading import RoutesText
 
 READABLE = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=12)
 TEXTS = st.one_of(
@@ -215,7 +216,7 @@ def single_changes(draw: st.DrawFn) -> tuple[str, list[Route], RouteChange]:
 def test_one_route_is_renamed_removed_or_added_and_the_others_stay(tmp_path: Path, case: tuple) -> None:  # type: ignore[type-arg]
     text, routes, change = case
     path = tmp_path / "routes.yaml"
-    path.write_bytes(with_change(path, text, change).encode())
+    path.write_bytes(with_change(RoutesText(path, text), change).encode())
     assert load_routes(path) == list(change.of(routes))
 
 
@@ -239,9 +240,11 @@ ONE, TWO = Route(name="a", utterances=("one",)), Route(name="b", utterances=("x"
     ],
 )
 def test_comments_stay_where_they_are(tmp_path: Path, change: RouteChange, expected: str) -> None:
-    assert with_change(tmp_path / "routes.yaml", TEXT, change) == expected
+    assert with_change(RoutesText(tmp_path / "routes.yaml", TEXT), change) == expected
 
 
 def test_the_only_route_of_a_file_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(RoutesError, match=r"routes\.yaml: this is its only route"):
-        with_change(tmp_path / "routes.yaml", "routes:\n- name: b\n  utterances: [x]\n", RouteChange(TWO, None))
+        with_change(
+            RoutesText(tmp_path / "routes.yaml", "routes:\n- name: b\n  utterances: [x]\n"), RouteChange(TWO, None)
+        )

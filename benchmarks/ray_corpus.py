@@ -6,10 +6,10 @@
 
 The chunks are stretches of the examples' answers with some words changed. Without ``--model`` a tiny one is built from
 a config. Every number of workers has a fresh process and a cluster of its own; its time is that of ``encode_corpus``,
-start of the actors included. Memory is the largest resident set that was seen, twenty times a second, without pages of
-files. With ``--kills`` an actor is killed at as many random instants. The digests of all shards and the first 100
-documents of the queries are compared with those of one process, and every encoding of a shard is counted. The last line
-is one JSON object.
+start of the actors included, and first the texts are cut into shards by one process. Memory is the largest resident set
+that was seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at as many random
+instants. The digests of all shards and the first 100 documents of the queries are compared with those of one process,
+and every encoding of a shard is counted. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from training.corpora.encoding import ShardEncoder, encode_corpus
 from training.corpora.model_source import ModelSource
 from training.corpora.options import EncodeOptions
 from training.corpora.ranking import rank_corpus
-from training.corpora.records import TextShard, VectorShard
+from training.corpora.records import TEXTS, TextShard, VectorShard
 from training.corpora.shard_folder import ShardFolder
 from training.corpora.vector_files import read_vectors
 
@@ -112,9 +112,10 @@ def measure(
     options = EncodeOptions(shard_size=shard_size)
     with open_engine("local" if workers else None, workers or None, "cpu") as engine, peaks() as memory:
         with killing(kills, seconds) as killed:
-            started = time.perf_counter()
+            began, started = time.time(), time.perf_counter()
             manifest = encode_corpus(source, out, ModelSource("model", model), options, engine).manifest
             encoded = time.perf_counter() - started
+            cut = (folder / f"out-{workers}" / TEXTS).stat().st_mtime - began
         first = manifest.shards[0]
         asked = read_vectors(out, first.file, first.sha256)[:queries]
         started = time.perf_counter()
@@ -126,6 +127,7 @@ def measure(
     notes = Counter(line.split()[0] for line in log.read_text(encoding="utf-8").splitlines())
     return {
         "encode_seconds": round(encoded, 1),
+        "of_it_cutting": round(cut, 1),
         "rank_seconds": round(ranked, 1),
         "shards": len(manifest.shards),
         "begun": notes["begun"],
@@ -243,7 +245,19 @@ def tiny_model(folder: Path) -> Path:
 def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:
     one = results[str(arguments.workers[0])]["encode_seconds"]
     table = Table(title=f"{arguments.chunks} chunks, {arguments.model or 'tiny model'}, {platform.machine()}")
-    columns = ("workers", "encode s", "times", "rank s", "shards", "begun", "encoded", "killed", "same", "peak MiB")
+    columns = (
+        "workers",
+        "encode s",
+        "times",
+        "of it cutting",
+        "rank s",
+        "shards",
+        "begun",
+        "encoded",
+        "killed",
+        "same",
+        "peak MiB",
+    )
     for column in columns:
         table.add_column(column)
     for workers, found in results.items():
@@ -252,7 +266,7 @@ def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:
             workers if workers != "0" else "no Ray",
             found["encode_seconds"],
             round(one / found["encode_seconds"], 2),
-            found["rank_seconds"],
+            *(found[name] for name in ("of_it_cutting", "rank_seconds")),
             *(found[name] for name in ("shards", "begun", "encoded", "killed")),
             "yes" if same else "NO",
             ", ".join(f"{name} {size}" for name, size in found["peak_mib"].items()),

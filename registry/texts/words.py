@@ -11,9 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import pairwise
-
-import numpy as np
+from itertools import groupby, pairwise
 
 from registry.texts.forms import JOINERS, TAGS, text_key
 
@@ -163,9 +161,9 @@ class _Patterns:
 
 def _ranges(characters: Sequence[str]) -> str:
     """Ascending characters as the ranges of a character class."""
-    codes = np.array([ord(character) for character in characters])
-    runs = np.split(codes, np.flatnonzero(np.diff(codes) > 1) + 1)
-    return "".join(f"\\u{run[0]:04x}-\\u{run[-1]:04x}" for run in runs)
+    runs = groupby(enumerate(map(ord, characters)), lambda each: each[1] - each[0])
+    codes = ([code for _, code in run] for _, run in runs)
+    return "".join(f"\\u{run[0]:04x}-\\u{run[-1]:04x}" for run in codes)
 
 
 @cache

@@ -2,14 +2,15 @@
 
     python benchmarks/ray_corpus.py --chunks 1000000 --workers 1 2
     python benchmarks/ray_corpus.py --chunks 100000 --workers 1 2 --model all-MiniLM-L6-v2
-    python benchmarks/ray_corpus.py --chunks 20000 --workers 2 --kills 20
+    python benchmarks/ray_corpus.py --chunks 200000 --workers 2 --kills 20
 
 The chunks are stretches of the examples' answers with some words changed. Without ``--model`` a tiny one is built from
 a config. Every number of workers has a fresh process and a cluster of its own; its time is that of ``encode_corpus``,
 start of the actors included, and first the texts are cut into shards by one process. Memory is the largest resident set
 that was seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at as many random
-instants. The digests of all shards and the first 100 documents of the queries are compared with those of one process,
-and every encoding of a shard is counted. The last line is one JSON object.
+instants within four times the seconds that one process took, as an actor needs some to start again. The digests of all
+shards and the first 100 documents of the queries are compared with those of one process, and every encoding of a shard
+is counted. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ from training.corpora.vector_files import read_vectors
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 DEPTH = 100
+SPAN = 4
+"""Within which actors are killed, in times of one process."""
 
 
 class Counted(ShardEncoder):
@@ -164,13 +167,18 @@ def peaks() -> Iterator[dict[str, int]]:
 
 @contextmanager
 def killing(kills: int, seconds: float) -> Iterator[list[int]]:
-    """Kill an actor at random instants within the time that one process took; yields how many were."""
+    """Kill an actor at random instants; yields how many were.
+
+    Args:
+        kills: how many instants.
+        seconds: that one process took.
+    """
     killed = [0]
     ended = threading.Event()
 
     def kill() -> None:
         draw = random.Random(0)
-        instants = sorted(draw.uniform(0, seconds) for _ in range(kills))
+        instants = sorted(draw.uniform(0, SPAN * seconds) for _ in range(kills))
         started = time.perf_counter()
         for instant in instants:
             if ended.wait(max(0.0, instant - (time.perf_counter() - started))):

@@ -5,12 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Protocol, TypeAlias, TypeVar
+from functools import cache
+from threading import Timer
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
 
 T = TypeVar("T")
 
 Progress: TypeAlias = Callable[[float], None]
 """Hears what fraction of some work is done, where that is shown elsewhere than in a bar."""
+DELAY = 1.0
+"""Seconds after which a bar appears: what is done sooner needs none."""
 LARGE = 200_000_000
 """Bytes that a disk takes a second for."""
 
@@ -23,7 +31,7 @@ class Advance(Protocol):
 
 @contextmanager
 def bar(what: str, total: int | None = None, *, shown: bool = True, of_bytes: bool = False) -> Iterator[Advance]:
-    """A bar, moved by calling the yielded function.
+    """A bar, moved by calling the yielded function; it appears if the work takes longer than :data:`DELAY`.
 
     Args:
         what: is done.
@@ -34,7 +42,6 @@ def bar(what: str, total: int | None = None, *, shown: bool = True, of_bytes: bo
     if not (shown and sys.stderr is not None and sys.stderr.isatty()):
         yield lambda steps, total=None: None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -52,9 +59,33 @@ def bar(what: str, total: int | None = None, *, shown: bool = True, of_bytes: bo
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total)
+    progress = Progress(*columns, console=_console())
+    task = progress.add_task(what, total=total)
+    with _appearing(progress):
         yield lambda steps, total=None: progress.update(task, advance=steps, total=total)
+
+
+@contextmanager
+def _appearing(progress: RichProgress) -> Iterator[None]:
+    """Show a bar from :data:`DELAY` on, if the block takes as long, and leave it there in the end."""
+    timer = Timer(DELAY, progress.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if progress.live.is_started:
+            progress.stop()
+
+
+@cache
+def _console() -> Console:
+    """One for all bars, so that a bar within another one is shown below it."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from training.corpora.records import CorpusManifest, ShardEntry
 from training.corpora.shard_folder import ShardFolder
 from training.corpora.vector_files import read_vectors
 from training.retrieval.ranking import DOCUMENT_BLOCK, Embeddings, LeftOut, merged, top_k
+from training.runs.progress import track
 
 PART = 4 * DOCUMENT_BLOCK
 """Documents ranked at a time by one worker: whole blocks, so that products are the same as in one process."""
@@ -105,7 +106,8 @@ def rank_parts(engine: Engine, queries: Embeddings, parts: Sequence[Part], k: in
     scores, positions = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
     if not len(queries):
         return np.empty((0, 0), np.float32), np.empty((0, 0), np.int64)
-    for found, where in engine.map(partial(RankPart, queries, k, left_out), parts, "ranking documents"):
+    what = "ranking documents"
+    for found, where in track(engine.map(partial(RankPart, queries, k, left_out), parts, what), what, len(parts)):
         scores, positions = merged(scores, positions, torch.from_numpy(found), torch.from_numpy(where), k)
     return scores.numpy(), positions.numpy()
 

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from training.runs.progress import track
+
 
 @dataclass(frozen=True)
 class Example:
@@ -43,7 +45,9 @@ def fill_batches(
     """
     waiting = deque(examples)
     batches: list[list[Example]] = []
-    while waiting and len(batches) < math.ceil(len(examples) / size):
+    for _ in track(range(math.ceil(len(examples) / size)), "filling batches"):
+        if not waiting:
+            break
         batch, later = _Batch(), deque[Example]()
         while waiting and len(batch.examples) < size and len(later) < 8 * size:
             example = waiting.popleft()

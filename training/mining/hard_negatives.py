@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.retrieval.ranking import DEPTH, NOTHING, Ranked
+from training.runs.progress import track
 
 HARD_NEGATIVE_RANKS = 15
 """Ranks, from the first, whose irrelevant documents are hard negatives."""
@@ -80,7 +81,8 @@ def reference_triplets(
         seed: of the random choice.
     """
     hard, easy = [], []
-    for query, (row, wanted, wrong) in enumerate(zip(ranked, relevant, negatives, strict=True)):
+    rows = track(zip(ranked, relevant, negatives, strict=True), "selecting triplets", len(relevant))
+    for query, (row, wanted, wrong) in enumerate(rows):
         found = bucket_by_rank(row, wanted, wrong)
         if found.hard_positives and found.hard_negatives:
             hard.append(Triplet(query, found.hard_positives[0], found.hard_negatives[0]))
@@ -116,7 +118,7 @@ def hard_negatives(
         answers: for every query further groups of documents that are no negatives; by default none.
     """
     found = []
-    for positions, scores, best, wanted, judged, further in zip(
+    rows = zip(
         ranked.positions[:, :DEPTH],
         ranked.scores[:, :DEPTH],
         ranked.best_relevant,
@@ -124,7 +126,8 @@ def hard_negatives(
         wrong or repeat(set[int](), len(relevant)),
         answers or repeat(set[int](), len(relevant)),
         strict=True,
-    ):
+    )
+    for positions, scores, best, wanted, judged, further in track(rows, "selecting negatives", len(relevant)):
         right = {*groups[sorted(wanted)].tolist(), *further}
         sure = (scores <= _limit(best, max_negative_ratio)) | np.isin(positions, sorted(judged))
         sure &= (positions != NOTHING) & ~np.isin(groups[positions], sorted(right))

@@ -17,6 +17,7 @@ from training.mining.examples import Batch, Examples, batches_of
 from training.mining.hard_negatives import Triplet, hard_negatives, reference_triplets
 from training.retrieval.ranking import NOTHING, Ranked
 from training.retrieval.texts import Texts
+from training.runs.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class TripletMiner:
         """The ranking without near-duplicates of the queries, unless they are relevant."""
         groups, near = self.texts.document_groups, self.texts.query_groups
         found: NDArray[np.int64] = positions.copy()
-        for query in np.flatnonzero(near >= 0).tolist():
+        for query in track(np.flatnonzero(near >= 0).tolist(), "leaving out near-duplicates of queries"):
             row, relevant = found[query], sorted(self.texts.relevant["train"][query])
             row[(groups[row] == near[query]) & ~np.isin(row, relevant)] = NOTHING
         return found
@@ -129,7 +130,7 @@ class NegativeMiner:
         batches = []
         for _ in range(self.passes):
             order = [query for query in draw.permutation(len(relevant)) if relevant[query]]
-            drawn = [self._draw(int(query), answers[query], draw) for query in order]
+            drawn = [self._draw(int(query), answers[query], draw) for query in track(order, "drawing examples")]
             batches += fill_batches(drawn, answers, groups, self.batch_size)
         self._warn(self.passes * sum(map(bool, relevant)), [len(batch) for batch in batches])
         queries, documents = self.texts.queries["train"], self.texts.documents

@@ -17,6 +17,7 @@ from training.retrieval.metrics import DECIDING, mean_metrics, query_metrics
 from training.retrieval.ranking import NOTHING, ranked
 from training.retrieval.states import Indices, Sample, State
 from training.retrieval.texts import Texts
+from training.runs.progress import track
 
 WEIGHTS = tuple(number / 10 for number in range(1, 11))
 """The interpolation weights to choose from."""
@@ -136,8 +137,11 @@ def choose_weight(base: Sample, trained: Sample, min_gain_kept: float, guards: C
         min_gain_kept: fraction of the best gain over the base model to keep; 1 for the best weight itself.
         guards: each must hold. Where no weight lets all of them, the smallest weight is taken.
     """
-    allowed = [weight for weight in WEIGHTS if all(guard.holds(weight) for guard in guards)] or [WEIGHTS[0]]
-    scores = np.array([_score(base, trained, weight) for weight in (0.0, *allowed)])
+    tried = track(WEIGHTS, "trying interpolation weights on guards")
+    allowed = [weight for weight in tried if all(guard.holds(weight) for guard in guards)] or [WEIGHTS[0]]
+    scores = np.array(
+        [_score(base, trained, weight) for weight in track((0.0, *allowed), "choosing the interpolation weight")]
+    )
     gains = scores[1:] - scores[0]
     return allowed[int(np.argmax(gains >= min_gain_kept * gains.max()))]
 

@@ -12,6 +12,7 @@ from training.retrieval.ranking import DEPTH, NOTHING
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
+from training.runs.progress import track
 
 Indices = NDArray[np.int64]
 
@@ -23,8 +24,8 @@ def ranked_by_bm25(texts: Texts, split: str) -> Indices:
     """
     found = np.full((len(texts.queries[split]), DEPTH), NOTHING, dtype=np.int64)
     for queries, documents in texts.spans(split):
-        index = Bm25(texts.documents[documents])
-        for row in range(queries.start, queries.stop):
+        index = Bm25(track(texts.documents[documents], "indexing by BM25"))
+        for row in track(range(queries.start, queries.stop), "ranking by BM25"):
             own = [position - documents.start for position in texts.own[split][row]]
             best = index.ranking(texts.queries[split][row], DEPTH, own)
             found[row, : len(best)] = best + documents.start

@@ -9,13 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from registry.progress import track
 from training.retrieval.vectors import StoredVectors
+from training.runs.progress import track
 
 DEPTH = 100
 """Ranks that mining looks at, and that are kept of a ranking."""
-LARGE = 2_000_000_000
-"""Products of a query and a document that take a processor seconds."""
 QUERY_BLOCK = 512
 DOCUMENT_BLOCK = 16_384
 
@@ -74,7 +72,7 @@ def top_k(
         documents end in ``NOTHING`` with the score -inf.
     """
     starts = range(0, len(queries), QUERY_BLOCK)
-    for start in track(starts, "ranking documents", shown=len(queries) * len(documents) >= LARGE):
+    for start in track(starts, "ranking documents"):
         rows, columns = _pairs(left_out[start : start + QUERY_BLOCK])
         block = torch.tensor(queries[start : start + QUERY_BLOCK], device=device)
         scores = torch.empty(len(block), 0, device=device)

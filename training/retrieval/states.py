@@ -19,6 +19,7 @@ from training.retrieval.metrics import mean_metrics, query_metrics
 from training.retrieval.ranking import DEPTH, Embeddings, LeftOut, Ranked, Span, ranked, top_k
 from training.retrieval.texts import Texts
 from training.retrieval.vectors import StoredVectors
+from training.runs.progress import track
 from training.runs.run import Run
 
 Indices = NDArray[np.int64]
@@ -128,7 +129,9 @@ class State:
         scores, positions = self._ranking(split)
         best = [
             np.max(documents[sorted(right)] @ query, initial=-np.inf)
-            for query, right in zip(queries[:], self.texts.relevant[split], strict=True)
+            for query, right in track(
+                zip(queries[:], self.texts.relevant[split], strict=True), "scoring relevant documents", len(queries)
+            )
         ]
         return Ranked(positions, scores, np.array(best, dtype=np.float32))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from registry.texts.forms import text_key
 from training.prepared.format import PreparedData
 from training.retrieval.ranking import Span
+from training.runs.progress import track
 from training.splitting.near_duplicates import near_duplicates
 
 
@@ -79,7 +80,8 @@ class Texts:
         groups, near = self.document_groups, self.query_groups.tolist()
         found: dict[str, set[int]] = defaultdict(set)
         keys = [text_key(text) for text in self.queries["train"]]
-        for key, right, own, group in zip(keys, self.relevant["train"], self.own["train"], near, strict=True):
+        queries = zip(keys, self.relevant["train"], self.own["train"], near, strict=True)
+        for key, right, own, group in track(queries, "collecting answers", len(keys)):
             found[key].update(groups[sorted(right | own)].tolist(), () if group < 0 else (group,))
         return [set(found[key]) for key in keys]
 

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from registry.texts.words import near_key
+from training.runs.progress import bar, track
 
 _BUCKETS = (1 << 31) - 1
 _TEXT_BLOCK = 1024
@@ -34,7 +35,9 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np
     if not number:
         return same
     count = len(number)
-    edges = _similar_pairs(_shingles(list(number)), threshold)
+    with bar("finding near-duplicates"):
+        shingles = _shingles(list(number))
+    edges = _similar_pairs(shingles, threshold)
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     groups: NDArray[np.int64] = connected_components(graph, directed=False)[1][same]
     return groups
@@ -70,7 +73,7 @@ def _similar_pairs(shingles: csr_matrix, threshold: float) -> NDArray[np.int64]:
     prefix.eliminate_zeros()
     by_shingle = prefix.T.tocsr()
     found = [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(sizes), _TEXT_BLOCK):
+    for start in track(range(0, len(sizes), _TEXT_BLOCK), "comparing near-duplicates"):
         shared = (prefix[start : start + _TEXT_BLOCK] @ by_shingle).tocoo()
         one, other = shared.row + start, shared.col
         likely = (one < other) & (

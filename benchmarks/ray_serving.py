@@ -42,9 +42,10 @@ from rich.console import Console
 from rich.table import Table
 
 from registry import Registry
+from registry.cluster.connecting import connected
 from router_plugin.deployment.deployed import Deployed
 from router_plugin.deployment.options import RayOptions
-from router_plugin.deployment.running import connected, running
+from router_plugin.deployment.running import running
 from router_plugin.server.options import ServerOptions
 from training import publish
 
@@ -154,7 +155,7 @@ def deployment(cluster: Cluster, folder: str, number: int) -> Iterator[str]:
         ray=RayOptions(replicas=number, encoder_replicas=number),
     )
     with ExitStack() as stack:
-        stack.enter_context(connected(deployed, cluster.address))
+        stack.enter_context(connected(cluster.address))
         stack.enter_context(running(deployed))
         yield f"http://127.0.0.1:{PORT}"
 

@@ -4,6 +4,7 @@ from .aliasing.moves import Mover as Mover
 from .classifier_profiles.profiles import Profile as Profile
 from .errors import BaseModelError as BaseModelError
 from .errors import ChangedError as ChangedError
+from .errors import ClusterError as ClusterError
 from .errors import DamagedArtifactError as DamagedArtifactError
 from .errors import DomainRouterError as DomainRouterError
 from .errors import GateError as GateError

@@ -18,6 +18,7 @@ The tree, with the modules that define the errors other than these::
       OutputError
         CacheError                      registry.shared.sqlite_cache
       VariantError
+      ClusterError
       SourceError                       training.errors
       PreparedDataError                 training.errors
       CorpusError                       training.errors
@@ -130,6 +131,10 @@ class WebhookError(RegistryError):
 
 class OutputError(DomainRouterError):
     """The output path is not writable, or overwriting was not allowed."""
+
+
+class ClusterError(DomainRouterError):
+    """A Ray cluster cannot be reached, or has no room for some work."""
 
 
 class VariantError(DomainRouterError):

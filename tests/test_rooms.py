@@ -15,7 +15,7 @@ FLOORS = {
         {"errors", "names", "paths", "progress", "texts"},
         {"records"},
         {"shared"},
-        {"storage", "classifier_profiles"},
+        {"storage", "classifier_profiles", "cluster"},
         {"store"},
         {"policies", "webhooks", "watching", "model_folders", "pages"},
         {"aliasing"},

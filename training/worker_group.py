@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from registry import DomainRouterError
+from registry.cluster.connecting import connected
 from registry.errors import OutputError
 from registry.paths import PathLike, local_path
 from registry.shared.outputs import make_folder, write_atomically
 from registry.shared.wording import last_line
 from training.adaptation import adapt
-from training.cluster.connecting import connected
 from training.errors import TrainingError
 from training.job import TrainingJob
 from training.options import WorkerOptions
@@ -43,13 +43,14 @@ def adapt_in_workers(
         make_job: makes the job; it is sent to the workers, each of which calls it, in the folder that is current here.
             The job must not work on a cluster itself: the workers may hold all that there is.
         out: the model folder to write.
-        address: of the cluster, see :func:`training.cluster.connecting.connected`.
+        address: of the cluster, see :func:`registry.cluster.connecting.connected`.
         workers: how many, and what each takes.
         overwrite: replace an earlier model folder.
 
     Raises:
-        TrainingError: Ray is not installed, or the cluster cannot be reached; more workers were lost than a training
-            goes on after; or what :func:`training.adapt` raises, in the same words.
+        ClusterError: Ray is not installed, or the cluster cannot be reached.
+        TrainingError: more workers were lost than a training goes on after; or what :func:`training.adapt` raises, in
+            the same words.
     """
     out = local_path(out, OutputError).absolute()
     make_folder(out.parent)

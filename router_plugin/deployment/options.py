@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -49,6 +50,11 @@ class RayOptions(Options):
             if most is not None and most < fewest:
                 raise SettingsError(f"`max_{name}` {most}: expected at least the {fewest} of `{name}`")
         return self
+
+    def most_cores(self) -> int:
+        """Cores that all replicas reserve when there are the most of them."""
+        encoders = (self.max_encoder_replicas or self.encoder_replicas) * self.encoder_cpus
+        return (self.max_replicas or self.replicas) + math.ceil(encoders)
 
     def scaling(self, name: str, ongoing: float) -> dict[str, Any]:
         """What Ray Serve is given as the number of replicas.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 import signal
-import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TYPE_CHECKING, NoReturn
 
+from registry.cluster.connecting import LOCAL, connected, usable_cores
+from registry.shared.wording import first_line
 from router_plugin.errors import ServerError
 from router_plugin.server.running import check_guarded, listening
 
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 
     from router_plugin.deployment.deployed import Deployed
 
-LOCAL = "local"
-"""In place of an address: a Ray of this machine, which ends with the deployment."""
 NAME = "domain-router"
 """Of the application on the cluster."""
-ANSWERS = 10.0
-"""Seconds in which an address must take a connection."""
 LISTENS = 120.0
 """Seconds in which its machines must listen for requests."""
 LOOKS = 5.0
@@ -45,43 +41,27 @@ def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lamb
         ready: called with the URL when all replicas answer.
 
     Raises:
-        ServerError: the cluster does not answer, or another address of it is in use, or the replicas cannot start.
+        ClusterError: the cluster does not answer.
+        ServerError: the port or another address of the cluster is in use, or the replicas cannot start.
     """
-    check_guarded(deployed.server.host, deployed.server.keys)
-    with connected(deployed, address), stopped_by_signal():
+    server, printed = deployed.server, sys.stdout
+    check_guarded(server.host, server.keys)
+    if address == LOCAL:
+        listening(server.host, server.port).close()
+    with connected(address, cores(deployed)), stopped_by_signal():
         from ray import serve
 
         with running(deployed):
-            ready(f"http://{deployed.server.host}:{deployed.server.port}")
+            with redirect_stdout(printed):
+                ready(f"http://{server.host}:{server.port}")
             with suppress(KeyboardInterrupt):
                 while not threading.Event().wait(LOOKS):
                     _check_running(serve.status().applications)
 
 
-@contextmanager
-def connected(deployed: Deployed, address: str) -> Iterator[None]:
-    """A connection of this process to a cluster.
-
-    Raises:
-        ServerError: the cluster does not answer, or the port is in use.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    if address == LOCAL:
-        listening(deployed.server.host, deployed.server.port).close()
-    else:
-        _check_answers(address)
-    own: dict[str, Any] = {"num_cpus": _processors(deployed), "include_dashboard": False} if address == LOCAL else {}
-    try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except Exception as error:  # Ray raises Exception itself, too
-        raise ServerError(f"the Ray cluster {address} cannot be used: {_first_line(error)}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+def cores(deployed: Deployed) -> int:
+    """Of a cluster that is started for a deployment: what the replicas reserve at most, or this process may use."""
+    return max(usable_cores(), deployed.ray.most_cores())
 
 
 @contextmanager
@@ -152,35 +132,12 @@ def _why(error: Exception) -> str:
     state = serve.status().applications.get(NAME)
     said = [each.message for each in state.deployments.values() if each.message] if state else []
     lines = [line.strip() for line in "\n".join(said).splitlines() if "Error: " in line]
-    return lines[-1].partition("Error: ")[2] if lines else _first_line(error)
+    return lines[-1].partition("Error: ")[2] if lines else first_line(error)
 
 
 def _check_running(applications: Collection[str]) -> None:
     if NAME not in applications:
         raise ServerError("the deployment was taken back by somebody else")
-
-
-def _processors(deployed: Deployed) -> int:
-    """As many as the replicas reserve, or this machine has."""
-    options = deployed.ray
-    encoders = (options.max_encoder_replicas or options.encoder_replicas) * options.encoder_cpus
-    return max(os.cpu_count() or 1, (options.max_replicas or options.replicas) + math.ceil(encoders))
-
-
-def _check_answers(address: str) -> None:
-    """Make sure that something listens at an address: Ray itself takes minutes to say that nothing does.
-
-    Raises:
-        ServerError: nothing does.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdigit():
-        return
-    try:
-        with closing(socket.create_connection((host, int(port)), ANSWERS)):
-            pass
-    except OSError as error:
-        raise ServerError(f"the Ray cluster {address} does not answer: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -195,7 +152,3 @@ def stopped_by_signal() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

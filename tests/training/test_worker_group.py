@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from registry import resolve_base_model
+from registry.cluster.connecting import connected
 from registry.shared.digests import sha256_of
 from router_plugin.cli import app
 from tests.training.runs.test_processes import RECIPE, run_two
 from training import Contrastive, TrainingError, TrainingJob, read_prepared
-from training.cluster.connecting import connected
 from training.options import WorkerOptions
 from training.worker_group import adapt_in_workers
 

@@ -52,13 +52,13 @@ def open_engine(address: str | None, workers: int | None = None, device: str | N
         device: of torch; by default a GPU if available.
 
     Raises:
-        TrainingError: Ray is not installed, or the cluster cannot be reached.
+        ClusterError: Ray is not installed, or the cluster cannot be reached.
         CorpusError: the cluster has no such device.
     """
     if address is None:
         yield OneProcess(device)
         return
-    from training.cluster.connecting import connected
+    from registry.cluster.connecting import connected
     from training.cluster.ray_cluster import RayCluster
 
     with connected(address, workers):

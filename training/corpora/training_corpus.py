@@ -77,7 +77,7 @@ def open_corpus_work(
     """What encodes and ranks the corpus of a run on a cluster; None without an address.
 
     Raises:
-        TrainingError: Ray is not installed, or the cluster cannot be reached.
+        ClusterError: Ray is not installed, or the cluster cannot be reached.
     """
     if address is None:
         yield None

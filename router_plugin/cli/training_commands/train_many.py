@@ -34,9 +34,9 @@ def train_many(
 ) -> None:
     """Train the models that a file lists, several at once; run it again for what failed."""
     from registry import progress
+    from registry.cluster.connecting import LOCAL, connected
     from router_plugin.cli.training_commands.jobs.reading import read_jobs
     from router_plugin.cli.training_commands.jobs.running import finished, run_jobs
-    from training.cluster.connecting import LOCAL, connected
 
     common = {"register": register, **({"registry": registry} if registry else {})}
     jobs = _chosen(read_jobs(file, out, common), only or ())

@@ -14,13 +14,13 @@ import yaml
 from typer.testing import CliRunner
 
 from registry import Registry
+from registry.cluster.connecting import connected
 from router_plugin.cli import app
 from router_plugin.cli.config_file import ConfigError
 from router_plugin.cli.training_commands.jobs.reading import Job, JobOptions, read_jobs
 from router_plugin.cli.training_commands.jobs.running import FINISHED, finished, run_jobs
 from tests.training.samples import prepared, run_python, word_pairs
 from training import TrainingError
-from training.cluster.connecting import connected
 
 GOOD = "- name: legal\n  data: data\n  min_steps: 1\n"
 OPTIONS = {"iterations": 1, "min_steps": 1, "learning_rate": 1e-3, "batch_size": 8, "mix_ratio": 0, "force": True}

@@ -48,9 +48,10 @@ def deployed(served, tmp_path_factory):
 @pytest.fixture(scope="module")
 def serving(deployed, ray_environment):
     """The URL of the deployment, and what is deployed. Others that start a cluster in this process must find none."""
-    from router_plugin.deployment.running import LOCAL, connected, running
+    from registry.cluster.connecting import LOCAL, connected
+    from router_plugin.deployment.running import cores, running
 
-    with connected(deployed, os.environ.get("RAY_ADDRESS", LOCAL)), running(deployed):
+    with connected(os.environ.get("RAY_ADDRESS", LOCAL), cores(deployed)), running(deployed):
         yield f"http://{deployed.server.host}:{deployed.server.port}", deployed
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from registry.cluster.connecting import connected
 from tests.training.corpora.samples import KilledEncoder, LosesItsProcess, model_of, write_source
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import TrainingJob, adapt
-from training.cluster.connecting import connected
 from training.cluster.engines import OneProcess
 from training.cluster.ray_cluster import RayCluster
 from training.corpora import encoding

@@ -154,5 +154,9 @@ class WorkerOptions(Options):
     def group_size(self) -> int | tuple[int, int]:
         """The number of workers, or the least and the largest, as Ray Train takes it."""
         largest = self.ray_workers or 1
-        least = self.min_ray_workers or largest
-        return largest if least == largest else (least, largest)
+        return largest if self.fewest == largest else (self.fewest, largest)
+
+    @property
+    def fewest(self) -> int:
+        """The number of workers that must be there to train."""
+        return self.min_ray_workers or self.ray_workers or 1

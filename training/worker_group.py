@@ -10,6 +10,7 @@ from typing import Any
 
 from registry import DomainRouterError
 from registry.cluster.connecting import connected
+from registry.cluster.room import Need, check_room, counted, say_if_waiting
 from registry.errors import OutputError
 from registry.paths import PathLike, local_path
 from registry.shared.outputs import make_folder, write_atomically
@@ -48,7 +49,7 @@ def adapt_in_workers(
         overwrite: replace an earlier model folder.
 
     Raises:
-        ClusterError: Ray is not installed, or the cluster cannot be reached.
+        ClusterError: Ray is not installed, or the cluster cannot be reached or has no room for the workers.
         TrainingError: more workers were lost than a training goes on after; or what :func:`training.adapt` raises, in
             the same words.
     """
@@ -72,6 +73,9 @@ def _fit(work: dict[str, Any], workers: WorkerOptions, storage: Path) -> None:
     from ray.train.v2.torch.torch_trainer import TorchTrainer
 
     gpus = workers.gpus_per_worker
+    needs = [Need(counted(workers.fewest, "worker"), workers.fewest, gpus=gpus)]
+    check_room(needs, f"lower `{'min_' if workers.min_ray_workers else ''}ray_workers` or `gpus_per_worker`")
+    say_if_waiting(needs)
     timeout = int(processes.TIMEOUT.total_seconds())
     each = {"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0}
     trainer = TorchTrainer(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from registry.cluster.room import Need, counted
 from registry.shared.options import Options, Shown
 from router_plugin.errors import SettingsError
 
@@ -50,6 +51,14 @@ class RayOptions(Options):
             if most is not None and most < fewest:
                 raise SettingsError(f"`max_{name}` {most}: expected at least the {fewest} of `{name}`")
         return self
+
+    def needs(self) -> list[Need]:
+        """What the fewest replicas reserve."""
+        encoders = counted(self.encoder_replicas, "encoder replica")
+        return [
+            Need(counted(self.replicas, "server replica"), self.replicas),
+            Need(encoders, self.encoder_replicas, self.encoder_cpus, self.encoder_gpus),
+        ]
 
     def most_cores(self) -> int:
         """Cores that all replicas reserve when there are the most of them."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from registry.cluster.connecting import LOCAL, connected, usable_cores
+from registry.cluster.room import check_room, say_if_waiting
 from registry.shared.wording import first_line
 from router_plugin.errors import ServerError
 from router_plugin.server.running import check_guarded, listening
@@ -41,7 +42,7 @@ def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lamb
         ready: called with the URL when all replicas answer.
 
     Raises:
-        ClusterError: the cluster does not answer.
+        ClusterError: the cluster does not answer, or has no room for the replicas.
         ServerError: the port or another address of the cluster is in use, or the replicas cannot start.
     """
     server, printed = deployed.server, sys.stdout
@@ -69,6 +70,7 @@ def running(deployed: Deployed) -> Iterator[None]:
     """The deployment on the cluster that this process is connected to; taken back in the end.
 
     Raises:
+        ClusterError: the cluster has no room for the replicas.
         ServerError: Serve listens on another address already, or the replicas cannot start.
     """
     from ray import serve
@@ -77,7 +79,11 @@ def running(deployed: Deployed) -> Iterator[None]:
     from router_plugin.deployment.application import application
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    others = serve.status().applications.keys() - {NAME}
+    there = serve.status().applications.keys()
+    needs = deployed.ray.needs()
+    check_room(needs, "lower `replicas`, `encoder_replicas`, `encoder_cpus` or `encoder_gpus`")
+    if NAME not in there:
+        say_if_waiting(needs)
     http = {"host": deployed.server.host, "port": deployed.server.port}
     try:
         try:
@@ -89,7 +95,7 @@ def running(deployed: Deployed) -> Iterator[None]:
         _wait_for_proxies()
         yield
     finally:
-        if others:
+        if there - {NAME}:
             serve.delete(NAME)
         else:
             serve.shutdown()  # type: ignore[no-untyped-call]

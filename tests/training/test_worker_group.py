@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from registry import resolve_base_model
+from registry import ClusterError, resolve_base_model
 from registry.cluster.connecting import connected
 from registry.shared.digests import sha256_of
 from router_plugin.cli import app
@@ -101,6 +101,21 @@ def in_folder(link, folder):
         return link.readlink() == folder and (link.parent / "cmdline").read_bytes().startswith(b"ray::RayTrainWorker")
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_workers_for_which_there_is_no_room_are_refused_before_the_job_is_made(cluster, tmp_path):
+    def make():
+        raise AssertionError
+
+    for options, said in (
+        (WorkerOptions(ray_workers=4), "4 workers: 4 cores needed, 3 cores on 1 machine: lower `ray_workers`"),
+        (WorkerOptions(ray_workers=5, min_ray_workers=4), "4 workers: .* lower `min_ray_workers`"),
+        (WorkerOptions(ray_workers=2, gpus_per_worker=0.5), "2 workers: 2 cores and 1 GPU needed, 3 cores and 0 GPUs"),
+    ):
+        with pytest.raises(ClusterError, match=f"the cluster has no room for {said}"):
+            adapt_in_workers(make, tmp_path / "out", "local", options)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.ray

@@ -52,8 +52,7 @@ def open_engine(address: str | None, workers: int | None = None, device: str | N
         device: of torch; by default a GPU if available.
 
     Raises:
-        ClusterError: Ray is not installed, or the cluster cannot be reached.
-        CorpusError: the cluster has no such device.
+        ClusterError: Ray is not installed, or the cluster cannot be reached or has no room for the workers.
     """
     if address is None:
         yield OneProcess(device)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from registry import DomainRouterError
+from registry.cluster.room import Need, check_room, counted, say_if_waiting
 from training.errors import CorpusError
 
 T = TypeVar("T")
@@ -27,16 +29,16 @@ class RayCluster:
             device: of torch; by default a GPU if the cluster has any.
 
         Raises:
-            CorpusError: the cluster has no such device.
+            ClusterError: the cluster has no room for them.
         """
         import ray
 
         found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         on_gpu = found.get("GPU", 0) >= 1 if device is None else device.startswith("cuda")
-        free = int(found.get("GPU" if on_gpu else "CPU", 0))
-        if not free:
-            raise CorpusError(f"`ray`: the cluster has no {'GPU' if on_gpu else 'core'} to work on")
-        self._workers = min(workers or free, free)
+        self._one = Need("a worker", cores=0 if on_gpu else 1, gpus=1 if on_gpu else 0)
+        needed = replace(self._one, what=counted(workers, "worker"), count=workers) if workers else self._one
+        check_room([needed], "lower `workers`" if workers else "choose another `device`")
+        self._workers = workers or max(int(found.get("GPU" if on_gpu else "CPU", 0)), 1)
         self._device = "cuda" if on_gpu else device or "cpu"
 
     def map(self, make: Callable[[str | None], Callable[[T], R]], items: Sequence[T], what: str) -> Iterator[R]:
@@ -49,6 +51,7 @@ class RayCluster:
             return
         import ray
 
+        say_if_waiting([self._one])
         rows = [{"number": number} for number in range(len(items))]
         things = ray.data.from_items(rows, override_num_blocks=len(rows))
         _configure(things.context)

@@ -77,7 +77,7 @@ def open_corpus_work(
     """What encodes and ranks the corpus of a run on a cluster; None without an address.
 
     Raises:
-        ClusterError: Ray is not installed, or the cluster cannot be reached.
+        ClusterError: Ray is not installed, or the cluster cannot be reached or has no room for a worker.
     """
     if address is None:
         yield None

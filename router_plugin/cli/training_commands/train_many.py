@@ -34,7 +34,7 @@ def train_many(
 ) -> None:
     """Train the models that a file lists, several at once; run it again for what failed."""
     from registry import progress
-    from registry.cluster.connecting import LOCAL, connected
+    from registry.cluster.connecting import connected
     from router_plugin.cli.training_commands.jobs.reading import read_jobs
     from router_plugin.cli.training_commands.jobs.running import finished, run_jobs
 
@@ -50,7 +50,7 @@ def train_many(
                 typer.echo(_line(result), err=True)
                 advance(1)
 
-            results = run_jobs(rest, heard, grows=ray != LOCAL)
+            results = run_jobs(rest, heard)
     listed = [earlier.get(job.name) or results[job.name] for job in jobs]
     if json:
         print_json({"jobs": [{**found.model_dump(), "ran": found.name in results} for found in listed]})

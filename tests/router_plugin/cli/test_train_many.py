@@ -13,14 +13,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from registry import Registry
+from registry import ClusterError, Registry
 from registry.cluster.connecting import connected
 from router_plugin.cli import app
 from router_plugin.cli.config_file import ConfigError
 from router_plugin.cli.training_commands.jobs.reading import Job, JobOptions, read_jobs
 from router_plugin.cli.training_commands.jobs.running import FINISHED, finished, run_jobs
 from tests.training.samples import prepared, run_python, word_pairs
-from training import TrainingError
 
 GOOD = "- name: legal\n  data: data\n  min_steps: 1\n"
 OPTIONS = {"iterations": 1, "min_steps": 1, "learning_rate": 1e-3, "batch_size": 8, "mix_ratio": 0, "force": True}
@@ -169,9 +168,9 @@ def test_jobs_fail_each_by_itself_and_one_that_takes_too_much_is_refused(tmp_pat
     ]
     heard = []
     with connected("local", 1):
-        found = run_jobs(jobs[:2], heard.append, grows=False)
-        with pytest.raises(TrainingError, match="job large: no machine of the cluster has 3 cores and 0 GPUs"):
-            run_jobs(jobs, heard.append, grows=False)
+        found = run_jobs(jobs[:2], heard.append)
+        with pytest.raises(ClusterError, match="no room for job large: 3 cores needed, 1 core on 1 machine: lower its"):
+            run_jobs(jobs, heard.append)
     assert list(found) == ["first", "second"] and sorted(each.name for each in heard) == ["first", "second"]
     assert all(result.state == "failed" and "none" in result.error for result in found.values())
     assert all(Path(result.log).read_text(encoding="utf-8").startswith("error: ") for result in found.values())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from registry import ClusterError
+from router_plugin.deployment.options import RayOptions
+from router_plugin.deployment.running import running
 from tests.router_plugin.server import test_contracts, test_openai
 from tests.router_plugin.server.conftest import wait_for
 from tests.router_plugin.server.test_openai import own as own
@@ -20,6 +23,15 @@ test_embeddings = test_openai.test_a_domain_embeds_by_its_own_encoder
 test_any_text = test_openai.test_any_text_has_a_vector_of_unit_length
 test_identifiers = test_openai.test_the_joint_space_holds_all_domains
 test_mistakes = test_openai.test_mistakes_are_told_as_openai_tells_them
+
+
+def test_replicas_for_which_there_is_no_room_are_refused(serving):
+    large = serving[1].replace(ray=RayOptions(encoder_replicas=2, encoder_gpus=0.5))
+    said = (
+        "no room for 1 server replica and 2 encoder replicas: 3 cores and 1 GPU needed, .* lower `replicas`, `encoder"
+    )
+    with pytest.raises(ClusterError, match=said), running(large):
+        pass
 
 
 def fingerprint(client):

@@ -46,6 +46,24 @@ def model_of(base: BaseModelFiles) -> ModelSource:
     return ModelSource("tiny", base.path)
 
 
+class Holder:
+    """An actor that does nothing but hold cores."""
+
+    def there(self) -> bool:
+        """Answered when it has them."""
+        return True
+
+
+class Doubler:
+    """Doubles numbers."""
+
+    def __init__(self, device: str | None) -> None:
+        self.device = device
+
+    def __call__(self, number: int) -> int:
+        return 2 * number
+
+
 class LosesItsProcess:
     """Doubles numbers; the process is killed the first time that it gets the number 2, or each time."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from registry.cluster.connecting import connected
-from tests.training.corpora.samples import KilledEncoder, LosesItsProcess, model_of, write_source
+from tests.training.corpora.samples import Doubler, Holder, KilledEncoder, LosesItsProcess, model_of, write_source
 from tests.training.samples import QUICK, prepared, word_pairs
 from training import TrainingJob, adapt
 from training.cluster.engines import OneProcess
@@ -98,6 +99,28 @@ def test_training_on_a_cluster_gives_the_model_of_one_process(cluster, tmp_path,
     assert reports["one"].evaluations == reports["two"].evaluations
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in reports]
     assert weights[0] == weights[1]
+
+
+def test_a_wait_for_room_is_said_once(cluster, caplog, monkeypatch):
+    import ray
+
+    monkeypatch.setattr("registry.cluster.room.WAIT", 0.5)
+    taken = ray.remote(num_cpus=2)(Holder).remote()
+    ray.get(taken.there.remote())
+    threading.Timer(2, ray.kill, [taken]).start()
+    assert list(cluster.map(Doubler, [1, 2], "doubling")) == [2, 4]
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "registry.cluster.room"]
+    assert line.endswith("room for a worker: 1 core needed, 0 cores free of 2 cores")
+
+
+def test_more_workers_than_the_cluster_has_cores_are_refused(cluster, tmp_path, tiny_base):
+    from router_plugin.cli import app
+
+    source = write_source(tmp_path / "corpus.jsonl", 10)
+    command = ["encode", source, str(tmp_path / "out"), "--model", str(tiny_base.path), "--ray", "local"]
+    done = CliRunner().invoke(app, [*command, "--workers", "3"])
+    assert "no room for 3 workers: 3 cores needed, 2 cores on 1 machine: lower --workers" in str(done.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_encodes_on_a_cluster(cluster, tmp_path, tiny_base):

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from typer.exceptions import TyperException
 
 from registry import DomainRouterError
+from registry.cluster.room import Need, check_room, say_if_waiting, say_wait
 from registry.records import TEST, Record
 from registry.shared.outputs import make_folder, write_atomically
 from registry.shared.wording import last_line
@@ -56,25 +57,22 @@ def finished(job: Job) -> JobResult | None:
         return None
 
 
-def run_jobs(jobs: Sequence[Job], heard: Callable[[JobResult], None], grows: bool) -> dict[str, JobResult]:
+def run_jobs(jobs: Sequence[Job], heard: Callable[[JobResult], None]) -> dict[str, JobResult]:
     """Run jobs on the cluster that this process is connected to, as many at once as their resources allow.
 
     Args:
         jobs: with different names.
         heard: called with each result as it comes.
-        grows: whether machines may join the cluster, for which a job can wait.
 
     Returns:
         The results by name, in the order of the jobs.
 
     Raises:
-        TrainingError: a job takes more than there will be.
+        ClusterError: a job takes more than there will be.
     """
     import ray
 
-    machines = ray.nodes()  # type: ignore[no-untyped-call]
-    for job in jobs:
-        _check_room(job, machines, grows)
+    _check_room(jobs)
     actor: Any = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS)(_Worker)
     here, started = Path.cwd(), time.monotonic()
     workers: dict[Job, Any] = {job: actor.options(num_cpus=job.cpus, num_gpus=job.gpus).remote() for job in jobs}
@@ -169,14 +167,14 @@ def _in_words(error: Exception) -> str:
     return last_line(error)
 
 
-def _check_room(job: Job, machines: Sequence[Mapping[str, Any]], grows: bool) -> None:
-    wanted = {"CPU": job.cpus, "GPU": job.gpus}
-    for machine in machines:
-        if machine["Alive"] and all(machine["Resources"].get(kind, 0) >= count for kind, count in wanted.items()):
-            return
-    lacking = f"job {job.name}: no machine of the cluster has {job.cpus:g} cores and {job.gpus:g} GPUs"
-    if not grows:
-        from training import TrainingError
-
-        raise TrainingError(f"{lacking}: lower `cpus` or `gpus`")
-    log.warning("%s: it waits until one joins", lacking)
+def _check_room(jobs: Sequence[Job]) -> None:
+    """Refuse jobs that take more than there will be; say which wait for a new machine, and if no other can begin."""
+    fitting = []
+    for job in jobs:
+        needs = [Need(f"job {job.name}", cores=job.cpus, gpus=job.gpus)]
+        if check_room(needs, "lower its `cpus` or `gpus`"):
+            fitting.append(needs)
+        else:
+            say_wait(needs)
+    if fitting:
+        say_if_waiting(*fitting)

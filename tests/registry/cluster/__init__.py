@@ -1,0 +1,1 @@
+"""Tests of joining a Ray cluster, and of its room."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from registry.cluster.connecting import LOCAL, connected, usable_cores
-from registry.cluster.room import check_room, say_if_waiting
+from registry.cluster.room import check_room, counted, say_if_waiting
 from registry.shared.wording import first_line
 from router_plugin.errors import ServerError
 from router_plugin.server.running import check_guarded, listening
@@ -20,19 +20,28 @@ from router_plugin.server.running import check_guarded, listening
 if TYPE_CHECKING:
     from types import FrameType
 
+    from ray.serve.schema import DeploymentStatusOverview
+
     from router_plugin.deployment.deployed import Deployed
 
 NAME = "domain-router"
 """Of the application on the cluster."""
 LISTENS = 120.0
 """Seconds in which its machines must listen for requests."""
+STARTS = 0.5
+"""Seconds between two looks at replicas that start."""
 LOOKS = 5.0
 """Seconds between two looks at a cluster on which the deployment runs."""
 
 log = logging.getLogger(__name__)
 
 
-def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lambda _: None) -> None:
+def deploy(
+    deployed: Deployed,
+    address: str,
+    ready: Callable[[str], None] = lambda _: None,
+    heard: Callable[[str], None] = lambda _: None,
+) -> None:
     """Deploy, and take the deployment back at SIGINT or SIGTERM, when requests in flight have been answered.
 
     Args:
@@ -40,6 +49,7 @@ def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lamb
         address: of a cluster's head, like ``10.0.0.1:6379``; ``auto`` for the one that this machine belongs to, or
             ``local``.
         ready: called with the URL when all replicas answer.
+        heard: called with a line whenever more replicas run.
 
     Raises:
         ClusterError: the cluster does not answer, or has no room for the replicas.
@@ -52,7 +62,7 @@ def deploy(deployed: Deployed, address: str, ready: Callable[[str], None] = lamb
     with connected(address, cores(deployed)), stopped_by_signal():
         from ray import serve
 
-        with running(deployed):
+        with running(deployed, heard):
             with redirect_stdout(printed):
                 ready(f"http://{server.host}:{server.port}")
             with suppress(KeyboardInterrupt):
@@ -66,8 +76,12 @@ def cores(deployed: Deployed) -> int:
 
 
 @contextmanager
-def running(deployed: Deployed) -> Iterator[None]:
+def running(deployed: Deployed, heard: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """The deployment on the cluster that this process is connected to; taken back in the end.
+
+    Args:
+        deployed: what is served.
+        heard: called with a line whenever more replicas run.
 
     Raises:
         ClusterError: the cluster has no room for the replicas.
@@ -89,7 +103,9 @@ def running(deployed: Deployed) -> Iterator[None]:
         try:
             serve.start(proxy_location="EveryNode", http_options=http)
             _check_address(deployed)
-            serve.run(application(deployed), name=NAME, route_prefix="/")
+            target = serve.RunTarget(application(deployed), NAME, route_prefix="/")
+            serve.run_many([target], wait_for_applications_running=False)
+            _wait_for_replicas(heard)
         except (RuntimeError, RayError) as error:
             raise ServerError(f"the replicas cannot start: {_why(error)}") from error
         _wait_for_proxies()
@@ -114,6 +130,38 @@ def _check_address(deployed: Deployed) -> None:
     if client is not None and (client.http_config.host, client.http_config.port) != given:
         host, port = client.http_config.host, client.http_config.port
         raise ServerError(f"Ray Serve listens on {host}:{port} in this cluster already: give that as `host` and `port`")
+
+
+def _wait_for_replicas(heard: Callable[[str], None]) -> None:
+    """Wait until all replicas run, and say which do whenever that changes.
+
+    Raises:
+        RuntimeError: they cannot start.
+        ServerError: somebody else took the deployment back.
+    """
+    from ray import serve
+
+    said = ""
+    while True:
+        applications = serve.status().applications
+        _check_running(applications)
+        found = applications[NAME]
+        line = ", ".join(_described(name, each) for name, each in sorted(found.deployments.items()))
+        if line != said:
+            heard(line)
+            said = line
+        if found.status == "RUNNING":
+            return
+        if found.status == "DEPLOY_FAILED":
+            raise RuntimeError(found.message)
+        time.sleep(STARTS)
+
+
+def _described(name: str, found: DeploymentStatusOverview) -> str:
+    """How far a deployment is, like ``encoders starting (1 of 2 replicas run)``."""
+    state = {"UPDATING": "starting"}.get(found.status.value, found.status.value.lower().replace("_", " "))
+    replicas = {str(each): count for each, count in found.replica_states.items()}
+    return f"{name} {state} ({replicas.get('RUNNING', 0)} of {counted(sum(replicas.values()), 'replica')} run)"
 
 
 def _wait_for_proxies() -> None:

@@ -65,7 +65,12 @@ def deploy(
         server=options,
         ray=scale,
     )
-    run(deployed, ray, lambda url: print_json({"url": url}) if json else say(f"serving on {url}"))
+    run(
+        deployed,
+        ray,
+        ready=lambda url: print_json({"url": url}) if json else say(f"serving on {url}"),
+        heard=lambda line: typer.echo(line, err=True),
+    )
 
 
 def _from_any_folder(registry: str | None) -> str:

@@ -46,12 +46,18 @@ def deployed(served, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def serving(deployed, ray_environment):
+def heard():
+    """What is said while replicas start."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def serving(deployed, heard, ray_environment):
     """The URL of the deployment, and what is deployed. Others that start a cluster in this process must find none."""
     from registry.cluster.connecting import LOCAL, connected
     from router_plugin.deployment.running import cores, running
 
-    with connected(os.environ.get("RAY_ADDRESS", LOCAL), cores(deployed)), running(deployed):
+    with connected(os.environ.get("RAY_ADDRESS", LOCAL), cores(deployed)), running(deployed, heard.append):
         yield f"http://{deployed.server.host}:{deployed.server.port}", deployed
 
 

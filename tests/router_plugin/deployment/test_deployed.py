@@ -39,7 +39,7 @@ def test_the_pages_for_people_are_not_served():
 
 def test_what_is_deployed_is_found_from_any_folder(cli, served, monkeypatch):
     asked = []
-    monkeypatch.setattr("router_plugin.deployment.running.deploy", lambda deployed, address, _: asked.append(deployed))
+    monkeypatch.setattr("router_plugin.deployment.running.deploy", lambda deployed, *_, **__: asked.append(deployed))
     monkeypatch.chdir(served.parent)
     status, _, said = cli(
         "deploy", "--ray", "auto", "--registry", served.name, "--routes", ROUTES, "--keys", "keys.json"

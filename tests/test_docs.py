@@ -8,16 +8,18 @@ from pathlib import Path
 import pluggy
 import pytest
 import typer.main
+import yaml
 
 from docs_build.drawings import DRAWINGS, FOLDER
 from router_plugin import hookspecs
 from router_plugin.cli import app
+from router_plugin.deployment.deployed import Deployed
 
 from .conftest import ROOT
-from .docs.pages import ARCHITECTURE, README, SERVING, TRAINING, blocks, path_of
+from .docs.pages import ARCHITECTURE, CLUSTER, NOT_HERE, README, SERVING, TRAINING, blocks, path_of
 from .docs.tables import TABLES, with_tables
 
-PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING, *ARCHITECTURE)]
+PAGES = [path_of(page) for page in (*README, *TRAINING, *SERVING, *CLUSTER, *ARCHITECTURE)]
 
 
 def test_every_page_is_run_and_linked_from_the_readme() -> None:
@@ -25,6 +27,18 @@ def test_every_page_is_run_and_linked_from_the_readme() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         assert page in PAGES
         assert f"docs/{page.name}" in readme
+
+
+@pytest.mark.parametrize("page", CLUSTER)
+def test_only_programs_that_are_not_here_are_shown_and_not_run(page: str) -> None:
+    shown = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    assert {line.split()[0] for line in shown} <= set(NOT_HERE)
+
+
+def test_the_arguments_of_the_ray_service_are_options_of_a_deployment() -> None:
+    (shown,) = (block for block in blocks("deploy", "text") if block.startswith("args:"))
+    deployed = Deployed(**yaml.safe_load(shown)["args"])
+    assert deployed.settings.strategy == "adaptive" and deployed.ray.max_replicas == 8
 
 
 def test_the_readme_is_one_screen_with_two_commands_of_which_ci_runs_the_second() -> None:

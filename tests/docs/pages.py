@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from router_plugin import load_routes
@@ -36,15 +37,19 @@ SERVING = (
 )
 """Those that serve from the registry that the quickstart leaves."""
 
+CLUSTER = ("deploy", "train-many")
+"""Those that start a Ray cluster for more than a moment, whose processes do not have warm imports."""
+
+NOT_HERE = ("helm", "kubectl", "pip")
+"""Programs that pages of :data:`CLUSTER` show, and that tests do not run."""
+
 ARCHITECTURE = (
     "architecture",
-    "deploy",
     "field-reports",
     "how-it-works",
     "limits",
     "glossary",
     "install",
-    "train-many",
 )
 """Show nothing to run."""
 
@@ -65,10 +70,17 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def run_page(page: str, checkout: Path, **environment: str) -> None:
-    """Run what a page shows in a checkout: commands as one script, code, and files of routes."""
+def run_page(page: str, checkout: Path, replaced: Mapping[str, str] | None = None, **environment: str) -> None:
+    """Run what a page shows in a checkout: commands as one script, code, and files of routes.
+
+    Args:
+        page: its name.
+        checkout: where it is run.
+        replaced: what is run in place of what commands show, besides :data:`REPLACED`.
+        environment: variables of the processes.
+    """
     script = "\n".join(blocks(page, "bash"))
-    for shown, here in REPLACED.items():
+    for shown, here in {**REPLACED, **(replaced or {})}.items():
         script = script.replace(shown, here)
     if script:
         assert run(["bash", "-euo", "pipefail", "-c", script], checkout, environment)

@@ -1,0 +1,38 @@
+"""What the pages on Ray clusters show, with tiny models, on a cluster of this machine; it takes minutes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from registry import BaseModelFiles
+
+from .pages import run_page
+
+pytestmark = pytest.mark.ray
+
+
+def test_what_the_page_on_deploying_shows_runs(checkout: Path, served: Path) -> None:
+    shutil.copytree(served, checkout / "quickstart" / "registry")
+    run_page("deploy", checkout, {"replicas 2": "replicas 1"})
+
+
+def test_what_the_page_on_training_shows_runs(checkout: Path, tiny_base: BaseModelFiles) -> None:
+    quick = {
+        "base_model": tiny_base.path,
+        **{"device": "cpu", "iterations": 1, "min_steps": 2, "batch_size": 8, "mix_ratio": 0},
+    }
+    job = "".join(f"  {name}: {value}\n" for name, value in quick.items())
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in quick.items())
+    replaced = {
+        "  cpus: 2\n": f"  force: true\n{job}",
+        "  learning_rate: 2e-5\n": f"  learning_rate: 2e-5\n  force: true\n{job}",
+        "--ray-workers 2": f"--ray-workers 2 {flags}",
+    }
+    run_page("train-many", checkout, replaced)
+    assert {path.parent.name for path in checkout.glob("work/models/*/model")} == {
+        "legal",
+        *(f"medical-seed-{seed}" for seed in (1, 2, 3)),
+    }

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from registry import DomainRouterError
+from registry.shared.options import model_fields
 from router_plugin.cli.model_options import Fields, fields_of, is_given
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.settings import Settings
+from router_plugin.tuning.opening import RouterParts
 from training.llm.options import LanguageModelOptions
 
 
@@ -43,12 +45,12 @@ def usable_device(name: str | None) -> str | None:
     return name
 
 
-_REGISTRY = "Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else ~/.domain-router/registry."
+_HELP = {name: field.description for name, field in model_fields(RouterParts).items()}
 
 RegistryOption = Annotated[
-    str | None, typer.Option("--registry", help=_REGISTRY, show_default=False, callback=existing_registry)
+    str | None, typer.Option("--registry", help=_HELP["registry"], show_default=False, callback=existing_registry)
 ]
-NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_REGISTRY, show_default=False)]
+NewRegistryOption = Annotated[str | None, typer.Option("--registry", help=_HELP["registry"], show_default=False)]
 HybridOption = Annotated[
     bool,
     typer.Option(
@@ -61,21 +63,25 @@ ExtraDomainsOption = Annotated[
         "--extra-domains",
         parser=named_path,
         metavar=PATH,
-        help="Domains that have no model yet: YAML of names, descriptions and queries, or a file of labelled queries.",
+        help=_HELP["extra_domains"],
         show_default=False,
     ),
 ]
 RoutesOption = Annotated[
-    list[Path], typer.Option(help="YAML file of routes. Repeatable.", parser=named_path, metavar=PATH)
-]
-FittedOption = Annotated[
-    Path | None,
-    typer.Option(help="File that 'routes fit' wrote.", parser=named_path, metavar=PATH, show_default=False),
+    list[Path], typer.Option(help=f"{_HELP['routes']} Repeatable.", parser=named_path, metavar=PATH)
 ]
 GeneralBaseOption = Annotated[
     str | None,
-    typer.Option("--base-model", help="Encoder of the general domain.", show_default="the champions' base model"),
+    typer.Option("--base-model", help=_HELP["base_model"], show_default="the champions' base model"),
 ]
+
+
+def router_parts(*names: str) -> Fields:
+    """Options for what a router is opened from, all by default."""
+    return fields_of(RouterParts, *names, callbacks={"registry": existing_registry})
+
+
+PartsOptions = Annotated[RouterParts, router_parts()]
 SettingsOptions = Annotated[
     Settings,
     fields_of(

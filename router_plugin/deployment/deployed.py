@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from registry.paths import AS_PATH
-from registry.shared.options import Options
 from router_plugin.deployment.options import RayOptions
 from router_plugin.errors import SettingsError
 from router_plugin.server.options import ServerOptions
 from router_plugin.settings import Settings
-from router_plugin.tuning.opening import open_router
+from router_plugin.tuning.opening import RouterParts
 
 if TYPE_CHECKING:
     from router_plugin.plugins.manager import Plugins
@@ -26,20 +25,14 @@ SERVED_WITH = (
 """Options of the server that replicas on several machines can have. Others need files that all processes write."""
 
 
-class Deployed(Options):
+class Deployed(RouterParts):
     """A router and how it is served on Ray. Paths and the registry's URL are those of the cluster's machines.
 
     Raises:
         SettingsError: an unknown option, or one that cannot be used on Ray.
     """
 
-    error = SettingsError
-
-    routes: Annotated[tuple[Annotated[Path, AS_PATH], ...], Field(description="YAML files of routes.")]
-    registry: str | None = None
-    extra_domains: Annotated[Path | None, AS_PATH] = None
-    fitted: Annotated[Path | None, AS_PATH] = None
-    base_model: str | None = None
+    routes: tuple[Annotated[Path, AS_PATH], ...]
     settings: Settings = Settings()
     server: ServerOptions = ServerOptions()
     ray: RayOptions = RayOptions()
@@ -82,6 +75,4 @@ class Deployed(Options):
         Raises:
             DomainRouterError: it cannot be opened.
         """
-        return open_router(
-            self.routes, self.registry, self.extra_domains, self.routing(), self.fitted, self.base_model, plugin_manager
-        )
+        return self.router(self.routing(), plugin_manager)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from registry.paths import AS_PATH
+from registry.shared.options import Options, Shown
+from router_plugin.errors import SettingsError
 
 if TYPE_CHECKING:
     from router_plugin.plugins.manager import Plugins
@@ -12,41 +17,62 @@ if TYPE_CHECKING:
     from router_plugin.settings import Settings
 
 
-def open_router(
-    routes: Sequence[Path],
-    registry: str | None,
-    extra_domains: Path | None,
-    settings: Settings,
-    fitted: Path | None = None,
-    base_model: str | None = None,
-    plugin_manager: Plugins | None = None,
-) -> DomainRouter:
-    """The router.
+class RouterParts(Options):
+    """What a router is opened from, besides its settings.
 
-    Args:
-        routes: YAML files.
-        registry: folder or URL.
-        extra_domains: file of domains without a model; see :func:`router_plugin.load_domains`.
-        settings: how queries are routed.
-        fitted: file that ``routes fit`` wrote.
-        base_model: encoder of the general domain.
-        plugin_manager: by default the plugins of this process.
+    Raises:
+        SettingsError: an unknown part, or a value of another type.
     """
-    from router_plugin.evaluation.fitted import Fitted
-    from router_plugin.router import DomainRouter
-    from router_plugin.routes import load_routes
 
-    known = [route for path in routes for route in load_routes(path)]
-    router = DomainRouter(
-        known,
-        registry,
-        base_model=base_model,
-        extra_domains=extra_domains or (),
-        settings=settings,
-        plugin_manager=plugin_manager,
-    )
-    if fitted:
-        from router_plugin.tuning.tuner import Tuner
+    error = SettingsError
 
-        Tuner(router).apply(Fitted.load(fitted))
-    return router
+    routes: Annotated[
+        tuple[Annotated[Path, AS_PATH], ...], Field(description="YAML file of routes."), Shown(metavar="<path>")
+    ] = (Path("routes.yaml"),)
+    extra_domains: Annotated[
+        Path | None,
+        AS_PATH,
+        Field(
+            description="Domains that have no model yet: YAML of names, descriptions and queries, or a file of "
+            "labelled queries."
+        ),
+    ] = None
+    fitted: Annotated[Path | None, AS_PATH, Field(description="File that 'routes fit' wrote.")] = None
+    base_model: Annotated[
+        str | None, Field(description="Encoder of the general domain."), Shown(default="the champions' base model")
+    ] = None
+    registry: Annotated[
+        str | None,
+        Field(
+            description="Folder or URL of the registry; default: $DOMAIN_ROUTER_REGISTRY, else "
+            "~/.domain-router/registry."
+        ),
+    ] = None
+
+    def router(self, settings: Settings, plugin_manager: Plugins | None = None) -> DomainRouter:
+        """The router.
+
+        Args:
+            settings: how queries are routed.
+            plugin_manager: by default the plugins of this process.
+
+        Raises:
+            DomainRouterError: it cannot be opened.
+        """
+        from router_plugin.evaluation.fitted import Fitted
+        from router_plugin.router import DomainRouter
+        from router_plugin.routes import load_routes
+
+        router = DomainRouter(
+            [route for path in self.routes for route in load_routes(path)],
+            self.registry,
+            base_model=self.base_model,
+            extra_domains=self.extra_domains or (),
+            settings=settings,
+            plugin_manager=plugin_manager,
+        )
+        if self.fitted:
+            from router_plugin.tuning.tuner import Tuner
+
+            Tuner(router).apply(Fitted.load(self.fitted))
+        return router

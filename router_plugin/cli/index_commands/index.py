@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,15 +10,15 @@ import typer
 from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
     GeneralBaseOption,
     JsonOption,
     RegistryOption,
-    RoutesOption,
+    router_parts,
     usable_device,
 )
 from router_plugin.cli.printing import print_json, print_table, say
 from router_plugin.settings import Settings
+from router_plugin.tuning.opening import RouterParts
 
 if TYPE_CHECKING:
     from router_plugin.serving.index.contract import Space
@@ -34,6 +33,7 @@ Store = Annotated[
     str,
     typer.Argument(help="Qdrant's URL, the folder of an embedded one, or postgresql://... with pgvector."),
 ]
+IndexedParts = Annotated[RouterParts, router_parts("routes", "extra_domains", "base_model", "registry")]
 IndexSettings = Annotated[
     Settings,
     fields_of(
@@ -49,7 +49,7 @@ IndexSettings = Annotated[
 def build(
     store: Store,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: IndexedParts,
     model: Annotated[
         str | None,
         typer.Option(
@@ -60,17 +60,13 @@ def build(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove candidates that these routes do not have, or no longer.")
     ] = False,
-    extra_domains: ExtraDomainsOption = None,
-    base_model: GeneralBaseOption = None,
     settings: IndexSettings,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Embed and store the candidates that are missing, beside those of other models. Run it again to go on."""
     from router_plugin.serving.index.upkeep import build as build_index
-    from router_plugin.tuning.opening import open_router
 
-    with open_router(routes, registry, extra_domains, settings.replace(index=store), None, base_model) as router:
+    with parts.router(settings.replace(index=store)) as router:
         state = router.state
         if model is not None:
             domains = router.served_domains
@@ -88,18 +84,14 @@ def build(
 def status(
     store: Store,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    extra_domains: ExtraDomainsOption = None,
-    base_model: GeneralBaseOption = None,
+    parts: IndexedParts,
     settings: IndexSettings,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what the index holds, and what it lacks for these routes."""
     from router_plugin.serving.index.upkeep import listed
-    from router_plugin.tuning.opening import open_router
 
-    with open_router(routes, registry, extra_domains, settings.replace(index=store), None, base_model) as router:
+    with parts.router(settings.replace(index=store)) as router:
         index = router.served_domains.index
         found = listed(router.state, index) if index else []
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,12 +9,8 @@ import typer
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.opening import check_installed
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
-    GeneralBaseOption,
     JsonOption,
-    RegistryOption,
-    RoutesOption,
+    PartsOptions,
     SettingsOptions,
     check_settings,
 )
@@ -39,14 +34,10 @@ def deploy(
             "here and ends with this command.",
         ),
     ],
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: PartsOptions,
     scale: Annotated[RayOptions, fields_of(RayOptions)],
     options: Annotated[ServerOptions, fields_of(ServerOptions, *SERVED_WITH)],
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Serve a router on Ray Serve: requests and encoders in replicas, which are added and removed with the load."""
@@ -55,16 +46,8 @@ def deploy(
     check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")
     from router_plugin.deployment.running import deploy as run
 
-    deployed = Deployed(
-        routes=tuple(routes),
-        registry=_from_any_folder(registry),
-        extra_domains=extra_domains,
-        fitted=fitted,
-        base_model=base_model,
-        settings=settings,
-        server=options,
-        ray=scale,
-    )
+    anywhere = {**dict(parts), "registry": _from_any_folder(parts.registry)}
+    deployed = Deployed(**anywhere, settings=settings, server=options, ray=scale)
     run(
         deployed,
         ray,

@@ -11,12 +11,8 @@ from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
-    GeneralBaseOption,
     JsonOption,
-    RegistryOption,
-    RoutesOption,
+    PartsOptions,
     SettingsOptions,
     check_settings,
 )
@@ -40,24 +36,19 @@ def vsr(
     context: typer.Context,
     *,
     options: Annotated[VsrOptions, fields_of(VsrOptions, flags=_FLAGS)],
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: PartsOptions,
     out: Annotated[Path, typer.Option(parser=named_path, metavar=PATH, help="Folder to write.")] = Path("vsr"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a configuration for vLLM Semantic Router (VSR), which asks a server of the same routes and settings."""
     from router_plugin.exports.config_file import check_target
     from router_plugin.exports.vsr import write_vsr
-    from router_plugin.tuning.opening import open_router
 
     check_settings(context)
     check_target(out, "vsr", overwrite)
-    with open_router(routes, registry, extra_domains, settings, fitted, base_model) as router:
+    with parts.router(settings) as router:
         files = write_vsr(router.state, options, out, overwrite)
         names = [route.name for route in router.routes]
     if json:
@@ -75,24 +66,19 @@ def litellm(
     context: typer.Context,
     *,
     options: Annotated[LitellmOptions, fields_of(LitellmOptions, flags=_FLAGS)],
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: PartsOptions,
     out: Annotated[Path, typer.Option(parser=named_path, metavar=PATH, help="Folder to write.")] = Path("litellm"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a configuration for LiteLLM's proxy, which asks a server of the same routes and settings."""
     from router_plugin.exports.config_file import check_target
     from router_plugin.exports.litellm import COMMAND, write_litellm
-    from router_plugin.tuning.opening import open_router
 
     check_settings(context)
     check_target(out, COMMAND, overwrite)
-    with open_router(routes, registry, extra_domains, settings, fitted, base_model) as router:
+    with parts.router(settings) as router:
         files = write_litellm(router.state, options, out, overwrite)
         names = [route.name for route in router.routes]
     if json:

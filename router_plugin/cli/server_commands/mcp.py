@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import typer
 
 from router_plugin.cli.model_options import with_fields
 from router_plugin.cli.opening import check_installed
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
-    GeneralBaseOption,
-    RegistryOption,
-    RoutesOption,
+    PartsOptions,
     SettingsOptions,
     check_settings,
 )
-from router_plugin.tuning.opening import open_router
 
 EXAMPLE = "Example: domain-router mcp --registry quickstart/registry --routes examples/routes.yaml"
 
@@ -27,16 +21,12 @@ EXAMPLE = "Example: domain-router mcp --registry quickstart/registry --routes ex
 def mcp(
     context: typer.Context,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
+    parts: PartsOptions,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
 ) -> None:
     """Serve a router as tools of an agent: it starts this command (Model Context Protocol over stdio)."""
     check_settings(context)
     check_installed("mcp", "mcp", "fastapi", "orjson", "prometheus_client")
     from router_plugin.server.mcp.stdio import serve_stdio
 
-    serve_stdio(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model))
+    serve_stdio(partial(parts.router, settings))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,16 +10,11 @@ import typer
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.opening import check_installed
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
-    GeneralBaseOption,
-    RegistryOption,
-    RoutesOption,
+    PartsOptions,
     SettingsOptions,
     check_settings,
 )
 from router_plugin.server.options import ServerOptions
-from router_plugin.tuning.opening import open_router
 
 EXAMPLE = "Example: domain-router serve --registry quickstart/registry --routes examples/routes.yaml"
 
@@ -29,7 +23,7 @@ EXAMPLE = "Example: domain-router serve --registry quickstart/registry --routes 
 def serve(
     context: typer.Context,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: PartsOptions,
     options: Annotated[ServerOptions, fields_of(ServerOptions)],
     listen: Annotated[
         list[str],
@@ -39,11 +33,7 @@ def serve(
             "/classify there. Repeatable.",
         ),
     ] = [],  # noqa: B006
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
 ) -> None:
     """Serve a router over HTTP: for OpenAI clients and the routers that people run."""
     check_settings(context)
@@ -51,7 +41,7 @@ def serve(
     check_installed("server", "fastapi", "orjson", "prometheus_client", "uvicorn")
     from router_plugin.server.running import serve as run
 
-    run(partial(open_router, routes, registry, extra_domains, settings, fitted, base_model), options, listeners, routes)
+    run(partial(parts.router, settings), options, listeners, parts.routes)
 
 
 def _address(text: str, default: str) -> tuple[str, tuple[str, int]]:

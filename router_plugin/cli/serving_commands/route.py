@@ -13,12 +13,8 @@ from registry import DomainRouterError
 from router_plugin.cli.model_options import with_fields
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
-    GeneralBaseOption,
     JsonOption,
-    RegistryOption,
-    RoutesOption,
+    PartsOptions,
     SettingsOptions,
     check_settings,
 )
@@ -38,7 +34,7 @@ def route(
     context: typer.Context,
     query: Annotated[str | None, typer.Argument(help="The query.", show_default=False)] = None,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: PartsOptions,
     batch: Annotated[
         Path | None,
         typer.Option(parser=named_path, metavar=PATH, help="Text file with a query on each line.", show_default=False),
@@ -52,17 +48,11 @@ def route(
             show_default=False,
         ),
     ] = None,
-    extra_domains: ExtraDomainsOption = None,
-    fitted: FittedOption = None,
-    base_model: GeneralBaseOption = None,
     settings: SettingsOptions,
     explain: Annotated[bool, typer.Option("--explain", help="Explain the decision.")] = False,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Route a query, or every line of a file, and print the decision. With --json, one object a line."""
-    from router_plugin.tuning.opening import open_router
-
     if (query is None) == (batch is None):
         raise typer.BadParameter("give either `query` or `batch`")
     for name, other in (("explain", explain), ("history", history)):
@@ -72,7 +62,7 @@ def route(
         raise typer.BadParameter("`history` cannot be used with `explain`")
     check_settings(context)
     messages = load_history(history) if history else []
-    router = open_router(routes, registry, extra_domains, settings, fitted, base_model)
+    router = parts.router(settings)
     if explain:
         from router_plugin.tuning.explainer import explain as explain_route
 

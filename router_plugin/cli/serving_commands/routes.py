@@ -11,16 +11,14 @@ from router_plugin.cli.errors import CommandGroup
 from router_plugin.cli.model_options import fields_of, with_fields
 from router_plugin.cli.named_values import PATH, named_path
 from router_plugin.cli.options import (
-    ExtraDomainsOption,
-    FittedOption,
     JsonOption,
-    RegistryOption,
-    RoutesOption,
     SettingsOptions,
     check_settings,
+    router_parts,
 )
 from router_plugin.cli.printing import print_figures, print_json, print_table, say, shown, visible
 from router_plugin.improving.options import ImproveOptions
+from router_plugin.tuning.opening import RouterParts
 from training.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+UnfittedParts = Annotated[RouterParts, router_parts("routes", "extra_domains", "registry")]
+FittedParts = Annotated[RouterParts, router_parts("routes", "extra_domains", "fitted", "registry")]
 FileArgument = Annotated[
     Path,
     typer.Argument(
@@ -62,21 +62,18 @@ def fit(
     file: FileArgument,
     *,
     out: Annotated[Path, typer.Option(help="File to write, for --fitted.", parser=named_path, metavar=PATH)],
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    extra_domains: ExtraDomainsOption = None,
+    parts: UnfittedParts,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Tune the thresholds of routes and the confidence of decisions, on labelled queries."""
     from router_plugin.cli.output_files import check_fitted
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
-    from router_plugin.tuning.opening import open_router
     from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
     check_fitted(out)
-    router = open_router(routes, registry, extra_domains, settings)
+    router = parts.router(settings)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     tuner = Tuner(router)
     before = tuner.evaluate(queries, labels)
@@ -100,14 +97,11 @@ def evaluate(
     context: typer.Context,
     file: FileArgument,
     *,
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
+    parts: FittedParts,
     html: Annotated[
         Path | None, typer.Option(parser=named_path, metavar=PATH, help="Write a page with plots.", show_default=False)
     ] = None,
-    fitted: FittedOption = None,
-    extra_domains: ExtraDomainsOption = None,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Route labelled queries, and compare with their labels."""
@@ -115,12 +109,11 @@ def evaluate(
     from router_plugin.cli.output_files import check_page
     from router_plugin.evaluation.labelled_queries import ROUTE, read_labelled_queries
     from router_plugin.evaluation.routes_page import evaluation_page
-    from router_plugin.tuning.opening import open_router
     from router_plugin.tuning.tuner import Tuner
 
     check_settings(context)
     check_page(html)
-    router = open_router(routes, registry, extra_domains, settings, fitted)
+    router = parts.router(settings)
     queries, labels = read_labelled_queries(file, ROUTE, [route.name for route in router.routes])
     evaluation = Tuner(router).evaluate(queries, labels)
     if html:
@@ -171,10 +164,8 @@ def improve(
         bool, typer.Option("--skip-bad", help="Skip bad rows instead of stopping at the first.")
     ] = False,
     options: Annotated[ImproveOptions, fields_of(ImproveOptions)],
-    routes: RoutesOption = [Path("routes.yaml")],  # noqa: B006
-    extra_domains: ExtraDomainsOption = None,
+    parts: UnfittedParts,
     settings: SettingsOptions,
-    registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Propose utterances, thresholds, splits, merges and new domains from a log with feedback."""
@@ -183,7 +174,6 @@ def improve(
     from router_plugin.improving.improvement import improve_routes
     from router_plugin.improving.new_domains import write_new_domains
     from router_plugin.routes_diff import routes_diff
-    from router_plugin.tuning.opening import open_router
     from training.sources.logs import read_judged_texts
     from training.tables.options import ReadOptions
 
@@ -191,9 +181,9 @@ def improve(
     check_new("out", out, overwrite)
     check_new("new_domain", new_domain, overwrite, (".yaml", ".yml", ".jsonl"))
     texts = read_judged_texts(log, ReadOptions(skip_bad=skip_bad), **columns.model_dump(include=set(COLUMNS)))
-    with open_router(routes, registry, extra_domains, settings) as router:
+    with parts.router(settings) as router:
         found = improve_routes(router, texts, options)
-    diff = "".join(routes_diff(path, found.routes) for path in routes)
+    diff = "".join(routes_diff(path, found.routes) for path in parts.routes)
     if out:
         write_atomically(out, diff)
     if new_domain and found.new_domains:

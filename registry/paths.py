@@ -87,9 +87,10 @@ def _validated(value: Any) -> Any:
     if not isinstance(value, (str, os.PathLike)):
         return value
     try:
-        return local_path(value)
+        path = local_path(value)
     except DomainRouterError as error:
         raise ValueError(str(error)) from None
+    return str(path) if isinstance(value, str) else path  # JSON has paths as text only
 
 
 AS_PATH = BeforeValidator(_validated)

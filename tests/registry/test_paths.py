@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry import DomainRouterError, OutputError
 from registry.paths import AS_PATH, is_path, local_path, user_home
-from registry.shared.options import Options
+from registry.shared.options import Options, adapter, model_fields
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +98,11 @@ def test_a_field_of_options_takes_paths_as_people_give_them(user: Path) -> None:
         assert Example(folder=way).folder == user / "x"
     with pytest.raises(DomainRouterError, match="`folder` '~nobody-here': .*there is no user nobody-here"):
         Example(folder="~nobody-here")
+
+
+def test_a_path_in_a_file_of_options_is_text(user: Path) -> None:
+    class Example(Options):
+        folder: Annotated[Path | None, AS_PATH] = None
+
+    field = adapter(model_fields(Example)["folder"])
+    assert field.validate_json('"~/x"', strict=True) == user / "x"

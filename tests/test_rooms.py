@@ -38,6 +38,7 @@ FLOORS = {
         {
             "adaptation",
             "checks",
+            "grouping",
             "imported",
             "job",
             "model_folder",

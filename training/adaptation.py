@@ -22,11 +22,14 @@ from registry.shared.outputs import check_free, disk_reported, move_into_place
 from training.checks import check_base_model, check_processes
 from training.corpora.training_corpus import open_corpus_work
 from training.errors import TrainingError
+from training.grouping import open_grouping
 from training.job import TrainingJob
 from training.judges.relevance import GradedRelevance
 from training.mining.mixture import Mixture
 from training.model_folder import write_model_folder
+from training.prepared.format import PreparedData
 from training.prepared.joined import join
+from training.prepared.overlap import KeptApart
 from training.readability import check_readable
 from training.recipes.distributed import FineTuning, Load, fine_tune, help_to_fine_tune
 from training.recipes.frozen_documents import with_frozen_documents
@@ -102,10 +105,12 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         _open_run(job, out) as run,
         _watched(job, run, out) as watcher,
         open_corpus_work(job.ray, job.base, device, job.trust_remote_code) as work,
+        open_grouping(job.ray, out) as grouping,
     ):
         if run.resumed:
             log.warning("resuming the unfinished run in %s", run.folder)
-        texts, recipe = Texts(join(job.kept_apart.sets)), job.recipe
+        apart, recipe = job.keep_apart(grouping), job.recipe
+        texts = Texts(join(apart.sets), grouping)
         states = States(
             run, job.base.path, load, texts, job.encode_batch, device, recipe.same_documents, job.encode_with, work
         )
@@ -115,7 +120,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         sets = {**(job.training_set.parts or {"": job.training_set}), **job.all_mixed}
         check_readable(base.model, job.base.name, sets, job.allow_unreadable)
         graded = GradedRelevance(job.judge, job.judge_depth, run, texts) if job.judge else None
-        loops = [_Loop(job, run, texts, states, load, graded, seed, watcher) for seed in job.seeds]
+        loops = [_Loop(job, apart.mixed, run, texts, states, load, graded, seed, watcher) for seed in job.seeds]
         outcomes = [loop.run_all() for loop in loops]
 
         watcher.doing("testing")
@@ -127,7 +132,7 @@ def _train(job: TrainingJob, out: Path, overwrite: bool, load: Load, device: str
         examples = {state.name: _read_examples(run, state.name) for state in learnt}
         evidence = gather(states, name, texts, examples, kept.seed)
         model = states[name].model
-        report = _report(job, results, hybrid, model, run.seconds)
+        report = _report(job, apart, results, hybrid, model, run.seconds)
         write_model_folder(run.result, job, model, base, kept.seed, report, evidence, results.by_query)
         move_into_place(run.result, out)
         watcher.finished(_public(report), out / PAGE)
@@ -162,7 +167,12 @@ def _public(report: TrainingReport) -> dict[str, Any]:
 
 
 def _report(
-    job: TrainingJob, results: TestResults, hybrid: dict[str, Any], model: SentenceTransformer, seconds: float
+    job: TrainingJob,
+    apart: KeptApart,
+    results: TestResults,
+    hybrid: dict[str, Any],
+    model: SentenceTransformer,
+    seconds: float,
 ) -> TrainingReport:
     return TrainingReport(
         **dict(job.identity()),
@@ -170,8 +180,8 @@ def _report(
         **describe_model(model),
         hybrid=hybrid,
         single_set_baselines=job.baselines(),
-        left_out=job.kept_apart.left_out,
-        seen_in_training=job.kept_apart.seen,
+        left_out=apart.left_out,
+        seen_in_training=apart.seen,
         device=str(model.device),
         threads=torch.get_num_threads(),
         seconds=round(seconds, 1),
@@ -183,6 +193,7 @@ class _Loop:
     """The iterations of one seed."""
 
     job: TrainingJob
+    mixed: Mapping[str, PreparedData]
     run: Run
     texts: Texts
     states: States
@@ -194,7 +205,7 @@ class _Loop:
     def run_all(self) -> Outcome:
         """Mine, fine-tune and measure in turn."""
         recipe, shares = self.job.recipe, self.job.complete_batch_shares
-        mixture = Mixture(recipe.miner, self.texts, self.job.kept_apart.mixed, recipe.mixed_fraction, shares)
+        mixture = Mixture(recipe.miner, self.texts, self.mixed, recipe.mixed_fraction, shares)
         self.watcher.doing("measuring the base model")
         history = [self.run.step(BASE_STATE, partial(self.measure, BASE_STATE))]
         self.watcher.measured(**history[0])

@@ -18,6 +18,7 @@ from training.prepared.overlap import KeptApart, keep_apart
 from training.recipes.recipes import Contrastive, Recipe
 from training.reporting.report import Baseline, TrainingIdentity
 from training.reporting.single_set_baselines import baseline_summary
+from training.splitting.near_duplicates import Grouping, near_duplicates
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,17 @@ class TrainingJob(TrainingOptions):
         wanted = count and not self.without_bundled_questions
         return {**(bundled_questions(self.base.path, count) if wanted else {}), **self.mixed}
 
-    @cached_property
-    def kept_apart(self) -> KeptApart:
+    def keep_apart(self, grouping: Grouping = near_duplicates) -> KeptApart:
         """The data as they are trained on, without training queries that another set holds out.
+
+        Args:
+            grouping: finds near-duplicates.
 
         Raises:
             TrainingError: no training query of a set is left.
         """
         sets = self.training_set.parts or {"": self.training_set}
-        return keep_apart(sets, self.all_mixed, self.extra_test_sets, self.guards)
+        return keep_apart(sets, self.all_mixed, self.extra_test_sets, self.guards, grouping)
 
     @cached_property
     def complete_batch_shares(self) -> dict[str, float]:

@@ -96,7 +96,8 @@ class TrainingOptions:
     ray: Annotated[
         str | None,
         Field(
-            description="Address of a Ray cluster that encodes and ranks documents; local starts one on this machine."
+            description="Address of a Ray cluster that encodes documents, ranks them and finds near-duplicates; local "
+            "starts one on this machine."
         ),
         Shown(default="this process", metavar="ADDRESS"),
     ] = None

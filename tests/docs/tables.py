@@ -24,6 +24,7 @@ from training.options import TrainingOptions, WorkerOptions
 from training.prepared.options import PrepareOptions
 from training.recipes.recipes import RECIPES
 from training.sources.options import SourceOptions
+from training.splitting.options import GroupingOptions
 from training.synthesis.options import SynthesisOptions
 from training.tables.options import ReadOptions
 
@@ -82,7 +83,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "workers": lambda: options(WorkerOptions),
     "jobs": lambda: _one_default("key", model_fields(JobOptions), _code),
     "settings": settings,
-    "prepare": lambda: options(PrepareOptions, SourceOptions, ReadOptions),
+    "prepare": lambda: options(PrepareOptions, GroupingOptions, SourceOptions, ReadOptions),
     "encode": lambda: options(EncodeOptions),
     "improve": lambda: options(ImproveOptions),
     "serve": lambda: options(ServerOptions),

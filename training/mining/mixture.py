@@ -12,6 +12,7 @@ from training.mining.miners import MakeMiner, Miner, endless
 from training.prepared.format import PreparedData
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
+from training.splitting.near_duplicates import Grouping
 
 
 class Source(NamedTuple):
@@ -47,7 +48,7 @@ class Mixture:
         """
         self._own = JointMiner(make_miner, texts, batch_shares) if texts.parts else make_miner(texts)
         self._mix_ratio = mix_ratio
-        self._others = [_source(name, data, make_miner) for name, data in mixed.items()]
+        self._others = [_source(name, data, make_miner, texts.grouping) for name, data in mixed.items()]
 
     def mine(self, state: State, seed: int) -> int:
         """Mine from how a state ranks the training queries; returns how much has been mined for the domain's own."""
@@ -61,8 +62,8 @@ class Mixture:
         return interleave(self._own.examples(seed), others, self._mix_ratio)
 
 
-def _source(name: str, data: PreparedData, make_miner: MakeMiner) -> Source:
-    texts = Texts(data)
+def _source(name: str, data: PreparedData, make_miner: MakeMiner, grouping: Grouping) -> Source:
+    texts = Texts(data, grouping)
     return Source(name, texts, data.fingerprint, make_miner(texts))
 
 

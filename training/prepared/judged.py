@@ -15,12 +15,17 @@ from training.prepared.layout import lay_out
 from training.prepared.options import PrepareOptions
 from training.prepared.preparation import check_target, write_folder
 from training.sources.judged import JudgedQuery, Judgements
+from training.splitting.near_duplicates import Grouping, near_duplicates
 from training.splitting.splits import Groups, Split, held_by_part, joint_groups, query_groups, split_rows
 from training.tables.part_column import PART
 
 
 def prepare_judged(
-    source: Judgements, out: PathLike, options: PrepareOptions | None = None, overwrite: bool = False
+    source: Judgements,
+    out: PathLike,
+    options: PrepareOptions | None = None,
+    overwrite: bool = False,
+    grouping: Grouping = near_duplicates,
 ) -> dict[str, Any]:
     """Write a folder of prepared data that keeps the judged negatives; returns its manifest.
 
@@ -29,6 +34,13 @@ def prepare_judged(
     share a collection; in any case a query stays with those that it is an answer to. A training query that also occurs
     in dev or test is left out. The folder is written atomically.
 
+    Args:
+        source: the judged queries.
+        out: folder to write.
+        options: how they are split.
+        overwrite: replace an earlier folder.
+        grouping: finds near-duplicates.
+
     Raises:
         OutputError: the folder exists.
         SourceError: the queries cannot be split.
@@ -36,7 +48,7 @@ def prepare_judged(
     options = held_by_part(source.queries, options or PrepareOptions())
     check_target(out, overwrite)
     split = _given(source.queries, options) or split_rows(
-        [query.columns for query in source.queries], lambda: _groups(source), options
+        [query.columns for query in source.queries], lambda: _groups(source, grouping), options
     )
     split = _without_held_out(source.queries, split)
     given = [query.columns.get(PART) for query in source.queries]
@@ -75,12 +87,13 @@ def _without_held_out(queries: Sequence[JudgedQuery], split: Split) -> Split:
     return replace(split, train=np.array(train, dtype=np.int64))
 
 
-def _groups(source: Judgements) -> Groups:
+def _groups(source: Judgements, grouping: Grouping) -> Groups:
     if source.documents is not None:
-        return query_groups([query.text for query in source.queries], [query.relevant for query in source.queries])
+        relevant = [query.relevant for query in source.queries]
+        return query_groups([query.text for query in source.queries], relevant, grouping)
     questions, answers = zip(*_pairs(source.queries), strict=True)
     starts = accumulate((len(query.relevant) for query in source.queries[:-1]), initial=0)
-    return np.unique(joint_groups(questions, answers)[list(starts)], return_inverse=True)[1].ravel()
+    return np.unique(joint_groups(questions, answers, grouping)[list(starts)], return_inverse=True)[1].ravel()
 
 
 def _pairs(queries: Sequence[JudgedQuery]) -> Iterator[tuple[str, str]]:

@@ -14,19 +14,30 @@ from training.errors import SourceError
 from training.prepared.format import Qrels
 from training.prepared.preparation import check_target, write_folder
 from training.sources.labels import Labelled, Labels
-from training.splitting.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import Grouping, near_duplicates
 from training.splitting.options import SplitOptions
 from training.splitting.splits import Indices, Split, held_by_part, split_rows
 
 
 def prepare_labels(
-    source: Labels, out: PathLike, options: SplitOptions | None = None, overwrite: bool = False
+    source: Labels,
+    out: PathLike,
+    options: SplitOptions | None = None,
+    overwrite: bool = False,
+    grouping: Grouping = near_duplicates,
 ) -> dict[str, Any]:
     """Write a folder of prepared data in which texts with the same label are relevant to each other.
 
     In random order, every other training text of a label becomes a document. The remaining training texts, and all dev
     and test texts, become queries; documents with the same label are relevant to them. Splits are taken from a column
     ``part`` if there is one. The folder is written atomically.
+
+    Args:
+        source: the texts.
+        out: folder to write.
+        options: how they are split.
+        overwrite: replace an earlier folder.
+        grouping: finds near-duplicates.
 
     Returns:
         The manifest.
@@ -42,9 +53,7 @@ def prepare_labels(
         )
     check_target(out, overwrite)
     texts = source.texts
-    split = split_rows(
-        [each.columns for each in texts], lambda: near_duplicates([each.text for each in texts]), options
-    )
+    split = split_rows([each.columns for each in texts], lambda: grouping([each.text for each in texts]), options)
     corpus, queries, qrels = _layout(source, split, options.seed)
     return write_folder(
         out,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from training.errors import TrainingError
 from training.prepared.format import PreparedData, Qrels
-from training.splitting.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import Grouping, near_duplicates
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ def held_out_queries(data: PreparedData, splits: Sequence[str] = ("dev", "test")
     return [data.queries[query] for split in splits for query in data.qrels[split]]
 
 
-def without_held_out(data: PreparedData, held_out: Iterable[str]) -> tuple[PreparedData, int]:
+def without_held_out(
+    data: PreparedData, held_out: Iterable[str], grouping: Grouping = near_duplicates
+) -> tuple[PreparedData, int]:
     """A set without training queries that are near-duplicates of held-out ones, and how many there were.
 
     A relevant document that is a near-duplicate of a held-out query is learnt from no longer, either: pairs may go both
@@ -28,11 +30,12 @@ def without_held_out(data: PreparedData, held_out: Iterable[str]) -> tuple[Prepa
     Args:
         data: the set; its dev and test splits stay as they are.
         held_out: queries of other sets.
+        grouping: finds near-duplicates.
     """
     train = data.qrels["train"]
     answers = list(dict.fromkeys(name for names in train.values() for name in names))
     texts = [*held_out, *(data.queries[query] for query in train), *(data.corpus[name] for name in answers)]
-    groups = near_duplicates(texts)
+    groups = grouping(texts)
     count = len(texts) - len(train) - len(answers)
     known = set(groups[:count].tolist())
     asked = dict(zip(train, (group in known for group in groups[count : count + len(train)].tolist()), strict=True))
@@ -52,10 +55,12 @@ def without_held_out(data: PreparedData, held_out: Iterable[str]) -> tuple[Prepa
     return replace(data, qrels={**data.qrels, "train": kept}, own=own), left_out
 
 
-def seen_queries(data: PreparedData, training: Iterable[str], split: str = "test") -> int:
+def seen_queries(
+    data: PreparedData, training: Iterable[str], split: str = "test", grouping: Grouping = near_duplicates
+) -> int:
     """How many queries of a split are near-duplicates of training queries."""
     held_out, asked = held_out_queries(data, (split,)), list(training)
-    groups = near_duplicates([*asked, *held_out]).tolist()
+    groups = grouping([*asked, *held_out]).tolist()
     known = set(groups[: len(asked)])
     return sum(group in known for group in groups[len(asked) :])
 
@@ -81,6 +86,7 @@ def keep_apart(
     mixed: Mapping[str, PreparedData],
     extra: Mapping[str, PreparedData],
     guards: Mapping[str, PreparedData],
+    grouping: Grouping = near_duplicates,
 ) -> KeptApart:
     """Leave out training queries that another set holds out; within a set, its own splits decide.
 
@@ -91,6 +97,7 @@ def keep_apart(
         mixed: only trained on.
         extra: other test sets.
         guards: sets whose dev queries choose weights.
+        grouping: finds near-duplicates.
 
     Raises:
         TrainingError: no training query of a set is left.
@@ -109,7 +116,7 @@ def keep_apart(
         ]
         if not held_out:
             return data
-        kept, number = without_held_out(data, held_out)
+        kept, number = without_held_out(data, held_out, grouping)
         if number:
             log.warning("%d training queries of %s are left out: they are held out in another set", number, name)
             left_out[name] = number
@@ -122,7 +129,8 @@ def keep_apart(
     seen: dict[str, int] = {}
     for name, test_set in extra.items():
         learnt = [each for each in (*trained.values(), *added.values()) if each.fingerprint != test_set.fingerprint]
-        if number := seen_queries(test_set, [text for each in learnt for text in held_out_queries(each, ("train",))]):
+        asked = [text for each in learnt for text in held_out_queries(each, ("train",))]
+        if number := seen_queries(test_set, asked, grouping=grouping):
             log.warning("%d test queries of %s are near-duplicates of training queries", number, name)
             seen[name] = number
     return KeptApart(trained, added, left_out, seen)

@@ -13,18 +13,29 @@ from training.prepared.format import MANIFEST, SPLITS, Qrels, write_prepared
 from training.prepared.layout import Layout, lay_out
 from training.prepared.options import PrepareOptions
 from training.sources.pairs import Pairs
-from training.splitting.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import Grouping, near_duplicates
 from training.splitting.splits import held_by_part, joint_groups, split_rows
 
 
 def prepare(
-    source: Pairs, out: PathLike, options: PrepareOptions | None = None, overwrite: bool = False
+    source: Pairs,
+    out: PathLike,
+    options: PrepareOptions | None = None,
+    overwrite: bool = False,
+    grouping: Grouping = near_duplicates,
 ) -> dict[str, Any]:
     """Write a folder of prepared data; returns its manifest.
 
     Splits are taken from a column ``part`` if there is one. Unlabelled questions become training queries without a
     known answer; those that also occur in the pairs, and near-duplicates of held-out questions and answers, are left
     out. The folder is written atomically.
+
+    Args:
+        source: the pairs.
+        out: folder to write.
+        options: how they are split.
+        overwrite: replace an earlier folder.
+        grouping: finds near-duplicates.
 
     Raises:
         OutputError: the folder exists.
@@ -37,11 +48,11 @@ def prepare(
     pairs = source.pairs
     split = split_rows(
         [pair.columns for pair in pairs],
-        lambda: joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs]),
+        lambda: joint_groups([pair.question for pair in pairs], [pair.answer for pair in pairs], grouping),
         options,
     )
     laid = lay_out(pairs, split, options.chunk_characters, merge=options.split != "random")
-    added = _new_questions(source.unlabelled, laid)
+    added = _new_questions(source.unlabelled, laid, grouping)
     return write_folder(
         out,
         laid.corpus,
@@ -60,7 +71,7 @@ def prepare(
     )
 
 
-def _new_questions(unlabelled: Sequence[str], laid: Layout) -> dict[str, str]:
+def _new_questions(unlabelled: Sequence[str], laid: Layout, grouping: Grouping) -> dict[str, str]:
     """The questions by id that are not among the queries, nor near-duplicates of held-out ones or of their answers."""
     asked = set(map(text_key, laid.queries.values()))
     different = {text_key(question): question for question in reversed(unlabelled)}
@@ -70,7 +81,7 @@ def _new_questions(unlabelled: Sequence[str], laid: Layout) -> dict[str, str]:
     qrels = [*laid.qrels["dev"].items(), *laid.qrels["test"].items()]
     held_out = [laid.queries[query] for query, _ in qrels]
     held_out += [laid.corpus[name] for name in dict.fromkeys(name for _, names in qrels for name in names)]
-    groups = near_duplicates(held_out + new)
+    groups = grouping(held_out + new)
     known = set(groups[: len(held_out)].tolist())
     likes = groups[len(held_out) :]
     return {

@@ -14,7 +14,7 @@ from registry.texts.forms import text_key
 from training.prepared.format import PreparedData
 from training.retrieval.ranking import Span
 from training.runs.progress import track
-from training.splitting.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import Grouping, near_duplicates
 
 
 class Texts:
@@ -33,9 +33,16 @@ class Texts:
         negatives: for each query of a split, the positions of documents that the data say are irrelevant.
         wrong: for each training query, the positions of documents that a judge has graded irrelevant.
         parts: the texts of each set, if several are joined.
+        grouping: finds near-duplicates.
     """
 
-    def __init__(self, data: PreparedData) -> None:
+    def __init__(self, data: PreparedData, grouping: Grouping = near_duplicates) -> None:
+        """
+        Args:
+            data: one prepared set, or several that are joined.
+            grouping: finds near-duplicates, when they are needed.
+        """
+        self.grouping = grouping
         self.documents = list(data.corpus.values())
         position = {name: index for index, name in enumerate(data.corpus)}
         self.queries = {split: [data.queries[name] for name in qrels] for split, qrels in data.qrels.items()}
@@ -43,7 +50,7 @@ class Texts:
             split: [{position[name] for name in names} for names in qrels.values()]
             for split, qrels in data.qrels.items()
         }
-        self.parts = {name: Texts(part) for name, part in data.parts.items()}
+        self.parts = {name: Texts(part, grouping) for name, part in data.parts.items()}
         self.own = self._own_of_parts() if data.parts else self._own(data, position)
         self.negatives = {
             split: [
@@ -87,7 +94,7 @@ class Texts:
 
     @cached_property
     def _groups(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        groups = near_duplicates([*self.documents, *self.queries["train"]])
+        groups = self.grouping([*self.documents, *self.queries["train"]])
         known, documents = np.unique(groups[: len(self.documents)], return_inverse=True)
         asked = groups[len(self.documents) :]
         place = np.searchsorted(known, asked).clip(max=len(known) - 1)

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
-from sklearn.feature_extraction.text import HashingVectorizer
 
-from registry.texts.words import near_key
-from training.runs.progress import bar, track
+from training.cluster.engines import Engine, OneProcess
+from training.runs.progress import bar
+from training.splitting.kept_arrays import Files, Memory
+from training.splitting.prefix_join import JoinBand, Prefixes, SignPart, TextPart, WritePrefixes, linked
 
-_BUCKETS = (1 << 31) - 1
-_TEXT_BLOCK = 1024
-_PAIR_BLOCK = 4096
-_ROUNDING = 1e-9
+PART = 16_384
+"""Texts of a part, which one worker reads."""
+BAND_PARTS = 4
+"""Parts to a band of shingles: more bands divide the work among more workers, but compare some pairs again."""
+COUNTERS, MOST_COUNTERS = 1 << 18, 1 << 24
+"""Of how many texts have a shingle, for each part and for all. Where shingles have one in common, more is compared."""
+THRESHOLD = 0.85
+"""Jaccard similarity of two near-duplicates."""
+_WHAT = "finding near-duplicates"
 
 
-def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np.int64]:
-    """A group number per text. Texts that are nearly the same share one.
+class Grouping(Protocol):
+    """Finds near-duplicates as :func:`near_duplicates` does, in this process or elsewhere."""
+
+    def __call__(self, texts: Sequence[str], /) -> NDArray[np.int64]:
+        """A group number per text, ``(n,)``."""
+
+
+def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> NDArray[np.int64]:
+    """A group number per text, in the order of the groups' first texts. Texts that are nearly the same have
+    the same.
 
     They are if they differ in normal form, case, punctuation or white space only, or if their 3-word shingles have at
     least that Jaccard similarity. Symbols are words, see :func:`registry.texts.words.tokens`. Groups are the connected
@@ -30,59 +45,56 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> NDArray[np
         texts: any number of texts.
         threshold: Jaccard similarity of two near-duplicates, in (0, 1].
     """
-    number: dict[str, int] = {}
-    same = np.array([number.setdefault(near_key(text), len(number)) for text in texts], dtype=np.int64)
-    if not number:
-        return same
-    count = len(number)
-    with bar("finding near-duplicates"):
-        shingles = _shingles(list(number))
-    edges = _similar_pairs(shingles, threshold)
-    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    groups: NDArray[np.int64] = connected_components(graph, directed=False)[1][same]
-    return groups
+    parts = [Slice(texts, number) for number in range(-(-len(texts) // PART))]
+    return group_parts(parts, OneProcess(), Memory(), threshold)
 
 
-def _runs_of_three(text: str) -> Iterator[str]:
-    words = ["^", *text.split(" "), "$"]
-    return map(" ".join, zip(words, words[1:], words[2:], strict=False))
+@dataclass(frozen=True)
+class Slice:
+    """A part of texts that this process has."""
+
+    texts: Sequence[str]
+    number: int
+
+    def read(self) -> Sequence[str]:
+        """See :class:`TextPart`."""
+        return self.texts[self.number * PART : (self.number + 1) * PART]
 
 
-def _shingles(texts: list[str]) -> csr_matrix:
-    """Which text has which shingle, rarest shingles first: all 3-word runs, and the shorter ones at a text's edges."""
-    vectorizer = HashingVectorizer(
-        analyzer=_runs_of_three, n_features=_BUCKETS, alternate_sign=False, norm=None, binary=True
-    )
-    matrix = vectorizer.transform(texts).tocsr()
-    known, column = np.unique(matrix.indices, return_inverse=True)
-    rank = np.empty(len(known), dtype=np.int64)
-    rank[np.argsort(np.bincount(column, minlength=len(known)), kind="stable")] = np.arange(len(known))
-    shape = (len(texts), max(len(known), 1))
-    shingles = csr_matrix((np.ones(len(column), dtype=np.float32), rank[column], matrix.indptr), shape=shape)
-    shingles.sort_indices()
-    return shingles
+def group_parts(
+    parts: Sequence[TextPart], engine: Engine, files: Files, threshold: float = THRESHOLD
+) -> NDArray[np.int64]:
+    """The groups of the texts of all parts, see :func:`near_duplicates`.
 
+    This process holds a digest and some numbers for each text, and no texts.
 
-def _similar_pairs(shingles: csr_matrix, threshold: float) -> NDArray[np.int64]:
-    """Pairs over the threshold: two such texts share one of the ``n - ceil(threshold * n) + 1`` rarest shingles."""
-    sizes = np.diff(shingles.indptr).astype(np.int64)
-    kept = sizes - np.ceil(threshold * sizes - _ROUNDING).astype(np.int64) + 1
-    place = np.arange(shingles.nnz) - np.repeat(shingles.indptr[:-1], sizes)
-    prefix = shingles.copy()
-    prefix.data[place >= np.repeat(kept, sizes)] = 0
-    prefix.eliminate_zeros()
-    by_shingle = prefix.T.tocsr()
-    found = [np.empty((0, 2), dtype=np.int64)]
-    for start in track(range(0, len(sizes), _TEXT_BLOCK), "comparing near-duplicates"):
-        shared = (prefix[start : start + _TEXT_BLOCK] @ by_shingle).tocoo()
-        one, other = shared.row + start, shared.col
-        likely = (one < other) & (
-            np.minimum(sizes[one], sizes[other]) >= threshold * np.maximum(sizes[one], sizes[other]) - _ROUNDING
-        )
-        candidates = np.stack([one[likely], other[likely]], axis=1)
-        for offset in range(0, len(candidates), _PAIR_BLOCK):
-            pairs = candidates[offset : offset + _PAIR_BLOCK]
-            common = np.asarray(shingles[pairs[:, 0]].multiply(shingles[pairs[:, 1]]).sum(axis=1)).ravel()
-            union = sizes[pairs].sum(axis=1) - common
-            found.append(pairs[common >= threshold * union - _ROUNDING])
-    return np.concatenate(found)
+    Args:
+        parts: in order, numbered from 0.
+        engine: where they are worked on.
+        files: where its workers keep shingles; they must all reach them.
+        threshold: Jaccard similarity of two near-duplicates, in (0, 1].
+
+    Raises:
+        CorpusError: a part cannot be worked on.
+    """
+    if not parts:
+        return np.empty(0, dtype=np.int64)
+    bands = -(-len(parts) // BAND_PARTS)
+    with bar(_WHAT, 2 * len(parts) + bands, shown=len(parts) > 1) as advance:
+        keys: list[NDArray[np.bytes_]] = []
+        counts = np.zeros(min(COUNTERS * len(parts), MOST_COUNTERS), dtype=np.uint32)
+        for signed in engine.map(partial(SignPart, files, len(counts)), parts, _WHAT):
+            keys.append(signed.keys)
+            counts[signed.counters] += signed.times.astype(np.uint32)
+            advance(1)
+        starts = np.cumsum([0, *map(len, keys)])
+        count = int(starts[-1])
+        first, same = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)[1:]
+        links = [(np.arange(count), first[same])]
+        prefixes = Prefixes(starts, first[same] == np.arange(count), counts, threshold, bands)
+        for _ in engine.map(partial(WritePrefixes, files, prefixes), range(len(parts)), _WHAT):
+            advance(1)
+        for found in engine.map(partial(JoinBand, files, starts, threshold), range(bands), _WHAT):
+            links.append(found)
+            advance(1)
+    return linked(count, *(np.concatenate(ends) for ends in zip(*links, strict=True)))

@@ -13,6 +13,19 @@ from training.tables.column_filter import Filter
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
+class GroupingOptions(Options):
+    """Where near-duplicates are found."""
+
+    error = SourceError
+
+    ray: Annotated[
+        str | None,
+        Field(description="Address of a Ray cluster that finds near-duplicates; local starts one on this machine."),
+        Shown(default="this process", metavar="ADDRESS"),
+    ] = None
+
+
 _FILTERS = "COLUMN=VALUE,VALUE"
 
 

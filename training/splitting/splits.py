@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
 from training.errors import SourceError
-from training.splitting.near_duplicates import near_duplicates
+from training.splitting.near_duplicates import Grouping, near_duplicates
 from training.splitting.options import SplitOptions
 from training.tables.column_filter import ColumnFilter, matching_rows
 from training.tables.part_column import PART, Placed
@@ -189,16 +189,21 @@ def _part(rest: Indices, groups: Groups, size: int, seed: int) -> Indices:
     return rest[_draw(groups[rest], size, seed, left=1)] if len(rest) else rest
 
 
-def joint_groups(questions: Sequence[str], answers: Sequence[str]) -> Groups:
+def joint_groups(questions: Sequence[str], answers: Sequence[str], grouping: Grouping = near_duplicates) -> Groups:
     """A group number per pair. Pairs that have nearly the same text share one.
 
     A question and an answer may be that text, too: with pairs that go both ways, as in data of duplicate questions, one
     direction would otherwise be trained on and the other tested on. In dialogues, texts like "ok" would so tie nearly
     all pairs. Where more than half of the pairs would be one group, texts that occur often tie questions to questions
     and answers to answers only, and a warning is logged.
+
+    Args:
+        questions: of the pairs.
+        answers: of the pairs.
+        grouping: finds near-duplicates.
     """
     count = len(questions)
-    texts = near_duplicates([*questions, *answers])
+    texts = grouping([*questions, *answers])
     times = np.bincount(texts)[texts] if count else texts
     groups = _of_pairs(texts)
     if _largest(groups) <= count / 2 or times.max() <= _OFTEN[-1]:
@@ -229,7 +234,9 @@ def _of_pairs(texts: Groups, frequent: NDArray[np.bool_] | bool = False) -> Grou
     return _tied(count, np.tile(np.arange(count), 3), np.concatenate(ends))
 
 
-def query_groups(queries: Sequence[str], relevant: Sequence[Sequence[str]]) -> Groups:
+def query_groups(
+    queries: Sequence[str], relevant: Sequence[Sequence[str]], grouping: Grouping = near_duplicates
+) -> Groups:
     """A group number per query of a collection. Queries that are near-duplicates share one.
 
     So do a query and those that it, or a near-duplicate of it, is relevant to as a document. Documents alone keep no
@@ -238,10 +245,11 @@ def query_groups(queries: Sequence[str], relevant: Sequence[Sequence[str]]) -> G
     Args:
         queries: at least one.
         relevant: the relevant documents of each.
+        grouping: finds near-duplicates.
     """
     number: dict[str, int] = {}
     found = [(row, number.setdefault(text, len(number))) for row, texts in enumerate(relevant) for text in texts]
-    texts = near_duplicates([*queries, *number])
+    texts = grouping([*queries, *number])
     asked, answers = texts[: len(queries)], texts[len(queries) :]
     ties = [(row, answers[text]) for row, text in found]
     rows, ends = np.array([*enumerate(asked), *ties], dtype=np.int64).T

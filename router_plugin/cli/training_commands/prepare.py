@@ -16,6 +16,7 @@ from router_plugin.cli.printing import print_json
 from router_plugin.plugins.source_kinds import find_source_kind, source_kinds
 from training.prepared.options import PrepareOptions
 from training.sources.options import SourceOptions
+from training.splitting.options import GroupingOptions
 from training.tables.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def prepare(
     out: Annotated[Path, typer.Option(help="Folder to write.", parser=named_path, metavar=PATH)],
     kind: Annotated[str, typer.Option(help="Kind of the source, see below.", metavar="KIND")] = "pairs",
     splitting: Annotated[PrepareOptions, fields_of(PrepareOptions)],
+    grouping: Annotated[GroupingOptions, fields_of(GroupingOptions)],
     options: Annotated[SourceOptions, fields_of(SourceOptions)],
     reading: Annotated[ReadOptions, fields_of(ReadOptions, "hub_split", "hub_config", "hub_revision", "skip_bad")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prepared folder.")] = False,
@@ -57,7 +59,7 @@ def prepare(
     from training.preparing import prepare_source
 
     if splitting.split == "test":
-        refuse_options(context, ("test_size",), "with `split` test: every row is a test row")
+        refuse_options(context, ("test_size", "ray"), "with `split` test: every row is a test row")
     chosen = find_source_kind(kind)
     prepared = prepare_source(
         chosen,
@@ -66,6 +68,7 @@ def prepare(
         reading=reading,
         splitting=splitting,
         overwrite=overwrite,
+        ray=grouping.ray,
         **options.given(),
     )
     if json:

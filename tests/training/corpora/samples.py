@@ -14,6 +14,8 @@ from training.corpora.encoding import ShardEncoder
 from training.corpora.model_source import ModelSource
 from training.corpora.records import EncodingIdentity, TextShard, VectorShard
 from training.corpora.shard_folder import ShardFolder
+from training.splitting.kept_arrays import Files
+from training.splitting.prefix_join import Signed, SignPart, TextPart
 
 WORDS = [
     "apple",
@@ -92,6 +94,20 @@ class KilledEncoder(ShardEncoder):
         (self.markers / f"{shard.number}-{os.getpid()}-{found[0]}").touch()
         if shard.number == 2:
             kill_process(self.markers / "behind")
+        return found
+
+
+class KilledSigning(SignPart):
+    """Finds shingles; the process is killed once when those of part 1 are kept."""
+
+    def __init__(self, marker: Path, files: Files, counters: int, device: str | None) -> None:
+        super().__init__(files, counters, device)
+        self.marker = marker
+
+    def __call__(self, part: TextPart) -> Signed:
+        found = super().__call__(part)
+        if part.number == 1:
+            kill_process(self.marker)
         return found
 
 

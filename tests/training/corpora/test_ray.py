@@ -93,6 +93,7 @@ def test_a_cluster_ranks_as_one_process_does(cluster, tmp_path):
 @pytest.mark.ray
 def test_training_on_a_cluster_gives_the_model_of_one_process(cluster, tmp_path, tiny_base, monkeypatch):
     data = prepared(word_pairs(), tmp_path / "data", test_size=0.3)
+    monkeypatch.setattr("training.splitting.near_duplicates.PART", 30)
     reports = {}
     for name, address in (("one", None), ("two", "local")):
         reports[name] = adapt(TrainingJob(data, "words", tiny_base, QUICK, device="cpu", ray=address), tmp_path / name)

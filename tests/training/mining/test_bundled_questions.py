@@ -68,10 +68,11 @@ def test_a_question_that_a_domain_holds_out_is_not_learnt(tmp_path, tiny_base, d
     own = prepared(asked, tmp_path / "own")
     job = TrainingJob(own, "legal", tiny_base)
     held_out = {own.queries[name] for split in ("dev", "test") for name in own.qrels[split]}
-    kept = job.kept_apart.mixed["bundled-legal"]
+    apart = job.keep_apart()
+    kept = apart.mixed["bundled-legal"]
     learnt = {kept.queries[name] for name in kept.qrels["train"]}
     assert held_out and learnt and not held_out & learnt
-    assert job.kept_apart.left_out["bundled-legal"] >= len(held_out & set(bundled.queries.values()))
+    assert apart.left_out["bundled-legal"] >= len(held_out & set(bundled.queries.values()))
 
 
 @pytest.mark.slow

@@ -6,7 +6,10 @@ import unicodedata
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from training.splitting import near_duplicates as module
 from training.splitting.near_duplicates import near_duplicates
 
 LONG = [f"word{number}" for number in range(60)]
@@ -26,6 +29,32 @@ def templates(loose, close):
     """Texts of one template: loose ones, similar to no other, stand before close ones, all similar to each other."""
     texts = [f"{TEXT} {' '.join(f'loose{number}x{part}' for part in range(9))}" for number in range(loose)]
     return texts + [f"{TEXT} {' '.join(f'close{number}x{part}' for part in range(3))}" for number in range(close)]
+
+
+def variants(count, seed):
+    """Random texts, of which many are copies of others, with other case, or with a few words changed."""
+    draw = np.random.default_rng(seed)
+    texts = []
+    for _ in range(count):
+        if texts and draw.random() < 0.7:
+            words = texts[draw.integers(len(texts))].split(" ")
+            for _ in range(draw.integers(3)):
+                words[draw.integers(len(words))] = f"new{draw.integers(9)}"
+            texts.append(" ".join(words).upper() if draw.random() < 0.2 else " ".join(words))
+        else:
+            texts.append(" ".join(draw.choice(LONG, draw.integers(1, 40))))
+    return texts
+
+
+def compared_all_with_all(texts):
+    """The groups in the order of their first texts, counted independently."""
+    expected = np.arange(len(texts))
+    for one in range(len(texts)):
+        for other in range(one):
+            if jaccard(texts[one], texts[other]) >= 0.85:
+                expected[expected == expected[one]] = expected[other]
+    number = {}
+    return [number.setdefault(group, len(number)) for group in expected.tolist()]
 
 
 def same(groups, *positions):
@@ -155,15 +184,24 @@ def test_groups_are_those_of_comparing_all_with_all():
         for place in draw.integers(len(words), size=draw.integers(0, 6)):
             words[place] = f"changed{draw.integers(3)}"
         texts.append(" ".join(words))
-    groups = near_duplicates(texts)
-    expected = np.arange(len(texts))
-    for one in range(len(texts)):
-        for other in range(one):
-            if jaccard(texts[one], texts[other]) >= 0.85:
-                expected[expected == expected[one]] = expected[other]
-    assert [same(groups, i, j) for i in range(150) for j in range(i)] == [
-        bool(expected[i] == expected[j]) for i in range(150) for j in range(i)
-    ]
+    assert near_duplicates(texts).tolist() == compared_all_with_all(texts)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 1 << 30), count=st.integers(0, 40), part=st.integers(1, 12), band_parts=st.integers(1, 3))
+def test_parts_and_bands_of_any_size_give_the_same_groups(seed, count, part, band_parts):
+    texts = variants(count, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PART", part)
+        patch.setattr(module, "BAND_PARTS", band_parts)
+        assert near_duplicates(texts).tolist() == compared_all_with_all(texts)
+
+
+def test_shingles_with_a_counter_in_common_change_no_group(monkeypatch):
+    texts = variants(60, 0)
+    expected = near_duplicates(texts).tolist()
+    monkeypatch.setattr(module, "COUNTERS", 4)
+    assert near_duplicates(texts).tolist() == expected
 
 
 def test_the_order_of_texts_does_not_matter():

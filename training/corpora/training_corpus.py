@@ -15,11 +15,11 @@ from training.corpora.cutting import cut
 from training.corpora.encoding import encode_shards
 from training.corpora.model_source import ModelSource
 from training.corpora.options import EncodeOptions
-from training.corpora.ranking import top_k_by_parts
+from training.corpora.ranking import PART, top_k_by_parts
 from training.corpora.shard_folder import ShardFolder
 from training.corpora.vector_files import read_vectors
 from training.retrieval.encoding import BLOCK, longest_first
-from training.retrieval.ranking import Embeddings, LeftOut
+from training.retrieval.ranking import Embeddings, LeftOut, top_k
 from training.retrieval.vectors import StoredVectors
 from training.runs.progress import bar
 
@@ -66,7 +66,12 @@ class ClusterCorpus:
     def top_k(
         self, queries: Embeddings, documents: Embeddings, k: int, device: str = "cpu", left_out: LeftOut = ()
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        """See :func:`training.retrieval.ranking.top_k`; products are computed where the engine says."""
+        """See :func:`training.retrieval.ranking.top_k`; of several parts, products are computed where the engine says.
+
+        A single part is ranked in this process, before a worker would have started.
+        """
+        if len(documents) <= PART:
+            return top_k(queries, documents, k, device, left_out)
         return top_k_by_parts(self._engine, queries, documents, k, left_out)
 
 

@@ -10,8 +10,9 @@ from training.cluster.engines import OneProcess
 from training.corpora import ranking
 from training.corpora.encoding import encode_corpus
 from training.corpora.options import EncodeOptions
-from training.corpora.ranking import rank_corpus, top_k_by_parts
+from training.corpora.ranking import PART, rank_corpus, top_k_by_parts
 from training.corpora.shard_folder import ShardFolder
+from training.corpora.training_corpus import ClusterCorpus
 from training.corpora.vector_files import read_vectors
 from training.errors import CorpusError
 from training.retrieval.ranking import top_k
@@ -43,6 +44,25 @@ def test_parts_give_the_ranking_of_the_whole_ties_and_left_out_documents_include
     found = next(iter(top_k_by_parts(HERE, queries, stored, 25, left_out)))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Counting(OneProcess):
+    """An engine that counts what it is given."""
+
+    given = 0
+
+    def map(self, make, items, what):
+        self.given += len(items)
+        return super().map(make, items, what)
+
+
+@pytest.mark.parametrize(("count", "given"), [(PART, 0), (PART + 1, 2)])
+def test_a_training_run_ranks_a_single_part_itself(tiny_base, count, given):
+    engine, documents, queries = Counting("cpu"), units(count, 0), units(3, 1)
+    found = next(iter(ClusterCorpus(engine, tiny_base, False).top_k(queries, documents, 5)))
+    for one, other in zip(found, next(iter(top_k(queries, documents, 5))), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert engine.given == given
 
 
 def test_rows_of_rows_are_rows_of_the_file(tmp_path):

@@ -22,7 +22,7 @@ def chain(lines: list[str], base: BaseModelFiles, folder: Path, asked: str) -> N
     """Adapt to a medical source, which must help on its test questions, and route ``asked`` by an utterance like it."""
     (folder / "pairs.jsonl").write_text("".join(lines), encoding="utf-8")
     prepare(read_pairs(str(folder / "pairs.jsonl")), folder / "data", SHORT)
-    recipe = Contrastive(iterations=1, batch_size=16, min_steps=10, max_length=48)
+    recipe = Contrastive(iterations=1, batch_size=16, min_steps=10, max_length=32)
     job = TrainingJob(read_prepared(folder / "data"), "medical", base, recipe, device="cpu")
     report = adapt(job, folder / "model")
     assert report.improved
@@ -41,7 +41,11 @@ def chain(lines: list[str], base: BaseModelFiles, folder: Path, asked: str) -> N
 
 
 @pytest.mark.slow
-def test_a_medical_model_beats_its_base_on_held_out_questions(tmp_path: Path, real_base: BaseModelFiles) -> None:
+@pytest.mark.usefixtures("quick_maps")
+def test_a_medical_model_beats_its_base_on_held_out_questions(
+    tmp_path: Path, real_base: BaseModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.mining.bundled_questions.LEAST", 30)
     chain(medical_pairs(), real_base, tmp_path, "which tablets treat seizures in epilepsy")
 
 

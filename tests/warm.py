@@ -4,8 +4,8 @@ Importing torch and sentence-transformers takes longer than most of what the doc
 :func:`started` starts the server and writes two commands, ``domain-router`` and ``python``; see :func:`command`. A
 command sends its arguments, folder, environment and standard streams to the server, and ends as the forked process
 does. That is a process of its own in all but three things: the modules are imported already, libraries that read the
-environment at import have read the server's, and modules are not torn down at the end, which takes a second. A test of
-any of these starts ``sys.executable`` instead.
+environment at import have read the server's, the Hub's excepted, and modules are not torn down at the end, which takes
+a second. A test of any of these starts ``sys.executable`` instead.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ COMMANDS = "WARM_COMMANDS"
 
 BASE = "WARM_BASE_MODEL"
 """The environment variable that names the folder of the model that a process takes for all-MiniLM-L6-v2."""
+
+QUESTIONS = "WARM_BUNDLED_QUESTIONS"
+"""The environment variable that names the folder of the questions that training mixes in."""
 
 LIBRARIES = (
     *("datasets", "peft", "sklearn.linear_model", "sklearn.feature_extraction.text", "sklearn.manifold"),
@@ -155,6 +158,7 @@ def become(streams: list[int], folder: str, environment: dict[str, str]) -> None
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    importlib.reload(importlib.import_module("huggingface_hub.constants"))
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
     if "COVERAGE_PROCESS_START" in environment:
         import coverage
@@ -164,6 +168,10 @@ def become(streams: list[int], folder: str, environment: dict[str, str]) -> None
         from registry.model_folders import base_models
 
         base_models._packaged = lambda: (Path(base), "")
+    if questions := environment.get(QUESTIONS):
+        from training.mining import bundled_questions
+
+        bundled_questions.HOMES = (Path(questions),)
 
 
 def run(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests import warm
 from tests.conftest import ROOT
 
-PAIRS, CHARACTERS = 24, 200
+PAIRS, CHARACTERS = 24, 80
 """Of each example domain, and of an answer, so that the pages' training runs are short."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from router_plugin import load_routes
+from tests import warm
 from tests.conftest import ROOT
 
 README = ("README", "add-a-domain", "ready-made", "classifier")
@@ -92,9 +93,9 @@ def run_page(page: str, checkout: Path, replaced: Mapping[str, str] | None = Non
 
 
 def run(command: list[str], checkout: Path, environment: dict[str, str]) -> str:
-    """Run a command in a checkout, with the commands of its virtual environment; returns what it printed."""
+    """Run a command in a checkout, with its commands and its bundled questions; returns what it printed."""
     path = f"{checkout / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, **environment}
+    env = {**os.environ, "PATH": path, warm.QUESTIONS: str(checkout / "examples" / "data"), **environment}
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=env, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

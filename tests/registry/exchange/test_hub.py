@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from registry import Registry
+from tests import warm
 from tests.conftest import ROOT
 from tests.registry.exchange.hub_server import TOKEN, HubServer, hub_server
 from tests.registry.samples import make_record, write_model
@@ -45,8 +45,7 @@ def run(hub: HubServer, tmp_path: Path) -> Run:
             **{"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"},
             **{"DOMAIN_ROUTER_HOME": str(tmp_path / "home"), "HF_HOME": str(tmp_path / "hf")},
         }
-        code = "from router_plugin.cli import main; main()"
-        command = [sys.executable, "-c", code, "models", *map(str, arguments), "--registry", str(tmp_path / registry)]
+        command = [warm.command("domain-router"), "models", *map(str, arguments), "--registry", tmp_path / registry]
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **known, **environment}, timeout=120
         )

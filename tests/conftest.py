@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import tempfile
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["RAY_AUTH_MODE"] = "disabled"  # its token would be in the home folder
+os.environ.update(RAY_worker_niceness="0")  # its workers would wait for whatever else runs
 if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker has all this from the process that started it
     SCRATCH = tempfile.TemporaryDirectory(prefix="domain-router-tests-")
     os.environ.setdefault("GIT_CONFIG_GLOBAL", str(Path("~/.gitconfig").expanduser()))
@@ -70,6 +72,16 @@ def home() -> Iterator[None]:
     yield
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     assert not left, f"a test left in the user's home folder: {', '.join(left)}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> None:
+    """What is in memory before the tests of a module is visited by no later collection of garbage.
+
+    Each training collects, and visiting the libraries and all tests takes longer than a tiny model's steps.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

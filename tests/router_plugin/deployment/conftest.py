@@ -18,9 +18,8 @@ from tests.router_plugin.server.conftest import over_all as over_all
 
 @pytest.fixture(scope="module")
 def ray_environment():
-    """Where Ray's workers find the tests, and are not slower than others."""
+    """Where Ray's workers find the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
         yield
 

@@ -27,6 +27,8 @@ QUERIES = (
     "\u202egnihton \u0000 '\"`",
     "a" * 3000,
 )
+TELEPHONE = {"width": 360, "height": 800}
+WIDE = {"width": 1280, "height": 900}
 SERIOUS = ("serious", "critical")
 """Impacts of axe's findings that no page may have."""
 
@@ -87,7 +89,7 @@ def check_accessible(page):
     """What axe finds serious is a failure. It cannot look into frames, which are of no origin."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, options={"iframes": False}).response["violations"]
+    found = Axe().run(page, options={"iframes": False, "resultTypes": ["violations"]}).response["violations"]
     assert not [(each["id"], node["html"]) for each in found if each["impact"] in SERIOUS for node in each["nodes"]]
 
 
@@ -95,6 +97,15 @@ def check_fits(page):
     """Nothing makes the page wider than the window."""
     widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert widths[0] <= widths[1]
+
+
+def looks(page):
+    """Show a page on a telephone and then on a wide screen, on each light and dark; yields the scheme and the width."""
+    for size in (TELEPHONE, WIDE):
+        page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            yield scheme, size["width"]
 
 
 def wait_until(page, expression, seconds=30.0):

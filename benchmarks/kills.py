@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -78,7 +79,8 @@ def main() -> None:
 
 def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill runs and start them again; count the kills by stage, and how many ended the same."""
-    base = tiny_model(folder / "base")
+    with ProcessPoolExecutor(1, CONTEXT) as pool:  # nothing else needs torch in this process
+        base = pool.submit(tiny_model, folder / "base").result()
     finish(folder, ["prepare", str(_first_pairs(folder)), "--out", str(folder / "data"), "--overwrite"])
     started = time.perf_counter()
     finish(folder, command(folder, base, "undisturbed"))

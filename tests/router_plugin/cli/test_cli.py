@@ -87,14 +87,15 @@ def test_help_is_quick_and_imports_no_torch():
         "    heavy &= set(sys.modules)\n"
         "    assert end.code in (0, None), end.code\n    assert not heavy, heavy\n"
     )
+
+    def seconds(arguments):
+        before = os.times()
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, timeout=60)
+        after = os.times()  # of the processor, which other work on the machine hardly changes
+        return sum(after[2:4]) - sum(before[2:4])
+
     for arguments in (["--help"], ["train", "--help"]):
-        seconds = []
-        for _ in range(5):
-            before = os.times()
-            subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, timeout=60)
-            after = os.times()  # of the processor, which other work on the machine hardly changes
-            seconds.append(sum(after[2:4]) - sum(before[2:4]))
-        assert min(seconds) < 2 * 0.5
+        assert any(seconds(arguments) < 2 * 0.5 for _ in range(5))
 
 
 def test_a_decision_is_printed_as_a_table_and_as_json(cli, served):

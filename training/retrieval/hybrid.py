@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.texts.bm25 import Bm25
+from registry.texts.bm25 import BLOCK, rankings
 from registry.texts.fusion import fuse
 from training.retrieval.metrics import query_metrics
 from training.retrieval.ranking import DEPTH, NOTHING
 from training.retrieval.significance import compare_metrics
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
-from training.runs.progress import track
+from training.runs.progress import bar
 
 Indices = NDArray[np.int64]
 
@@ -24,11 +24,12 @@ def ranked_by_bm25(texts: Texts, split: str) -> Indices:
     """
     found = np.full((len(texts.queries[split]), DEPTH), NOTHING, dtype=np.int64)
     for queries, documents in texts.spans(split):
-        index = Bm25(track(texts.documents[documents], "indexing by BM25"))
-        for row in track(range(queries.start, queries.stop), "ranking by BM25"):
-            own = [position - documents.start for position in texts.own[split][row]]
-            best = index.ranking(texts.queries[split][row], DEPTH, own)
-            found[row, : len(best)] = best + documents.start
+        own = [[position - documents.start for position in each] for each in texts.own[split][queries]]
+        blocks = -(-(documents.stop - documents.start) // BLOCK)
+        with bar("ranking by BM25", blocks * len(own)) as advance:
+            best = rankings(texts.documents[documents], texts.queries[split][queries], DEPTH, own, advance)
+        for row, positions in enumerate(best, start=queries.start):
+            found[row, : len(positions)] = positions + documents.start
     return found
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.texts.bm25 import Bm25, highest
+from registry.texts import bm25
+from registry.texts.bm25 import Bm25, highest, rankings
 
 DOCUMENTS = ["the red house", "the red red car", "a blue boat at sea"]
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=12).map(np.array)
@@ -69,6 +70,29 @@ def test_the_scores_of_many_documents_are_those_of_the_formula() -> None:
             idf = log(1 + (200 - found + 0.5) / (found + 0.5))
             wanted += idf * counts * 2.2 / (counts + 1.2 * (0.25 + 0.75 * lengths / lengths.mean()))
         assert index.scores(query) == pytest.approx(wanted)
+
+
+WORDS = st.lists(st.sampled_from("abcde"), max_size=6).map(" ".join)
+
+
+@given(st.lists(WORDS, max_size=12), st.lists(st.tuples(WORDS, st.sets(st.integers(0, 11))), max_size=4), st.data())
+def test_blocks_of_documents_rank_as_one_index_does_to_the_last_bit(
+    documents: list[str], asked: list[tuple[str, set[int]]], draw: st.DataObject
+) -> None:
+    limit, size = draw.draw(st.integers(1, 5)), draw.draw(st.integers(1, 12))
+    left_out = [{place for place in apart if place < len(documents)} for _, apart in asked]
+    queries = [query for query, _ in asked]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bm25, "BLOCK", size)
+        found = rankings(documents, queries, limit, left_out)
+    whole = Bm25(documents)
+    wanted = [whole.ranking(query, limit, apart) for query, apart in zip(queries, left_out, strict=True)]
+    assert [each.tolist() for each in found] == [each.tolist() for each in wanted]
+    if documents:
+        terms = bm25.Statistics.of(documents, (term for query in queries for term in query.split()))
+        part = Bm25(documents[-size:], terms)
+        for query in queries:
+            assert np.array_equal(part.scores(query), whole.scores(query)[-size:])
 
 
 @given(SCORES, st.integers(0, 5))

@@ -26,7 +26,7 @@ FLOORS = {
     ],
     "training": [
         {"errors"},
-        {"cluster", "runs"},
+        {"cluster", "lazy_texts", "runs"},
         {"llm", "tables"},
         {"sources"},
         {"splitting"},

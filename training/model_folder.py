@@ -14,6 +14,7 @@ from registry.gates.query_metrics import QueryMetrics, write_query_metrics
 from registry.model_folders.base_models import BaseModelFiles
 from registry.shared.outputs import make_folder
 from training.job import TrainingJob
+from training.lazy_texts.sequences import Chained
 from training.prepared.format import PreparedData
 from training.recipes.finetune import train_adapter_only
 from training.reporting.card import CARD, model_card
@@ -72,10 +73,10 @@ def write_profile(folder: Path, data: PreparedData, files: BaseModelFiles, base:
     """
     queries, embeddings = base.texts.queries["train"], base.query_embeddings("train")[:]
     sets = data.parts.values() or [data]
-    labelled = [text for part in sets if part.labelled for text in part.corpus.values()]
+    labelled = [text for part in sets if part.labelled for text in part.documents.texts]
     if labelled:
         queries = queries + labelled
         embeddings = np.concatenate([embeddings, base.encode_queries(labelled)])
-    documents = [text for part in sets if not part.labelled for text in part.corpus.values()]
+    documents = Chained(part.documents.texts for part in sets if not part.labelled)
     digest = files.record().weights_sha256
     Profile.from_queries(queries, base.encode_queries, digest, seed, embeddings, documents).save(folder)

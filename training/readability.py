@@ -72,11 +72,11 @@ def check_readable(
 def _looked_at(model: SentenceTransformer, name: str, data: PreparedData) -> Iterator[_Texts]:
     kinds: tuple[tuple[Kind, str, Sequence[str]], ...] = (
         ("query", "queries", list(data.queries.values())),
-        ("document", "documents", list(data.corpus.values())),
+        ("document", "documents", data.documents.texts),
     )
     for kind, what, texts in kinds:
         tokens = tokens_of(model, kind)
-        sample = texts[:: -(-len(texts) // SAMPLE) or 1]
+        sample = list(texts[:: -(-len(texts) // SAMPLE) or 1])
         if tokens is not None and sample:
             of = f" of the set {name}" if name else ""
             yield _Texts(what + of, sample, [tokens.read(text).unread for text in sample])

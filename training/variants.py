@@ -15,6 +15,7 @@ from registry.model_folders.variants import RECORD, Backend, VariantRecord, vari
 from registry.paths import PathLike, local_path
 from registry.shared.outputs import move_into_place, new_folder_beside
 from training.errors import TrainingError
+from training.lazy_texts.sequences import Chained
 from training.prepared.format import PreparedData
 from training.reporting.report import TrainingReport
 from training.reporting.verdicts import MEASURE, falls_short
@@ -70,7 +71,7 @@ def _add(
     folder: Path, backend: Backend, model: SentenceTransformer, texts: Texts, dev: float, encode_batch: int
 ) -> VariantRecord:
     with new_folder_beside(folder) as staging:
-        made = export(model, staging, backend, [*texts.queries["train"], *texts.documents])
+        made = export(model, staging, backend, Chained([texts.queries["train"], texts.documents]))
         found = _measure(CompiledModel(staging), texts, encode_batch)
         record = made.model_copy(update={"dev": {MEASURE: found}, "dev_model": {MEASURE: dev}})
         (staging / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,7 +24,8 @@ def sample_sentences(documents: Iterable[str], seed: int, limit: int = MAX_SENTE
         seed: of the sample.
         limit: number of sentences.
     """
-    draw, every = np.random.default_rng(seed), list(documents)
+    every = documents if isinstance(documents, Sequence) else list(documents)
+    draw = np.random.default_rng(seed)
     chosen = [every[place] for place in draw.permutation(len(every))[:limit]]
     sentences = [sentence.strip() for text in chosen for sentence in split_sentences(collapsed(text))]
     different = {text_key(text): text for text in sentences if count_words(text) in SENTENCE_WORDS}

@@ -148,7 +148,7 @@ def _openvino_int8(
 
     tokens = shared_tokens(graph.model.tokenizer.backend_tokenizer.to_str(), record.max_length)
 
-    some = list(texts)[:CALIBRATION_TEXTS] or list(PROBES)
+    some = list(texts[:CALIBRATION_TEXTS]) or list(PROBES)
     data = nncf.Dataset(some, lambda text: features([tokens.ids(text)], record.pad, record.inputs))
     with redirect_stdout(sys.stderr):  # for its progress bars: a command may write JSON to stdout
         quantized = nncf.quantize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from registry.model_folders.input_config import InputConfig, Kind
@@ -63,10 +65,10 @@ def _contradictory(texts: Texts) -> Finding:
 
 def _same_answer_twice(documents: Sequence[str]) -> Finding:
     """Documents whose text another document has, too."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for document in documents:
-        groups[near_key(document)].append(document)
-    found = (document for group in groups.values() if len(group) > 1 for document in group)
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for place, document in enumerate(documents):
+        groups[_digest(near_key(document))].append(place)
+    found = (documents[place] for group in groups.values() if len(group) > 1 for place in group)
     return _finding("same-answer-twice", found, len(documents))
 
 
@@ -101,6 +103,12 @@ def _unreadable(texts: Iterable[tuple[str, TextRead]]) -> Iterable[str]:
 
 
 def _finding(name: FindingName, found: Iterable[str], looked_at: int) -> Finding:
-    texts = list(found)
-    shown = [text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}..." for text in texts[:EXAMPLES]]
-    return Finding(name=name, count=len(texts), looked_at=looked_at, examples=shown)
+    texts = iter(found)
+    examples = list(islice(texts, EXAMPLES))
+    shown = [text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}..." for text in examples]
+    return Finding(name=name, count=len(examples) + sum(1 for _ in texts), looked_at=looked_at, examples=shown)
+
+
+def _digest(key: str) -> bytes:
+    """What is kept of a long key: no two have ever been found with the same SHA-256."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -154,8 +154,10 @@ def _by_questions(texts: Texts) -> Reciprocal:
 
 
 def _by_answers(texts: Texts) -> Reciprocal:
-    keys = [near_key(document) for document in texts.documents]
-    equal = Counter(keys)
+    wanted = set[int]().union(*texts.relevant["dev"])
+    keys = {document: near_key(texts.documents[document]) for document in wanted}
+    asked = set(keys.values())
+    equal = Counter(key for text in texts.documents if (key := near_key(text)) in asked)
     limits = []
     for right in texts.relevant["dev"]:
         known = Counter(keys[document] for document in right)

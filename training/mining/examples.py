@@ -1,12 +1,17 @@
-"""Training examples in batches: columns of texts, split into batches and concatenated again."""
+"""Training examples in batches: columns of texts, split into batches and concatenated again.
+
+Columns are sequences that may read a text when it is accessed, so that the texts of one step are in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Batch = dict[str, list[Any]]
+from training.lazy_texts.sequences import Chained
+
+Batch = Mapping[str, Sequence[Any]]
 """The texts of a batch, by column."""
 
 
@@ -25,6 +30,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.columns["anchor"])
 
+    def row(self, number: int) -> dict[str, Any]:
+        """An example, by column."""
+        return {name: column[number] for name, column in self.columns.items()}
+
 
 def batches_of(examples: Examples) -> Iterator[Batch]:
     """The examples batch by batch."""
@@ -37,5 +46,5 @@ def batches_of(examples: Examples) -> Iterator[Batch]:
 def concatenate(batches: Iterable[Batch]) -> Examples:
     """Batches with the same columns, one after the other; at least one."""
     all_batches = list(batches)
-    columns = {name: [value for batch in all_batches for value in batch[name]] for name in all_batches[0]}
+    columns = {name: Chained(batch[name] for batch in all_batches) for name in all_batches[0]}
     return Examples(columns, [len(batch["anchor"]) for batch in all_batches])

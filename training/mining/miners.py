@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
+from training.lazy_texts.sequences import Chosen
 from training.mining.batching import Example, fill_batches
 from training.mining.examples import Batch, Examples, batches_of
 from training.mining.hard_negatives import Triplet, hard_negatives, reference_triplets
@@ -75,8 +76,8 @@ class TripletMiner:
         return Examples(
             {
                 "anchor": [queries[triplet.query] for triplet in self.triplets],
-                "positive": [documents[triplet.positive] for triplet in self.triplets],
-                "negative": [documents[triplet.negative] for triplet in self.triplets],
+                "positive": Chosen(documents, (triplet.positive for triplet in self.triplets)),
+                "negative": Chosen(documents, (triplet.negative for triplet in self.triplets)),
             }
         )
 
@@ -134,12 +135,10 @@ class NegativeMiner:
             batches += fill_batches(drawn, answers, groups, self.batch_size)
         self._warn(self.passes * sum(map(bool, relevant)), [len(batch) for batch in batches])
         queries, documents = self.texts.queries["train"], self.texts.documents
-        columns: dict[str, list[str]] = {"anchor": [], "positive": []}
-        columns |= {f"negative_{number}": [] for number in range(1, self.negatives + 1)}
-        for example in (example for batch in batches for example in batch):
-            row = [queries[example.query], *(documents[position] for position in example.documents)]
-            for column, text in zip(columns.values(), row, strict=True):
-                column.append(text)
+        chosen = [example for batch in batches for example in batch]
+        columns: dict[str, Sequence[str]] = {"anchor": [queries[example.query] for example in chosen]}
+        for place, name in enumerate(("positive", *(f"negative_{each + 1}" for each in range(self.negatives)))):
+            columns[name] = Chosen(documents, (example.documents[place] for example in chosen))
         return Examples(columns, [len(batch) for batch in batches])
 
     def _warn(self, drawn: int, batches: Sequence[int]) -> None:

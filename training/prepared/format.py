@@ -7,15 +7,22 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from registry.paths import PathLike, local_path
+from registry.progress import byte_bar
 from training.errors import PreparedDataError
+from training.lazy_texts.corpus import Corpus
+from training.lazy_texts.sorting import in_order
+from training.lazy_texts.stored import read_texts
 from training.sources.own_documents import OWN, read_own, write_own
 
 SPLITS = ("train", "dev", "test")
 MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
+"""Bytes that are hashed at a time."""
 
 Qrels = dict[str, list[str]]
 """Query id to the ids of its relevant documents; a training query may have none that is known."""
@@ -23,9 +30,12 @@ Qrels = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Documents and queries by id, in file order, and which documents are relevant to which queries."""
+    """Documents and queries by id, in file order, and which documents are relevant to which queries.
 
-    corpus: dict[str, str]
+    The texts of documents need not be in memory; those of a folder stay in its file, and are read when they are needed.
+    """
+
+    corpus: Mapping[str, str]
     queries: dict[str, str]
     qrels: dict[str, Qrels]
     manifest: dict[str, Any]
@@ -36,6 +46,11 @@ class PreparedData:
     it. Documents whose whole text is the query's need not be named."""
     parts: Mapping[str, PreparedData] = field(default_factory=dict)
     """The joined sets by name, in the order of their documents and queries; empty for a single set."""
+
+    @cached_property
+    def documents(self) -> Corpus:
+        """The corpus, whose texts and ids are also known by position."""
+        return Corpus.of(self.corpus)
 
     @property
     def labelled(self) -> bool:
@@ -50,17 +65,21 @@ class PreparedData:
     def ranking_digest(self, split: str) -> str:
         """SHA-256 of all that metrics on a split depend on, but the model: documents, queries in order, and judgements.
 
-        It stays the same where only other splits change, or only the order of the documents or their ids.
+        It stays the same where only other splits change, or only the order of the documents or their ids. What is
+        hashed is JSON: the sorted documents, and for each query its text, its relevant documents and its own.
         """
         if self.parts:
-            content: object = [part.ranking_digest(split) for part in self.parts.values()]
-        else:
-            queries = [
-                [self.queries[query], self._texts(relevant), self._texts(self.own.get(query, ()))]
-                for query, relevant in self.qrels[split].items()
-            ]
-            content = [sorted(self.corpus.values()), queries]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+            digests = [part.ranking_digest(split) for part in self.parts.values()]
+            return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+        queries = [
+            [self.queries[query], self._texts(relevant), self._texts(self.own.get(query, ()))]
+            for query, relevant in self.qrels[split].items()
+        ]
+        sha256 = hashlib.sha256(b"[[")
+        for number, text in enumerate(in_order(self.documents.texts)):
+            sha256.update(f"{', ' if number else ''}{json.dumps(text)}".encode())
+        sha256.update(f"], {json.dumps(queries)}]".encode())
+        return sha256.hexdigest()
 
     def _texts(self, documents: Iterable[str]) -> list[str]:
         return sorted(self.corpus[name] for name in documents)
@@ -95,7 +114,7 @@ def write_prepared(
 
 
 def read_prepared(folder: PathLike) -> PreparedData:
-    """Read a folder that ``prepare`` wrote.
+    """Read a folder that ``prepare`` wrote; the texts of its documents stay in their file.
 
     Raises:
         PreparedDataError: a file is missing or malformed, or the content differs from the manifest.
@@ -109,7 +128,7 @@ def read_prepared(folder: PathLike) -> PreparedData:
             raise TypeError("counts")
         if manifest["fingerprint"] != _fingerprint(folder):
             raise PreparedDataError(f"{folder}: the files were changed after they were prepared: prepare them again")
-        corpus = {row["_id"]: row["text"] for row in _read_lines(folder / "corpus.jsonl")}
+        corpus = Corpus(*read_texts(folder / "corpus.jsonl"))
         queries = {row["_id"]: row["text"] for row in _read_lines(folder / "queries.jsonl")}
         judged = {split: _read_qrels(folder / "qrels" / f"{split}.tsv") for split in SPLITS}
         own = read_own(folder)
@@ -123,10 +142,15 @@ def read_prepared(folder: PathLike) -> PreparedData:
 def _fingerprint(folder: Path) -> str:
     sha256 = hashlib.sha256()
     own = (OWN,) if (folder / OWN).is_file() else ()
-    for name in ("corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in SPLITS), *own):
-        content = (folder / name).read_bytes()
-        sha256.update(f"{name} {len(content)}\n".encode())
-        sha256.update(content)
+    names = ("corpus.jsonl", "queries.jsonl", *(f"qrels/{split}.tsv" for split in SPLITS), *own)
+    sizes = {name: (folder / name).stat().st_size for name in names}
+    with byte_bar(f"checking {folder.name}", sum(sizes.values())) as advance:
+        for name, size in sizes.items():
+            sha256.update(f"{name} {size}\n".encode())
+            with (folder / name).open("rb") as file:
+                while block := file.read(_BLOCK):
+                    sha256.update(block)
+                    advance(len(block))
     return sha256.hexdigest()
 
 

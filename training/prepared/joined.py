@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from registry.records import check_test_set
 from training.errors import TrainingError
+from training.lazy_texts.corpus import Corpus
+from training.lazy_texts.sequences import Chained
 from training.prepared.format import SPLITS, PreparedData
 
 
@@ -29,7 +31,10 @@ def join(sets: Mapping[str, PreparedData]) -> PreparedData:
         return next(iter(sets.values()))
     for name in sets:
         check_test_set(name)
-    corpus = {f"{name}/{key}": text for name, data in sets.items() for key, text in data.corpus.items()}
+    corpus = Corpus(
+        [f"{name}/{key}" for name, data in sets.items() for key in data.documents.ids],
+        Chained(data.documents.texts for data in sets.values()),
+    )
     queries = {f"{name}/{key}": text for name, data in sets.items() for key, text in data.queries.items()}
     qrels = {
         part: {

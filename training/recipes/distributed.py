@@ -27,7 +27,7 @@ class FineTuning:
 
     Attributes:
         weights: folder of the model that it starts from.
-        examples: the training examples.
+        examples: the training examples; every process reads their texts itself, from the same files.
         seed: of everything random in it.
         adapter_seed: of an adapter's first weights.
         checkpoints: the folder of its checkpoints.

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from torch import nn
 from transformers import set_seed
@@ -66,9 +65,8 @@ def finetune(
         trainer = MinedBatchTrainer(
             model=model,
             args=_arguments(model, examples, recipe, seed, checkpoints),
-            train_dataset=Dataset.from_dict(examples.columns),
             loss=_loss(recipe, model, base),
-            batches=examples.batches,
+            examples=examples,
             advance=advance,
             heard_by=partial(watcher.stepped, what),
         )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+from datasets import Dataset
 from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch import Tensor
@@ -15,6 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from registry.errors import OutputError
+from training.mining.examples import Examples
 from training.runs import checkpoints, processes
 from training.runs.checkpoints import Checkpoint
 from training.runs.progress import Advance
@@ -22,6 +25,9 @@ from training.runs.random_state import random_state, restore_random_state
 from training.runs.training_state import fits, moment_tensors, restore_moments, restore_weights, weight_tensors
 
 log = logging.getLogger(__name__)
+
+_NUMBER = "number"
+"""The only column of the Trainer's data set: the number of an example."""
 
 StepHearer = Callable[[int, int, Callable[[], float]], None]
 """Called with the step, the number of all steps, and what gives the sum of the losses."""
@@ -34,18 +40,22 @@ class MinedBatchTrainer(SentenceTransformerTrainer):
     ``trainer_state.json`` stays, by which it finds its position in the data.
     """
 
-    def __init__(self, *, batches: list[int] | None, advance: Advance, heard_by: StepHearer, **options: Any) -> None:
+    def __init__(self, *, examples: Examples, advance: Advance, heard_by: StepHearer, **options: Any) -> None:
         """
         Args:
-            batches: sizes of the batches, in the order of the data; None for random batches.
+            examples: what is trained on; the texts of a step are read when it is due.
             advance: moves the progress bar.
             heard_by: called after every step.
             options: of the Trainer; its output folder is that of the checkpoints.
         """
-        self._batches = batches
+        self._examples = examples
         self._tensors: dict[str, Tensor] = {}
         self._numbers: dict[str, Any] = {}
-        super().__init__(callbacks=[_ProgressCallback(self, advance, heard_by), _CheckpointCallback(self)], **options)
+        super().__init__(
+            train_dataset=Dataset.from_dict({_NUMBER: np.arange(len(examples))}),
+            callbacks=[_ProgressCallback(self, advance, heard_by), _CheckpointCallback(self)],
+            **options,
+        )
         self.remove_callback(PrinterCallback)
 
     def train_from(self, checkpoint: Checkpoint | None) -> Any:
@@ -79,9 +89,13 @@ class MinedBatchTrainer(SentenceTransformerTrainer):
 
     def get_batch_sampler(self, *arguments: Any, **options: Any) -> Any:
         """The given batches, if any."""
-        if self._batches is None:
+        if self._examples.batches is None:
             return super().get_batch_sampler(*arguments, **options)
-        return MinedBatchSampler(self._batches)
+        return MinedBatchSampler(self._examples.batches)
+
+    def get_data_collator(self, *arguments: Any, **options: Any) -> Any:
+        """That of the model, for examples of which the numbers are given."""
+        return _NumberCollator(self._examples, super().get_data_collator(*arguments, **options))
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """No such callback: the card is our own."""
@@ -138,6 +152,18 @@ class MinedBatchTrainer(SentenceTransformerTrainer):
             self._tr_loss.copy_(self._tensors["loss"])
             self._initial_global_step = self._globalstep_last_logged = 0
             self._tensors = {}  # nothing else is taken from them
+
+
+class _NumberCollator:
+    """Reads the examples of which it gets the numbers, and collates them."""
+
+    def __init__(self, examples: Examples, collate: Any) -> None:
+        self._examples = examples
+        self._collate = collate
+        self.valid_label_columns = collate.valid_label_columns
+
+    def __call__(self, numbers: list[dict[str, int]]) -> Any:
+        return self._collate([self._examples.row(each[_NUMBER]) for each in numbers])
 
 
 class MinedBatchSampler(DefaultBatchSampler):

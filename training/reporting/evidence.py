@@ -77,18 +77,23 @@ def gather(states: States, chosen: str, texts: Texts, examples: dict[str, list[E
     best = np.array([_best(row, wanted) for row, wanted in zip(base, relevant, strict=True)], dtype=np.int64)
     before, after = first_ranks(base, relevant), first_ranks(kept, relevant)
     gains = _reciprocal(after) - _reciprocal(before)
-    changes = [
-        Change(question, texts.documents[document], old, new, "" if first == NOTHING else texts.documents[first])
-        for question, document, old, new, first in zip(
-            texts.queries["test"], best.tolist(), before.tolist(), after.tolist(), kept[:, 0].tolist(), strict=True
+
+    def change(query: int) -> Change:
+        first = kept[query, 0]
+        return Change(
+            query=texts.queries["test"][query],
+            relevant=texts.documents[best[query]],
+            before=int(before[query]),
+            after=int(after[query]),
+            first="" if first == NOTHING else texts.documents[first],
         )
-    ]
+
     order = np.argsort(gains, kind="stable").tolist()
     return Evidence(
         before,
         after,
-        worse=[changes[query] for query in order[:CHANGES] if gains[query] < 0],
-        better=[changes[query] for query in order[::-1][:CHANGES] if gains[query] > 0],
+        worse=[change(query) for query in order[:CHANGES] if gains[query] < 0],
+        better=[change(query) for query in order[::-1][:CHANGES] if gains[query] > 0],
         examples=examples,
         maps=draw_maps(states, chosen, texts, best, seed),
     )

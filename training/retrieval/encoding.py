@@ -127,7 +127,7 @@ def encode(
 
 def longest_first(texts: Sequence[str]) -> NDArray[np.int64]:
     """The positions of texts in the order in which they are encoded, ``(n,)``."""
-    return np.argsort([-len(text) for text in texts], kind="stable")
+    return np.argsort(np.fromiter((-len(text) for text in texts), np.int64, len(texts)), kind="stable")
 
 
 def encode_into(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.texts.forms import text_key
+from training.lazy_texts.sequences import Chained
 from training.prepared.format import PreparedData
 from training.retrieval.ranking import Span
 from training.runs.progress import track
@@ -26,7 +27,7 @@ class Texts:
     relevant. They are not ranked for it, and are no negatives: no query is compared with itself.
 
     Attributes:
-        documents: texts of the corpus.
+        documents: texts of the corpus, which may be read when they are accessed.
         queries: texts by split.
         relevant: for each query of a split, the positions of its relevant documents.
         own: for each query of a split, the positions of its own documents.
@@ -43,8 +44,8 @@ class Texts:
             grouping: finds near-duplicates, when they are needed.
         """
         self.grouping = grouping
-        self.documents = list(data.corpus.values())
-        position = {name: index for index, name in enumerate(data.corpus)}
+        self.documents = data.documents.texts
+        position = data.documents.positions
         self.queries = {split: [data.queries[name] for name in qrels] for split, qrels in data.qrels.items()}
         self.relevant = {
             split: [{position[name] for name in names} for names in qrels.values()]
@@ -94,16 +95,18 @@ class Texts:
 
     @cached_property
     def _groups(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        groups = self.grouping([*self.documents, *self.queries["train"]])
+        groups = self.grouping(Chained([self.documents, self.queries["train"]]))
         known, documents = np.unique(groups[: len(self.documents)], return_inverse=True)
         asked = groups[len(self.documents) :]
         place = np.searchsorted(known, asked).clip(max=len(known) - 1)
         return documents.ravel(), np.where(known[place] == asked, place, -1)
 
     def _own(self, data: PreparedData, position: Mapping[str, int]) -> dict[str, list[set[int]]]:
+        asked = {text_key(query) for queries in self.queries.values() for query in queries}
         same: dict[str, list[int]] = defaultdict(list)
         for number, text in enumerate(self.documents):
-            same[text_key(text)].append(number)
+            if (key := text_key(text)) in asked:
+                same[key].append(number)
         return {
             split: [
                 {*same.get(text_key(data.queries[query]), ()), *(position[name] for name in data.own.get(query, ()))}

@@ -134,7 +134,7 @@ def test_a_model_is_trained_on_questions_that_are_documents(tmp_path, tiny_base,
     data = prepared(both, tmp_path / "data", test_size=0.3)
     report = adapt(TrainingJob(data, "words", tiny_base, recipe, device="cpu"), tmp_path / "out")
     texts, model = Texts(data), load_model(tmp_path / "out", "cpu")
-    queries, documents = model.encode_query(texts.queries["test"]), model.encode_document(texts.documents)
+    queries, documents = model.encode_query(texts.queries["test"]), model.encode_document(list(texts.documents))
     found = ranking(queries, documents, 100, left_out=texts.own["test"])
     assert all(texts.own["test"])
     measured = retrieval_metrics(found, texts.relevant["test"])

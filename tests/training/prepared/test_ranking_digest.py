@@ -1,5 +1,7 @@
 """The digest of what metrics on a split depend on, by which the gate knows that two versions were measured alike."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -18,7 +20,7 @@ def data(tmp_path_factory) -> PreparedData:
 def test_other_training_queries_ids_and_orders_of_documents_change_nothing(data):
     digest = data.ranking_digest("test")
     assert replace(data, qrels={**data.qrels, "train": {}}).ranking_digest("test") == digest
-    assert replace(data, corpus=dict(reversed(data.corpus.items()))).ranking_digest("test") == digest
+    assert replace(data, corpus=dict(reversed([*data.corpus.items()]))).ranking_digest("test") == digest
     renamed = replace(
         data,
         corpus={f"new-{name}": text for name, text in data.corpus.items()},
@@ -28,6 +30,15 @@ def test_other_training_queries_ids_and_orders_of_documents_change_nothing(data)
         },
     )
     assert renamed.ranking_digest("test") == digest
+
+
+def test_it_is_the_digest_of_sorted_documents_and_of_queries_with_theirs(data):
+    queries = [
+        [data.queries[query], sorted(data.corpus[name] for name in names), []]
+        for query, names in data.qrels["test"].items()
+    ]
+    content = json.dumps([sorted(data.corpus.values()), queries])
+    assert data.ranking_digest("test") == hashlib.sha256(content.encode()).hexdigest()
 
 
 def test_whatever_moves_a_metric_changes_it(data):

@@ -10,6 +10,7 @@ from registry.shared.digests import sha256_of
 from registry.shared.outputs import OutputError
 from tests.training.samples import Crash, steps_trained, word_pairs
 from training import Contrastive, ReferenceTriplet
+from training.lazy_texts.sequences import Chosen, LazySequence
 from training.mining.examples import Examples
 from training.recipes.finetune import finetune, train_adapter_only
 from training.recipes.trainer import MinedBatchTrainer
@@ -63,6 +64,37 @@ def equal(one, other):
     states = [model.state_dict() for model, _ in (one, other)]
     assert states[0].keys() == states[1].keys()
     return one[1] == other[1] and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+class Read(LazySequence):
+    """Texts that are counted when they are read."""
+
+    def __init__(self, texts):
+        self.texts, self.count = texts, 0
+
+    def __len__(self):
+        return len(self.texts)
+
+    def item(self, place):
+        self.count += 1
+        return self.texts[place]
+
+
+@pytest.mark.parametrize("batches", [LAID_OUT.batches, None])
+def test_texts_are_read_when_their_step_is_due_and_train_the_same_weights(tiny_base, tmp_path, batches):
+    def train(folder, columns):
+        model = load_model(tiny_base.path, "cpu")
+        recipe = Contrastive(**RATE) if batches else RECIPES["triplet"][0]
+        return model, finetune(model, Examples(columns, batches), recipe, 1, folder, "test")
+
+    read = Read(COLUMNS["positive"])
+    lazy = {**COLUMNS, "positive": Chosen(read, range(len(read)))}
+    if batches:
+        with steps_trained(limit=2), pytest.raises(Crash):
+            train(tmp_path / "crash", lazy)
+        assert read.count <= sum(batches[:4]) < len(read)  # two steps, the one that crashed, and one that is read ahead
+    assert equal(train(tmp_path / "read", lazy), train(tmp_path / "known", COLUMNS))
+    assert read.count
 
 
 def killed(learn, name, folder, steps):

@@ -1,0 +1,1 @@
+"""Tests of training.lazy_texts."""

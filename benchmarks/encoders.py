@@ -57,7 +57,8 @@ def main() -> None:
         texts = _texts(arguments, Path(scratch))
         encoders, sizes = _encoders(texts, arguments.threads, Path(scratch))
         results = {name: {"megabytes": size} for name, size in sizes.items()}
-        queries, passages = texts.queries["dev"], texts.documents[: BATCH * BATCHES]
+        queries, documents = texts.queries["dev"], list(texts.documents)
+        passages = documents[: BATCH * BATCHES]
         batches = [passages[start : start + BATCH] for start in range(0, len(passages), BATCH)]
         for what, kind, inputs in (
             ("query", "query", [[query] for query in queries]),
@@ -66,7 +67,7 @@ def main() -> None:
             for name, milliseconds in _in_turns(encoders, inputs, kind).items():
                 results[name][f"{what}_ms"] = milliseconds
         for name, encode in encoders.items():
-            vectors = encode(texts.queries["dev"], "query"), encode(texts.documents, "document")
+            vectors = encode(texts.queries["dev"], "query"), encode(documents, "document")
             metrics = retrieval_metrics(ranking(*vectors, 100, left_out=texts.own["dev"]), texts.relevant["dev"])
             results[name]["dev_mrr@5"] = round(metrics["mrr@5"], 4)
     _print(results)

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 from typer.testing import CliRunner
 
+from registry.cluster.connecting import connected
 from tests.training.corpora.samples import KilledSigning
 from tests.training.samples import word_pairs
 from tests.training.splitting.test_near_duplicates import LONG, variants
-from registry.cluster.connecting import connected
 from training.cluster.engines import OneProcess
 from training.cluster.ray_cluster import RayCluster
 from training.corpora.records import TextShard

@@ -30,7 +30,7 @@ def open_grouping(address: str | None, out: PathLike) -> Iterator[Grouping]:
         out: see :func:`group_on`.
 
     Raises:
-        TrainingError: Ray is not installed, or the cluster cannot be reached.
+        ClusterError: Ray is not installed, or the cluster cannot be reached or has no room.
     """
     if address is None:
         yield near_duplicates.near_duplicates

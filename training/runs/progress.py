@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 @contextmanager
-def bar(what: str, total: int | None = None, *, shown: bool = True) -> Iterator[Advance]:
+def bar(what: str, total: int | None = None) -> Iterator[Advance]:
     """See :func:`registry.progress.bar`."""
-    with progress.bar(what, total, shown=shown and is_main_process()) as advance:
+    with progress.bar(what, total, shown=is_main_process()) as advance:
         yield advance
 
 

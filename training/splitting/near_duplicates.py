@@ -80,7 +80,7 @@ def group_parts(
     if not parts:
         return np.empty(0, dtype=np.int64)
     bands = -(-len(parts) // BAND_PARTS)
-    with bar(_WHAT, 2 * len(parts) + bands, shown=len(parts) > 1) as advance:
+    with bar(_WHAT, 2 * len(parts) + bands) as advance:
         keys: list[NDArray[np.bytes_]] = []
         counts = np.zeros(min(COUNTERS * len(parts), MOST_COUNTERS), dtype=np.uint32)
         for signed in engine.map(partial(SignPart, files, len(counts)), parts, _WHAT):

@@ -18,12 +18,11 @@ RANKED = {
     "ranking documents",
     "scoring relevant documents",
 }
-NEAR = {"finding near-duplicates", "comparing near-duplicates"}
+NEAR = {"finding near-duplicates"}
 MEASURED = {
     "encoding dev queries (iteration-1)",
     "trying interpolation weights on guards",
     "choosing the interpolation weight",
-    "indexing by BM25",
     "ranking by BM25",
 }
 NEGATIVES = {"collecting answers", "selecting negatives", "drawing examples", "filling batches"}

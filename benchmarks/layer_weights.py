@@ -68,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--adapter", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--lower", type=float, nargs="+", default=WEIGHTS, help="weights of the lower layers")
     arguments = parser.parse_args()
     base = resolve_base_model()
     samples = {name: Sample(arguments.data / name, load_model(base.path, "cpu")) for name in SETS}
@@ -76,7 +77,7 @@ def main() -> None:
     stored = TrainingReport.load(arguments.adapter).iterations[-1].interpolation_weight or 1.0
     trained = {name: weight.clone() / stored for name, weight in model.named_parameters() if ".lora_B." in name}
     found = {}
-    for lower, upper in [(0.0, 0.0), *itertools.product(WEIGHTS, repeat=2)]:
+    for lower, upper in [(0.0, 0.0), *itertools.product(arguments.lower, WEIGHTS)]:
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if name in trained:

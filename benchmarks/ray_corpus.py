@@ -7,10 +7,10 @@
 The chunks are stretches of the examples' answers with some words changed. Without ``--model`` a tiny one is built from
 a config. Every number of workers has a fresh process and a cluster of its own; its time is that of ``encode_corpus``,
 start of the actors included, and first the texts are cut into shards by one process. Memory is the largest resident set
-that was seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at as many random
-instants within four times the seconds that one process took, as an actor needs some to start again. The digests of all
-shards and the first 100 documents of the queries are compared with those of one process, and every encoding of a shard
-is counted. The last line is one JSON object.
+that was seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at random instants, as
+often, 8 seconds apart on average, of which an actor needs some to start again. The digests of all shards and the first
+100 documents of the queries are compared with those of one process, and every encoding of a shard is counted. The last
+line is one JSON object.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ from training.corpora.vector_files import read_vectors
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "data"
 DEPTH = 100
-SPAN = 4
-"""Within which actors are killed, in times of one process."""
+APART = 8.0
+"""Mean seconds between two kills."""
 
 
 class Counted(ShardEncoder):
@@ -92,13 +92,11 @@ def main() -> None:
         folder = Path(scratch)
         model = resolve_base_model(arguments.model).path if arguments.model else tiny_model(folder)
         source = write_corpus(folder / "corpus.jsonl", arguments.chunks, arguments.words)
-        seconds = 0.0
         for workers in (0, *arguments.workers):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 kills = arguments.kills if workers else 0
-                work = (folder, source, model, workers, arguments.shard_size, arguments.queries, kills, seconds)
+                work = (folder, source, model, workers, arguments.shard_size, arguments.queries, kills)
                 results[str(workers)] = process.submit(measure, *work).result()
-            seconds = results[str(workers)]["encode_seconds"]
     expected = results["0"]["digests"]
     for found in results.values():
         found["same_vectors"] = found.pop("digests") == expected
@@ -106,7 +104,7 @@ def main() -> None:
 
 
 def measure(
-    folder: Path, source: str, model: Path, workers: int, shard_size: int, queries: int, kills: int, seconds: float
+    folder: Path, source: str, model: Path, workers: int, shard_size: int, queries: int, kills: int
 ) -> dict[str, Any]:
     """Encode and rank with some workers; 0 is one process without Ray."""
     out, log = ShardFolder(folder / f"out-{workers}"), folder / f"log-{workers}"
@@ -114,7 +112,7 @@ def measure(
     register_pickle_by_value(sys.modules[Counted.__module__])  # workers cannot import a script
     options = EncodeOptions(shard_size=shard_size)
     with open_engine("local" if workers else None, workers or None, "cpu") as engine, peaks() as memory:
-        with killing(kills, seconds) as killed:
+        with killing(kills) as killed:
             began, started = time.time(), time.perf_counter()
             manifest = encode_corpus(source, out, ModelSource("model", model), options, engine).manifest
             encoded = time.perf_counter() - started
@@ -166,23 +164,14 @@ def peaks() -> Iterator[dict[str, int]]:
 
 
 @contextmanager
-def killing(kills: int, seconds: float) -> Iterator[list[int]]:
-    """Kill an actor at random instants; yields how many were.
-
-    Args:
-        kills: how many instants.
-        seconds: that one process took.
-    """
+def killing(kills: int) -> Iterator[list[int]]:
+    """Kill an actor at random instants, as often as that; yields how many were."""
     killed = [0]
     ended = threading.Event()
 
     def kill() -> None:
         draw = random.Random(0)
-        instants = sorted(draw.uniform(0, SPAN * seconds) for _ in range(kills))
-        started = time.perf_counter()
-        for instant in instants:
-            if ended.wait(max(0.0, instant - (time.perf_counter() - started))):
-                return
+        while killed[0] < kills and not ended.wait(draw.uniform(0, 2 * APART)):
             workers = [each for each in psutil.Process().children(recursive=True) if _is_actor(each)]
             if workers:
                 with suppress(psutil.Error):

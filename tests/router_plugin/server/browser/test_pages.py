@@ -42,6 +42,7 @@ def test_what_is_fresh_keeps_its_charts_and_the_place_of_the_keyboard(chromium, 
         with page.expect_response(lambda answer: "/traffic" in answer.url, timeout=20_000):
             page.clock.fast_forward(10_000)
         wait_until(page, "document.getElementById('traffic').old === undefined")
-        assert drawn and page.locator("#traffic .uplot").count() == drawn
+        assert drawn
+        wait_until(page, f"document.querySelectorAll('#traffic .uplot').length === {drawn}")
         assert page.locator("#traffic details[open]").count() == 1
         assert page.evaluate("document.activeElement.tagName") == "SUMMARY"

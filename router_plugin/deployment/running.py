@@ -62,12 +62,11 @@ def deploy(
     with connected(address, cores(deployed)), stopped_by_signal():
         from ray import serve
 
-        with running(deployed, heard):
+        with suppress(KeyboardInterrupt), running(deployed, heard):
             with redirect_stdout(printed):
                 ready(f"http://{server.host}:{server.port}")
-            with suppress(KeyboardInterrupt):
-                while not threading.Event().wait(LOOKS):
-                    _check_running(serve.status().applications)
+            while not threading.Event().wait(LOOKS):
+                _check_running(serve.status().applications)
 
 
 def cores(deployed: Deployed) -> int:

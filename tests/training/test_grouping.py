@@ -87,7 +87,7 @@ def test_a_worker_that_does_not_reach_the_files_says_where_they_must_be(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [7, 50])
+@pytest.mark.parametrize("part", [7, pytest.param(50, marks=pytest.mark.ray)])
 def test_a_cluster_finds_the_groups_of_one_process(cluster, tmp_path, monkeypatch, part):
     texts = variants(120, part)
     expected = in_memory(texts)
@@ -95,7 +95,7 @@ def test_a_cluster_finds_the_groups_of_one_process(cluster, tmp_path, monkeypatc
     assert group_on(cluster, tmp_path / "out", texts).tolist() == expected.tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_a_lost_worker_changes_nothing(cluster, small, tmp_path, monkeypatch):
     texts = variants(60, 3)
     expected = in_memory(texts)

@@ -36,8 +36,12 @@ class LazySequence(Sequence[T]):
 
     def __getitem__(self, place: int | slice) -> T | Sequence[T]:
         if isinstance(place, slice):
-            return Chosen(self, range(len(self))[place])
+            return self.part(place)
         return self.item(range(len(self))[place])
+
+    def part(self, places: slice) -> Sequence[T]:
+        """A slice, which reads its items when they are accessed."""
+        return Chosen(self, range(len(self))[places])
 
     def __iter__(self) -> Iterator[T]:
         return map(self.item, range(len(self)))
@@ -69,16 +73,9 @@ class Chosen(LazySequence[T]):
         """See :class:`LazySequence`."""
         return self._items[int(self._places[place])]
 
-    @overload
-    def __getitem__(self, place: int) -> T: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[T]: ...
-
-    def __getitem__(self, place: int | slice) -> T | Sequence[T]:
-        if isinstance(place, slice):
-            return Chosen(self._items, self._places[place])
-        return super().__getitem__(place)
+    def part(self, places: slice) -> Sequence[T]:
+        """See :class:`LazySequence`."""
+        return Chosen(self._items, self._places[places])
 
 
 class Chained(LazySequence[T]):

@@ -36,6 +36,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from kills import tiny_model
 from ray.cloudpickle import register_pickle_by_value
 from rich.console import Console
 from rich.table import Table
@@ -213,30 +214,6 @@ def write_corpus(path: Path, count: int, words: int) -> str:
                 text[place] = draw.choice(known)
             file.write(json.dumps({"_id": str(row), "text": " ".join(text)}) + "\n")
     return str(path)
-
-
-def tiny_model(folder: Path) -> Path:
-    """A BERT of one layer and 32 dimensions with random weights."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(str(resolve_base_model().path))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(str(folder / "bert"))
-    tokenizer.save_pretrained(str(folder / "bert"))
-    modules = [Transformer(str(folder / "bert"), max_seq_length=64), Pooling(32, "mean"), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder / "model"))
-    return folder / "model"
 
 
 def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
     python benchmarks/frontier.py benchmarks/frontier-whole.svg
 
 Needs matplotlib. Points are MRR@5 on MedQuAD's random split and on MedicationQA. The variants of the first table are
-grey, those of the second in colour; lines join the interpolation weights of a model.
+grey, those of the later two in colour; lines join the interpolation weights of a model.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from matplotlib import pyplot
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 FIRST, SECOND = "## Recipes on all of MedQuAD", "### Larger batches with people's words, at every interpolation weight"
+THIRD = "### The default with bundled questions, and distillation at scale"
 END = "## Recipes that were tried"
 BASE = "base model"
 CURVES = {
@@ -31,7 +32,7 @@ Point = tuple[float, float]
 def main() -> None:
     """Read the tables, draw."""
     text = RESULTS.read_text(encoding="utf-8")
-    old, new = _between(text, FIRST, SECOND), _between(text, SECOND, END)
+    old, new, last = _between(text, FIRST, SECOND), _between(text, SECOND, THIRD), _between(text, THIRD, END)
     base = dict(points(old))[BASE]
     figure, axes = pyplot.subplots(figsize=(9, 6))
     axes.scatter(*base, marker="*", s=120, color="black", label=BASE)
@@ -39,9 +40,9 @@ def main() -> None:
     axes.scatter(*zip(*(point for _, point in grey), strict=True), color="0.65")
     _name(axes, grey, "0.5")
     colours = iter(pyplot.get_cmap("tab10").colors)
-    for name in dict.fromkeys(name for name, _ in points(new) if name != BASE):
-        found = [(name, point) for other, point in points(new) if other == name]
-        axes.scatter(*zip(*(point for _, point in found), strict=True), color=next(colours), label=name)
+    for name, point in (*points(new), *points(last)):
+        if name != BASE:
+            axes.scatter(*point, color=next(colours), label=name)
     for heading, name in CURVES.items():
         axes.plot(*zip(*curve(new, heading), strict=True), marker=".", linewidth=0.8, label=name)
     axes.axhline(base[1], linewidth=0.5, color="black")

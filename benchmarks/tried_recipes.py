@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from training import read_pairs
 from training.mining.examples import Examples
 from training.mining.miners import Miner
 from training.recipes.recipes import Contrastive
 from training.retrieval.states import State
 from training.retrieval.texts import Texts
 
-UNLABELLED = sorted((Path(__file__).parents[1] / "examples" / "data").glob("*.jsonl"))
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "data").glob("*.jsonl"))
+COLUMNS = ("text", "question", "answer")
 WRAPPERS = ("Hi, I would like to know: {} Thanks", "My mother asked me this. {}", "{} Please help, I am worried")
 
 
@@ -68,30 +70,47 @@ class Pull(Contrastive):
 
 
 class Distil(Contrastive):
-    """Also learns the base model's similarities between unlabelled texts of many fields, those of the examples."""
+    """Also learns the base model's similarities between unlabelled texts of many fields."""
 
     name: ClassVar[str] = "distil"
     distil: float = 20.0
     unlabelled: int = 64
     """Texts per step."""
+    texts: str = ",".join(map(str, EXAMPLES))
+    """Their files, joined by commas, of JSON lines; by default the examples."""
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE and the mean squared difference of the similarities."""
         assert base is not None
-        return _DistilledLoss(super().full_loss(model, base), model, base.model, self.distil, self.unlabelled)
+        loss, texts = super().full_loss(model, base), _unlabelled(self.texts.split(","))
+        return _DistilledLoss(loss, model, base.model, texts, self.distil, self.unlabelled)
+
+
+def _unlabelled(files: Sequence[str]) -> list[str]:
+    """The distinct texts, questions and answers of files."""
+    found: dict[str, None] = {}
+    for file in files:
+        with (gzip.open if file.endswith(".gz") else open)(file, "rt", encoding="utf-8") as lines:
+            rows = map(json.loads, lines)
+            found |= dict.fromkeys(row[column] for row in rows for column in COLUMNS if column in row)
+    return list(found)
 
 
 class _DistilledLoss(nn.Module):
     """A loss plus the distance of cosines between unlabelled texts from the base model's."""
 
     def __init__(
-        self, loss: nn.Module, model: SentenceTransformer, base: SentenceTransformer, weight: float, count: int
+        self,
+        loss: nn.Module,
+        model: SentenceTransformer,
+        base: SentenceTransformer,
+        texts: Sequence[str],
+        weight: float,
+        count: int,
     ) -> None:
         super().__init__()
-        self._loss, self.model, self._weight, self._count = loss, model, weight, count
+        self._loss, self.model, self._texts, self._weight, self._count = loss, model, texts, weight, count
         self._cosines = _BaseCosines(base)
-        pairs = [pair for file in UNLABELLED for pair in read_pairs(str(file)).pairs]
-        self._texts = [text for pair in pairs for text in (pair.question, pair.answer)]
         self._draw = np.random.default_rng(0)
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:

@@ -2,15 +2,15 @@
 
     python benchmarks/ray_corpus.py --chunks 1000000 --workers 1 2
     python benchmarks/ray_corpus.py --chunks 100000 --workers 1 2 --model all-MiniLM-L6-v2
-    python benchmarks/ray_corpus.py --chunks 200000 --workers 2 --kills 20
+    python benchmarks/ray_corpus.py --chunks 900000 --workers 2 --kills 20
 
 The chunks are stretches of the examples' answers with some words changed. Without ``--model`` a tiny one is built from
 a config. Every number of workers has a fresh process and a cluster of its own; its time is that of ``encode_corpus``,
-start of the actors included, and first the texts are cut into shards by one process. Memory is the largest resident set
-that was seen, twenty times a second, without pages of files. With ``--kills`` an actor is killed at random instants, as
-often, 8 seconds apart on average, of which an actor needs some to start again. The digests of all shards and the first
-100 documents of the queries are compared with those of one process, and every encoding of a shard is counted. The last
-line is one JSON object.
+start of the actors included, and first the texts are cut into shards by one process. "First to last" is the time from
+the end of the first shard to that of the last. Memory is the largest resident set that was seen, twice a second,
+without pages of files. With ``--kills`` an actor is killed at random instants, as often, 8 seconds apart on average,
+of which an actor needs some to start again. The digests of all shards and the first 100 documents of the queries are
+compared with those of one process, and every encoding of a shard is counted. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ def measure(
             manifest = encode_corpus(source, out, ModelSource("model", model), options, engine).manifest
             encoded = time.perf_counter() - started
             cut = (folder / f"out-{workers}" / TEXTS).stat().st_mtime - began
+            ends = sorted(path.stat().st_mtime for path in (folder / f"out-{workers}" / "vectors").glob("*.json"))
         first = manifest.shards[0]
         asked = read_vectors(out, first.file, first.sha256)[:queries]
         started = time.perf_counter()
@@ -130,6 +131,7 @@ def measure(
     return {
         "encode_seconds": round(encoded, 1),
         "of_it_cutting": round(cut, 1),
+        "first_to_last": round(ends[-1] - ends[0], 1),
         "rank_seconds": round(ranked, 1),
         "shards": len(manifest.shards),
         "begun": notes["begun"],
@@ -149,7 +151,7 @@ def peaks() -> Iterator[dict[str, int]]:
 
     def look() -> None:
         driver = psutil.Process()
-        while not ended.wait(0.05):
+        while not ended.wait(0.5):
             with suppress(psutil.Error):
                 for process in (driver, *driver.children(recursive=True)):
                     with suppress(psutil.Error):
@@ -224,6 +226,7 @@ def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:
         "encode s",
         "times",
         "of it cutting",
+        "first to last",
         "rank s",
         "shards",
         "begun",
@@ -240,7 +243,7 @@ def _print(results: dict[str, Any], arguments: argparse.Namespace) -> None:
             workers if workers != "0" else "no Ray",
             found["encode_seconds"],
             round(one / found["encode_seconds"], 2),
-            *(found[name] for name in ("of_it_cutting", "rank_seconds")),
+            *(found[name] for name in ("of_it_cutting", "first_to_last", "rank_seconds")),
             *(found[name] for name in ("shards", "begun", "encoded", "killed")),
             "yes" if same else "NO",
             ", ".join(f"{name} {size}" for name, size in found["peak_mib"].items()),

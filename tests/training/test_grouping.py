@@ -86,8 +86,8 @@ def test_a_worker_that_does_not_reach_the_files_says_where_they_must_be(tmp_path
         part.read()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", [7, pytest.param(50, marks=pytest.mark.ray)])
+@pytest.mark.ray
+@pytest.mark.parametrize("part", [7, 50])
 def test_a_cluster_finds_the_groups_of_one_process(cluster, tmp_path, monkeypatch, part):
     texts = variants(120, part)
     expected = in_memory(texts)

@@ -103,7 +103,7 @@ def in_folder(link, folder):
         return False
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_workers_for_which_there_is_no_room_are_refused_before_the_job_is_made(cluster, tmp_path):
     def make():
         raise AssertionError

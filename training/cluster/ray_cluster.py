@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -81,10 +83,8 @@ class _Worker:
     """An actor: makes its function when the first thing comes, so that a fault has a place to be reported."""
 
     def __init__(self, make: Callable[[str | None], Callable[[T], R]], items: Sequence[T], device: str) -> None:
-        import torch
-
         if device == "cpu":
-            torch.set_num_threads(1)
+            _use_one_thread()
         self._make, self._items, self._device = make, items, device
         self._work: Callable[[Any], Any] | None = None
 
@@ -98,6 +98,13 @@ class _Worker:
         except DomainRouterError as error:
             result[0] = error
         return {"number": batch["number"], "result": result}
+
+
+def _use_one_thread() -> None:
+    """Let torch use one core, without importing it where the work does not: that takes seconds."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def _configure(context: Any) -> None:

@@ -15,8 +15,6 @@ from tests.training.samples import run_python
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'domain-router[ray]'")
 
-pytestmark = pytest.mark.slow
-
 GROWING = """
 import os
 os.environ["RAY_NODE_TYPE_NAME"] = "workers"  # as an autoscaler sets it
@@ -28,7 +26,7 @@ with connected("local", 1):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def cluster():
     """Two cores of this machine."""
     with connected("local", 2):
@@ -36,7 +34,7 @@ def cluster():
 
 
 @pytest.fixture
-def taken():
+def taken(cluster):
     """An actor that holds both cores."""
     actor = ray.remote(num_cpus=2)(Holder).remote()
     ray.get(actor.there.remote())
@@ -44,6 +42,8 @@ def taken():
     ray.kill(actor)
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("needs", "said"),
     [
@@ -59,6 +59,8 @@ def test_what_can_never_be_had_is_refused_with_what_is_there(needs, said):
         check_room(needs, "add less")
 
 
+@pytest.mark.ray
+@pytest.mark.usefixtures("cluster")
 def test_what_fits_is_not_refused():
     assert check_room([Need("2 workers", 2)], "")
     assert check_room([Need("20 workers", 20, cores=0.1)], "")  # whose sum is not exactly 2
@@ -72,6 +74,7 @@ def test_each_process_must_fit_on_one_machine():
     assert not room._hold(machines, [Need("2 workers", 2, cores=1, gpus=1)])
 
 
+@pytest.mark.ray
 def test_a_wait_is_said_in_one_line(taken, caplog, monkeypatch):
     monkeypatch.setattr(room, "WAIT", 0.3)
     say_if_waiting([Need("2 workers", 2)])
@@ -79,6 +82,7 @@ def test_a_wait_is_said_in_one_line(taken, caplog, monkeypatch):
     assert line == "waiting until the cluster has room for 2 workers: 2 cores needed, 0 cores free of 2 cores"
 
 
+@pytest.mark.ray
 def test_nothing_is_said_where_any_work_can_begin_soon(taken, caplog, monkeypatch):
     monkeypatch.setattr(room, "WAIT", 60)
     threading.Timer(0.5, ray.kill, [taken]).start()

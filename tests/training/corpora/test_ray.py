@@ -102,6 +102,7 @@ def test_training_on_a_cluster_gives_the_model_of_one_process(cluster, tmp_path,
     assert weights[0] == weights[1]
 
 
+@pytest.mark.ray
 def test_a_wait_for_room_is_said_once(cluster, caplog, monkeypatch):
     import ray
 

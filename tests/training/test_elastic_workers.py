@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import make_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,18 +40,32 @@ def nodes() -> Iterator[Any]:
 
 
 @pytest.fixture
+def another(nodes) -> Iterator[Callable[[], None]]:
+    """Adds a node of one core, from any thread."""
+    node = [sys.executable, "-m", "ray.scripts.scripts", "start", "--address", nodes.address, "--num-cpus", "1"]
+    with ExitStack() as started:
+
+        def add() -> None:
+            process = subprocess.Popen([*node, "--block"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            started.callback(process.wait)
+            started.callback(process.terminate)
+
+        yield add
+
+
+@pytest.fixture
 def job(trained, tiny_base, tmp_path, monkeypatch) -> Callable[[], TrainingJob]:
-    """Makes a job of slow steps, in a current folder where workers note how many they are."""
+    """Makes a slow job, in a current folder where workers note how many they are."""
     from ray.train.v2.api import config
 
     monkeypatch.chdir(tmp_path)
-    often = partial(config.ScalingConfig, elastic_resize_monitor_interval_s=1.0)
-    monkeypatch.setattr(config, "ScalingConfig", often)
+    resizing = [("elastic_resize_monitor_interval_s", float, 1.0)]
+    monkeypatch.setattr(config, "ScalingConfig", make_dataclass("Often", resizing, bases=(config.ScalingConfig,)))
     return partial(make_slow_job, trained.out.parent / "data", tiny_base.path)
 
 
 def make_slow_job(data: Path, base: Path) -> TrainingJob:
-    """A job in a worker, of which a step takes at least half a second."""
+    """A job in a worker, of which steps take three seconds until both numbers of workers have trained."""
     from training.recipes.trainer import MinedBatchTrainer
     from training.runs import processes
 
@@ -55,7 +73,7 @@ def make_slow_job(data: Path, base: Path) -> TrainingJob:
 
     def slow(*arguments: Any, **options: Any) -> Any:
         Path(f"trained-by-{processes.count()}").touch()
-        time.sleep(0.5)
+        time.sleep(0 if Path(f"trained-by-{3 - processes.count()}").exists() else 3)
         return step(*arguments, **options)
 
     MinedBatchTrainer.training_step = slow
@@ -84,8 +102,8 @@ def test_a_machine_that_is_lost_leaves_one_worker(nodes, job, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "trained-by-1", "trained-by-2"]
 
 
-def test_a_machine_that_joins_is_used(nodes, job, tmp_path):
-    waiting = when_trained_by(1, lambda: nodes.add_node(num_cpus=1))
+def test_a_machine_that_joins_is_used(another, job, tmp_path):
+    waiting = when_trained_by(1, another)
     report = adapt_in_workers(job, "out", "auto", ONE_OR_TWO)
     assert not waiting.is_alive()
     assert report.chosen

@@ -37,6 +37,7 @@ def hosts(here: str, addresses: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name in addresses:
+            subprocess.run(["ip", "link", "del", f"{name}-b"], check=False)  # processes may keep the rest a while
             subprocess.run(["ip", "netns", "del", name], check=False)
         subprocess.run(["ip", "link", "del", BRIDGE], check=False)
 

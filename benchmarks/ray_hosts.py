@@ -6,8 +6,9 @@ Hosts are network namespaces with addresses of their own, and a disk in common, 
 root and `ip`. Each has one worker. A corpus is encoded with a tiny model by one process, by both hosts, by both while
 their link is cut for a moment, and while the second host loses all of its processes and is started again. The vectors
 are compared with those of one process. Then a model is trained by two workers on one host, which is the one to compare
-with, by a worker on each host, undisturbed and while the second host is lost and started again, and elastically, with
-the second host lost for good. "Sent" is what the second host sent over its link. The last line is one JSON object.
+with, and by a worker on each host, undisturbed and while the second host is lost and started again. Gloo, by which the
+workers send gradients, is given the name of the device, as both hosts have one name, which resolves to neither's
+address. "Sent" is what the second host sent over its link. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def make_slow_job(data: Path, base: Path) -> TrainingJob:
 
 
 def when_trained_by(workers: int, then: Callable[[], object]) -> threading.Thread:
-    """Do something as soon as so many workers train in the current folder."""
+    """Do something once that number of workers trains in the current folder."""
 
     def wait() -> None:
         while not Path(f"trained-by-{workers}").exists():

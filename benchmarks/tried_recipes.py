@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
     CachedMultipleNegativesRankingLoss,
     MultipleNegativesRankingLoss,
@@ -120,6 +120,58 @@ class _DistilledLoss(nn.Module):
         features = {name: value.to(self.model.device) for name, value in features.items() if isinstance(value, Tensor)}
         self._cosines.read(features)
         return loss + self._weight * self._cosines.distance(self.model(features)["sentence_embedding"])
+
+
+class Margin(Contrastive):
+    """Also learns by how much a cross-encoder prefers the positive to the mined negative.
+
+    Source: Wang et al., 2022, "GPL: Generative Pseudo Labeling" (MarginMSE).
+    """
+
+    name: ClassVar[str] = "margin"
+    teacher: str = ""
+    """Folder of the cross-encoder, see reranker.py."""
+    margin: float = 0.1
+    """Weight of the squared difference from the teacher's margin, in logits; the model's own is of scaled cosines."""
+    info_nce: float = 1.0
+    """Weight of InfoNCE; 0 leaves the teacher alone, as in GPL."""
+
+    def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
+        """InfoNCE and MarginMSE."""
+        return _MarginLoss(model, CrossEncoder(self.teacher), self.scale, self.margin, self.info_nce)
+
+
+class _MarginLoss(MultipleNegativesRankingLoss):
+    """InfoNCE plus MarginMSE of the first negative."""
+
+    def __init__(
+        self, model: SentenceTransformer, teacher: CrossEncoder, scale: float, margin: float, info_nce: float
+    ) -> None:
+        super().__init__(model, scale=scale)
+        self._teacher = (teacher,)  # in a tuple, so that its weights do not become parameters of the loss
+        self._margin, self._info_nce = margin, info_nce
+
+    def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
+        features = list(sentence_features)
+        query, positive, negative = (self._read(each) for each in features[:3])
+        wanted = self._scores(query, positive) - self._scores(query, negative)
+        embeddings = [self.model(each)["sentence_embedding"] for each in features]
+        contrast: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
+        asked, good, bad = (functional.normalize(each, dim=-1) for each in embeddings[:3])
+        margins = self.scale * (asked * (good - bad)).sum(-1)
+        return self._info_nce * contrast + self._margin * functional.mse_loss(margins, wanted)
+
+    def _read(self, features: dict[str, Tensor]) -> list[str]:
+        read: list[str] = self.model.tokenizer.batch_decode(features["input_ids"], skip_special_tokens=True)
+        return read
+
+    def _scores(self, queries: list[str], documents: list[str]) -> Tensor:
+        pairs = list(zip(queries, documents, strict=True))
+        (teacher,) = self._teacher
+        scores: Tensor = teacher.predict(
+            pairs, activation_fn=nn.Identity(), convert_to_tensor=True, show_progress_bar=False
+        )
+        return scores.to(self.model.device)
 
 
 class MovingAverage(Contrastive):
@@ -301,4 +353,6 @@ def _restyled(question: str, passage: str, draw: np.random.Generator) -> str:
     return sentences[draw.integers(len(sentences))]
 
 
-TRIED = {recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, Distil, MovingAverage, OneTemplate, Styles)}
+TRIED = {
+    recipe.name: recipe for recipe in (Dropout, UpperLayers, Pull, Distil, Margin, MovingAverage, OneTemplate, Styles)
+}

@@ -31,7 +31,7 @@ from training.retrieval.ranking import ranking
 from training.retrieval.texts import Texts
 
 DEPTH, NEGATIVES = 20, 3
-LENGTH = 384
+LENGTH = 256
 MEASURES = ("mrr@5", "ndcg@10")
 
 
@@ -74,10 +74,11 @@ def _train(teacher: CrossEncoder, pairs: Dataset, epochs: int) -> None:
             num_train_epochs=epochs,
             per_device_train_batch_size=32,
             learning_rate=5e-5,
-            warmup_ratio=0.1,
+            warmup_steps=0.1,
             save_strategy="no",
             report_to="none",
             use_cpu=True,
+            bf16=True,
             logging_steps=10,
         )
         CrossEncoderTrainer(teacher, options, pairs, loss=BinaryCrossEntropyLoss(teacher)).train()

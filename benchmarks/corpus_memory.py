@@ -1,13 +1,13 @@
 """Measures how much memory a training takes beside the texts of its corpus, by its steps and the size of the corpus.
 
     python benchmarks/corpus_memory.py --chunks 10000 100000
-    python benchmarks/corpus_memory.py --chunks 1000000 --words 150 --steps read encode
+    python benchmarks/corpus_memory.py --chunks 1000000 --words 150 --steps prepare read encode
 
-Chunks are made of random words, and a tiny model is built from a config. Every step runs in a fresh
-process: ``read`` reads the prepared data, ``encode`` then encodes the corpus with the base model, and ``train``
-is a whole training of one iteration. Memory is the largest resident set that was seen, twenty times a second, without
-pages of files, less what the process had after the same on few chunks. With ``--ray``, it is that of the process that
-trains. The last line is one JSON object.
+Chunks are made of random words, and a tiny model is built from a config. Every step runs in a fresh process:
+``prepare`` prepares a BEIR folder, ``read`` reads prepared data, ``encode`` then encodes the corpus with the base
+model, and ``train`` is a whole training of one iteration. Memory is the largest resident set that was seen, twice a
+second, without pages of files, less what the process had after the same on few chunks. With ``--ray``, it is that of
+the process that trains. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ from training import Contrastive, TrainingJob, adapt, read_prepared
 from training.lazy_texts.corpus import Corpus
 from training.lazy_texts.sequences import LazySequence
 from training.prepared.format import SPLITS
+from training.prepared.judged import prepare_judged
 from training.prepared.preparation import write_folder
 from training.retrieval.encoding import TorchBlocks, encode, load_model
+from training.sources.beir import read_beir
 
-STEPS = ("read", "encode", "train")
+STEPS = ("prepare", "read", "encode", "train")
 VOCABULARY = 50_000
 QUERIES = 256
 WARM = 300
@@ -107,7 +109,10 @@ def measure(step: str, folder: Path, chunks: int, model: Path, ray: str | None) 
 
 
 def do(step: str, folder: Path, chunks: int, model: Path, ray: str | None) -> None:
-    """Read prepared data; then perhaps encode them, or train on them."""
+    """Prepare data, or read prepared data; then perhaps encode them, or train on them."""
+    if step == "prepare":
+        prepare_judged(read_beir(folder / str(chunks)), folder / "prepared", overwrite=True)
+        return
     data, base = read_prepared(folder / str(chunks)), resolve_base_model(str(model))
     if step == "read":
         list(map(len, data.documents.texts))

@@ -16,9 +16,27 @@ TOTAL = COUNT * SIZE
 ALLOWED = TOTAL // 3
 """Bytes for ids, places of rows, a block of the texts and what Python does not give back; the texts are 47 MiB."""
 
-MEASURED = """
+RESIDENT = """
 import sys
 from pathlib import Path
+
+def resident(field):
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
+"""
+
+PREPARED = f"""{RESIDENT}
+from training.prepared.judged import prepare_judged
+from training.sources.beir import read_beir
+
+small, large, out = map(Path, sys.argv[1:])
+prepare_judged(read_beir(small), out)
+before = resident("VmRSS")
+prepare_judged(read_beir(large), out, overwrite=True)
+print(resident("VmHWM") - before)
+"""
+
+MEASURED = f"""{RESIDENT}
 import numpy as np
 from registry.classifier_profiles.sentences import sample_sentences
 from training.mining.miners import NegativeMiner
@@ -32,10 +50,6 @@ class Lengths:
     dimension = 2
     def encode(self, texts, kind, batch_size):
         return np.array([[len(text), 1] for text in texts], dtype=np.float32)
-
-def resident(field):
-    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[field].split()[0]) * 1024
 
 def use(folder, scratch):
     data = read_prepared(folder)
@@ -87,6 +101,16 @@ def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
     examples, used, with_texts = map(int, done.stdout.split())
     assert used < ALLOWED < TOTAL < 8 * SIZE * examples
     assert with_texts > TOTAL  # such a measurement sees texts that are kept
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say how much memory a process had at most")
+def test_a_corpus_is_prepared_without_having_it_in_memory(tmp_path: Path) -> None:
+    write(tmp_path / "small", 200)
+    write(tmp_path / "large", COUNT)
+    done = run_python(PREPARED, tmp_path / "small", tmp_path / "large", tmp_path / "data")
+    assert not done.returncode, done.stderr
+    assert int(done.stdout) < ALLOWED
 
 
 def test_a_joined_set_has_no_texts_of_its_own(tmp_path: Path) -> None:

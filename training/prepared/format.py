@@ -96,7 +96,9 @@ def write_prepared(
 ) -> dict[str, Any]:
     """Write a BEIR folder into an empty folder; returns its manifest."""
     (folder / "qrels").mkdir()
-    _write_lines(folder / "corpus.jsonl", ({"_id": key, "title": "", "text": text} for key, text in corpus.items()))
+    documents = Corpus.of(corpus)
+    named = zip(documents.ids, documents.texts, strict=True)
+    _write_lines(folder / "corpus.jsonl", ({"_id": key, "title": "", "text": text} for key, text in named))
     _write_lines(folder / "queries.jsonl", ({"_id": key, "text": text} for key, text in queries.items()))
     for split in SPLITS:
         with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:

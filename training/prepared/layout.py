@@ -108,9 +108,9 @@ class _Chunks:
     def __init__(self, chunk_characters: int, merge: bool) -> None:
         self.ids: list[str] = []
         self.texts = SpooledTexts()
-        self._same: dict[bytes, tuple[str, ...]] = defaultdict(tuple)
+        self._same: dict[bytes, list[str]] = defaultdict(list)
         """The ids of chunks by their key."""
-        self._divided: dict[bytes, tuple[str, ...]] = defaultdict(tuple)
+        self._divided: dict[bytes, list[str]] = defaultdict(list)
         """The ids of the chunks of longer documents, by the documents' key."""
         self._chunk_characters = chunk_characters
         self._merge = merge
@@ -137,17 +137,16 @@ class _Chunks:
         pieces = chunk(text, self._chunk_characters)
         names = []
         for piece in pieces:
-            name, key = f"{prefix}-{next(numbers)}", _key(piece)
-            same = self._same[key]
+            name, same = f"{prefix}-{next(numbers)}", self._same[_key(piece)]
             if self._merge and same:
                 name = same[0]
             else:
-                self._same[key] = (*same, name)
+                same.append(name)
                 self.ids.append(name)
                 self.texts.append(piece)
             names.append(name)
         if len(pieces) > 1:
-            self._divided[_key(text)] += (*names,)
+            self._divided[_key(text)] += names
         return names
 
 

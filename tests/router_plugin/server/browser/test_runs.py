@@ -48,6 +48,7 @@ def test_a_run_is_fresh_and_shows_its_results_when_it_has_ended(chromium, pages,
     with opened(chromium, f"{pages}/{GOING}") as page:
         store.put(GOING, before.model_copy(update={"doing": "iteration-2: mining"}))
         page.get_by_text("iteration-2: mining").wait_for(timeout=10_000)
+        page.locator(".uplot").nth(1).wait_for(timeout=10_000)
         assert page.locator(".uplot").count() == 2
         store.put(GOING, RunReport(**finished(measured=MEASURED)))
         page.get_by_role("heading", name="Test sets").wait_for(timeout=10_000)

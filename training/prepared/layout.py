@@ -39,7 +39,7 @@ class Judged(Protocol):
 class Layout(NamedTuple):
     """Documents and queries by id, with the relevant documents, judged negatives and own documents of queries.
 
-    The texts of documents are in a temporary file.
+    The texts of documents are in a temporary file, if they are many.
     """
 
     corpus: Corpus
